@@ -1,0 +1,186 @@
+"""Configuration of the commands: frozen, checked, read from YAML or the command line.
+
+TensorFlow is not imported here, so that the command line answers at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+def _require(condition: bool, name: str, expected: str, received: object) -> None:
+    if not condition:
+        raise ValueError(f"{name} must be {expected}; received {received!r}")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Shape of the network.
+
+    Attributes
+    ----------
+    backbone : str
+        Name of a backbone in `clusterkeras.backbones`.
+    components : int
+        Gaussians of the posterior's mixture.
+    hidden : int
+        Width of the dense layer between backbone and heads.
+    softening_njy : float
+        Flux per pixel, in nJy, where the input scaling turns from linear to log.
+    dropout : float
+        Share of features dropped before the heads in training.
+    """
+
+    backbone: str = "resnet_small"
+    components: int = 12
+    hidden: int = 256
+    softening_njy: float = 4.0
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        _require(self.components >= 1, "model.components", ">= 1", self.components)
+        _require(self.hidden >= 1, "model.hidden", ">= 1", self.hidden)
+        _require(self.softening_njy > 0, "softening_njy", "> 0", self.softening_njy)
+        _require(0 <= self.dropout < 1, "model.dropout", "in [0, 1)", self.dropout)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How the network is trained.
+
+    Attributes
+    ----------
+    epochs : int
+        Passes over the training set.
+    batch_size : int
+        Images a step.
+    learning_rate : float
+        Highest learning rate, after warm-up.
+    warmup : float
+        Share of all steps in which the rate rises from zero.
+    weight_decay : float
+        AdamW's decoupled weight decay.
+    clip_norm : float
+        Largest global norm of the gradient.
+    ema_momentum : float
+        Momentum of the running mean of the weights that is saved; 0 for none.
+    presence_weight, visibility_weight : float
+        Weights of the two side losses beside the posterior's.
+    picture_epochs : int
+        Epochs between pictures in TensorBoard; 0 for none.
+    seed : int
+        Seed of the weights and of the data's order and augmentation.
+    """
+
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    warmup: float = 0.03
+    weight_decay: float = 1e-4
+    clip_norm: float = 5.0
+    ema_momentum: float = 0.0
+    presence_weight: float = 1.0
+    visibility_weight: float = 0.2
+    picture_epochs: int = 2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        for name in ("epochs", "batch_size"):
+            value = getattr(self, name)
+            _require(value >= 1, f"training.{name}", ">= 1", value)
+        for name in ("learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            _require(value > 0, f"training.{name}", "> 0", value)
+        for name in (
+            "weight_decay",
+            "presence_weight",
+            "visibility_weight",
+            "picture_epochs",
+        ):
+            value = getattr(self, name)
+            _require(value >= 0, f"training.{name}", ">= 0", value)
+        for name in ("warmup", "ema_momentum"):
+            value = getattr(self, name)
+            _require(0 <= value < 1, f"training.{name}", "in [0, 1)", value)
+
+
+@dataclass(frozen=True)
+class DetectionConfig:
+    """How candidates are found on a mosaic.
+
+    Attributes
+    ----------
+    threshold : float
+        Detection threshold in units of the local background's RMS.
+    box_px : int
+        Side of the boxes in which background and RMS are estimated.
+    fwhm_px : float
+        FWHM of the Gaussian that DAOFind looks for.
+    min_separation_px : float
+        Candidates closer than this are one.
+    max_candidates : int
+        The brightest so many are kept; 0 for all.
+    """
+
+    threshold: float = 5.0
+    box_px: int = 48
+    fwhm_px: float = 2.5
+    min_separation_px: float = 3.0
+    max_candidates: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        _require(self.threshold > 0, "detection.threshold", "> 0", self.threshold)
+        _require(self.box_px >= 8, "detection.box_px", ">= 8", self.box_px)
+        _require(self.fwhm_px > 0, "detection.fwhm_px", "> 0", self.fwhm_px)
+        _require(
+            self.min_separation_px >= 0,
+            "detection.min_separation_px",
+            ">= 0",
+            self.min_separation_px,
+        )
+        _require(
+            self.max_candidates >= 0,
+            "detection.max_candidates",
+            ">= 0",
+            self.max_candidates,
+        )
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """How positions become posteriors.
+
+    Attributes
+    ----------
+    batch_size : int
+        Cutouts a step.
+    draws : int
+        Draws of the joint posterior a position, from which the columns are made.
+    seed : int
+        Seed of the draws; the same seed gives the same catalogue.
+    min_log_snr : float
+        Visibility (dex) below which a row is flagged.
+    saturation_electrons : float
+        Pixels above this many electrons in one exposure are flagged as saturated;
+        used where the header gives the exposure time.
+    """
+
+    batch_size: int = 256
+    draws: int = 256
+    seed: int = 0
+    min_log_snr: float = 0.7
+    saturation_electrons: float = 60_000.0
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        _require(self.batch_size >= 1, "batch_size", ">= 1", self.batch_size)
+        _require(self.draws >= 16, "draws", ">= 16", self.draws)
+        _require(
+            self.saturation_electrons > 0,
+            "saturation_electrons",
+            "> 0",
+            self.saturation_electrons,
+        )

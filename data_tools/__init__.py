@@ -1,0 +1,1 @@
+"""Mock star clusters in HST images: physics, fields, records, real mosaics."""

@@ -1,0 +1,128 @@
+"""What a training set draws from, beside the flat box of the target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from data_tools.schema import KINDS
+
+Range = tuple[float, float]
+
+
+def _check_range(name: str, value: Range, low: float, high: float) -> None:
+    ordered = len(value) == 2 and low <= value[0] <= value[1] <= high
+    if not ordered:
+        raise ValueError(
+            f"priors: {name} must be (low, high) with {low} <= low <= high <= {high}; "
+            f"received {tuple(value)}"
+        )
+
+
+def _default_negatives() -> dict[str, float]:
+    return {
+        "empty": 0.30,
+        "bright_star": 0.20,
+        "blend": 0.20,
+        "association": 0.15,
+        "background_galaxy": 0.10,
+        "artefact": 0.05,
+    }
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Shares and ranges of a training set; every range is drawn from uniformly.
+
+    Attributes
+    ----------
+    cluster_fraction : float
+        Share of records with a cluster in the middle.
+    negatives : dict of str to float
+        Relative shares of the kinds of record without a cluster.
+    centre_offset_px : float
+        Largest offset of the object from the middle of the cutout, in x and in y.
+    eff_eta : (float, float)
+        Slope of the EFF profile, mu ~ (1 + r^2/a^2)^-eta (Elson, Fall & Freeman
+        1987, ApJ 323, 54).
+    king_fraction : float
+        Share of clusters with a King (1962) profile instead.
+    king_log_concentration : (float, float)
+        log10 of tidal over core radius of those.
+    drizzle_blur_px : dict of str to (float, float)
+        Gaussian blur, sigma in pixels, added to the PSF by drizzling, per band; the
+        default for a band not named is (0.5, 1.0).
+    exposure_factor : (float, float)
+        log10 of the factor between a field's exposure and the target's.
+    sky_residual : float
+        Largest residual of the sky subtraction as a fraction of the sky.
+    field_old_mass_density : (float, float)
+        log10 of the old disc's surface density in Msun / pc^2.
+    field_sfr_density : (float, float)
+        log10 of the star-formation rate's surface density in Msun / yr / kpc^2.
+    field_dust_a_v : (float, float)
+        log10 of the median A_V through the disc in mag.
+    foreground_a_v : float
+        Extinction by the Milky Way in mag; part of every field's light.
+    field_px : int
+        Side of one synthetic field in pixels.
+    mocks_per_field : int
+        Records cut from one field.
+    """
+
+    cluster_fraction: float = 0.7
+    negatives: dict[str, float] = field(default_factory=_default_negatives)
+    centre_offset_px: float = 1.5
+    eff_eta: Range = (1.2, 3.0)
+    king_fraction: float = 0.0
+    king_log_concentration: Range = (0.5, 2.0)
+    drizzle_blur_px: dict[str, Range] = field(
+        default_factory=lambda: {
+            "F336W": (0.9, 1.4),
+            "F438W": (0.6, 1.0),
+            "F814W": (0.4, 0.8),
+        }
+    )
+    exposure_factor: Range = (-0.3, 0.2)
+    sky_residual: float = 0.1
+    field_old_mass_density: Range = (1.0, 3.0)
+    field_sfr_density: Range = (-2.5, -0.5)
+    field_dust_a_v: Range = (-1.3, 0.2)
+    foreground_a_v: float = 0.18
+    field_px: int = 768
+    mocks_per_field: int = 256
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        for name in ("cluster_fraction", "king_fraction", "sky_residual"):
+            _check_range(name, (0.0, getattr(self, name)), 0.0, 1.0)
+        unknown = sorted(set(self.negatives) - set(KINDS[1:]))
+        if unknown or min(self.negatives.values(), default=0) < 0:
+            raise ValueError(
+                f"priors: negatives must be shares >= 0 of {list(KINDS[1:])}; "
+                f"received {self.negatives}"
+            )
+        if self.cluster_fraction < 1 and sum(self.negatives.values()) <= 0:
+            raise ValueError("priors: negatives must not all be zero")
+        _check_range("centre_offset_px", (0.0, self.centre_offset_px), 0.0, 8.0)
+        _check_range("eff_eta", self.eff_eta, 1.05, 10.0)
+        _check_range("king_log_concentration", self.king_log_concentration, 0.1, 3.0)
+        for band, blur in self.drizzle_blur_px.items():
+            _check_range(f"drizzle_blur_px.{band}", blur, 0.0, 3.0)
+        _check_range("exposure_factor", self.exposure_factor, -2.0, 2.0)
+        _check_range("field_old_mass_density", self.field_old_mass_density, -3, 4)
+        _check_range("field_sfr_density", self.field_sfr_density, -6, 2)
+        _check_range("field_dust_a_v", self.field_dust_a_v, -4, 1)
+        _check_range("foreground_a_v", (0.0, self.foreground_a_v), 0.0, 5.0)
+        if self.field_px < 128 or self.field_px % 16:
+            raise ValueError(
+                "priors: field_px must be a multiple of 16, at least 128; received "
+                f"{self.field_px}"
+            )
+        if self.mocks_per_field < 1:
+            raise ValueError(
+                f"priors: mocks_per_field must be >= 1; received {self.mocks_per_field}"
+            )
+
+    def blur_range(self, band: str) -> Range:
+        """Give the range of drizzle blur (sigma, pixels) of a band."""
+        return self.drizzle_blur_px.get(band, (0.5, 1.0))

@@ -1,0 +1,178 @@
+"""Parameters, record features and flags: the one list everything else reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+#: Raised whenever a feature changes its name, type, unit or meaning.
+SCHEMA_VERSION = 1
+
+#: Pixels of a record are stored as float16 of (flux in nJy / this number): the
+#: brightest cluster of the default prior then stays a factor of ten below float16's
+#: largest value, and the faintest noise a factor of 1000 above its smallest.
+PIXEL_UNIT_NJY = 32.0
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a cluster, as it is called in every table and record.
+
+    Attributes
+    ----------
+    name : str
+        Column and record name.
+    unit : str
+        Unit of the value as astropy writes it; ``dex(yr)`` is log10 of years.
+    low, high : float
+        Training range for M83, in that unit; a target may have another.
+    label : str
+        Label of a plot's axis, without unit.
+    description : str
+        One line, for column descriptions and documentation.
+    """
+
+    name: str
+    unit: str
+    low: float
+    high: float
+    label: str
+    description: str
+
+
+PARAMETERS: tuple[Parameter, ...] = (
+    Parameter(
+        "log_age", "dex(yr)", 6.6, 10.1, "log age", "log10 of the age in years"
+    ),
+    Parameter(
+        "a_v",
+        "mag",
+        0.0,
+        4.0,
+        "A_V",
+        "extinction in V of all stars of the cluster, foreground included",
+    ),
+    Parameter(
+        "log_mass",
+        "dex(solMass)",
+        2.5,
+        6.0,
+        "log mass",
+        "log10 of the initial stellar mass in solar masses",
+    ),
+    Parameter(
+        "log_half_light_radius",
+        "dex(arcsec)",
+        -1.6,
+        -0.2,
+        "log r_h",
+        "log10 of the projected half-light radius of the profile in arcsec",
+    ),
+)
+
+PARAMETER_NAMES: tuple[str, ...] = tuple(p.name for p in PARAMETERS)
+
+#: What stands in the middle of a cutout. The index is the record's ``kind``.
+KINDS: tuple[str, ...] = (
+    "cluster",
+    "empty",
+    "bright_star",
+    "blend",
+    "association",
+    "background_galaxy",
+    "dust_edge",
+    "artefact",
+)
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One feature of a record (a ``tf.train.Example``).
+
+    Attributes
+    ----------
+    name : str
+        Key in the Example.
+    dtype : str
+        ``float16`` images are raw bytes, C order; the rest are native lists.
+    shape : tuple of (int or str)
+        ``"px"`` stands for the cutout's side, ``"bands"`` for the number of bands.
+    unit : str
+        Unit; ``PIXEL_UNIT`` is `PIXEL_UNIT_NJY` nJy per pixel.
+    description : str
+        One line.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+    unit: str
+    description: str
+
+
+FEATURES: tuple[Feature, ...] = (
+    Feature("schema_version", "int64", (), "", "SCHEMA_VERSION of the writer"),
+    Feature(
+        "cluster",
+        "float16",
+        ("px", "px", "bands"),
+        "PIXEL_UNIT",
+        "noise-free light of the object in the middle (zero for an empty field)",
+    ),
+    Feature(
+        "background",
+        "float16",
+        ("px", "px", "bands"),
+        "PIXEL_UNIT",
+        "everything else, with its own noise",
+    ),
+    Feature(
+        "parameters",
+        "float32",
+        (len(PARAMETERS),),
+        "",
+        "the cluster's parameters in the order of PARAMETERS; NaN without cluster",
+    ),
+    Feature("is_cluster", "int64", (), "", "1 if the object is a cluster, else 0"),
+    Feature("kind", "int64", (), "", "index into KINDS"),
+    Feature(
+        "log_snr",
+        "float32",
+        (),
+        "dex",
+        "visibility: log10 S/N of the object on this background; NaN for empty",
+    ),
+    Feature(
+        "centre",
+        "float32",
+        (2,),
+        "pix",
+        "offset (x, y) of the object from the middle of the cutout",
+    ),
+    Feature(
+        "electron_njy",
+        "float32",
+        ("bands",),
+        "nJy",
+        "flux of one electron over the exposure, at the background's place",
+    ),
+    Feature(
+        "background_variance",
+        "float32",
+        ("bands",),
+        "nJy2",
+        "local variance per pixel of the background: noise and crowding",
+    ),
+    Feature("field_id", "int64", (), "", "number of the field of the background"),
+    Feature("mock_id", "int64", (), "", "number of the record in the whole set"),
+)
+
+#: Bits of a catalogue's ``flags`` column.
+FLAGS: dict[str, tuple[int, str]] = {
+    "edge": (1, "the cutout crosses the edge of the mosaic"),
+    "missing": (2, "the cutout has pixels without data, filled by the local median"),
+    "saturated": (4, "a pixel of the cutout is saturated or above the stated limit"),
+    "below_visibility": (8, "the visibility is below the stated limit"),
+    "outside_training": (16, "the posterior leans on an edge of the training range"),
+    "unlike_mocks": (32, "the image is unlike anything the network was trained on"),
+    "no_data": (64, "no usable pixel at the position: the posterior is NaN"),
+}

@@ -1,0 +1,275 @@
+"""The target of an observation: a galaxy as an instrument sees it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from data_tools.schema import PARAMETERS
+
+#: AB magnitude 0 in nJy: 3631 Jy by definition (Oke & Gunn 1983, ApJ 266, 713).
+AB_ZERO_NJY = 3.631e12
+
+#: Arcsec in one radian.
+ARCSEC_PER_RADIAN = 180 * 3600 / math.pi
+
+ISOCHRONE_FORMATS = ("parsec", "mist")
+EXTINCTION_LAWS = ("CCM89", "F99", "G23")
+
+
+def _require(condition: bool, name: str, expected: str, received: object) -> None:
+    if not condition:
+        raise ValueError(f"target: {name} must be {expected}; received {received!r}")
+
+
+@dataclass(frozen=True)
+class Band:
+    """One band of a target's mosaics.
+
+    Attributes
+    ----------
+    name : str
+        Filter name as in the FITS header, e.g. ``F336W``.
+    exposure_s : float
+        Total exposure time in seconds.
+    n_exposures : int
+        Exposures combined, each with its own read-out.
+    photflam : float
+        Inverse sensitivity in erg / (cm2 Å e-); only mocks use it, a real mosaic is
+        calibrated by its own header.
+    photplam : float
+        Pivot wavelength in Å.
+    sky_electrons_s : float
+        Sky and dark current in electrons / s / native pixel.
+    """
+
+    name: str
+    exposure_s: float
+    n_exposures: int
+    photflam: float
+    photplam: float
+    sky_electrons_s: float
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        _require(bool(self.name), "bands.name", "a filter name", self.name)
+        for key in ("exposure_s", "photflam", "photplam"):
+            value = getattr(self, key)
+            _require(value > 0, f"bands.{self.name}.{key}", "positive", value)
+        _require(self.n_exposures >= 1, "bands.n_exposures", ">= 1", self.n_exposures)
+        _require(
+            self.sky_electrons_s >= 0,
+            "bands.sky_electrons_s",
+            "not negative",
+            self.sky_electrons_s,
+        )
+
+    @property
+    def njy_per_electron_s(self) -> float:
+        """Flux in nJy of one electron per second.
+
+        AB zero point = -2.5 log10 PHOTFLAM - 5 log10 PHOTPLAM - 2.408 (WFC3 Data
+        Handbook, section 9.1).
+        """
+        zero_point = (
+            -2.5 * math.log10(self.photflam) - 5 * math.log10(self.photplam) - 2.408
+        )
+        return AB_ZERO_NJY * 10 ** (-0.4 * zero_point)
+
+    @property
+    def electron_njy(self) -> float:
+        """Flux in nJy that gives one electron over the whole exposure."""
+        return self.njy_per_electron_s / self.exposure_s
+
+
+def _default_box() -> dict[str, tuple[float, float]]:
+    return {p.name: (p.low, p.high) for p in PARAMETERS}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A galaxy and the instrument that observed it.
+
+    Attributes
+    ----------
+    name : str
+        Name of the target, used in file names.
+    distance_mpc : float
+        Distance in Mpc.
+    feh : float
+        [Fe/H] of the clusters and of the disc.
+    bands : tuple of Band
+        In the order of the image's last axis.
+    pixel_scale_arcsec : float
+        Pixel of the mosaics in arcsec.
+    cutout_px : int
+        Side of the square image the network sees; a multiple of 8.
+    read_noise_electrons : float
+        Read-out noise of one exposure in electrons.
+    extinction_law : {"CCM89", "F99", "G23"}
+        Extinction law, at R_V = 3.1.
+    isochrones : str or None
+        Path of an isochrone file that replaces the shipped table.
+    isochrones_format : {"parsec", "mist"}
+        Format of that file.
+    psf : dict of str to str
+        Path of a FITS PSF per band that replaces the shipped one (may be empty).
+    box : dict of str to (float, float)
+        Range of each parameter in its own unit: flat prior of the training set and
+        support of the posterior.
+    """
+
+    name: str = "m83-wfc3-uvis"
+    distance_mpc: float = 4.5
+    feh: float = 0.0
+    bands: tuple[Band, ...] = ()
+    pixel_scale_arcsec: float = 0.0396
+    cutout_px: int = 64
+    read_noise_electrons: float = 3.1
+    extinction_law: str = "CCM89"
+    isochrones: str | None = None
+    isochrones_format: str = "parsec"
+    psf: dict[str, str] = field(default_factory=dict)
+    box: dict[str, tuple[float, float]] = field(default_factory=_default_box)
+
+    def __post_init__(self) -> None:
+        """Check every value and bring mappings into the parameters' order."""
+        _require(bool(self.name), "name", "not empty", self.name)
+        _require(self.distance_mpc > 0, "distance_mpc", "positive", self.distance_mpc)
+        names = [b.name for b in self.bands]
+        _require(
+            len(names) >= 2 and len(set(names)) == len(names),
+            "bands",
+            "at least two different ones",
+            names,
+        )
+        _require(
+            0.005 < self.pixel_scale_arcsec < 1,
+            "pixel_scale_arcsec",
+            "between 0.005 and 1",
+            self.pixel_scale_arcsec,
+        )
+        _require(
+            self.cutout_px >= 16 and self.cutout_px % 8 == 0,
+            "cutout_px",
+            "a multiple of 8, at least 16",
+            self.cutout_px,
+        )
+        _require(
+            self.extinction_law in EXTINCTION_LAWS,
+            "extinction_law",
+            f"one of {EXTINCTION_LAWS}",
+            self.extinction_law,
+        )
+        _require(
+            self.isochrones_format in ISOCHRONE_FORMATS,
+            "isochrones_format",
+            f"one of {ISOCHRONE_FORMATS}",
+            self.isochrones_format,
+        )
+        _require(
+            set(self.psf) <= set(names), "psf", f"keyed by {names}", list(self.psf)
+        )
+        known = [p.name for p in PARAMETERS]
+        _require(set(self.box) == set(known), "box", f"of {known}", list(self.box))
+        for key in known:
+            low, high = self.box[key]
+            _require(low < high, f"box.{key}", "(low, high), low < high", (low, high))
+        box = {key: (float(self.box[key][0]), float(self.box[key][1])) for key in known}
+        object.__setattr__(self, "box", box)
+        object.__setattr__(self, "bands", tuple(self.bands))
+
+    @property
+    def band_names(self) -> tuple[str, ...]:
+        """Names of the bands, in the order of the image's last axis."""
+        return tuple(b.name for b in self.bands)
+
+    @property
+    def distance_modulus(self) -> float:
+        """Distance modulus in mag: 5 log10(distance / 10 pc)."""
+        return 5 * math.log10(self.distance_mpc * 1e5)
+
+    @property
+    def pc_per_arcsec(self) -> float:
+        """Parsecs that one arcsec spans at the target."""
+        return self.distance_mpc * 1e6 / ARCSEC_PER_RADIAN
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the target as plain lists, dictionaries, numbers and strings."""
+        plain = dataclasses.asdict(self)
+        plain["bands"] = [dataclasses.asdict(b) for b in self.bands]
+        plain["box"] = {k: list(v) for k, v in self.box.items()}
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Target:
+        """Build a target from what `to_dict` gives.
+
+        Raises
+        ------
+        ValueError
+            On an unknown key or a value outside its range.
+        """
+        values = dict(values)
+        known = {f.name for f in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        _require(not unknown, "keys", f"among {sorted(known)}", unknown)
+        band_keys = {f.name for f in dataclasses.fields(Band)}
+        bands = []
+        for band in values.get("bands", ()):
+            _require(
+                isinstance(band, dict) and set(band) == band_keys,
+                "bands",
+                f"mappings with exactly {sorted(band_keys)}",
+                band,
+            )
+            bands.append(Band(**band))
+        values["bands"] = tuple(bands)
+        if "box" in values:
+            values["box"] = {k: tuple(v) for k, v in dict(values["box"]).items()}
+        return cls(**values)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> Target:
+        """Load a target that ships, by name, or a YAML file, by path.
+
+        Parameters
+        ----------
+        name_or_path : str or Path
+            ``m83-wfc3-uvis``, or the path of a YAML file with the attributes above.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is neither; the message lists the targets that ship.
+        ValueError
+            If the file is not a mapping, has an unknown key or a bad value; the
+            message names the file.
+        """
+        shipped = resources.files("data_tools.targets")
+        path = Path(name_or_path)
+        source = shipped / f"{name_or_path}.yaml" if not path.suffix else path
+        if not source.is_file():
+            names = sorted(
+                p.name[:-5] for p in shipped.iterdir() if p.name.endswith(".yaml")
+            )
+            raise FileNotFoundError(
+                f"target {str(name_or_path)!r}: expected one of {names} or the path "
+                "of a .yaml file; nothing found there"
+            )
+        try:
+            values = yaml.safe_load(source.read_text())
+        except yaml.YAMLError as error:
+            raise ValueError(f"{source}: not readable as YAML: {error}") from error
+        if not isinstance(values, dict):
+            raise ValueError(f"{source}: expected a mapping of a target's attributes")
+        try:
+            return cls.from_dict(values)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{source}: {error}") from error

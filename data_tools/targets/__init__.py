@@ -1,0 +1,1 @@
+"""Target descriptions that ship, one YAML file each."""
