@@ -40,9 +40,7 @@ class Parameter:
 
 
 PARAMETERS: tuple[Parameter, ...] = (
-    Parameter(
-        "log_age", "dex(yr)", 6.6, 10.1, "log age", "log10 of the age in years"
-    ),
+    Parameter("log_age", "dex(yr)", 6.6, 10.1, "log age", "log10 of the age in years"),
     Parameter(
         "a_v",
         "mag",

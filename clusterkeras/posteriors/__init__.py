@@ -1,0 +1,1 @@
+"""Distributions over the parameters, each in the prior box."""
