@@ -1,0 +1,227 @@
+"""The table of stellar and PSF physics that ships with the package.
+
+``wfc3_uvis.npz`` is built by ``scripts/build_tables.py``; ``PROVENANCE.md``
+beside it says where each number comes from. Nothing here computes photometry:
+see ``data_tools.isochrones`` and ``data_tools.psf``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+
+import numpy as np
+
+SCHEMA_VERSION = 1
+FILE_NAME = "wfc3_uvis.npz"
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The shipped table, ready to use. Arrays are read-only.
+
+    Attributes
+    ----------
+    bands : tuple of str
+        Names of the bands, in the order of every axis called ``bands``.
+    laws : tuple of str
+        Names of the extinction laws, in the order of the axis ``laws``.
+    pivot : ndarray, shape (bands,)
+        Pivot wavelength, in Angstrom.
+    vega_ab : ndarray, shape (bands,)
+        AB magnitude of Vega: m_AB = m_Vega + vega_ab.
+    photflam : ndarray, shape (bands,)
+        F_lambda for one electron a second, in erg/s/cm2/Angstrom, from the
+        throughput. For synthetic images only: a real image states its own.
+    sun_vega : ndarray, shape (bands,)
+        Absolute Vega magnitude of the Sun (CALSPEC spectrum).
+    log_ages : ndarray, shape (ages,)
+        log10 of age in years, rising.
+    fehs : ndarray, shape (fehs,)
+        [Fe/H] in dex, rising.
+    first_eep : ndarray, shape (fehs, ages)
+        First equivalent evolutionary point (EEP) of each isochrone.
+    counts : ndarray, shape (fehs, ages)
+        Number of consecutive EEPs of each isochrone. The points of all of
+        them follow one another, metallicity outermost.
+    mass_initial, mass_current : ndarray, shape (points,)
+        In solar masses, float64. Initial mass never falls within an isochrone.
+    log_l, log_teff, log_g : ndarray, shape (points,)
+        log10 of luminosity in suns, of effective temperature in K, of gravity
+        in cm/s2. Rounded to 2.5e-4 dex or finer.
+    bc_log_teff, bc_log_g : ndarray, shape (temperatures,) and (gravities,)
+        Nodes of the two grids below.
+    bc : ndarray, shape (temperatures, gravities, bands)
+        Bolometric correction: M_Vega = 4.74 - 2.5 log L - bc, in mag.
+    extinction : ndarray, shape (laws, temperatures, gravities, bands)
+        A_band / A_V at R_V = 3.1 and A_V = 1.
+    psf_core : ndarray, shape (bands, 56, 51, 51), float32
+        Fraction of the flux within about 0.2 arcsec that falls in one native
+        pixel centred at this offset; samples are ``psf_core_step_arcsec``
+        apart, so every second one along each axis adds up to encircled flux.
+        The star is at [25, 25]; first axis of an image is y.
+    psf_core_scale : ndarray, shape (bands,)
+        What turns ``psf_core`` into the fraction of all the flux.
+    psf_wing : ndarray, shape (bands, 161, 161), float32
+        Fraction of the flux within 6 arcsec that falls in one pixel of
+        ``psf_wing_pixel_arcsec``; the star is at [80, 80].
+    psf_positions : ndarray, shape (56, 2)
+        Detector x, y of each core, in pixels.
+    psf_core_step_arcsec, psf_pixel_arcsec, psf_wing_pixel_arcsec : float
+        Sampling step of the core, native pixel, pixel of the wings.
+    psf_core_oversampling : int
+        Core samples per native pixel, along an axis.
+    """
+
+    bands: tuple[str, ...]
+    laws: tuple[str, ...]
+    pivot: np.ndarray
+    vega_ab: np.ndarray
+    photflam: np.ndarray
+    sun_vega: np.ndarray
+    log_ages: np.ndarray
+    fehs: np.ndarray
+    first_eep: np.ndarray
+    counts: np.ndarray
+    mass_initial: np.ndarray
+    mass_current: np.ndarray
+    log_l: np.ndarray
+    log_teff: np.ndarray
+    log_g: np.ndarray
+    bc_log_teff: np.ndarray
+    bc_log_g: np.ndarray
+    bc: np.ndarray
+    extinction: np.ndarray
+    psf_core: np.ndarray
+    psf_core_scale: np.ndarray
+    psf_wing: np.ndarray
+    psf_positions: np.ndarray
+    psf_core_step_arcsec: float
+    psf_pixel_arcsec: float
+    psf_wing_pixel_arcsec: float
+    psf_core_oversampling: int
+
+    def band_indices(self, bands: tuple[str, ...]) -> np.ndarray:
+        """Return where these bands are along the band axes.
+
+        Raises
+        ------
+        ValueError
+            If a band is not in the table.
+        """
+        unknown = [band for band in bands if band not in self.bands]
+        if unknown:
+            raise ValueError(
+                f"{FILE_NAME} holds the bands {', '.join(self.bands)}; received "
+                f"{', '.join(unknown)}. Add them to scripts/build_tables.py and "
+                "build the table again."
+            )
+        return np.array([self.bands.index(band) for band in bands])
+
+    def law_index(self, law: str) -> int:
+        """Return where this extinction law is along the law axis.
+
+        Raises
+        ------
+        ValueError
+            If the law is not in the table.
+        """
+        if law not in self.laws:
+            raise ValueError(
+                f"extinction law must be one of {', '.join(self.laws)}; received "
+                f"{law!r}."
+            )
+        return self.laws.index(law)
+
+
+def _resource() -> Traversable:
+    """Return the table file, wherever the package is installed."""
+    return resources.files(__name__).joinpath(FILE_NAME)
+
+
+def _read_bytes() -> bytes:
+    """Return the content of the table file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the package was installed without its table.
+    """
+    resource = _resource()
+    if not resource.is_file():
+        raise FileNotFoundError(
+            f"{resource} is missing: the package was installed without its table. "
+            "Install it again, or make the table with scripts/build_tables.py."
+        )
+    return resource.read_bytes()
+
+
+def _integers(planes: np.ndarray) -> np.ndarray:
+    """Undo the differences, modulo their width, stored one byte plane a row."""
+    width = len(planes)
+    steps = np.ascontiguousarray(planes.T).view(f"<u{width}").ravel()
+    return np.cumsum(steps, dtype=steps.dtype).view(f"<i{width}")
+
+
+@lru_cache(maxsize=1)
+def load_tables() -> Tables:
+    """Load the shipped table, once per process.
+
+    Returns
+    -------
+    Tables
+        Dequantised, read-only arrays.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the table file is missing.
+    ValueError
+        If it was written for another version of this module.
+    """
+    with resources.as_file(_resource()) as path:
+        if not path.is_file():
+            _read_bytes()
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    version = int(arrays.pop("schema_version", -1))
+    if version != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path} has table schema {version}, this code reads {SCHEMA_VERSION}. "
+            "Make the table again with scripts/build_tables.py."
+        )
+    for old in [name for name in arrays if name.startswith("iso_")]:
+        arrays[old.removeprefix("iso_")] = arrays.pop(old)
+
+    step_fraction, step_l, step_teff, step_g = arrays.pop("steps")
+    mass = _integers(arrays["mass_initial"]).view("<f4").astype(np.float64)
+    arrays["mass_initial"] = mass
+    arrays["mass_current"] = (
+        mass * _integers(arrays.pop("mass_fraction")) * step_fraction
+    )
+    for name, step in (("log_l", step_l), ("log_teff", step_teff), ("log_g", step_g)):
+        arrays[name] = _integers(arrays[name]) * step
+    for name in ("first_eep", "counts"):
+        arrays[name] = arrays[name].astype(np.int64)
+    unit = np.float32(arrays.pop("psf_unit"))
+    for name in ("psf_core", "psf_wing"):
+        arrays[name] = arrays[name].astype(np.float32) / unit
+    for array in arrays.values():
+        array.setflags(write=False)
+    arrays["bands"] = tuple(arrays["bands"].tolist())
+    arrays["laws"] = tuple(arrays["laws"].tolist())
+    return Tables(
+        **{k: v.item() if np.ndim(v) == 0 else v for k, v in arrays.items() if k not in
+           ("bands", "laws")},
+        bands=arrays["bands"],
+        laws=arrays["laws"],
+    )
+
+
+@lru_cache(maxsize=1)
+def tables_hash() -> str:
+    """Return the sha256 of the table file, for provenance in what is made with it."""
+    return hashlib.sha256(_read_bytes()).hexdigest()
