@@ -1,0 +1,171 @@
+"""Point-spread functions: empirical core, TinyTim wings, the user's own, blur."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import scipy.fft
+from astropy.io import fits
+from scipy.ndimage import map_coordinates
+
+from data_tools.tables import load_tables
+from data_tools.target import Target
+
+#: Images are rendered on a grid so many times finer than the mosaic's pixels. Beyond
+#: the finer grid's Nyquist frequency (25 cycles / arcsec) the pixel and the optics
+#: leave nothing of a UVIS PSF.
+OVERSAMPLING = 2
+
+#: Core and wings change over between these radii, in arcsec.
+_JOIN_ARCSEC = (0.28, 0.44)
+
+
+def _sample(
+    image: np.ndarray, step_arcsec: float, x: np.ndarray, y: np.ndarray
+) -> np.ndarray:
+    """Interpolate an image, centred on its middle pixel, at offsets in arcsec."""
+    middle = image.shape[0] // 2
+    return map_coordinates(
+        image.astype(float), [y / step_arcsec + middle, x / step_arcsec + middle], order=3
+    )
+
+
+def _offsets(n: int, pixel_scale_arcsec: float) -> tuple[np.ndarray, np.ndarray]:
+    """Offsets (x, y) in arcsec of an n x n finer grid, zero at [n // 2, n // 2]."""
+    axis = (np.arange(n) - n // 2) * (pixel_scale_arcsec / OVERSAMPLING)
+    return np.meshgrid(axis, axis)
+
+
+def _empirical(band: str, position: int, n: int, pixel_scale_arcsec: float) -> np.ndarray:
+    tables = load_tables()
+    index = int(tables.band_indices((band,))[0])
+    x, y = _offsets(n, pixel_scale_arcsec)
+    core = tables.psf_core[index, position] * tables.psf_core_scale[index]
+    core = _sample(core, tables.psf_core_step_arcsec, x, y)
+    core *= (pixel_scale_arcsec / tables.psf_pixel_arcsec) ** 2
+    wing = _sample(tables.psf_wing[index], tables.psf_wing_pixel_arcsec, x, y)
+    wing *= (pixel_scale_arcsec / tables.psf_wing_pixel_arcsec) ** 2
+    low, high = _JOIN_ARCSEC
+    outer = np.clip((np.hypot(x, y) - low) / (high - low), 0, 1)
+    outer = outer**2 * (3 - 2 * outer)
+    return (1 - outer) * core + outer * wing
+
+
+def _from_fits(path: str, n: int, pixel_scale_arcsec: float) -> np.ndarray:
+    file = Path(path)
+    if not file.is_file():
+        raise FileNotFoundError(f"PSF file {path}: not found")
+    with fits.open(file) as hdus:
+        image = next((h for h in hdus if h.data is not None and h.data.ndim == 2), None)
+        if image is None:
+            raise ValueError(f"PSF file {path}: expected a 2-D image; found none")
+        data = np.asarray(image.data, float)
+        oversampling = float(image.header.get("OVERSAMP", 1))
+    if data.shape[0] != data.shape[1] or data.shape[0] % 2 == 0:
+        raise ValueError(
+            f"PSF file {path}: expected a square image of odd side with the star on "
+            f"the middle pixel; received {data.shape}"
+        )
+    if not np.isfinite(data).all() or data.sum() <= 0:
+        raise ValueError(f"PSF file {path}: expected finite pixels of positive sum")
+    x, y = _offsets(n, pixel_scale_arcsec)
+    step = pixel_scale_arcsec / oversampling
+    image = _sample(data, step, x, y)
+    return image * (OVERSAMPLING**2 / image.sum())
+
+
+@lru_cache(maxsize=512)
+def psf_image(
+    path: str | None,
+    band: str,
+    position: int,
+    n: int,
+    pixel_scale_arcsec: float,
+) -> np.ndarray:
+    """Give a PSF on the finer grid, before blur.
+
+    The value is the share of a star's flux in one mosaic pixel centred at that offset,
+    so that every second sample along each axis adds up to the flux that falls on the
+    grid: of the shipped PSF, whose unit is the flux within 6 arcsec, 0.985 to 0.995.
+
+    Parameters
+    ----------
+    path : str or None
+        Path of a FITS PSF (square, odd side, star on the middle pixel; ``OVERSAMP`` in
+        its header if it is finer than the mosaic), or None for the shipped one.
+    band : str
+        Filter name.
+    position : int
+        Which of the detector's 56 empirical PSFs (Anderson 2016, WFC3 ISR 2016-12).
+    n : int
+        Side of the finer grid, even.
+    pixel_scale_arcsec : float
+        Pixel of the mosaic.
+
+    Returns
+    -------
+    (n, n) ndarray
+        Centred on ``[n // 2, n // 2]``.
+
+    Raises
+    ------
+    ValueError
+        For a band without a table, or a file that is not a PSF as described.
+    FileNotFoundError
+        If the file does not exist.
+    """
+    if path is None:
+        image = _empirical(band, position, n, pixel_scale_arcsec)
+    else:
+        image = _from_fits(path, n, pixel_scale_arcsec)
+    image.flags.writeable = False
+    return image
+
+
+@lru_cache(maxsize=256)
+def _transform(
+    path: str | None, band: str, position: int, n: int, pixel_scale_arcsec: float
+) -> np.ndarray:
+    image = psf_image(path, band, position, n, pixel_scale_arcsec)
+    spectrum = scipy.fft.rfft2(np.fft.ifftshift(image)).astype(np.complex64)
+    spectrum.flags.writeable = False
+    return spectrum
+
+
+def n_positions() -> int:
+    """Give the number of empirical PSFs over the detector."""
+    return len(load_tables().psf_positions)
+
+
+def psf_spectra(
+    target: Target, n: int, position: int, blur_px: np.ndarray
+) -> np.ndarray:
+    """Give the Fourier transforms of all bands' PSFs on the finer grid.
+
+    Parameters
+    ----------
+    target : Target
+        Bands, pixel scale, own PSF files.
+    n : int
+        Side of the finer grid, even.
+    position : int
+        Which empirical PSF.
+    blur_px : (bands,) ndarray
+        Sigma of a Gaussian blur in mosaic pixels: what drizzling adds.
+
+    Returns
+    -------
+    (bands, n, n // 2 + 1) ndarray of complex64
+        ``scipy.fft.rfft2`` of a PSF centred on pixel [0, 0].
+    """
+    frequency = np.fft.fftfreq(n) * OVERSAMPLING
+    spectra = np.empty((len(target.bands), n, n // 2 + 1), np.complex64)
+    for i, band in enumerate(target.band_names):
+        damping = np.exp(-2 * (np.pi * blur_px[i] * frequency) ** 2).astype(np.float32)
+        base = _transform(
+            target.psf.get(band), band, position, n, target.pixel_scale_arcsec
+        )
+        spectra[i] = base * damping[:, None] * damping[None, : n // 2 + 1]
+    return spectra
