@@ -1,0 +1,253 @@
+"""Calibration of posteriors: coverage of intervals, ranks, highest-density regions.
+
+For a perfect posterior the rank of the truth among its draws is uniform, and so is the
+share of draws with a higher density. Every verdict here states what such a posterior
+would show by chance for the same number of objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from clusterkeras.diagnostics.arrays import (
+    as_finite,
+    as_probabilities,
+    as_truth_and_draws,
+)
+
+LEVELS: tuple[float, ...] = (0.68, 0.95)
+
+
+@dataclass(frozen=True)
+class CoverageCheck:
+    """Coverage of central intervals beside that of a perfect posterior.
+
+    Attributes
+    ----------
+    n : int
+        Number of objects.
+    levels : ndarray, shape (L,)
+        Nominal coverage.
+    coverage : ndarray, shape (L, ...)
+        Share of truths inside the interval.
+    low, high : ndarray, shape (L,)
+        Range that a perfect posterior keeps with the stated confidence: exact
+        binomial quantiles for `n` objects.
+    ok : ndarray of bool, shape (L, ...)
+        Whether the coverage lies in that range.
+    """
+
+    n: int
+    levels: NDArray[np.float64]
+    coverage: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    ok: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class UniformityCheck:
+    """How far a sample is from uniform, beside a perfect posterior's own distance.
+
+    Attributes
+    ----------
+    n : int
+        Number of objects.
+    max_deviation : float
+        Largest distance between the empirical distribution function and the diagonal
+        (the Kolmogorov-Smirnov statistic).
+    noise : float
+        The distance that a perfect posterior stays below with the stated confidence.
+    p_value : float
+        Share of perfect posteriors that are further away.
+    ok : bool
+        Whether `max_deviation` is at most `noise`.
+    """
+
+    n: int
+    max_deviation: float
+    noise: float
+    p_value: float
+    ok: bool
+
+
+def ranks(truth: ArrayLike, draws: ArrayLike) -> NDArray[np.int64]:
+    """Count the draws below the truth, for each object and parameter.
+
+    Uniform on 0 … S for a perfect posterior (Talts et al. 2018, arXiv:1804.06788).
+
+    Parameters
+    ----------
+    truth : array_like, shape (N, P)
+        True parameters.
+    draws : array_like, shape (N, S, P)
+        Draws of each posterior.
+
+    Returns
+    -------
+    ndarray of int, shape (N, P)
+    """
+    truth, draws = as_truth_and_draws(truth, draws)
+    return np.count_nonzero(draws < truth[:, None, :], axis=1)
+
+
+def pit(truth: ArrayLike, draws: ArrayLike) -> NDArray[np.float64]:
+    """Give the probability integral transform of the truth, in (0, 1).
+
+    (rank + 1/2) / (S + 1): without the bias of intervals cut at empirical quantiles,
+    which cover (S - 1) / (S + 1) of what they say.
+
+    Parameters
+    ----------
+    truth, draws : array_like, shape (N, P) and (N, S, P)
+        As in `ranks`.
+
+    Returns
+    -------
+    ndarray, shape (N, P)
+    """
+    return (ranks(truth, draws) + 0.5) / (np.shape(draws)[1] + 1)
+
+
+def hpd_levels(log_prob: ArrayLike, log_prob_draws: ArrayLike) -> NDArray[np.float64]:
+    """Give the highest-density region on whose border the truth lies, in (0, 1).
+
+    The share of draws with a density above the truth's: a test of the whole joint,
+    since the region has the posterior's own shape, several modes included.
+
+    Parameters
+    ----------
+    log_prob : array_like, shape (N,)
+        Log density at the truth; -inf is allowed.
+    log_prob_draws : array_like, shape (N, S)
+        Log density at draws of the same posterior.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+    """
+    log_prob = np.asarray(log_prob)
+    log_prob_draws = as_finite("log_prob_draws", log_prob_draws, 2)
+    if np.isnan(log_prob).any():
+        raise ValueError(
+            f"log_prob must not be NaN; received {np.isnan(log_prob).sum()} NaN"
+        )
+    if log_prob.shape != log_prob_draws.shape[:1]:
+        raise ValueError(
+            "log_prob must be (N,) for log_prob_draws of (N, S); received "
+            f"{log_prob.shape} and {log_prob_draws.shape}"
+        )
+    above = np.count_nonzero(log_prob_draws > log_prob[:, None], axis=1)
+    return (above + 0.5) / (log_prob_draws.shape[1] + 1)
+
+
+def central_coverage(
+    pit: ArrayLike, levels: Sequence[float] | NDArray[np.float64] = LEVELS
+) -> NDArray[np.float64]:
+    """Give the share of truths inside the central interval of each level.
+
+    Parameters
+    ----------
+    pit : array_like, shape (N, ...)
+        Probability integral transform of the truth.
+    levels : sequence of float, length L
+        Nominal coverage, in (0, 1).
+
+    Returns
+    -------
+    ndarray, shape (L, ...)
+        NaN for no objects.
+    """
+    pit = as_probabilities("pit", pit)
+    levels = as_probabilities("levels", levels)
+    if not len(pit):
+        return np.full((len(levels), *pit.shape[1:]), np.nan)
+    distance = 2 * np.abs(pit - 0.5)
+    return np.stack([np.mean(distance <= level, axis=0) for level in levels])
+
+
+def cumulative(uniform: ArrayLike, levels: ArrayLike) -> NDArray[np.float64]:
+    """Give the share of values at or below each level; the diagonal if uniform.
+
+    Parameters
+    ----------
+    uniform : array_like, shape (N,)
+        Values in [0, 1], e.g. of `hpd_levels`.
+    levels : array_like, shape (L,)
+        In [0, 1].
+    """
+    uniform = np.sort(as_probabilities("uniform", uniform))
+    return np.searchsorted(uniform, levels, side="right") / max(len(uniform), 1)
+
+
+def coverage_noise(n: int, level: ArrayLike) -> NDArray[np.float64]:
+    """Give the standard deviation of the coverage of a perfect posterior.
+
+    sqrt(level (1 - level) / n), the binomial's; NaN for no objects.
+    """
+    level = as_probabilities("level", level)
+    return np.sqrt(level * (1 - level) / n) if n else np.full(level.shape, np.nan)
+
+
+def check_coverage(
+    pit: ArrayLike, levels: Sequence[float] = LEVELS, confidence: float = 0.95
+) -> CoverageCheck:
+    """Compare the coverage of central intervals with a perfect posterior's.
+
+    Parameters
+    ----------
+    pit : array_like, shape (N, ...)
+        Probability integral transform of the truth.
+    levels : sequence of float
+        Nominal coverage.
+    confidence : float
+        Share of perfect posteriors that each single comparison lets pass.
+    """
+    n = len(np.asarray(pit))
+    if n < 1:
+        raise ValueError("pit must hold at least one object; received none")
+    coverage = central_coverage(pit, levels)
+    nominal = np.asarray(levels, dtype=np.float64)
+    tail = (1 - confidence) / 2
+    low = stats.binom.ppf(tail, n, nominal) / n
+    high = stats.binom.ppf(1 - tail, n, nominal) / n
+    shape = (-1,) + (1,) * (coverage.ndim - 1)
+    ok = (coverage >= low.reshape(shape)) & (coverage <= high.reshape(shape))
+    return CoverageCheck(n, nominal, coverage, low, high, ok)
+
+
+def check_uniform(uniform: ArrayLike, confidence: float = 0.95) -> UniformityCheck:
+    """Compare values that a perfect posterior makes uniform with the diagonal.
+
+    The noise is the exact quantile of the Kolmogorov-Smirnov distance for N values,
+    near 1.36 / sqrt(N) at 95 %; for values that come in steps of 1 / (S + 1) it is a
+    little too generous.
+
+    Parameters
+    ----------
+    uniform : array_like, shape (N,)
+        Values in [0, 1] of `pit` (one parameter), `hpd_levels` or
+        `tarp.tarp_fractions`.
+    confidence : float
+        Share of perfect posteriors that pass.
+    """
+    uniform = as_probabilities("uniform", uniform)
+    if uniform.ndim != 1 or not len(uniform):
+        raise ValueError(
+            f"uniform must be (N,), N at least 1; received shape {uniform.shape}"
+        )
+    test = stats.kstest(uniform, "uniform")
+    noise = float(stats.kstwo.ppf(confidence, len(uniform)))
+    statistic = float(test.statistic)
+    return UniformityCheck(
+        n=len(uniform),
+        max_deviation=statistic,
+        noise=noise,
+        p_value=float(test.pvalue),
+        ok=statistic <= noise,
+    )

@@ -1,0 +1,157 @@
+"""Scores of a posterior and of its point estimate against the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from clusterkeras.diagnostics.arrays import as_truth_and_draws
+
+#: Standard deviation of a normal distribution over its median absolute deviation.
+SIGMA_PER_MAD = 1.4826
+
+#: Standard error of the median of a normal sample over that of its mean: sqrt(pi/2).
+MEDIAN_OVER_MEAN_ERROR = 1.2533
+
+
+@dataclass(frozen=True)
+class NegativeLogProbability:
+    """Negative log-probability of the truth under N posteriors, in nats.
+
+    Attributes
+    ----------
+    n : int
+        Number of posteriors, those in `n_not_finite` included.
+    n_not_finite : int
+        Posteriors that give the truth no probability (or NaN); they are left out of
+        the numbers below, so anything but 0 here is a fault of the model.
+    mean : float
+        Mean: the log score. Lower is better; the prior's own is `box_log_volume`.
+    standard_error : float
+        Standard error of the mean.
+    median : float
+        Median; far below the mean where a few truths lie far out.
+    """
+
+    n: int
+    n_not_finite: int
+    mean: float
+    standard_error: float
+    median: float
+
+
+def negative_log_probability(log_prob: ArrayLike) -> NegativeLogProbability:
+    """Summarise the log-probability of the truth.
+
+    Parameters
+    ----------
+    log_prob : array_like, shape (N,)
+        Natural log of the posterior's density at the truth, in the parameters' units.
+    """
+    log_prob = np.asarray(log_prob, dtype=np.float64)
+    loss = -log_prob[np.isfinite(log_prob)]
+    n = loss.size
+    return NegativeLogProbability(
+        n=log_prob.size,
+        n_not_finite=log_prob.size - n,
+        mean=float(loss.mean()) if n else np.nan,
+        standard_error=float(loss.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan,
+        median=float(np.median(loss)) if n else np.nan,
+    )
+
+
+def box_log_volume(low: ArrayLike, high: ArrayLike) -> float:
+    """Give the negative log-probability, in nats, of a flat prior in a box.
+
+    A posterior above this number knows less than nothing.
+
+    Parameters
+    ----------
+    low, high : array_like, shape (P,)
+        Edges of the box.
+    """
+    width = np.asarray(high, dtype=np.float64) - np.asarray(low, dtype=np.float64)
+    if np.any(width <= 0):
+        raise ValueError(f"box must have low < high; received widths {width}")
+    return float(np.log(width).sum())
+
+
+def bias(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:
+    """Give the median of estimate - truth over the first axis (NaN for no rows)."""
+    residual = _residual(truth, estimate)
+    if not len(residual):
+        return np.full(residual.shape[1:], np.nan)
+    return np.median(residual, axis=0)
+
+
+def robust_scatter(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:
+    """Give 1.4826 MAD of estimate - truth over the first axis (NaN for no rows).
+
+    MAD is the median absolute deviation from the median residual, so the scatter does
+    not hold the bias; the factor makes it the standard deviation of normal residuals.
+    """
+    residual = _residual(truth, estimate)
+    if not len(residual):
+        return np.full(residual.shape[1:], np.nan)
+    return SIGMA_PER_MAD * np.median(
+        np.abs(residual - np.median(residual, axis=0)), axis=0
+    )
+
+
+def catastrophic_fraction(
+    truth: ArrayLike, estimate: ArrayLike, threshold: ArrayLike
+) -> NDArray[np.float64]:
+    """Give the share of rows with |estimate - truth| > threshold (NaN for no rows).
+
+    Parameters
+    ----------
+    truth, estimate : array_like, shape (N,) or (N, P)
+        True values and point estimates.
+    threshold : array_like, scalar or shape (P,)
+        Largest difference that is not a catastrophe, in the parameter's unit.
+    """
+    residual = _residual(truth, estimate)
+    if not len(residual):
+        return np.full(residual.shape[1:], np.nan)
+    return np.mean(np.abs(residual) > threshold, axis=0)
+
+
+def crps(truth: ArrayLike, draws: ArrayLike) -> NDArray[np.float64]:
+    """Give the continuous ranked probability score of each marginal.
+
+    E|x - truth| - E|x - x'| / 2 with x, x' independent draws of the posterior, in the
+    parameter's unit; for a point estimate it is the absolute error. The second mean
+    runs over pairs of different draws (the "fair" score of Ferro 2014, Q. J. R.
+    Meteorol. Soc. 140, 1917), so the number of draws does not bias it. Lower is better.
+
+    Parameters
+    ----------
+    truth : array_like, shape (N, P)
+        True parameters.
+    draws : array_like, shape (N, S, P)
+        Draws of each posterior.
+
+    Returns
+    -------
+    ndarray, shape (N, P)
+    """
+    truth, draws = as_truth_and_draws(truth, draws)
+    n_draws = draws.shape[1]
+    # the sum of |x_i - x_j| over all pairs is a weighted sum of the sorted draws
+    weight = 2.0 * np.arange(1, n_draws + 1) - n_draws - 1
+    spread = np.einsum("nsp,s->np", np.sort(draws, axis=1), weight)
+    error = np.abs(draws - truth[:, None, :]).mean(axis=1, dtype=np.float64)
+    return error - spread / (n_draws * (n_draws - 1))
+
+
+def _residual(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:
+    truth = np.asarray(truth, dtype=np.float64)
+    estimate = np.asarray(estimate, dtype=np.float64)
+    if truth.shape != estimate.shape:
+        raise ValueError(
+            "truth and estimate must have one shape; received "
+            f"{truth.shape} and {estimate.shape}"
+        )
+    return estimate - truth

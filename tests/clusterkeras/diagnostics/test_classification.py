@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from clusterkeras.diagnostics import classification
+
+
+@pytest.fixture(scope="module")
+def calibrated():
+    """Draw classes with exactly their probabilities."""
+    rng = np.random.default_rng(0)
+    probability = rng.beta(0.6, 0.4, 5000)
+    return rng.uniform(size=5000) < probability, probability
+
+
+def test_auc_of_two_normal_classes_is_the_closed_form():
+    # AUC = Phi(d / sqrt 2) for unit normals a distance d apart
+    rng = np.random.default_rng(1)
+    score = np.concatenate([rng.normal(1.5, 1, 4000), rng.normal(0, 1, 3000)])
+    roc = classification.roc_curve(np.arange(7000) < 4000, stats.norm.cdf(score))
+    exact = stats.norm.cdf(1.5 / np.sqrt(2))
+    assert (roc.n_positive, roc.n_negative) == (4000, 3000)
+    assert abs(roc.auc - exact) < 4 * roc.auc_error
+    assert 0.001 < roc.auc_error < 0.01
+
+
+def test_auc_is_the_rank_statistic_with_ties_counted_half():
+    rng = np.random.default_rng(2)
+    probability = rng.integers(0, 6, 300) / 5
+    positive = rng.uniform(size=300) < 0.3 + 0.4 * probability
+    u = stats.mannwhitneyu(probability[positive], probability[~positive]).statistic
+    expected = u / (positive.sum() * (~positive).sum())
+    assert classification.roc_curve(positive, probability).auc == pytest.approx(
+        expected
+    )
+
+
+def test_auc_error_is_the_scatter_of_repeated_samples():
+    rng = np.random.default_rng(3)
+    label = np.arange(300) < 200
+    rocs = [
+        classification.roc_curve(label, stats.norm.cdf(rng.normal(label * 1.2)))
+        for _ in range(300)
+    ]
+    scatter = np.std([r.auc for r in rocs])
+    assert np.mean([r.auc_error for r in rocs]) == pytest.approx(scatter, rel=0.15)
+
+
+def test_perfect_and_useless_probabilities_have_auc_one_and_half():
+    label = np.array([True, True, False, False])
+    assert classification.roc_curve(label, [0.9, 0.8, 0.2, 0.1]).auc == 1.0
+    assert classification.roc_curve(label, [0.5] * 4).auc == 0.5
+
+
+def test_purity_and_completeness_are_counted_by_hand():
+    label = [True, False, True, True, False]
+    curve = classification.purity_curve(label, [0.9, 0.8, 0.7, 0.6, 0.1])
+    assert curve.completeness == pytest.approx([1 / 3, 1 / 3, 2 / 3, 1, 1])
+    assert curve.purity == pytest.approx([1, 1 / 2, 2 / 3, 3 / 4, 3 / 5])
+    assert curve.average_purity == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
+
+
+def test_purity_at_90_percent_completeness_takes_nine_of_ten_clusters():
+    probability = np.concatenate([np.linspace(0.95, 0.5, 10), [0.72, 0.3, 0.54]])
+    point = classification.purity_at_completeness(np.arange(13) < 10, probability)
+    assert point.completeness == pytest.approx(0.9)
+    assert point.purity == pytest.approx(9 / 10)
+    assert point.threshold == pytest.approx(0.55)
+    assert point.false_positive_rate == pytest.approx(1 / 3)
+
+
+def test_calibrated_probabilities_lie_on_the_diagonal_within_the_stated_noise(
+    calibrated,
+):
+    bins = classification.reliability(*calibrated)
+    assert bins.n.sum() == 5000
+    assert (np.abs(bins.fraction - bins.probability) < 4 * bins.noise).all()
+    assert classification.check_probabilities(*calibrated, confidence=0.999).ok
+
+
+def test_over_confident_probabilities_fail_with_positive_z(calibrated):
+    label, probability = calibrated
+    logit = np.log(probability) - np.log1p(-probability)
+    sharpened = 1 / (1 + np.exp(-2 * logit))
+    check = classification.check_probabilities(label, sharpened)
+    assert not check.ok
+    assert check.z > 3
+    assert check.brier > classification.brier_score(label, probability)
+
+
+def test_right_probabilities_pass_as_often_as_the_confidence_says():
+    rng = np.random.default_rng(4)
+    probability = rng.beta(0.6, 0.4, 500)
+    passed = [
+        classification.check_probabilities(
+            rng.uniform(size=500) < probability, probability
+        )
+        for _ in range(400)
+    ]
+    assert np.mean([p.ok for p in passed]) == pytest.approx(0.95, abs=0.035)
+
+
+def test_certain_probabilities_pass_only_where_they_are_right():
+    right = classification.check_probabilities([True, False], [1.0, 0.0])
+    wrong = classification.check_probabilities([True, False], [1.0, 1.0])
+    assert right.ok and right.z == 0
+    assert not wrong.ok and wrong.z == np.inf
+
+
+def test_brier_score_of_a_coin_is_a_quarter():
+    assert classification.brier_score([True, False], [0.5, 0.5]) == 0.25
+
+
+def test_empty_reliability_bins_are_nan():
+    bins = classification.reliability([True, False], [0.95, 1.0], bins=4)
+    assert bins.n.tolist() == [0, 0, 0, 2]
+    assert np.isnan(bins.fraction[:3]).all()
+    assert bins.fraction[3] == 0.5
+
+
+def test_one_class_alone_is_refused():
+    with pytest.raises(ValueError, match="3 clusters and 0 others"):
+        classification.roc_curve([True] * 3, [0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match="needs clusters"):
+        classification.purity_curve([False], [0.1])
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match=r"\(2,\) and \(3,\)"):
+        classification.roc_curve([True, False], [0.1, 0.2, 0.3])
+    with pytest.raises(ValueError, match=r"completeness must be in \(0, 1\]"):
+        classification.purity_at_completeness([True, False], [0.1, 0.2], 0.0)

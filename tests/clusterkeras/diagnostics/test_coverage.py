@@ -1,0 +1,131 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from clusterkeras.diagnostics import coverage
+
+N, S = 3000, 200
+
+
+@pytest.fixture(scope="module")
+def gaussian():
+    """Make normal posteriors N(x, 0.5) and truths drawn from exactly them."""
+    rng = np.random.default_rng(0)
+    centre = rng.normal(0, 2, (N, 2))
+    truth = centre + rng.normal(0, 0.5, (N, 2))
+    unit_draws = rng.normal(0, 0.5, (N, S, 2))
+    return truth, centre, unit_draws
+
+
+def posterior(gaussian, stretch=1.0, shift=0.0):
+    truth, centre, unit_draws = gaussian
+    return truth, centre[:, None] + shift + stretch * unit_draws
+
+
+def test_calibrated_posteriors_cover_what_they_say_within_binomial_noise(gaussian):
+    check = coverage.check_coverage(
+        coverage.pit(*posterior(gaussian)), confidence=0.999
+    )
+    assert check.n == N
+    assert check.coverage.shape == (2, 2)
+    assert check.ok.all()
+
+
+@pytest.mark.parametrize(("stretch", "sign"), [(0.8, -1), (1.25, 1)])
+def test_over_and_under_confident_posteriors_fail(gaussian, stretch, sign):
+    check = coverage.check_coverage(coverage.pit(*posterior(gaussian, stretch)))
+    nominal = np.array(coverage.LEVELS)[:, None]
+    exact = 2 * stats.norm.cdf(stretch * stats.norm.ppf(0.5 + nominal / 2)) - 1
+    assert not check.ok.any()
+    assert (np.sign(check.coverage - nominal) == sign).all()
+    assert check.coverage == pytest.approx(np.broadcast_to(exact, (2, 2)), abs=0.03)
+
+
+def test_a_perfect_posterior_passes_as_often_as_the_confidence_says():
+    rng = np.random.default_rng(1)
+    pits = rng.uniform(size=(400, 1000))
+    passed = coverage.check_coverage(pits, (0.68,), confidence=0.95).ok
+    assert passed.mean() == pytest.approx(0.95, abs=0.025)
+
+
+def test_coverage_noise_is_binomial():
+    assert coverage.coverage_noise(100, 0.5) == pytest.approx(0.05)
+    assert np.isnan(coverage.coverage_noise(0, [0.68, 0.95])).all()
+
+
+def test_central_coverage_has_no_bias_from_few_draws():
+    rng = np.random.default_rng(2)
+    pit = coverage.pit(rng.normal(size=(40_000, 1)), rng.normal(size=(40_000, 99, 1)))
+    assert coverage.central_coverage(pit, (0.68,))[0, 0] == pytest.approx(
+        0.68, abs=0.01
+    )
+
+
+def test_coverage_of_nothing_is_nan():
+    assert np.isnan(coverage.central_coverage(np.empty((0, 3)))).all()
+
+
+def test_ranks_count_the_draws_below_the_truth():
+    draws = np.array([[[0.1], [0.2], [0.3], [0.4]]])
+    assert coverage.ranks([[0.25]], draws).tolist() == [[2]]
+    assert coverage.pit([[0.25]], draws).tolist() == [[0.5]]
+
+
+def test_ranks_of_calibrated_posteriors_are_uniform_and_of_shifted_ones_not(gaussian):
+    good = coverage.check_uniform(coverage.pit(*posterior(gaussian))[:, 0], 0.999)
+    shifted = coverage.pit(*posterior(gaussian, shift=0.1))[:, 0]
+    assert good.ok
+    assert not coverage.check_uniform(shifted).ok
+
+
+def test_noise_of_uniformity_is_what_uniform_samples_show():
+    rng = np.random.default_rng(3)
+    checks = [coverage.check_uniform(rng.uniform(size=500)) for _ in range(600)]
+    shown = np.quantile([c.max_deviation for c in checks], 0.95)
+    assert checks[0].noise == pytest.approx(shown, rel=0.06)
+    assert np.mean([c.ok for c in checks]) == pytest.approx(0.95, abs=0.03)
+
+
+def two_modes(rng, n, weight):
+    """Draw from weight N(-2, 0.3) + (1 - weight) N(2, 0.3)."""
+    mode = np.where(rng.uniform(size=n) < weight, -2.0, 2.0)
+    return mode + rng.normal(0, 0.3, n)
+
+
+def log_two_modes(x, weight):
+    return np.logaddexp(
+        np.log(weight) + stats.norm.logpdf(x, -2, 0.3),
+        np.log(1 - weight) + stats.norm.logpdf(x, 2, 0.3),
+    )
+
+
+def test_hpd_regions_of_a_calibrated_two_mode_posterior_are_uniform():
+    rng = np.random.default_rng(4)
+    truth, draws = two_modes(rng, 2000, 0.3), two_modes(rng, (2000, 200), 0.3)
+    levels = coverage.hpd_levels(log_two_modes(truth, 0.3), log_two_modes(draws, 0.3))
+    assert coverage.check_uniform(levels, 0.999).ok
+    assert coverage.cumulative(levels, [0.5, 0.9]) == pytest.approx(
+        [0.5, 0.9], abs=0.04
+    )
+
+
+def test_hpd_regions_with_the_wrong_weight_of_the_modes_fail():
+    rng = np.random.default_rng(5)
+    truth, draws = two_modes(rng, 2000, 0.5), two_modes(rng, (2000, 200), 0.1)
+    levels = coverage.hpd_levels(log_two_modes(truth, 0.1), log_two_modes(draws, 0.1))
+    assert not coverage.check_uniform(levels).ok
+
+
+def test_a_truth_without_density_lies_outside_every_region():
+    assert coverage.hpd_levels([-np.inf], np.zeros((1, 9)))[0] == pytest.approx(0.95)
+
+
+def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match="NaN"):
+        coverage.hpd_levels([np.nan], np.zeros((1, 9)))
+    with pytest.raises(ValueError, match=r"\(2,\) and \(1, 9\)"):
+        coverage.hpd_levels([0.0, 0.0], np.zeros((1, 9)))
+    with pytest.raises(ValueError, match="at least one object"):
+        coverage.check_coverage(np.empty((0, 2)))
+    with pytest.raises(ValueError, match="N at least 1"):
+        coverage.check_uniform([])
