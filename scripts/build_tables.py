@@ -35,7 +35,8 @@ BANDS = ("F336W", "F438W", "F814W")
 LAWS = ("CCM89", "F99", "G23")
 R_V = 3.1
 LOG_AGES = np.round(np.arange(6.5, 10.151, 0.05), 2)
-METALLICITIES = np.array([-0.5, -0.25, 0.0, 0.25, 0.5])
+# At +0.5 the grid lacks stars below 0.5 solar masses.
+METALLICITIES = np.array([-0.5, -0.25, 0.0, 0.25])
 LAST_EEP = 1409  # MIST's post-AGB point; what follows is the white dwarf.
 
 # Quantisation steps: errors are half a step, in dex.
@@ -343,9 +344,7 @@ def pivot_wavelength(band: tuple[np.ndarray, np.ndarray]) -> float:
     """Return the pivot wavelength of a photon-counting band, in Angstrom."""
     wave, through = band
     return float(
-        np.sqrt(
-            np.trapezoid(through * wave, wave) / np.trapezoid(through / wave, wave)
-        )
+        np.sqrt(np.trapezoid(through * wave, wave) / np.trapezoid(through / wave, wave))
     )
 
 
@@ -445,8 +444,10 @@ def pickles_giants(
         bolometric = np.trapezoid(flux, wave) + end * np.trapezoid(shape, tail)
         temperatures.append(teff)
         corrections.append(
-            [correction(mean_flux(wave, flux, bands[b]), bolometric, vega[b])
-             for b in BANDS]
+            [
+                correction(mean_flux(wave, flux, bands[b]), bolometric, vega[b])
+                for b in BANDS
+            ]
         )
     order = np.argsort(temperatures)
     return np.array(temperatures)[order], np.array(corrections)[order]
@@ -580,7 +581,10 @@ def psf_arrays(space_phot: Archive, fresco: Archive) -> dict[str, np.ndarray]:
     core_radius = np.hypot(offset[:, None], offset[None, :])
     for band in BANDS:
         name = f"PSFSTD_WFC3UV_{band}.fits"
-        core, positions = read_empirical_psf(space_phot.read("/" + name), name)
+        core, places = read_empirical_psf(space_phot.read("/" + name), name)
+        if band == BANDS[0]:
+            # The other files give both chips' inner edges the same row, 2048.
+            positions = places
         raw = fresco.read(f"/wfc3_1_f{band[1:4]}w_big00.fits")
         with fits.open(io.BytesIO(raw)) as hdus:
             wing = hdus[0].data.astype(float)
@@ -676,7 +680,7 @@ def provenance(archives: dict[str, Path], table: Path, versions: dict) -> str:
         "- **Extinction** (`extinction`). A_band/A_V at A_V = 1 on the same spectra; "
         "constant below 3500 K and above 50 kK.",
         "- **Metallicity**. Corrections and coefficients are solar for all [Fe/H].",
-        "- **PSF core** (`psf_core`). Mean over phase kept as delivered, every second "
+        "- **PSF core** (`psf_core`). As delivered, every second "
         "sample of four, 51 x 51, centre on [25, 25]; border fill values set to 0. "
         "A value is the fraction of the flux within about 0.2 arcsec that falls in "
         "one native pixel centred there; times `psf_core_scale`, the fraction of all.",
@@ -712,9 +716,11 @@ def build(download_dir: Path, output_dir: Path) -> Path:
     (output_dir / "PROVENANCE.md").write_text(provenance(paths, table, versions))
     for k, band in enumerate(BANDS):
         say(
-            f"  {band}: pivot {arrays['pivot'][k]:.0f} A, Vega {arrays['vega_ab'][k]:+.3f}"
-            f" AB, PHOTFLAM {arrays['photflam'][k]:.3e}, Sun {arrays['sun_vega'][k]:.3f},"
-            f" core scale {arrays['psf_core_scale'][k]:.3f}"
+            f"  {band}: pivot {arrays['pivot'][k]:.0f} A, "
+            f"Vega {arrays['vega_ab'][k]:+.3f} AB, "
+            f"PHOTFLAM {arrays['photflam'][k]:.3e}, "
+            f"Sun {arrays['sun_vega'][k]:.3f}, "
+            f"core scale {arrays['psf_core_scale'][k]:.3f}"
         )
     say(f"wrote {table} ({table.stat().st_size / 1e6:.2f} MB) and PROVENANCE.md")
     return table

@@ -8,10 +8,10 @@ see ``data_tools.isochrones`` and ``data_tools.psf``.
 from __future__ import annotations
 
 import hashlib
+import io
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from importlib.resources.abc import Traversable
 
 import numpy as np
 
@@ -137,11 +137,6 @@ class Tables:
         return self.laws.index(law)
 
 
-def _resource() -> Traversable:
-    """Return the table file, wherever the package is installed."""
-    return resources.files(__name__).joinpath(FILE_NAME)
-
-
 def _read_bytes() -> bytes:
     """Return the content of the table file.
 
@@ -150,7 +145,7 @@ def _read_bytes() -> bytes:
     FileNotFoundError
         If the package was installed without its table.
     """
-    resource = _resource()
+    resource = resources.files(__name__).joinpath(FILE_NAME)
     if not resource.is_file():
         raise FileNotFoundError(
             f"{resource} is missing: the package was installed without its table. "
@@ -182,15 +177,13 @@ def load_tables() -> Tables:
     ValueError
         If it was written for another version of this module.
     """
-    with resources.as_file(_resource()) as path:
-        if not path.is_file():
-            _read_bytes()
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+    with np.load(io.BytesIO(_read_bytes()), allow_pickle=False) as stored:
+        arrays = {name: stored[name] for name in stored.files}
     version = int(arrays.pop("schema_version", -1))
     if version != SCHEMA_VERSION:
         raise ValueError(
-            f"{path} has table schema {version}, this code reads {SCHEMA_VERSION}. "
+            f"{FILE_NAME} has table schema {version}, this code reads "
+            f"{SCHEMA_VERSION}. "
             "Make the table again with scripts/build_tables.py."
         )
     for old in [name for name in arrays if name.startswith("iso_")]:
@@ -211,14 +204,13 @@ def load_tables() -> Tables:
         arrays[name] = arrays[name].astype(np.float32) / unit
     for array in arrays.values():
         array.setflags(write=False)
-    arrays["bands"] = tuple(arrays["bands"].tolist())
-    arrays["laws"] = tuple(arrays["laws"].tolist())
-    return Tables(
-        **{k: v.item() if np.ndim(v) == 0 else v for k, v in arrays.items() if k not in
-           ("bands", "laws")},
-        bands=arrays["bands"],
-        laws=arrays["laws"],
-    )
+    fields: dict[str, object] = dict(arrays)
+    for name, array in arrays.items():
+        if array.ndim == 0:
+            fields[name] = array.item()
+    for name in ("bands", "laws"):
+        fields[name] = tuple(arrays[name].tolist())
+    return Tables(**fields)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,488 @@
+"""Isochrone photometry: absolute magnitudes and reddening of stars of one age.
+
+The shipped grid is MIST; PARSEC and MIST files of the user's own replace it.
+All three become the same thing: for every node of ([Fe/H], log age) a table of
+initial mass, current mass, magnitudes and A_band/A_V against a coordinate that
+marks equal evolutionary phases, so that any age in between can be interpolated
+phase by phase.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_tools.isochrone_files import FileIsochrone, read_mist_cmd, read_parsec
+from data_tools.tables import load_tables
+
+SOLAR_BOLOMETRIC_MAGNITUDE = 4.74  # IAU 2015 Resolution B2
+
+
+@dataclass(frozen=True)
+class Isochrone:
+    """Stars of one age and metallicity, ordered by evolutionary phase.
+
+    Attributes
+    ----------
+    log_age : float
+        log10 of the age in years.
+    feh : float
+        [Fe/H] in dex.
+    eep : ndarray, shape (n,)
+        Equivalent evolutionary point; for PARSEC an equivalent made here.
+    mass_initial : ndarray, shape (n,)
+        Initial mass in solar masses, float64, never falling.
+    mass_current : ndarray, shape (n,)
+        Present mass in solar masses.
+    magnitude : ndarray, shape (n, bands)
+        Absolute Vega magnitude, float32.
+    extinction : ndarray, shape (n, bands)
+        A_band / A_V.
+    """
+
+    log_age: float
+    feh: float
+    eep: np.ndarray
+    mass_initial: np.ndarray
+    mass_current: np.ndarray
+    magnitude: np.ndarray
+    extinction: np.ndarray
+
+
+def _on_stellar_grid(
+    values: np.ndarray, log_teff: np.ndarray, log_g: np.ndarray
+) -> np.ndarray:
+    """Interpolate bilinearly in (log Teff, log g), holding the edges.
+
+    Parameters
+    ----------
+    values : ndarray, shape (temperatures, gravities, k)
+    log_teff, log_g : ndarray, shape (n,)
+
+    Returns
+    -------
+    ndarray, shape (n, k)
+    """
+    tables = load_tables()
+    corners, weights = [], []
+    for nodes, x in ((tables.bc_log_teff, log_teff), (tables.bc_log_g, log_g)):
+        x = np.clip(x, nodes[0], nodes[-1])
+        i = np.clip(np.searchsorted(nodes, x, side="right") - 1, 0, len(nodes) - 2)
+        corners.append(i)
+        weights.append(((x - nodes[i]) / (nodes[i + 1] - nodes[i]))[:, None])
+    (i, j), (u, v) = corners, weights
+    return (1 - u) * ((1 - v) * values[i, j] + v * values[i, j + 1]) + u * (
+        (1 - v) * values[i + 1, j] + v * values[i + 1, j + 1]
+    )
+
+
+def vega_magnitudes(
+    log_l: np.ndarray, log_teff: np.ndarray, log_g: np.ndarray, bands: Sequence[str]
+) -> np.ndarray:
+    """Return absolute Vega magnitudes of stars.
+
+    ``M = 4.74 - 2.5 log L - BC``, with the bolometric corrections of the
+    shipped table (ATLAS9, Pickles M giants below 3500 K, the trend of a black
+    body above 50 kK). Outside the table's temperatures and gravities the
+    nearest edge is taken.
+
+    Parameters
+    ----------
+    log_l, log_teff, log_g : array, shape (n,)
+        log10 of luminosity in suns, temperature in K, gravity in cm/s2.
+    bands : sequence of str
+        Bands of the table.
+
+    Returns
+    -------
+    ndarray, shape (n, bands)
+        In mag.
+    """
+    tables = load_tables()
+    correction = _on_stellar_grid(
+        tables.bc[..., tables.band_indices(tuple(bands))],
+        np.atleast_1d(log_teff),
+        np.atleast_1d(log_g),
+    )
+    bolometric = SOLAR_BOLOMETRIC_MAGNITUDE - 2.5 * np.atleast_1d(log_l)
+    return bolometric[:, None] - correction
+
+
+def extinction_coefficients(
+    log_teff: np.ndarray,
+    log_g: np.ndarray,
+    bands: Sequence[str],
+    law: str = "CCM89",
+) -> np.ndarray:
+    """Return A_band / A_V of stars, at R_V = 3.1.
+
+    Parameters
+    ----------
+    log_teff, log_g : array, shape (n,)
+        log10 of temperature in K and of gravity in cm/s2.
+    bands : sequence of str
+        Bands of the table.
+    law : {"CCM89", "F99", "G23"}
+        Cardelli, Clayton & Mathis (1989), Fitzpatrick (1999) or Gordon et al.
+        (2023).
+
+    Returns
+    -------
+    ndarray, shape (n, bands)
+
+    Notes
+    -----
+    Computed at A_V = 1. One coefficient for all A_V holds to 0.012 mag per mag
+    up to A_V = 3.
+    """
+    tables = load_tables()
+    values = tables.extinction[tables.law_index(law)]
+    return _on_stellar_grid(
+        values[..., tables.band_indices(tuple(bands))],
+        np.atleast_1d(log_teff),
+        np.atleast_1d(log_g),
+    )
+
+
+@dataclass(frozen=True)
+class _Node:
+    """One isochrone on the grid's common phase coordinate.
+
+    ``mass`` is held constant where the isochrone has no stars (it did not get
+    there, or skips that stage), so such phases hold none; ``rest`` (current
+    mass, magnitudes, coefficients) counts only where ``present``.
+    """
+
+    mass: np.ndarray
+    rest: np.ndarray
+    present: np.ndarray
+
+    def towards(self, other: _Node, weight: float) -> _Node:
+        """Return the mean of two nodes, ``weight`` on the other.
+
+        Where only one of them has a phase, its stars keep their magnitudes and
+        their number shrinks with its weight: no light is lost, and none
+        appears, on the way from one node to the next.
+        """
+        if weight == 0.0:
+            return self
+        if weight == 1.0:
+            return other
+        mass = self.mass + weight * (other.mass - self.mass)
+        rest = self.rest + np.float32(weight) * (other.rest - self.rest)
+        differ = self.present != other.present
+        if differ.any():
+            for node in (self, other):
+                alone = np.flatnonzero(node.present & differ)
+                rest[alone] = node.rest[alone]
+        return _Node(mass, rest, self.present | other.present)
+
+
+def _bracket(nodes: np.ndarray, value: float, name: str) -> tuple[int, int, float]:
+    """Return the nodes on either side of a value and the weight of the upper."""
+    tolerance = 1e-6
+    if not nodes[0] - tolerance <= value <= nodes[-1] + tolerance:
+        raise ValueError(
+            f"{name} must be within the grid, {nodes[0]:g} to {nodes[-1]:g}; "
+            f"received {value:g}. Narrow the prior or load a wider grid."
+        )
+    upper = min(int(np.searchsorted(nodes, value)), len(nodes) - 1)
+    lower = max(upper - 1, 0)
+    if lower == upper:
+        return lower, upper, 0.0
+    weight = (value - nodes[lower]) / (nodes[upper] - nodes[lower])
+    return lower, upper, float(min(max(weight, 0.0), 1.0))
+
+
+class IsochroneGrid:
+    """Isochrones on a grid of log age and [Fe/H], interpolated at equal phase.
+
+    Make one with :meth:`from_tables`, :meth:`from_parsec` or
+    :meth:`from_mist_cmd`.
+
+    Attributes
+    ----------
+    bands : tuple of str
+        Order of the bands in every array.
+    law : str
+        Extinction law of the coefficients.
+    log_ages : ndarray, shape (ages,)
+        log10 of age in years, rising.
+    fehs : ndarray, shape (fehs,)
+        [Fe/H] in dex, rising.
+    vega_ab : ndarray, shape (bands,)
+        AB magnitude of Vega, so that m_AB = m_Vega + vega_ab.
+    """
+
+    def __init__(
+        self,
+        bands: Sequence[str],
+        law: str,
+        log_ages: np.ndarray,
+        fehs: np.ndarray,
+        eep: np.ndarray,
+        nodes: dict[tuple[int, int], _Node],
+    ) -> None:
+        tables = load_tables()
+        self.bands = tuple(bands)
+        self.law = law
+        self.log_ages = np.asarray(log_ages, float)
+        self.fehs = np.asarray(fehs, float)
+        self.vega_ab = tables.vega_ab[tables.band_indices(self.bands)]
+        self._eep = eep
+        self._nodes = nodes
+
+    def __repr__(self) -> str:
+        """Return bands, law and extent."""
+        return (
+            f"IsochroneGrid(bands={self.bands}, law={self.law!r}, log age "
+            f"{self.log_ages[0]:g} to {self.log_ages[-1]:g}, [Fe/H] "
+            f"{self.fehs[0]:g} to {self.fehs[-1]:g})"
+        )
+
+    def at(self, log_age: float, feh: float = 0.0) -> Isochrone:
+        """Return the isochrone of this age and metallicity.
+
+        Mass, magnitudes and coefficients are interpolated linearly in log age,
+        then in [Fe/H], at equal evolutionary phase.
+
+        Parameters
+        ----------
+        log_age : float
+            log10 of the age in years.
+        feh : float
+            [Fe/H] in dex.
+
+        Raises
+        ------
+        ValueError
+            If either is outside the grid.
+        """
+        young, old, age_weight = _bracket(self.log_ages, log_age, "log_age")
+        poor, rich, feh_weight = _bracket(self.fehs, feh, "feh")
+        nodes = self._nodes
+        node = nodes[poor, young].towards(nodes[poor, old], age_weight)
+        if feh_weight > 0.0:
+            other = nodes[rich, young].towards(nodes[rich, old], age_weight)
+            node = node.towards(other, feh_weight)
+        rows = np.flatnonzero(node.present)
+        first, last = rows[0], rows[-1] + 1
+        keep = slice(first, last) if last - first == len(rows) else rows
+        rest = node.rest[keep]
+        bands = len(self.bands)
+        return Isochrone(
+            log_age=float(log_age),
+            feh=float(feh),
+            eep=self._eep[keep],
+            mass_initial=node.mass[keep],
+            mass_current=rest[:, 0],
+            magnitude=rest[:, 1 : 1 + bands],
+            extinction=rest[:, 1 + bands :],
+        )
+
+    @classmethod
+    def from_tables(cls, bands: Sequence[str], law: str = "CCM89") -> IsochroneGrid:
+        """Return the shipped MIST grid (v/v_crit = 0.4).
+
+        Parameters
+        ----------
+        bands : sequence of str
+            Bands of the shipped table, in the order wanted.
+        law : {"CCM89", "F99", "G23"}
+            Extinction law.
+
+        Notes
+        -----
+        At log age 6.6-6.8 MIST is too red: its yellow supergiants carry half
+        of the light in F438W. A PARSEC file replaces it.
+        """
+        tables = load_tables()
+        magnitude = vega_magnitudes(tables.log_l, tables.log_teff, tables.log_g, bands)
+        coefficient = extinction_coefficients(tables.log_teff, tables.log_g, bands, law)
+        rest = np.column_stack([tables.mass_current, magnitude, coefficient])
+        rest = rest.astype(np.float32)
+        eep = np.arange(
+            tables.first_eep.min(), (tables.first_eep + tables.counts).max()
+        )
+        nodes = {}
+        end = 0
+        for j, i in np.ndindex(tables.counts.shape):
+            start, end = end, end + tables.counts[j, i]
+            rows = np.arange(start, end) - start + tables.first_eep[j, i] - eep[0]
+            nodes[j, i] = _node(
+                len(eep), rows, tables.mass_initial[start:end], rest[start:end]
+            )
+        return cls(bands, law, tables.log_ages, tables.fehs, eep, nodes)
+
+    @classmethod
+    def from_mist_cmd(
+        cls,
+        path: str | Path | Sequence[str | Path],
+        bands: Sequence[str],
+        law: str = "CCM89",
+    ) -> IsochroneGrid:
+        """Return a grid read from MIST ``.iso.cmd`` files (packaged or web).
+
+        Parameters
+        ----------
+        path : path or sequence of paths
+            One file per metallicity, made without extinction, in Vega
+            magnitudes; columns are called ``WFC3_UVIS_<band>``.
+        bands : sequence of str
+            Bands of the shipped table, in the order wanted.
+        law : {"CCM89", "F99", "G23"}
+            Extinction law. Its coefficients come from the shipped table.
+
+        Raises
+        ------
+        ValueError
+            If a file lacks a column, is reddened or is not in Vega magnitudes,
+            or if the files do not share their ages.
+        """
+        paths = [path] if isinstance(path, str | Path) else list(path)
+        read = [iso for file in paths for iso in read_mist_cmd(Path(file), bands)]
+        first = min(iso.phase[0] for iso in read)
+        last = max(iso.phase[-1] for iso in read)
+        laid = {
+            (iso.feh, iso.log_age): (
+                iso.phase - first,
+                iso.mass_initial,
+                _carried(iso, bands, law),
+            )
+            for iso in read
+        }
+        name = ", ".join(str(file) for file in paths)
+        return cls._from_tracks(bands, law, np.arange(first, last + 1), laid, name)
+
+    @classmethod
+    def from_parsec(
+        cls,
+        path: str | Path,
+        bands: Sequence[str],
+        law: str = "CCM89",
+        system: str | None = None,
+    ) -> IsochroneGrid:
+        """Return a grid read from a file of the PARSEC CMD 3.x web form.
+
+        PARSEC has no EEP. Each evolutionary stage (column ``label``) is laid
+        on the same number of points in every isochrone, equally spaced in path
+        length over initial mass and the HR diagram; a stage that an isochrone
+        skips holds no stars there.
+
+        Parameters
+        ----------
+        path : path
+            Output "isochrone tables", without extinction. One file may hold
+            several metallicities (column ``MH``), each with the same ages.
+        bands : sequence of str
+            Bands of the shipped table, in the order wanted; the file has them
+            as ``<band>mag``.
+        law : {"CCM89", "F99", "G23"}
+            Extinction law. Its coefficients come from the shipped table.
+        system : {"Vega", "AB"}, optional
+            Magnitude system of the file. Needed where its header does not say.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing, the magnitude system is unknown or the
+            metallicities do not share their ages.
+        """
+        read = read_parsec(Path(path), bands, system)
+        stages = np.unique(np.concatenate([iso.phase for iso in read]))
+        sizes = [max((iso.phase == s).sum() for iso in read) for s in stages]
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        laid = {}
+        for iso in read:
+            rest = _carried(iso, bands, law)
+            rows, masses, rests = [], [], []
+            for k, stage in enumerate(stages):
+                here = iso.phase == stage
+                if not here.any():
+                    continue
+                place = np.column_stack([iso.log_l[here], iso.log_teff[here]])
+                mass, carried = _resampled(
+                    iso.mass_initial[here], place, rest[here], sizes[k]
+                )
+                rows.append(np.arange(offsets[k], offsets[k + 1]))
+                masses.append(mass)
+                rests.append(carried)
+            laid[iso.feh, iso.log_age] = tuple(
+                np.concatenate(part) for part in (rows, masses, rests)
+            )
+        return cls._from_tracks(bands, law, np.arange(offsets[-1]), laid, str(path))
+
+    @classmethod
+    def _from_tracks(
+        cls,
+        bands: Sequence[str],
+        law: str,
+        eep: np.ndarray,
+        laid: dict[tuple[float, float], tuple[np.ndarray, ...]],
+        name: str,
+    ) -> IsochroneGrid:
+        """Return a grid of isochrones that already share their phase rows."""
+        fehs = sorted({feh for feh, _ in laid})
+        ages = sorted({age for _, age in laid})
+        missing = [(f, a) for f in fehs for a in ages if (f, a) not in laid]
+        if missing:
+            raise ValueError(
+                f"{name}: every [Fe/H] must have the same ages; [Fe/H] = "
+                f"{missing[0][0]:g} lacks log age {missing[0][1]:g} ({len(missing)} "
+                "isochrones are missing in all). Ask for one list of ages."
+            )
+        nodes = {
+            (j, i): _node(len(eep), *laid[feh, age])
+            for j, feh in enumerate(fehs)
+            for i, age in enumerate(ages)
+        }
+        return cls(bands, law, np.array(ages), np.array(fehs), eep, nodes)
+
+
+def _carried(iso: FileIsochrone, bands: Sequence[str], law: str) -> np.ndarray:
+    """Return what travels with the mass: current mass, magnitudes, coefficients."""
+    coefficient = extinction_coefficients(iso.log_teff, iso.log_g, bands, law)
+    return np.column_stack([iso.mass_current, iso.magnitude, coefficient])
+
+
+def _node(size: int, rows: np.ndarray, mass: np.ndarray, rest: np.ndarray) -> _Node:
+    """Lay an isochrone on ``size`` phases, holding its mass where it has none."""
+    present = np.zeros(size, bool)
+    present[rows] = True
+    full = np.zeros((size, rest.shape[1]), np.float32)
+    full[rows] = rest
+    held = np.full(size, mass[0], np.float64)
+    held[rows] = mass
+    held = np.maximum.accumulate(held)
+    # At a node, callers get views of these.
+    for array in (held, full, present):
+        array.setflags(write=False)
+    return _Node(held, full, present)
+
+
+def _resampled(
+    mass: np.ndarray, position: np.ndarray, rest: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lay one stage on ``size`` points equally spaced along its path.
+
+    Parameters
+    ----------
+    mass : ndarray, shape (n,)
+        Initial mass, never falling.
+    position : ndarray, shape (n, 2)
+        log L and log Teff.
+    rest : ndarray, shape (n, k)
+        Columns to carry along.
+    """
+    if len(mass) == 1:
+        return np.full(size, mass[0]), np.repeat(rest, size, axis=0)
+    # log Teff spans a quarter of log L; the small constant keeps the path rising.
+    steps = np.hypot(*(np.diff(position, axis=0) * [1.0, 4.0]).T)
+    span = max(mass[-1] - mass[0], 1e-12)
+    path = np.concatenate([[0.0], np.cumsum(steps + np.diff(mass) / span + 1e-9)])
+    points = np.linspace(0.0, path[-1], size)
+    columns = [np.interp(points, path, column) for column in rest.T]
+    return np.interp(points, path, mass), np.stack(columns, axis=1)
