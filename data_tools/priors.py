@@ -85,7 +85,7 @@ class Priors:
     exposure_factor: Range = (-0.3, 0.2)
     sky_residual: float = 0.1
     field_old_mass_density: Range = (1.0, 3.0)
-    field_sfr_density: Range = (-2.5, -0.5)
+    field_sfr_density: Range = (-3.0, -1.0)
     field_dust_a_v: Range = (-1.3, 0.2)
     foreground_a_v: float = 0.18
     field_px: int = 768

@@ -28,7 +28,9 @@ def _sample(
     """Interpolate an image, centred on its middle pixel, at offsets in arcsec."""
     middle = image.shape[0] // 2
     return map_coordinates(
-        image.astype(float), [y / step_arcsec + middle, x / step_arcsec + middle], order=3
+        image.astype(float),
+        [y / step_arcsec + middle, x / step_arcsec + middle],
+        order=3,
     )
 
 
@@ -38,7 +40,9 @@ def _offsets(n: int, pixel_scale_arcsec: float) -> tuple[np.ndarray, np.ndarray]
     return np.meshgrid(axis, axis)
 
 
-def _empirical(band: str, position: int, n: int, pixel_scale_arcsec: float) -> np.ndarray:
+def _empirical(
+    band: str, position: int, n: int, pixel_scale_arcsec: float
+) -> np.ndarray:
     tables = load_tables()
     index = int(tables.band_indices((band,))[0])
     x, y = _offsets(n, pixel_scale_arcsec)

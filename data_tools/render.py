@@ -93,7 +93,10 @@ class Renderer:
         row = np.asarray(y) * OVERSAMPLING + margin
         reach = _WIDTH // 2
         inside = (
-            (column >= reach) & (column < n - reach) & (row >= reach) & (row < n - reach)
+            (column >= reach)
+            & (column < n - reach)
+            & (row >= reach)
+            & (row < n - reach)
         )
         column, row, flux = column[inside], row[inside], np.asarray(flux)[inside]
         taps = np.arange(_WIDTH) - (reach - 1)
