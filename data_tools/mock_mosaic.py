@@ -1,0 +1,246 @@
+"""A mock mosaic: one large field with clusters whose parameters are known."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+
+from data_tools.field import FieldMaker, GalaxyField
+from data_tools.inject import MockMaker, local_variance, visibility
+from data_tools.priors import Priors
+from data_tools.psf import psf_spectra
+from data_tools.render import Renderer
+from data_tools.schema import PARAMETER_NAMES, PARAMETERS
+from data_tools.target import Target
+
+TRUTH_FILE = "truth.ecsv"
+
+#: Where the middle of the mosaic is put: the nucleus of M83, in degrees.
+_MIDDLE_DEG = (204.2538, -29.8658)
+#: Clusters whose stars are spread on the fine grid at once; bounds the memory.
+_CLUSTERS_AT_ONCE = 16
+#: Tries of finding a free place for a cluster before the mosaic counts as full.
+_PLACE_TRIES = 1000
+
+
+@dataclass(frozen=True)
+class MosaicConfig:
+    """Size and contents of a mock mosaic.
+
+    Attributes
+    ----------
+    size_px : int
+        Side in pixels, a multiple of 16.
+    n : int
+        Clusters, drawn from the target's flat box like those of a training set.
+    min_separation_px : float
+        Smallest distance between two clusters' centres.
+    edge_px : float
+        Smallest distance of a centre from the mosaic's edge.
+    seed : int
+        Seed of everything; the same seed gives the same mosaic.
+    """
+
+    size_px: int = 1536
+    n: int = 250
+    min_separation_px: float = 20.0
+    edge_px: float = 32.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        if self.size_px < 128 or self.size_px % 16:
+            raise ValueError(
+                "mosaic: size_px must be a multiple of 16, at least 128; received "
+                f"{self.size_px}"
+            )
+        for name, low in (("n", 1), ("min_separation_px", 0), ("seed", 0)):
+            value = getattr(self, name)
+            if not value >= low:
+                raise ValueError(f"mosaic: {name} must be >= {low}; received {value}")
+        if not 0 <= self.edge_px < self.size_px / 2:
+            raise ValueError(
+                "mosaic: edge_px must be >= 0 and less than half of size_px; received "
+                f"{self.edge_px}"
+            )
+
+
+def make_mosaic(
+    output: str | Path, target: Target, priors: Priors, config: MosaicConfig
+) -> Table:
+    """Write a mock mosaic, one FITS a band, and the truth about its clusters.
+
+    A synthetic field of the target is observed as the fields of a training set are;
+    clusters with parameters from the target's box are put on it, with the noise of
+    their own photons. The files are like drizzled HST mosaics in electrons / s, with
+    PHOTFLAM, PHOTPLAM, exposure and WCS in the header.
+
+    Parameters
+    ----------
+    output : str or Path
+        Directory; files of the same names in it are replaced.
+    target : Target
+        Galaxy and instrument.
+    priors : Priors
+        What the field is drawn from; `field_px` gives way to the mosaic's size.
+    config : MosaicConfig
+        Size, number of clusters, seed.
+
+    Returns
+    -------
+    Table
+        The truth, as in ``truth.ecsv``: ``x`` and ``y`` (0-based pixels), ``ra`` and
+        ``dec`` (deg), the parameters in their own units, and ``log_snr`` (dex).
+
+    Raises
+    ------
+    ValueError
+        If so many clusters do not fit at that separation.
+    """
+    rng = np.random.default_rng(config.seed)
+    x, y = _places(config, rng)
+    parameters = np.column_stack(
+        [rng.uniform(*target.box[name], config.n) for name in PARAMETER_NAMES]
+    )
+    maker = MockMaker(target, priors)
+    field = FieldMaker(
+        target, dataclasses.replace(priors, field_px=config.size_px)
+    ).make(rng)
+    light, log_snr = _clusters(maker, field, x, y, parameters, rng)
+    electrons = rng.poisson(np.maximum(light / field.electron_njy, 0))
+    image = field.image + (electrons * field.electron_njy).astype(np.float32)
+
+    wcs = _wcs(config.size_px, target.pixel_scale_arcsec)
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    for i, band in enumerate(target.bands):
+        header = wcs.to_header()
+        header["FILTER"] = band.name
+        header["PHOTFLAM"] = (band.photflam, "erg / (cm2 Angstrom electron)")
+        header["PHOTPLAM"] = (band.photplam, "pivot wavelength, Angstrom")
+        header["EXPTIME"] = band.njy_per_electron_s / field.electron_njy[i]
+        header["NCOMBINE"] = band.n_exposures
+        header["BUNIT"] = "ELECTRONS/S"
+        header["OBJECT"] = f"mock of {target.name}"
+        pixels = (image[..., i] / band.njy_per_electron_s).astype(np.float32)
+        fits.PrimaryHDU(pixels, header).writeto(
+            output / f"{band.name}.fits", overwrite=True
+        )
+    truth = _truth(x, y, wcs, parameters, log_snr)
+    truth.meta.update(
+        target=target.name, seed=config.seed, field=_plain(field.properties)
+    )
+    truth.write(output / TRUTH_FILE, format="ascii.ecsv", overwrite=True)
+    return truth
+
+
+def _places(
+    config: MosaicConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw places that keep their distance, (n,) x and y in pixels."""
+    low, high = config.edge_px, config.size_px - 1 - config.edge_px
+    places = np.empty((0, 2))
+    for _ in range(_PLACE_TRIES * config.n):
+        if len(places) == config.n:
+            break
+        place = rng.uniform(low, high, 2)
+        distance = np.hypot(*(places - place).T)
+        if not (distance < config.min_separation_px).any():
+            places = np.vstack([places, place])
+    else:
+        raise ValueError(
+            f"mosaic: only {len(places)} of {config.n} clusters fit on "
+            f"{config.size_px} px at {config.min_separation_px} px from each other; "
+            "ask for fewer, closer together, or a larger mosaic"
+        )
+    return places[:, 0], places[:, 1]
+
+
+def _clusters(
+    maker: MockMaker,
+    field: GalaxyField,
+    x: np.ndarray,
+    y: np.ndarray,
+    parameters: np.ndarray,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the noise-free light of all clusters, and the visibility of each."""
+    target, size = maker.target, len(field.image)
+    canvas = Renderer(size)
+    cutout = Renderer(target.cutout_px)
+    cutout_spectra = psf_spectra(target, cutout.grid, field.psf_position, field.blur_px)
+    half = target.cutout_px // 2
+    source = np.zeros((len(target.bands), canvas.grid, canvas.grid), np.float32)
+    log_snr = np.empty(len(x))
+    for first in range(0, len(x), _CLUSTERS_AT_ONCE):
+        chunk = range(first, min(first + _CLUSTERS_AT_ONCE, len(x)))
+        star_x, star_y, star_flux = [], [], []
+        for i in chunk:
+            dx, dy, flux = maker.cluster_stars(parameters[i], rng)
+            star_x.append(x[i] + dx)
+            star_y.append(y[i] + dy)
+            star_flux.append(flux)
+            # as in a training set: on the cutout whose middle is nearest
+            column = int(np.clip(np.floor(x[i]) - half + 1, 0, size - 2 * half))
+            row = int(np.clip(np.floor(y[i]) - half + 1, 0, size - 2 * half))
+            background = field.image[row : row + 2 * half, column : column + 2 * half]
+            alone = cutout.draw(
+                x[i] + dx - column, y[i] + dy - row, flux, cutout_spectra
+            )
+            log_snr[i] = visibility(
+                alone, local_variance(background), field.electron_njy
+            )
+        source += canvas.source_grid(
+            np.concatenate(star_x), np.concatenate(star_y), np.concatenate(star_flux)
+        )
+    spectra = psf_spectra(target, canvas.grid, field.psf_position, field.blur_px)
+    return canvas.convolve(source, spectra), log_snr
+
+
+def _wcs(size_px: int, pixel_scale_arcsec: float) -> WCS:
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.cunit = ["deg", "deg"]
+    wcs.wcs.crval = _MIDDLE_DEG
+    wcs.wcs.crpix = [(size_px + 1) / 2, (size_px + 1) / 2]
+    wcs.wcs.cdelt = [-pixel_scale_arcsec / 3600, pixel_scale_arcsec / 3600]
+    return wcs
+
+
+def _truth(
+    x: np.ndarray,
+    y: np.ndarray,
+    wcs: WCS,
+    parameters: np.ndarray,
+    log_snr: np.ndarray,
+) -> Table:
+    ra, dec = wcs.all_pix2world(x, y, 0)
+    truth = Table(
+        {"id": np.arange(len(x)), "x": x, "y": y, "ra": ra, "dec": dec},
+        units={"x": "pix", "y": "pix", "ra": "deg", "dec": "deg"},
+        descriptions={
+            "id": "number of the cluster",
+            "x": "0-based column of the centre",
+            "y": "0-based row of the centre",
+            "ra": "right ascension (ICRS) of the centre",
+            "dec": "declination (ICRS) of the centre",
+        },
+    )
+    for i, parameter in enumerate(PARAMETERS):
+        truth[parameter.name] = parameters[:, i]
+        truth[parameter.name].unit = parameter.unit
+        truth[parameter.name].description = parameter.description
+    truth["log_snr"] = log_snr
+    truth["log_snr"].unit = "dex"
+    truth["log_snr"].description = "visibility: log10 S/N on the field around it"
+    return truth
+
+
+def _plain(properties: dict[str, float]) -> dict[str, float]:
+    return {name: float(value) for name, value in properties.items()}
