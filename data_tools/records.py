@@ -1,0 +1,534 @@
+"""Records of a mock set: Example to TFRecord and back, and the training input."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import yaml
+
+from data_tools.schema import FEATURES, PIXEL_UNIT_NJY, SCHEMA_VERSION
+from data_tools.target import Target
+
+SPLITS = ("train", "validation", "test")
+
+#: Shards read at once and records held while shuffling: neighbours in a shard share
+#: their field, and a batch should not. 4096 records of 64x64x3 are 200 MB.
+_SHARDS_AT_ONCE = 32
+_SHUFFLE_RECORDS = 4096
+
+#: Features that belong to the background and follow it into a new pair.
+_OF_BACKGROUND = ("background", "electron_njy", "background_variance", "field_id")
+
+
+def _shape(shape: tuple[int | str, ...], px: int, bands: int) -> tuple[int, ...]:
+    sizes = {"px": px, "bands": bands}
+    return tuple(sizes[s] if isinstance(s, str) else s for s in shape)
+
+
+def serialise(example: Mapping[str, Any]) -> bytes:
+    """Encode one mock as a ``tf.train.Example``.
+
+    Parameters
+    ----------
+    example : mapping of str to array
+        Every feature of `data_tools.schema.FEATURES` but ``schema_version``; images
+        are float16 in units of `PIXEL_UNIT_NJY` nJy.
+
+    Returns
+    -------
+    bytes
+        The same for the same values.
+
+    Raises
+    ------
+    ValueError
+        If a feature is missing, unknown, of another shape, or not finite where it
+        must be.
+    """
+    names = {f.name for f in FEATURES} - {"schema_version"}
+    if set(example) != names:
+        raise ValueError(
+            f"example: expected the features {sorted(names)}; missing "
+            f"{sorted(names - set(example))}, unknown {sorted(set(example) - names)}"
+        )
+    px, _, bands = np.shape(example["cluster"])
+    features = tf.train.Features()
+    for f in FEATURES:
+        value = SCHEMA_VERSION if f.name == "schema_version" else example[f.name]
+        value = np.asarray(value)
+        shape = _shape(f.shape, px, bands)
+        if value.shape != shape:
+            raise ValueError(
+                f"example: {f.name} must have shape {shape}; received {value.shape}"
+            )
+        entry = features.feature[f.name]
+        if f.dtype == "float16":
+            if value.dtype != np.float16 or not np.isfinite(value).all():
+                raise ValueError(
+                    f"example: {f.name} must be finite float16 in units of "
+                    f"{PIXEL_UNIT_NJY} nJy; received {value.dtype} between "
+                    f"{value.min()} and {value.max()}"
+                )
+            entry.bytes_list.value.append(value.astype("<f2", copy=False).tobytes())
+        elif f.dtype == "float32":
+            entry.float_list.value.extend(value.ravel().tolist())
+        else:
+            entry.int64_list.value.extend(value.ravel().tolist())
+    record = tf.train.Example(features=features)
+    return record.SerializeToString(deterministic=True)
+
+
+def write_shard(path: Path, examples: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Write mocks as one TFRecord file that appears under its name only when whole.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; one of that name is replaced.
+    examples : iterable of mapping
+        See `serialise`.
+
+    Returns
+    -------
+    dict
+        ``records``, ``size`` in bytes and ``sha256``, as the manifest holds them.
+    """
+    partial = path.with_name(path.name + ".partial")
+    count = 0
+    with tf.io.TFRecordWriter(str(partial)) as writer:
+        for example in examples:
+            writer.write(serialise(example))
+            count += 1
+    with partial.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        os.fsync(file.fileno())
+        size = file.tell()
+    partial.replace(path)
+    return {"records": count, "size": size, "sha256": digest}
+
+
+def read_shard(path: Path) -> Iterator[dict[str, np.ndarray]]:
+    """Read a shard record by record, as `serialise` was given them.
+
+    ``schema_version`` comes beside the other features. Images stay flat: the file
+    does not know their shape.
+
+    Raises
+    ------
+    ValueError
+        If the file ends within a record or a record is damaged or not of this
+        schema; the message names the file and the record's number, from 0.
+    """
+    dtypes = {f.name: f.dtype for f in FEATURES}
+    number = 0
+    try:
+        for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            feature = tf.train.Example.FromString(data).features.feature
+            version = list(feature["schema_version"].int64_list.value)
+            if version != [SCHEMA_VERSION]:
+                raise ValueError(
+                    f"{path}: record {number} is of schema version "
+                    f"{version[0] if version else 'none'}; this program reads "
+                    f"version {SCHEMA_VERSION}. Make the set again with "
+                    "`clusterkeras simulate`"
+                )
+            record = {}
+            for name, dtype in dtypes.items():
+                if dtype == "float16":
+                    raw = b"".join(feature[name].bytes_list.value)
+                    record[name] = np.frombuffer(raw, "<f2")
+                else:
+                    values = getattr(feature[name], f"{dtype[:-2]}_list", None)
+                    if values is None:
+                        values = feature[name].int64_list
+                    record[name] = np.array(values.value, dtype)
+            yield record
+            number += 1
+    except tf.errors.DataLossError as error:
+        raise ValueError(
+            f"{path}: record {number} is cut or damaged. Delete the file and run "
+            "`clusterkeras simulate` with the set's options again: it makes what is "
+            "missing"
+        ) from error
+
+
+def parse(serialised: tf.Tensor, px: int, bands: int) -> dict[str, tf.Tensor]:
+    """Decode a batch of records.
+
+    Parameters
+    ----------
+    serialised : (B,) string tensor
+        Records as `serialise` encodes them.
+    px, bands : int
+        Side of the cutout and number of bands.
+
+    Returns
+    -------
+    dict of str to tensor
+        Every feature, batch first; images (B, px * px * bands) still as strings of
+        raw float16, see `decode_image`.
+    """
+    dtypes = {"float16": tf.string, "float32": tf.float32, "int64": tf.int64}
+    spec = {}
+    for f in FEATURES:
+        shape = () if f.dtype == "float16" else _shape(f.shape, px, bands)
+        spec[f.name] = tf.io.FixedLenFeature(shape, dtypes[f.dtype])
+    return tf.io.parse_example(serialised, spec)
+
+
+def decode_image(raw: tf.Tensor, px: int, bands: int) -> tf.Tensor:
+    """Turn (B,) strings of float16 into float32 images (B, px, px, bands) in nJy."""
+    flat = tf.io.decode_raw(raw, tf.float16)
+    images = tf.reshape(flat, (-1, px, px, bands))
+    return tf.cast(images, tf.float32) * PIXEL_UNIT_NJY
+
+
+def describe(directory: Path, name: str, target: Target) -> None:
+    """Write ``features.json`` and ``dataset_info.json`` beside finished shards.
+
+    They are in the form that ``tfds.builder_from_directory`` reads (TensorFlow
+    Datasets 4.9), so that a set loads with that library too.
+    """
+    module = "tensorflow_datasets.core.features"
+    px, bands = target.cutout_px, len(target.bands)
+    features = {}
+    for f in FEATURES:
+        kind = "tensor_feature.Tensor" if f.shape else "scalar.Scalar"
+        size = [str(s) for s in _shape(f.shape, px, bands)]
+        features[f.name] = {
+            "pythonClassName": f"{module}.{kind}",
+            "description": f.description,
+            "tensor": {
+                "shape": {"dimensions": size} if size else {},
+                "dtype": f.dtype,
+                "encoding": "bytes" if f.dtype == "float16" else "none",
+            },
+        }
+    write_json(
+        directory / "features.json",
+        {
+            "pythonClassName": f"{module}.features_dict.FeaturesDict",
+            "featuresDict": {"features": features},
+        },
+    )
+    manifest = read_json(directory / "manifest.json")
+    splits = []
+    for split, shards in manifest["splits"].items():
+        entries = [manifest["shards"][shard] for shard in shards]
+        splits.append(
+            {
+                "name": split,
+                "shardLengths": [str(e["records"]) for e in entries],
+                "numBytes": str(sum(e["size"] for e in entries)),
+                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+            }
+        )
+    write_json(
+        directory / "dataset_info.json",
+        {
+            "name": name,
+            "version": f"{SCHEMA_VERSION}.0.0",
+            "description": f"Mock star clusters of {target.name}, images in units of "
+            f"{PIXEL_UNIT_NJY} nJy, bands {', '.join(target.band_names)}",
+            "fileFormat": "tfrecord",
+            "splits": splits,
+        },
+    )
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Write a JSON file that is never seen half written."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(values, indent=1) + "\n")
+    partial.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file; a `ValueError` names the file if it is not JSON."""
+    try:
+        return json.loads(path.read_text())
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from error
+
+
+@dataclass(frozen=True)
+class MockSetInfo:
+    """A finished mock set on disk.
+
+    Attributes
+    ----------
+    directory : Path
+        Where it lies.
+    name : str
+        Name of the set, the beginning of each shard's file name.
+    target : Target
+        What the mocks imitate.
+    splits : dict of str to int
+        Number of records of each split.
+    shards : dict of str to tuple of (Path, int)
+        File and number of records of each shard of a split, in order.
+    configuration : dict
+        Content of ``configuration.yaml``: target, priors, mocks, tables, versions.
+    """
+
+    directory: Path
+    name: str
+    target: Target
+    splits: dict[str, int]
+    shards: dict[str, tuple[tuple[Path, int], ...]]
+    configuration: dict[str, Any]
+
+
+def _check_shard(path: Path, entry: Mapping[str, Any], px: int, bands: int) -> None:
+    """Compare a shard's size with the manifest and its first record with the schema."""
+    size = path.stat().st_size
+    if size != entry["size"]:
+        records = sum(1 for _ in read_shard(path))  # names the record that is cut
+        raise ValueError(
+            f"{path}: {size} bytes and {records} records; the manifest says "
+            f"{entry['size']} bytes and {entry['records']} records. Delete the file "
+            "and run `clusterkeras simulate` with the set's options again"
+        )
+    first = next(read_shard(path))
+    for f in FEATURES:
+        expected = math.prod(_shape(f.shape, px, bands))
+        if first[f.name].size != expected:
+            raise ValueError(
+                f"{path}: record 0 has {first[f.name].size} values of {f.name}; the "
+                f"target with {px} px and {bands} bands has {expected}"
+            )
+
+
+def read_set(directory: str | Path, checksums: bool = False) -> MockSetInfo:
+    """Check that a directory holds a whole mock set, and say what is in it.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Output of `data_tools.simulate.simulate`.
+    checksums : bool
+        Whether to read every byte and compare its SHA-256 with the manifest's, and
+        not only sizes and the first record of each shard.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not a mock set or shards are missing.
+    ValueError
+        If a shard is cut or damaged, or of another schema version or shape; the
+        message names the file.
+    """
+    directory = Path(directory)
+    for name in ("manifest.json", "configuration.yaml"):
+        if not (directory / name).is_file():
+            raise FileNotFoundError(
+                f"{directory}: expected a mock set made by `clusterkeras simulate`; "
+                f"there is no {name}"
+            )
+    configuration = yaml.safe_load((directory / "configuration.yaml").read_text())
+    if configuration["schema_version"] != SCHEMA_VERSION:
+        raise ValueError(
+            f"{directory / 'configuration.yaml'}: the set is of schema version "
+            f"{configuration['schema_version']}; this program reads version "
+            f"{SCHEMA_VERSION}. Make the set again with `clusterkeras simulate`"
+        )
+    target = Target.from_dict(configuration["target"])
+    manifest = read_json(directory / "manifest.json")
+    shards: dict[str, tuple[tuple[Path, int], ...]] = {}
+    for split, names in manifest["splits"].items():
+        missing = [
+            n
+            for n in names
+            if n not in manifest["shards"] or not (directory / n).is_file()
+        ]
+        if missing:
+            raise FileNotFoundError(
+                f"{directory}: {len(missing)} of {len(names)} shards of {split} are "
+                f"missing, {missing[0]} first. Run `clusterkeras simulate` with the "
+                "set's options again: it makes what is missing"
+            )
+        for name in names:
+            path, entry = directory / name, manifest["shards"][name]
+            _check_shard(path, entry, target.cutout_px, len(target.bands))
+            if checksums:
+                with path.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                if digest != entry["sha256"]:
+                    for _ in read_shard(path):  # names the record, if it can
+                        pass
+                    raise ValueError(f"{path}: SHA-256 differs from the manifest's")
+        shards[split] = tuple(
+            (directory / n, manifest["shards"][n]["records"]) for n in names
+        )
+    return MockSetInfo(
+        directory=directory,
+        name=configuration["mocks"]["name"],
+        target=target,
+        splits={s: sum(n for _, n in files) for s, files in shards.items()},
+        shards=shards,
+        configuration=configuration,
+    )
+
+
+def log_visibility(
+    cluster: tf.Tensor, electron_njy: tf.Tensor, background_variance: tf.Tensor
+) -> tf.Tensor:
+    """Give the visibility of objects on their backgrounds, as `inject.visibility`.
+
+    Parameters
+    ----------
+    cluster : (B, px, px, bands) tensor
+        Noise-free light in nJy.
+    electron_njy : (B, bands) tensor
+        Flux of one electron, nJy.
+    background_variance : (B, bands) tensor
+        Variance per pixel of the background, nJy^2.
+
+    Returns
+    -------
+    (B,) tensor
+        log10 of the matched filter's S/N over all pixels and bands; minus infinity
+        where there is no light.
+    """
+    variance = (
+        background_variance[:, None, None, :]
+        + tf.nn.relu(cluster) * electron_njy[:, None, None, :]
+    )
+    squared = tf.reduce_sum(tf.square(cluster) / variance, axis=(1, 2, 3))
+    return tf.math.log(squared) * (0.5 / math.log(10))
+
+
+def _flip_and_turn(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Bring each image into one of the eight orientations of the square."""
+    chosen = tf.random.stateless_uniform((3, tf.shape(images)[0], 1, 1, 1), seed) < 0.5
+    images = tf.where(chosen[0], tf.reverse(images, (1,)), images)
+    images = tf.where(chosen[1], tf.reverse(images, (2,)), images)
+    return tf.where(chosen[2], tf.transpose(images, (0, 2, 1, 3)), images)
+
+
+def make_dataset(
+    directory: str | Path,
+    split: str,
+    batch_size: int,
+    *,
+    training: bool,
+    seed: int = 0,
+    limit: int | None = None,
+) -> tf.data.Dataset:
+    """Read a split of a mock set as batches of images and labels; one epoch.
+
+    For training, records are shuffled, each cluster is put on the background of
+    another record of its batch (so of the same split), flipped and turned, all anew
+    in each epoch. Otherwise order, pair and orientation are the records' own. In both
+    the cluster brings its photon noise, Gaussian with the variance ``max(c, 0) *
+    electron_njy`` of the background's exposure: from `seed` and the epoch in
+    training, else from `seed` and ``mock_id``, so that each record always looks the
+    same.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Output of `data_tools.simulate.simulate`.
+    split : {"train", "validation", "test"}
+        Which part of it.
+    batch_size : int
+        Records a batch; the last one may be smaller.
+    training : bool
+        See above.
+    seed : int
+        Seed of order, pairs, noise and orientation.
+    limit : int, optional
+        Use the first so many records of the split.
+
+    Returns
+    -------
+    tf.data.Dataset
+        Of ``images`` (B, px, px, bands) float32 in nJy and a dictionary of labels,
+        (B,) each: ``parameters`` (B, 4) float32 (the middle of the box where there is
+        no cluster), ``is_cluster`` float32, ``log_snr`` float32 (0 where there is no
+        object), ``has_object`` float32, ``kind``, ``mock_id`` and ``field_id`` int64.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_set`, and for an unknown split or a bad size.
+    """
+    for name, value in (("batch_size", batch_size), ("limit", limit)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} must be >= 1; received {value}")
+    info = read_set(directory)
+    if split not in info.splits:
+        raise ValueError(
+            f"{directory}: split must be one of {sorted(info.splits)}; received "
+            f"{split!r}"
+        )
+    px, bands = info.target.cutout_px, len(info.target.bands)
+    middle = tf.constant([0.5 * (a + b) for a, b in info.target.box.values()])
+
+    def finish(serialised: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, dict]:
+        record = parse(serialised, px, bands)
+        count = tf.size(serialised, tf.int64)
+        if training:
+            shift = 1 + seeds[0] % tf.maximum(count - 1, 1)
+            partner = (tf.range(count) + shift) % count
+            record.update({k: tf.gather(record[k], partner) for k in _OF_BACKGROUND})
+        cluster = decode_image(record["cluster"], px, bands)
+        electron = record["electron_njy"]
+        sigma = tf.sqrt(tf.nn.relu(cluster) * electron[:, None, None, :])
+        if training:
+            noise = tf.random.stateless_normal(tf.shape(cluster), seeds[1:3])
+        else:
+            noise = tf.map_fn(
+                lambda i: tf.random.stateless_normal((px, px, bands), (seed, i)),
+                record["mock_id"],
+                fn_output_signature=tf.float32,
+            )
+        images = decode_image(record["background"], px, bands) + cluster + sigma * noise
+        if training:
+            images = _flip_and_turn(images, seeds[3:5])
+        is_cluster = record["is_cluster"] == 1
+        log_snr = log_visibility(cluster, electron, record["background_variance"])
+        has_object = tf.math.is_finite(log_snr)
+        return images, {
+            "parameters": tf.where(is_cluster[:, None], record["parameters"], middle),
+            "is_cluster": tf.cast(is_cluster, tf.float32),
+            "log_snr": tf.where(has_object, log_snr, 0.0),
+            "has_object": tf.cast(has_object, tf.float32),
+            "kind": record["kind"],
+            "mock_id": record["mock_id"],
+            "field_id": record["field_id"],
+        }
+
+    paths, counts = zip(*info.shards[split], strict=True)
+    total = info.splits[split] if limit is None else min(limit, info.splits[split])
+    before = np.cumsum((0, *counts[:-1]))
+    counts = np.clip(total - before, 0, counts)
+    used = counts > 0
+    shards = tf.data.Dataset.from_tensor_slices(
+        (np.array([str(p) for p in paths])[used], counts[used])
+    )
+    if training:
+        shards = shards.shuffle(int(used.sum()), seed)
+    records = shards.interleave(
+        lambda path, count: tf.data.TFRecordDataset(path).take(count),
+        cycle_length=_SHARDS_AT_ONCE if training else 1,
+        num_parallel_calls=tf.data.AUTOTUNE if training else None,
+    )
+    if training:
+        records = records.shuffle(_SHUFFLE_RECORDS, seed)
+    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(5)
+    return (
+        tf.data.Dataset.zip(records.batch(batch_size), seeds)
+        .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+        .apply(tf.data.experimental.assert_cardinality(math.ceil(total / batch_size)))
+        .prefetch(tf.data.AUTOTUNE)
+    )
