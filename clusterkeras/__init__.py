@@ -1,3 +1,46 @@
-"""Joint posteriors of star-cluster parameters from HST images."""
+"""Joint posteriors of star-cluster parameters from HST images.
+
+TensorFlow is imported when a name below is first used, not with the package, so that
+a command line answers at once.
+"""
+
+import importlib
+import sys
 
 __version__ = "0.1.0"
+
+_EXPORTS = {
+    "ClusterModel": "clusterkeras.model",
+    "DetectionConfig": "clusterkeras.config",
+    "InferenceConfig": "clusterkeras.config",
+    "ModelConfig": "clusterkeras.config",
+    "TrainingConfig": "clusterkeras.config",
+    "WarmupCosine": "clusterkeras.training",
+    "detect": "clusterkeras.detection",
+    "evaluate": "clusterkeras.evaluation",
+    "export": "clusterkeras.serving",
+    "fit": "clusterkeras.training",
+    "infer": "clusterkeras.catalogue",
+    "load_model": "clusterkeras.presets",
+}
+
+__all__ = ["__version__", *_EXPORTS]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> object:
+    """Import what is exported when it is first asked for."""
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'clusterkeras' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_EXPORTS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the exported names too."""
+    return sorted({*globals(), *__all__})
+
+
+if "keras" in sys.modules:
+    # so that keras.models.load_model knows the classes at once
+    importlib.import_module("clusterkeras.model")

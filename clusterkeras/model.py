@@ -1,0 +1,375 @@
+"""ClusterModel: backbone, joint posterior, presence and visibility, and their loss."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from clusterkeras import backbones
+from clusterkeras.config import ModelConfig
+from clusterkeras.posteriors.mixture import MixturePosterior
+from data_tools.schema import PARAMETER_NAMES
+from data_tools.target import Target
+
+tfd = tfp.distributions
+
+#: Labels that `ClusterModel.compute_loss` reads; a dataset may carry more.
+LABELS = ("parameters", "is_cluster", "log_snr", "has_object")
+
+#: Mean and standard deviation, in dex, of the visibility before training.
+VISIBILITY_START = (1.0, 1.0)
+VISIBILITY_FLOOR = 0.01
+
+
+@keras.saving.register_keras_serializable(package="clusterkeras")
+class JointAsinh(keras.layers.Layer):
+    """Scale fluxes to order unity, all bands alike: ``asinh(flux / softening) / 4``.
+
+    One softening for all bands and images keeps colours and magnitudes: above it the
+    output is linear in magnitude, below it linear in flux (Lupton, Gunn & Szalay
+    1999, AJ 118, 1406).
+
+    Parameters
+    ----------
+    softening_njy : float
+        Flux per pixel, in nJy, where the scaling turns from linear to logarithmic.
+    """
+
+    def __init__(self, softening_njy: float, **kwargs: Any) -> None:
+        # fluxes above 65504 nJy would overflow the half precision of a mixed policy
+        super().__init__(**{"dtype": "float32", **kwargs})
+        if not softening_njy > 0:
+            raise ValueError(
+                f"softening_njy: expected a flux above 0; received {softening_njy}"
+            )
+        self.softening_njy = float(softening_njy)
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        """Scale `images`, nJy per pixel, of any shape."""
+        return keras.ops.arcsinh(images / self.softening_njy) / 4
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Give the shape, which does not change."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Give all arguments."""
+        return {**super().get_config(), "softening_njy": self.softening_njy}
+
+
+@keras.saving.register_keras_serializable(package="clusterkeras")
+class ClusterModel(keras.Model):
+    """Learn what an image says about a star cluster.
+
+    ``model.compile(optimizer)`` and ``model.fit(dataset)`` train it; the loss is its
+    own. The dataset gives ``(images, labels)``, labels a dictionary as
+    `data_tools.records.make_dataset` makes it.
+
+    Parameters
+    ----------
+    target : dict or Target
+        What is observed and in which bands; its box is the posterior's support.
+    config : dict or ModelConfig, optional
+        Shape of the network.
+    presence_weight, visibility_weight : float
+        Weights of the two side losses beside the posterior's.
+
+    Raises
+    ------
+    ValueError
+        On an unknown key or a value outside its range.
+    """
+
+    def __init__(
+        self,
+        target: dict[str, Any] | Target,
+        config: dict[str, Any] | ModelConfig | None = None,
+        presence_weight: float = 1.0,
+        visibility_weight: float = 0.2,
+        **kwargs: Any,
+    ) -> None:
+        # the model itself stays in float32: only the backbone follows a mixed policy
+        super().__init__(**{"dtype": "float32", "name": "cluster_model", **kwargs})
+        self._target = (
+            target if isinstance(target, Target) else Target.from_dict(target)
+        )
+        self.config = _as_config(config)
+        self.presence_weight = float(presence_weight)
+        self.visibility_weight = float(visibility_weight)
+        # XLA is slower than plain kernels on a CPU
+        self.supports_jit = False
+
+        px = self._target.cutout_px
+        self.image_shape = (px, px, len(self._target.bands))
+        low, high = np.transpose([self._target.box[name] for name in PARAMETER_NAMES])
+        self.mixture = MixturePosterior(self.config.components, low, high)
+
+        self.scale_input = JointAsinh(self.config.softening_njy, name="scale_input")
+        self.backbone = backbones.build(self.config.backbone, self.image_shape)
+        dense = keras.layers.Dense
+        self.dropout = keras.layers.Dropout(self.config.dropout, dtype="float32")
+        self.hidden = dense(
+            self.config.hidden, activation="gelu", dtype="float32", name="hidden"
+        )
+        # small first weights: training starts at the prior, not at chance spikes
+        small = keras.initializers.VarianceScaling(0.01)
+        self.heads = {
+            name: dense(
+                outputs, kernel_initializer=small, dtype="float32", name=f"{name}_head"
+            )
+            for name, outputs in (
+                ("posterior", self.mixture.n_outputs),
+                ("presence", 1),
+                ("visibility", 2),
+            )
+        }
+        self.loss_parts = {
+            name: keras.metrics.Mean(name=name)
+            for name in ("nll", "presence", "visibility")
+        }
+        self.presence_auc = keras.metrics.AUC(
+            num_thresholds=100, from_logits=True, name="presence_auc"
+        )
+        self.build((None, *self.image_shape))
+
+    @property
+    def target(self) -> Target:
+        """The target the model was made for."""
+        return self._target
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the parameters, in the order of the posterior's last axis."""
+        return PARAMETER_NAMES
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make all weights; called by the constructor."""
+        if self.built:
+            return
+        self.hidden.build(self.backbone.output_shape)
+        for head in self.heads.values():
+            head.build((None, self.config.hidden))
+        super().build(input_shape)
+
+    def __call__(self, images: tf.Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Check the images' shape, then run `call`."""
+        shape = tuple(getattr(images, "shape", np.shape(images)))
+        if len(shape) != 4 or any(
+            size not in (None, expected)
+            for size, expected in zip(shape[1:], self.image_shape, strict=True)
+        ):
+            raise ValueError(
+                f"images: expected shape (batch, {', '.join(map(str, self.image_shape))}"
+                f") with bands {self._target.band_names}; received {shape}"
+            )
+        return super().__call__(images, *args, **kwargs)
+
+    def call(
+        self, images: tf.Tensor, training: bool | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Run the network.
+
+        Parameters
+        ----------
+        images : tensor (B, px, px, bands)
+            Flux in nJy per pixel.
+        training : bool, optional
+            Whether batch statistics and dropout are those of training.
+
+        Returns
+        -------
+        dict of str to float32 tensor
+            ``posterior`` (B, O) for `posterior`, ``presence`` (B, 1) logit,
+            ``visibility`` (B, 2) for `visibility`, ``features`` (B, F).
+        """
+        features = self.backbone(self.scale_input(images), training=training)
+        features = keras.ops.cast(features, "float32")
+        hidden = self.hidden(self.dropout(features, training=training))
+        outputs = {name: head(hidden) for name, head in self.heads.items()}
+        return {**outputs, "features": features}
+
+    def posterior(self, raw: tf.Tensor) -> tfd.Distribution:
+        """Build the joint posterior.
+
+        Parameters
+        ----------
+        raw : tensor (B, O)
+            The output ``posterior`` of the network.
+
+        Returns
+        -------
+        tfd.Distribution
+            Of the parameters in their own units; batch (B,), event (P,); zero outside
+            the target's box.
+        """
+        return self.mixture.distribution(raw)
+
+    def visibility(self, raw: tf.Tensor) -> tfd.Normal:
+        """Build the distribution of the visibility, log10 S/N in dex.
+
+        Parameters
+        ----------
+        raw : tensor (B, 2)
+            The output ``visibility`` of the network.
+
+        Returns
+        -------
+        tfd.Normal
+            Batch (B,).
+        """
+        start_mean, start_scale = VISIBILITY_START
+        offset = float(np.log(np.expm1(start_scale - VISIBILITY_FLOOR)))
+        scale = tf.math.softplus(raw[:, 1] + offset) + VISIBILITY_FLOOR
+        return tfd.Normal(raw[:, 0] + start_mean, scale)
+
+    def draw_from(self, raw_posterior: tf.Tensor, seed: tf.Tensor, n: int) -> tf.Tensor:
+        """Draw from the joint posterior, without TensorFlow Probability.
+
+        Parameters
+        ----------
+        raw_posterior : tensor (B, O)
+            The output ``posterior`` of the network.
+        seed : tensor (B,) int32
+            A row's draws depend on its own seed and outputs only.
+        n : int
+            Draws a row.
+
+        Returns
+        -------
+        tensor (B, n, P)
+            In the parameters' own units, inside the box.
+        """
+        return self.mixture.draw(raw_posterior, seed, n)
+
+    def summarise(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Give the numbers of a catalogue row, the same each time.
+
+        Parameters
+        ----------
+        images : tensor (B, px, px, bands)
+            Flux in nJy per pixel.
+
+        Returns
+        -------
+        dict of str to tensor
+            ``p_cluster`` and ``log_snr`` [dex] (B,); ``median``, ``lower``, ``upper``
+            (16, 84 %), ``mean`` (B, P); ``covariance`` (B, P, P).
+        """
+        return self.summarise_outputs(self(images, training=False))
+
+    def summarise_outputs(self, outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Do what `summarise` does, from the network's outputs."""
+        return {
+            "p_cluster": tf.math.sigmoid(outputs["presence"][:, 0]),
+            "log_snr": outputs["visibility"][:, 0] + VISIBILITY_START[0],
+            **self.mixture.summarise(outputs["posterior"]),
+        }
+
+    def check_bands(self, names: Sequence[str]) -> None:
+        """Refuse bands that are not the model's, or in another order.
+
+        Raises
+        ------
+        ValueError
+            If `names` are not the target's bands in the target's order.
+        """
+        if tuple(names) != self._target.band_names:
+            raise ValueError(
+                f"bands: this model expects {list(self._target.band_names)} in that "
+                f"order; received {list(names)}"
+            )
+
+    def compute_loss(
+        self,
+        x: tf.Tensor | None = None,
+        y: dict[str, tf.Tensor] | None = None,
+        y_pred: dict[str, tf.Tensor] | None = None,
+        sample_weight: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        """Give the loss in nats and note its parts as metrics.
+
+        ``nll``: mean over clusters of minus the log density of the true parameters in
+        their own units. ``presence``: cross-entropy of cluster or not. ``visibility``:
+        mean over objects of minus the log density of the true visibility.
+
+        Raises
+        ------
+        ValueError
+            If the labels lack one of `LABELS`, or sample weights are given.
+        """
+        missing = [name for name in LABELS if not isinstance(y, dict) or name not in y]
+        if missing:
+            raise ValueError(
+                f"labels: expected a dictionary with {list(LABELS)}; missing {missing}"
+            )
+        if sample_weight is not None:
+            raise ValueError(
+                "sample_weight: expected none, since the labels say which rows count; "
+                "received one"
+            )
+        is_cluster = tf.cast(y["is_cluster"], tf.float32)
+        log_prob = self.posterior(y_pred["posterior"]).log_prob(y["parameters"])
+        log_snr = self.visibility(y_pred["visibility"]).log_prob(y["log_snr"])
+        logit = y_pred["presence"][:, 0]
+        parts = {
+            "nll": (-log_prob, is_cluster),
+            "presence": (
+                tf.nn.sigmoid_cross_entropy_with_logits(is_cluster, logit),
+                tf.ones_like(logit),
+            ),
+            "visibility": (-log_snr, tf.cast(y["has_object"], tf.float32)),
+        }
+        means = {}
+        for name, (values, counts) in parts.items():
+            # a row that does not count must not spoil the mean, even if it is not
+            # finite
+            values = tf.where(counts > 0, values, 0)
+            self.loss_parts[name].update_state(values, sample_weight=counts)
+            total = tf.reduce_sum(values * counts)
+            means[name] = tf.math.divide_no_nan(total, tf.reduce_sum(counts))
+        self.presence_auc.update_state(is_cluster, logit)
+        return (
+            means["nll"]
+            + self.presence_weight * means["presence"]
+            + self.visibility_weight * means["visibility"]
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Give all arguments, as plain values."""
+        return {
+            "name": self.name,
+            "target": self._target.to_dict(),
+            "config": dataclasses.asdict(self.config),
+            "presence_weight": self.presence_weight,
+            "visibility_weight": self.visibility_weight,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ClusterModel:
+        """Build a model from what `get_config` gives."""
+        return cls(**config)
+
+    @classmethod
+    def from_preset(cls, name_or_path: str) -> ClusterModel:
+        """Load a model that ships, by name, or a saved one, by path."""
+        from clusterkeras import presets
+
+        return presets.load_model(name_or_path)
+
+
+def _as_config(config: dict[str, Any] | ModelConfig | None) -> ModelConfig:
+    if isinstance(config, ModelConfig):
+        return config
+    known = [field.name for field in dataclasses.fields(ModelConfig)]
+    values = dict(config or {})
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(f"config: expected keys among {known}; received {unknown}")
+    return ModelConfig(**values)
