@@ -1,0 +1,311 @@
+"""Real HST mosaics: open one per band, check that they agree, cut out.
+
+Pixels are 0-based inside ClusterKeras: the middle of the first pixel is (0, 0), x
+runs along the second axis of the array. Nothing is resampled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from astropy.wcs.utils import proj_plane_pixel_scales
+from numpy.typing import NDArray
+
+from data_tools.plane import Plane
+from data_tools.target import AB_ZERO_NJY
+
+#: Largest difference between the bands' positions, in pixels.
+WCS_TOLERANCE_PX = 0.1
+#: Largest difference between a mosaic's pixel and the model's, as a fraction.
+SCALE_TOLERANCE = 0.02
+
+#: A position has no data if some band has none in a box of this side around it.
+CORE_PX = 5
+
+
+class Cutout(NamedTuple):
+    """A square cut out of all bands.
+
+    Attributes
+    ----------
+    image : ndarray of float32, shape (px, px, bands)
+        nJy per pixel; NaN where there are no data.
+    x0, y0 : int
+        0-based mosaic pixel of the cutout's first pixel.
+    edge : bool
+        Whether it crosses the edge of the array.
+    covered : float
+        Share of pixels with data in every band, in [0, 1].
+    saturated : bool
+        Whether a pixel is above the stated limit.
+    usable : bool
+        Whether every band has data within `CORE_PX` around the position.
+    """
+
+    image: NDArray[np.float32]
+    x0: int
+    y0: int
+    edge: bool
+    covered: float
+    saturated: bool
+    usable: bool
+
+    def filled(self) -> NDArray[np.float32]:
+        """Give the image with missing pixels at the median of their band.
+
+        Returns
+        -------
+        ndarray of float32, shape (px, px, bands)
+            nJy per pixel; zero in a band that has no data at all.
+        """
+        missing = np.isnan(self.image)
+        if not missing.any():
+            return self.image
+        image = self.image.copy()
+        for band in range(image.shape[-1]):
+            gap = missing[..., band]
+            if gap.any():
+                known = image[..., band][~gap]
+                image[gap, band] = np.median(known) if known.size else 0.0
+        return image
+
+
+class Mosaics:
+    """The mosaics of one field in all bands, on one pixel grid.
+
+    Made by `open_mosaics`; a context manager that closes the files.
+
+    Parameters
+    ----------
+    planes : sequence of Plane
+        In the order of the bands; already checked against each other.
+    bands : sequence of str
+        Their names.
+
+    Attributes
+    ----------
+    bands : tuple of str
+        Names, in the order of the image's last axis.
+    shape : (int, int)
+        Rows and columns.
+    wcs : WCS
+        Celestial coordinates of the first band.
+    calibrations : tuple of Calibration
+        Flux scale of each band.
+    paths : tuple of Path
+        The files.
+    """
+
+    def __init__(self, planes: Sequence[Plane], bands: Sequence[str]):
+        """Keep the planes."""
+        self._planes = tuple(planes)
+        self.bands = tuple(bands)
+        self.shape = planes[0].shape
+        self.wcs = planes[0].wcs
+        self.calibrations = tuple(p.calibration for p in planes)
+        self.paths = tuple(p.path for p in planes)
+
+    def __enter__(self) -> Mosaics:
+        """Give itself."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Close the files."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the files."""
+        for plane in self._planes:
+            plane.close()
+
+    def pixel_limits(
+        self, electrons: float, n_exposures: Sequence[int]
+    ) -> NDArray[np.float32]:
+        """Give the flux of a pixel that holds so many electrons in one exposure.
+
+        Parameters
+        ----------
+        electrons : float
+            Electrons in one exposure, e.g. the full well.
+        n_exposures : sequence of int
+            Exposures of each band, used where the header has no NCOMBINE.
+
+        Returns
+        -------
+        ndarray of float32, shape (bands,)
+            nJy per pixel; infinite where the header states no exposure time.
+        """
+        limits = []
+        for calibration, fall_back in zip(self.calibrations, n_exposures, strict=True):
+            c = calibration
+            single = c.exposure_s / (c.n_exposures or fall_back)
+            rate_njy = AB_ZERO_NJY * 10 ** (-0.4 * c.zero_point)
+            limit = electrons / single * rate_njy if single > 0 else math.inf
+            limits.append(limit)
+        return np.array(limits, dtype=np.float32)
+
+    def window(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Give a rectangle of all bands in nJy, NaN where there are no data.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Within the mosaic, with start and stop.
+
+        Returns
+        -------
+        ndarray of float32, shape (rows, columns, bands)
+            nJy per pixel.
+        """
+        return np.stack([p.read(rows, columns) for p in self._planes], axis=-1)
+
+    def cutout(
+        self, x: float, y: float, px: int, limits: NDArray[np.float32] | None = None
+    ) -> Cutout:
+        """Cut a square of all bands around a position, by whole pixels.
+
+        The side is even, so the middle of the cutout lies between the pixels
+        ``px/2 - 1`` and ``px/2``; the cutout is placed so that the position is within
+        half a pixel of that middle, in x and in y. Parts outside the mosaic are NaN.
+
+        Parameters
+        ----------
+        x, y : float
+            0-based position in pixels; it may lie outside the mosaic, or be NaN.
+        px : int
+            Side of the square in pixels, even.
+        limits : ndarray, shape (bands,), optional
+            nJy per pixel above which a pixel is saturated; see `pixel_limits`.
+
+        Returns
+        -------
+        Cutout
+            The image and what is known about it.
+        """
+        bands = len(self.bands)
+        image = np.full((px, px, bands), np.nan, dtype=np.float32)
+        if not (math.isfinite(x) and math.isfinite(y)):
+            return Cutout(image, 0, 0, True, 0.0, False, False)
+        # far outside the array any whole number does, and int() stays small
+        rows, columns = self.shape
+        x0 = math.floor(min(max(x, -2 * px), columns + 2 * px)) - px // 2 + 1
+        y0 = math.floor(min(max(y, -2 * px), rows + 2 * px)) - px // 2 + 1
+        inner_y = slice(max(y0, 0), min(y0 + px, rows))
+        inner_x = slice(max(x0, 0), min(x0 + px, columns))
+        edge = x0 < 0 or y0 < 0 or x0 + px > columns or y0 + px > rows
+        if inner_y.start < inner_y.stop and inner_x.start < inner_x.stop:
+            image[
+                inner_y.start - y0 : inner_y.stop - y0,
+                inner_x.start - x0 : inner_x.stop - x0,
+            ] = self.window(inner_y, inner_x)
+        known = np.isfinite(image)
+        core = slice(px // 2 - 1 - CORE_PX // 2, px // 2 - 1 + CORE_PX // 2 + 1)
+        return Cutout(
+            image=image,
+            x0=x0,
+            y0=y0,
+            edge=edge,
+            covered=float(known.all(axis=-1).mean()),
+            saturated=limits is not None and bool((image > limits).any()),
+            usable=bool(known[core, core].any(axis=(0, 1)).all()),
+        )
+
+
+def open_mosaics(
+    paths: Sequence[str | Path], bands: Sequence[str], pixel_scale_arcsec: float
+) -> Mosaics:
+    """Open one mosaic per band and check that they belong together.
+
+    The shapes must be equal; the corners and the middle must fall on the same pixel
+    in all bands to `WCS_TOLERANCE_PX`; the pixel must be the model's to
+    `SCALE_TOLERANCE`. Fluxes are calibrated by each file's own PHOTFLAM and PHOTPLAM,
+    AB zero point = -2.5 log10 PHOTFLAM - 5 log10 PHOTPLAM - 2.408 (WFC3 Data
+    Handbook, section 9.1).
+
+    Parameters
+    ----------
+    paths : sequence of str or Path
+        FITS files, in the order of the bands.
+    bands : sequence of str
+        Filter names in the model's order.
+    pixel_scale_arcsec : float
+        Pixel of the model in arcsec.
+
+    Returns
+    -------
+    Mosaics
+        Open files; close them with ``with`` or ``close()``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    ValueError
+        If a file is unreadable or uncalibrated, or the bands do not agree with the
+        model or with each other.
+    """
+    bands, paths = tuple(bands), [Path(p) for p in paths]
+    if len(paths) != len(bands):
+        raise ValueError(
+            f"expected {len(bands)} mosaics, one per band ({', '.join(bands)}); "
+            f"received {len(paths)}: {', '.join(p.name for p in paths) or 'none'}"
+        )
+    planes: list[Plane] = []
+    try:
+        for path in paths:
+            planes.append(Plane(path))
+        _check_bands(planes, bands)
+        _check_grid(planes, pixel_scale_arcsec)
+    except BaseException:
+        for plane in planes:
+            plane.close()
+        raise
+    return Mosaics(planes, bands)
+
+
+def _check_bands(planes: Sequence[Plane], bands: tuple[str, ...]) -> None:
+    if all(band in plane.band for plane, band in zip(planes, bands, strict=True)):
+        return
+    received = ", ".join("+".join(p.band) for p in planes)
+    message = (
+        f"expected the bands {', '.join(bands)} in this order; received {received}"
+    )
+    in_order = [next((p for p in planes if b in p.band), None) for b in bands]
+    if all(in_order):
+        names = " ".join(p.path.name for p in in_order)
+        raise ValueError(f"{message}: give the files as {names}")
+    raise ValueError(f"{message}: use a model trained for these bands")
+
+
+def _check_grid(planes: Sequence[Plane], pixel_scale_arcsec: float) -> None:
+    first = planes[0]
+    scales = proj_plane_pixel_scales(first.wcs) * 3600  # deg
+    if np.any(np.abs(scales / pixel_scale_arcsec - 1) > SCALE_TOLERANCE):
+        raise ValueError(
+            f"{first.path}: expected pixels of {pixel_scale_arcsec} arcsec (to "
+            f"{SCALE_TOLERANCE:.0%}), received {scales[0]:.4f} x {scales[1]:.4f}; "
+            "drizzle to that scale or train a model for this one"
+        )
+    rows, columns = first.shape
+    x = np.array([0, columns - 1, 0, columns - 1, (columns - 1) / 2])
+    y = np.array([0, 0, rows - 1, rows - 1, (rows - 1) / 2])
+    sky = first.wcs.all_pix2world(x, y, 0)
+    for plane in planes[1:]:
+        if plane.shape != first.shape:
+            raise ValueError(
+                f"{plane.path}: expected {rows} x {columns} pixels (rows x columns) "
+                f"as in {first.path.name}, received {plane.shape[0]} x "
+                f"{plane.shape[1]}; drizzle the bands onto one grid"
+            )
+        there = plane.wcs.all_world2pix(*sky, 0, quiet=True)
+        distance = np.hypot(there[0] - x, there[1] - y).max()
+        if not distance <= WCS_TOLERANCE_PX:
+            raise ValueError(
+                f"{plane.path}: its WCS is {distance:.2f} px away from that of "
+                f"{first.path.name}, expected at most {WCS_TOLERANCE_PX}; drizzle the "
+                "bands onto one grid"
+            )

@@ -1,0 +1,300 @@
+"""One band of a mosaic in its FITS file: find the image, calibrate it, read parts."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import math
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.utils.exceptions import AstropyWarning
+from astropy.wcs import WCS
+from numpy.typing import NDArray
+
+from data_tools.target import AB_ZERO_NJY
+
+logger = logging.getLogger(__name__)
+
+#: BUNIT, lower case without blanks, of mosaics in counts per second ...
+RATE_UNITS = {
+    *("electrons/s", "electron/s", "electrons/sec", "e-/s", "e/s", "electrons-1"),
+    *("counts/s", "count/s", "counts/sec", "cps", "dn/s"),
+}
+#: ... and of mosaics in counts over the whole exposure.
+TOTAL_UNITS = {"electrons", "electron", "e-", "counts", "count", "dn"}
+
+#: Header keywords that can hold the filter: WFC3 and most, ACS, WFPC2.
+FILTER_KEYWORDS = ("FILTER", "FILTER1", "FILTER2", "FILTNAM1", "FILTNAM2")
+
+#: Rows that a compressed mosaic gives at once: one strip costs about as much as one
+#: cutout, because tiles are rows of the whole image.
+_STRIP_ROWS = 256
+_STRIPS_KEPT = 3
+
+_SCALING = ("BSCALE", "BZERO", "BLANK")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a mosaic's header says about its flux.
+
+    Attributes
+    ----------
+    photflam : float
+        Inverse sensitivity in erg / (cm2 Å count).
+    photplam : float
+        Pivot wavelength in Å.
+    zero_point : float
+        AB magnitude of one count per second.
+    njy_per_unit : float
+        nJy of one unit of the stored pixels.
+    exposure_s : float
+        Total exposure in seconds; NaN if not stated.
+    n_exposures : int
+        Exposures combined; 0 if not stated.
+    """
+
+    photflam: float
+    photplam: float
+    zero_point: float
+    njy_per_unit: float
+    exposure_s: float
+    n_exposures: int
+
+
+class Plane:
+    """One band of a mosaic, read where it is asked for.
+
+    Plain images are memory mapped; tile-compressed ones are decompressed in strips of
+    rows, the last few of which are kept; gzipped files are read whole.
+
+    Parameters
+    ----------
+    path : str or Path
+        FITS file: one image, a drizzled multi-extension file (``SCI`` and, if it is
+        there, ``WHT``), or a tile-compressed image.
+
+    Attributes
+    ----------
+    band : tuple of str
+        Filter names in the header (two wheels may hold one each).
+    shape : (int, int)
+        Rows and columns.
+    wcs : WCS
+        Celestial coordinates.
+    calibration : Calibration
+        Flux scale.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is not a FITS file, is truncated, has no 2-D image or several, no
+        filter, no WCS, no PHOTFLAM or PHOTPLAM, or an unknown unit.
+    """
+
+    def __init__(self, path: str | Path):
+        """Open the file and check its header; no pixel is read."""
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise FileNotFoundError(f"{self.path}: no such mosaic")
+        self._whole = self.path.suffix.lower() in (".gz", ".bz2")
+        self._hdus = self._open()
+        try:
+            self._science = self._find_science()
+            self._check_length()
+            header = self._science.header
+            self._primary = self._hdus[0].header
+            self.shape: tuple[int, int] = self._science.shape
+            self.band = self._read_band()
+            self.calibration = self._read_calibration()
+            self.wcs = self._read_wcs()
+            self._weight = self._find_weight()
+        except BaseException:
+            self.close()
+            raise
+        # Integer pixels may be zero by rounding; in floats an exact zero is the
+        # drizzle's mark for "no exposure here".
+        self._zero_is_missing = self._weight is None and header["BITPIX"] < 0
+        self._strip = functools.lru_cache(maxsize=_STRIPS_KEPT)(self._read_strip)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._hdus.close()
+
+    def _open(self) -> fits.HDUList:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", AstropyWarning)
+                hdus = fits.open(self.path, memmap=not self._whole)
+                # scaled integers cannot be mapped; their sections are read instead
+                if any(key in hdu.header for hdu in hdus for key in _SCALING):
+                    hdus.close()
+                    hdus = fits.open(self.path, memmap=False)
+                len(hdus)  # reads every header
+                if self._whole:
+                    logger.warning(
+                        "%s is compressed as a whole and is read into memory; "
+                        "decompress it to read only what is needed",
+                        self.path.name,
+                    )
+                    for hdu in hdus:
+                        _ = hdu.data
+        except (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error) as e:
+            raise ValueError(
+                f"{self.path}: not readable as FITS (damaged or cut short?): {e}"
+            ) from e
+        return hdus
+
+    def _find_science(self) -> Any:
+        named = [hdu for hdu in self._hdus if hdu.name == "SCI"]
+        if len(named) > 1:
+            raise ValueError(
+                f"{self.path}: expected one SCI extension, found {len(named)}; "
+                "give the drizzled mosaic (_drc, _drz), not an exposure"
+            )
+        images = [
+            hdu
+            for hdu in named or self._hdus
+            if hdu.is_image and len(getattr(hdu, "shape", ())) == 2
+        ]
+        if not images:
+            raise ValueError(f"{self.path}: expected a 2-D image, found none")
+        return images[0]
+
+    def _check_length(self) -> None:
+        if self._whole:
+            return
+        length = self.path.stat().st_size
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            stored = fits.open(self.path, disable_image_compression=True)
+            len(stored)  # reads every header
+        with stored:
+            ends = [hdu.fileinfo()["datLoc"] + hdu.size for hdu in stored]
+        if max(ends) > length:
+            raise ValueError(
+                f"{self.path}: the file is cut short: {max(ends)} bytes expected, "
+                f"{length} found; fetch it again"
+            )
+
+    def _keyword(self, name: str) -> Any:
+        """Give a keyword of the image's header, else of the file's first one."""
+        return self._science.header.get(name, self._primary.get(name))
+
+    def _read_band(self) -> tuple[str, ...]:
+        values = [str(self._keyword(k) or "").strip() for k in FILTER_KEYWORDS]
+        names = tuple(v.upper() for v in values if v and "CLEAR" not in v.upper())
+        if not names:
+            raise ValueError(
+                f"{self.path}: the header names no filter; expected one of the "
+                f"keywords {', '.join(FILTER_KEYWORDS)}"
+            )
+        return names
+
+    def _positive(self, name: str) -> float:
+        value = self._keyword(name)
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not (math.isfinite(number) and number > 0):
+            found = "it is missing" if value is None else f"received {value!r}"
+            raise ValueError(
+                f"{self.path}: expected a positive {name} in the header, {found}; "
+                "without it the flux cannot be calibrated"
+            )
+        return number
+
+    def _read_calibration(self) -> Calibration:
+        photflam, photplam = self._positive("PHOTFLAM"), self._positive("PHOTPLAM")
+        zero_point = -2.5 * math.log10(photflam) - 5 * math.log10(photplam) - 2.408
+        njy = AB_ZERO_NJY * 10 ** (-0.4 * zero_point)
+        written = self._keyword("BUNIT")
+        unit = "".join(str(written or "").lower().split())
+        if unit in TOTAL_UNITS:
+            njy /= self._positive("EXPTIME")
+        elif unit not in RATE_UNITS:
+            raise ValueError(
+                f"{self.path}: expected BUNIT to be ELECTRONS/S, ELECTRONS, COUNTS/S "
+                f"or COUNTS, received {written!r}; set it to the mosaic's true unit"
+            )
+        exposure = self._keyword("EXPTIME")
+        exposures = self._keyword("NCOMBINE")
+        return Calibration(
+            photflam=photflam,
+            photplam=photplam,
+            zero_point=zero_point,
+            njy_per_unit=njy,
+            exposure_s=float(exposure) if exposure else math.nan,
+            n_exposures=int(exposures) if exposures else 0,
+        )
+
+    def _read_wcs(self) -> WCS:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", AstropyWarning)
+                wcs = WCS(self._science.header, fobj=self._hdus).celestial
+        except Exception as e:  # wcslib has a dozen errors without a common parent
+            raise ValueError(f"{self.path}: the WCS is not readable: {e}") from e
+        if not wcs.has_celestial:
+            raise ValueError(
+                f"{self.path}: expected a celestial WCS (CTYPE1 = 'RA---TAN' and so "
+                "on) in the header, found none"
+            )
+        return wcs
+
+    def _find_weight(self) -> Any | None:
+        for hdu in self._hdus:
+            if hdu.name == "WHT" and getattr(hdu, "shape", None) == self.shape:
+                return hdu
+        return None
+
+    def _section(self, hdu: Any, rows: slice, columns: slice) -> NDArray[np.float32]:
+        source = hdu.data if self._whole else hdu.section
+        return np.asarray(source[rows, columns], dtype=np.float32)
+
+    def _calibrated(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        pixels = self._section(self._science, rows, columns)
+        if self._weight is not None:
+            missing = ~(self._section(self._weight, rows, columns) > 0)
+        else:
+            missing = (pixels == 0) & self._zero_is_missing
+        missing |= ~np.isfinite(pixels)
+        pixels = pixels * np.float32(self.calibration.njy_per_unit)
+        pixels[missing] = np.nan
+        return pixels
+
+    def _read_strip(self, number: int) -> NDArray[np.float32]:
+        first = number * _STRIP_ROWS
+        return self._calibrated(slice(first, first + _STRIP_ROWS), slice(None))
+
+    def read(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Give a rectangle in nJy, NaN where there are no data.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Within the image, with start and stop.
+
+        Returns
+        -------
+        ndarray of float32, shape (rows, columns)
+            nJy per pixel.
+        """
+        if not isinstance(self._science, fits.CompImageHDU):
+            return self._calibrated(rows, columns)
+        first, last = rows.start // _STRIP_ROWS, (rows.stop - 1) // _STRIP_ROWS
+        parts = []
+        for number in range(first, last + 1):
+            top = number * _STRIP_ROWS
+            inside = slice(max(rows.start - top, 0), rows.stop - top)
+            parts.append(self._strip(number)[inside, columns])
+        return np.concatenate(parts)

@@ -1,0 +1,213 @@
+"""One band of a mosaic in its FITS file."""
+
+import gzip
+import logging
+import re
+from contextlib import closing
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+from data_tools.plane import Plane
+from data_tools.target import Target
+
+BAND = Target.load("m83-wfc3-uvis").bands[1]
+SHAPE = (300, 200)
+ROWS, COLUMNS = slice(250, 262), slice(30, 40)
+
+
+@pytest.fixture
+def rate():
+    return np.random.default_rng(1).normal(0.1, 0.02, SHAPE).astype(np.float32)
+
+
+@pytest.fixture
+def path(tmp_path, rate, write_band):
+    return write_band(tmp_path / "F438W.fits", rate, BAND)
+
+
+def read(path, rows=ROWS):
+    with closing(Plane(path)) as plane:
+        return plane.read(rows, COLUMNS)
+
+
+def edit(path, **keywords):
+    with fits.open(path, mode="update") as hdus:
+        for key, value in keywords.items():
+            if value is None:
+                del hdus[0].header[key]
+            else:
+                hdus[0].header[key] = value
+    return path
+
+
+def refused(path, message, error=ValueError):
+    with pytest.raises(error, match=message) as caught:
+        Plane(path)
+    assert re.search(r"\n", str(caught.value)) is None
+    assert str(path) in str(caught.value)
+
+
+def as_drc(path, tmp_path):
+    """Write the same image as a multi-extension drizzled file with weights."""
+    with fits.open(path) as hdus:
+        image, header = hdus[0].data.copy(), hdus[0].header.copy()
+    primary = fits.Header()
+    for key in ("FILTER", "EXPTIME", "NCOMBINE", "PHOTFLAM", "PHOTPLAM"):
+        primary[key] = header.pop(key)
+    weight = np.full(SHAPE, 1880.0, np.float32)
+    weight[255, 35] = 0
+    drc = tmp_path / "f438w_drc.fits"
+    fits.HDUList(
+        [
+            fits.PrimaryHDU(header=primary),
+            fits.ImageHDU(image, header, name="SCI"),
+            fits.ImageHDU(weight, name="WHT"),
+            fits.ImageHDU(np.ones(SHAPE, np.int32), name="CTX"),
+        ]
+    ).writeto(drc)
+    return drc
+
+
+def as_tiles(path, tmp_path):
+    with fits.open(path) as hdus:
+        tiles = fits.CompImageHDU(
+            hdus[0].data, hdus[0].header, quantize_level=0, compression_type="GZIP_1"
+        )
+    compressed = tmp_path / "F438W.fits.fz"
+    tiles.writeto(compressed)
+    return compressed
+
+
+def as_gzip(path, tmp_path):
+    zipped = tmp_path / "F438W.fits.gz"
+    zipped.write_bytes(gzip.compress(path.read_bytes()))
+    return zipped
+
+
+def test_pixels_are_calibrated_by_the_header(path, rate):
+    pixels = read(path)
+    expected = rate[ROWS, COLUMNS] * BAND.njy_per_electron_s
+    np.testing.assert_allclose(pixels, expected, rtol=1e-5)
+
+
+def test_one_microjansky_source_has_its_ab_magnitude(path):
+    # AB magnitude of 1000 nJy = 23.9 by definition of the zero point 3631 Jy
+    with closing(Plane(path)) as plane:
+        calibration = plane.calibration
+    rate = 1000 / calibration.njy_per_unit
+    assert calibration.zero_point - 2.5 * np.log10(rate) == pytest.approx(
+        23.9, abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("convert", [as_drc, as_tiles, as_gzip])
+def test_every_kind_of_file_gives_the_same_pixels(path, tmp_path, convert):
+    expected = read(path)
+    pixels = read(convert(path, tmp_path))
+    if convert is as_drc:
+        assert np.isnan(pixels[5, 5])
+        pixels[5, 5] = expected[5, 5]
+    np.testing.assert_array_equal(pixels, expected)
+
+
+def test_scaled_integers_are_read(path, rate, tmp_path):
+    with fits.open(path) as hdus:
+        hdu = fits.PrimaryHDU(hdus[0].data, hdus[0].header)
+    hdu.scale("int16", bscale=1e-4)
+    hdu.writeto(tmp_path / "integers.fits")
+    pixels = read(tmp_path / "integers.fits")
+    expected = rate[ROWS, COLUMNS] * BAND.njy_per_electron_s
+    np.testing.assert_allclose(pixels, expected, atol=1e-4 * BAND.njy_per_electron_s)
+
+
+def test_a_gzipped_file_says_that_it_is_read_whole(path, tmp_path, caplog):
+    with caplog.at_level(logging.WARNING):
+        read(as_gzip(path, tmp_path))
+    assert "read into memory" in caplog.text
+
+
+def test_a_strip_border_leaves_no_seam(path, tmp_path):
+    # strips of a tile-compressed file are 256 rows high
+    rows = slice(240, 290)
+    np.testing.assert_array_equal(
+        read(as_tiles(path, tmp_path), rows), read(path, rows)
+    )
+
+
+@pytest.mark.parametrize("mark", [np.nan, 0.0])
+def test_pixels_without_exposure_are_nan(tmp_path, rate, mark, write_band):
+    rate[250, 30] = mark
+    missing = np.isnan(read(write_band(tmp_path / "holes.fits", rate, BAND)))
+    assert missing[0, 0]
+    assert missing.sum() == 1
+
+
+@pytest.mark.parametrize("unit", ["ELECTRONS", "COUNTS"])
+def test_counts_are_divided_by_the_exposure(path, unit):
+    per_second = read(path)
+    total = read(edit(path, BUNIT=unit))
+    np.testing.assert_allclose(total, per_second / BAND.exposure_s, rtol=1e-6)
+
+
+def test_counts_without_an_exposure_are_refused(path):
+    refused(edit(path, BUNIT="ELECTRONS", EXPTIME=None), "positive EXPTIME")
+
+
+@pytest.mark.parametrize("unit", [None, "MJy/sr"])
+def test_an_unknown_unit_is_refused(path, unit):
+    refused(edit(path, BUNIT=unit), "expected BUNIT to be ELECTRONS/S")
+
+
+@pytest.mark.parametrize("key", ["PHOTFLAM", "PHOTPLAM"])
+@pytest.mark.parametrize("value", [None, 0.0, "unknown"])
+def test_an_uncalibrated_file_is_refused(path, key, value):
+    refused(edit(path, **{key: value}), f"expected a positive {key}")
+
+
+def test_a_file_without_wcs_is_refused(path):
+    refused(edit(path, CTYPE1=None, CTYPE2=None), "expected a celestial WCS")
+
+
+def test_a_file_without_filter_is_refused(path):
+    refused(edit(path, FILTER=None), "names no filter")
+
+
+def test_a_filter_beside_a_clear_wheel_is_found(path):
+    edit(path, FILTER=None, FILTER1="CLEAR1L", FILTER2="F438W")
+    with closing(Plane(path)) as plane:
+        assert plane.band == ("F438W",)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    refused(tmp_path / "absent.fits", "no such mosaic", FileNotFoundError)
+
+
+def test_a_file_that_is_not_fits_is_refused(tmp_path):
+    (tmp_path / "text.fits").write_text("not an image")
+    refused(tmp_path / "text.fits", "not readable as FITS")
+
+
+@pytest.mark.parametrize("convert", [None, as_drc, as_tiles, as_gzip])
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_a_truncated_file_is_refused(path, tmp_path, convert, share):
+    whole = convert(path, tmp_path) if convert else path
+    cut = tmp_path / f"cut_{whole.name}"
+    cut.write_bytes(whole.read_bytes()[: int(share * whole.stat().st_size)])
+    refused(cut, "cut short")
+
+
+def test_an_exposure_of_two_chips_is_refused(path, tmp_path):
+    drc = as_drc(path, tmp_path)
+    with fits.open(drc, mode="append") as hdus:
+        hdus.append(fits.ImageHDU(np.zeros(SHAPE, np.float32), name="SCI", ver=2))
+    refused(drc, "expected one SCI extension, found 2")
+
+
+def test_a_cube_is_refused(path, tmp_path):
+    with fits.open(path) as hdus:
+        fits.PrimaryHDU(np.zeros((2, 4, 4)), hdus[0].header).writeto(
+            tmp_path / "cube.fits"
+        )
+    refused(tmp_path / "cube.fits", "expected a 2-D image, found none")
