@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import scipy.fft
 
-from data_tools.isochrones import IsochroneGrid
-from data_tools.population import Population, Stars, sample
+from data_tools.population import Population, Stars, isochrones_of, sample
 from data_tools.priors import Priors
 from data_tools.psf import OVERSAMPLING, n_positions, psf_spectra
 from data_tools.render import Renderer
@@ -97,28 +95,6 @@ class _Density:
             np.minimum(cell, self.share.size - 1), self.share.shape[1]
         )
         return column + rng.random(n) - 0.5, row + rng.random(n) - 0.5
-
-
-@lru_cache(maxsize=4)
-def isochrone_grid(target_isochrones: tuple) -> IsochroneGrid:
-    """Load a target's isochrones once a process; see `isochrones_of`."""
-    path, file_format, bands, law = target_isochrones
-    if path is None:
-        return IsochroneGrid.from_tables(bands, law)
-    if file_format == "parsec":
-        return IsochroneGrid.from_parsec(path, bands, law)
-    return IsochroneGrid.from_mist_cmd(path, bands, law)
-
-
-def isochrones_of(target: Target) -> IsochroneGrid:
-    """Give the isochrones a target names, or the shipped ones."""
-    key = (
-        target.isochrones,
-        target.isochrones_format,
-        target.band_names,
-        target.extinction_law,
-    )
-    return isochrone_grid(key)
 
 
 class FieldMaker:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from data_tools.isochrones import Isochrone
-from data_tools.target import AB_ZERO_NJY
+from data_tools.isochrones import Isochrone, IsochroneGrid
+from data_tools.target import AB_ZERO_NJY, Target
 
 #: Break masses and slopes of the initial mass function, dN/dm ~ m^-alpha (Kroupa
 #: 2001, MNRAS 322, 231, equation 2), from the hydrogen-burning limit to 120 Msun.
@@ -55,6 +56,27 @@ def stars_below(mass: np.ndarray) -> np.ndarray:
         upper = np.clip(mass, IMF_BREAKS[i], IMF_BREAKS[i + 1])
         number += factor * _segment_integral(IMF_BREAKS[i], upper, -slope)
     return number
+
+
+@lru_cache(maxsize=4)
+def _load(
+    path: str | None, file_format: str, bands: tuple[str, ...], law: str
+) -> IsochroneGrid:
+    if path is None:
+        return IsochroneGrid.from_tables(bands, law)
+    if file_format == "parsec":
+        return IsochroneGrid.from_parsec(path, bands, law)
+    return IsochroneGrid.from_mist_cmd(path, bands, law)
+
+
+def isochrones_of(target: Target) -> IsochroneGrid:
+    """Give the isochrones a target names, or the shipped ones; loaded once."""
+    return _load(
+        target.isochrones,
+        target.isochrones_format,
+        target.band_names,
+        target.extinction_law,
+    )
 
 
 @dataclass(frozen=True)

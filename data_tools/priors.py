@@ -73,7 +73,7 @@ class Priors:
     negatives: dict[str, float] = field(default_factory=_default_negatives)
     centre_offset_px: float = 1.5
     eff_eta: Range = (1.2, 3.0)
-    king_fraction: float = 0.0
+    king_fraction: float = 0.2
     king_log_concentration: Range = (0.5, 2.0)
     drizzle_blur_px: dict[str, Range] = field(
         default_factory=lambda: {

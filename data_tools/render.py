@@ -55,12 +55,12 @@ class Renderer:
         """Prepare the spreading function's transform."""
         if self.size_px < 8 or self.margin_px < _WIDTH:
             raise ValueError(
-                f"renderer: size_px >= 8 and margin_px >= {_WIDTH} are needed; received "
-                f"{self.size_px} and {self.margin_px}"
+                f"renderer: expected size_px >= 8 and margin_px >= {_WIDTH}; "
+                f"received {self.size_px} and {self.margin_px}"
             )
         if self.grid % 4:
             raise ValueError(
-                "renderer: size_px + 2 margin_px must be even; received "
+                "renderer: expected size_px + 2 margin_px to be even; received "
                 f"{self.size_px} and {self.margin_px}"
             )
         axis = 1 / _spread_spectrum(self.grid)

@@ -1,0 +1,189 @@
+"""What is no cluster and might pass for one, in the middle of a cutout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import gammaincinv
+
+from data_tools.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
+from data_tools.population import sample
+from data_tools.render import Renderer
+from data_tools.visibility import visibility
+
+#: log10 S/N of a single star, blend, galaxy or artefact.
+_LOG_SNR = (0.2, 3.2)
+
+
+class NegativeMaker:
+    """Draw the light of objects that are no clusters.
+
+    Parameters
+    ----------
+    clusters : ClusterMaker
+        Gives the populations that stars are taken from.
+    renderer : Renderer
+        Draws them.
+    """
+
+    def __init__(self, clusters: ClusterMaker, renderer: Renderer) -> None:
+        self._clusters = clusters
+        self._renderer = renderer
+        self._box = clusters.target.box
+        self._pixel_scale = clusters.target.pixel_scale_arcsec
+        self._n_bands = len(clusters.target.bands)
+        self._makers: dict[str, Callable] = {
+            "empty": self._empty,
+            "bright_star": self._bright_star,
+            "blend": self._blend,
+            "association": self._association,
+            "background_galaxy": self._background_galaxy,
+            "artefact": self._artefact,
+        }
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Kinds that can be drawn, of `data_tools.schema.KINDS`."""
+        return tuple(self._makers)
+
+    def draw(
+        self,
+        kind: str,
+        centre: np.ndarray,
+        spectra: np.ndarray,
+        variance: np.ndarray,
+        electron_njy: np.ndarray,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Draw one object.
+
+        Parameters
+        ----------
+        kind : str
+            One of `kinds`.
+        centre : (2,) ndarray
+            Offset (x, y) in pixels from the middle of the image.
+        spectra : (bands, grid, grid // 2 + 1) ndarray
+            PSFs on the renderer's grid.
+        variance, electron_njy : (bands,) ndarray
+            Of the background, as for `data_tools.visibility.visibility`.
+        rng : numpy.random.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        (px, px, bands) ndarray
+            Noise-free light in nJy per pixel.
+        """
+        return self._makers[kind](centre, spectra, variance, electron_njy, rng)
+
+    def _light(self, x, y, flux, centre, spectra) -> np.ndarray:
+        middle = (self._renderer.size_px - 1) / 2
+        return self._renderer.draw(
+            x + (middle + centre[0]), y + (middle + centre[1]), flux, spectra
+        )
+
+    @staticmethod
+    def _scaled(
+        light: np.ndarray,
+        variance: np.ndarray,
+        electron_njy: np.ndarray,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Scale light to a drawn S/N, so that negatives are as visible as clusters."""
+        log_snr = rng.uniform(*_LOG_SNR)
+        # the scale that gives it if the object's own photons didn't count, then one
+        # Newton step in log space: S/N falls from linear to square root in the scale
+        scale = 10.0 ** (log_snr - visibility(light, variance, 0 * electron_njy))
+        for _ in range(6):
+            scale *= 10.0 ** (
+                log_snr - visibility(light * scale, variance, electron_njy)
+            )
+        return light * scale
+
+    def _star_fluxes(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """Give (n, bands) fluxes with the colours of real stars, scaled near one."""
+        fluxes = []
+        for _ in range(n):
+            population = self._clusters.population(rng.uniform(*self._box["log_age"]))
+            point = rng.integers(len(population.flux))
+            flux = population.flux[point] * 10 ** (
+                -0.4 * rng.uniform(0, 2) * population.extinction[point]
+            )
+            electrons = flux @ self._clusters.electrons_per_njy
+            fluxes.append(flux * (10 ** rng.uniform(-0.6, 0.6) / electrons))
+        return np.array(fluxes)
+
+    def _empty(self, centre, spectra, variance, electron_njy, rng) -> np.ndarray:
+        px = self._renderer.size_px
+        return np.zeros((px, px, self._n_bands), np.float32)
+
+    def _bright_star(self, centre, spectra, variance, electron_njy, rng) -> np.ndarray:
+        flux = self._star_fluxes(1, rng)
+        light = self._light(np.zeros(1), np.zeros(1), flux, centre, spectra)
+        return self._scaled(light, variance, electron_njy, rng)
+
+    def _blend(self, centre, spectra, variance, electron_njy, rng) -> np.ndarray:
+        n = int(rng.integers(2, 6))
+        flux = self._star_fluxes(n, rng)
+        x, y = rng.uniform(0.7, 2.5) * rng.standard_normal((2, n))
+        light = self._light(x, y, flux, centre, spectra)
+        return self._scaled(light, variance, electron_njy, rng)
+
+    def _association(self, centre, spectra, variance, electron_njy, rng) -> np.ndarray:
+        mass = 10 ** rng.uniform(2.5, 4.3)
+        stars = sample(
+            self._clusters.population(rng.uniform(6.6, 8.0)),
+            mass,
+            rng.uniform(0, 2),
+            rng,
+            MAX_STARS,
+            self._clusters.electrons_per_njy,
+        )
+        # half of a two-dimensional Gaussian lies within 1.177 sigma; a half-light
+        # radius above the box's upper end is no cluster
+        largest = 10 ** self._box["log_half_light_radius"][1]
+        radius = largest * rng.uniform(1.3, 3.5) / self._pixel_scale
+        x, y = radius / 1.177 * rng.standard_normal((2, len(stars.flux)))
+        return self._light(x, y, stars.flux, centre, spectra)
+
+    def _background_galaxy(
+        self, centre, spectra, variance, electron_njy, rng
+    ) -> np.ndarray:
+        """Draw a Sersic (1963) galaxy, red by dust, age and redshift."""
+        n_points = MAX_FAINT_POINTS
+        index = rng.uniform(0.5, 4.0)
+        radius = 10 ** rng.uniform(-0.9, 0.1) / self._pixel_scale
+        axis_ratio, angle = rng.uniform(0.2, 1.0), rng.uniform(0, np.pi)
+        share = (np.arange(n_points) + 0.5) / n_points
+        # R(share) from the Sersic law's enclosed light (Graham & Driver 2005, PASA 22,
+        # 118, equation 2)
+        b = gammaincinv(2 * index, 0.5)
+        along = radius * (gammaincinv(2 * index, share * 0.97) / b) ** index
+        turn = rng.uniform(0, 2 * np.pi) + np.pi * (3 - np.sqrt(5)) * np.arange(
+            n_points
+        )
+        u, v = along * np.cos(turn), axis_ratio * along * np.sin(turn)
+        x = u * np.cos(angle) - v * np.sin(angle)
+        y = u * np.sin(angle) + v * np.cos(angle)
+        # AB colour between neighbouring bands, blue star-forming to red and redshifted
+        colour = rng.uniform(0.2, 2.2, self._n_bands - 1)
+        magnitude = np.concatenate([[0.0], -np.cumsum(colour)])
+        flux = np.repeat(10 ** (-0.4 * magnitude)[None] / n_points, n_points, axis=0)
+        light = self._light(x, y, flux, centre, spectra)
+        return self._scaled(light, variance, electron_njy, rng)
+
+    def _artefact(self, centre, spectra, variance, electron_njy, rng) -> np.ndarray:
+        """Draw a cosmic-ray track or a hot pixel in one band, without PSF."""
+        light = self._empty(centre, spectra, variance, electron_njy, rng)
+        px = self._renderer.size_px
+        band = rng.integers(light.shape[-1])
+        length = int(rng.integers(1, 9))
+        angle = rng.uniform(0, 2 * np.pi)
+        step = np.arange(length) - (length - 1) / 2
+        middle = (px - 1) / 2
+        column = np.rint(middle + centre[0] + step * np.cos(angle)).astype(int)
+        row = np.rint(middle + centre[1] + step * np.sin(angle)).astype(int)
+        light[row, column, band] = rng.exponential(1.0, length) + 0.1
+        return self._scaled(light, variance, electron_njy, rng)
