@@ -152,8 +152,8 @@ class _Node:
     """One isochrone on the grid's common phase coordinate.
 
     ``mass`` is held constant where the isochrone has no stars (it did not get
-    there, or skips that stage), so such phases hold none; ``rest`` (current
-    mass, magnitudes, coefficients) counts only where ``present``.
+    there, or skips that stage), so such phases hold none; ``rest`` (share
+    of the mass left, magnitudes, coefficients) counts only where ``present``.
     """
 
     mass: np.ndarray
@@ -271,14 +271,14 @@ class IsochroneGrid:
         rows = np.flatnonzero(node.present)
         first, last = rows[0], rows[-1] + 1
         keep = slice(first, last) if last - first == len(rows) else rows
-        rest = node.rest[keep]
+        mass, rest = node.mass[keep], node.rest[keep]
         bands = len(self.bands)
         return Isochrone(
             log_age=float(log_age),
             feh=float(feh),
             eep=self._eep[keep],
-            mass_initial=node.mass[keep],
-            mass_current=rest[:, 0],
+            mass_initial=mass,
+            mass_current=mass * rest[:, 0],
             magnitude=rest[:, 1 : 1 + bands],
             extinction=rest[:, 1 + bands :],
         )
@@ -302,7 +302,8 @@ class IsochroneGrid:
         tables = load_tables()
         magnitude = vega_magnitudes(tables.log_l, tables.log_teff, tables.log_g, bands)
         coefficient = extinction_coefficients(tables.log_teff, tables.log_g, bands, law)
-        rest = np.column_stack([tables.mass_current, magnitude, coefficient])
+        left = tables.mass_current / tables.mass_initial
+        rest = np.column_stack([left, magnitude, coefficient])
         rest = rest.astype(np.float32)
         eep = np.arange(
             tables.first_eep.min(), (tables.first_eep + tables.counts).max()
@@ -443,9 +444,10 @@ class IsochroneGrid:
 
 
 def _carried(iso: FileIsochrone, bands: Sequence[str], law: str) -> np.ndarray:
-    """Return what travels with the mass: current mass, magnitudes, coefficients."""
+    """Return what travels with the mass: share left, magnitudes, coefficients."""
     coefficient = extinction_coefficients(iso.log_teff, iso.log_g, bands, law)
-    return np.column_stack([iso.mass_current, iso.magnitude, coefficient])
+    left = iso.mass_current / iso.mass_initial
+    return np.column_stack([left, iso.magnitude, coefficient])
 
 
 def _node(size: int, rows: np.ndarray, mass: np.ndarray, rest: np.ndarray) -> _Node:

@@ -1,0 +1,430 @@
+from __future__ import annotations
+
+import csv
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_tools.isochrones import (
+    IsochroneGrid,
+    extinction_coefficients,
+    vega_magnitudes,
+)
+from data_tools.tables import load_tables
+
+BANDS = ("F336W", "F438W", "F814W")
+SSP = Path(__file__).resolve().parents[3] / "shared/data/reference/ssp_mags.csv"
+
+# First EEP of each PARSEC stage: pre-main sequence, main sequence, red giant
+# branch, core helium burning, early AGB, thermally pulsing AGB.
+STAGES = ((0, 0), (202, 1), (454, 3), (631, 4), (707, 7), (808, 8))
+
+
+@pytest.fixture(scope="module")
+def grid():
+    return IsochroneGrid.from_tables(BANDS)
+
+
+def kroupa(mass):
+    """Kroupa (2001, MNRAS 322, 231, eq. 2) above 0.08 Msun, not normalised."""
+    return np.where(mass < 0.5, mass**-1.3, 0.5 * mass**-2.3)
+
+
+def ssp_magnitudes(isochrone):
+    """Return Vega magnitudes of one solar mass formed between 0.1 and 100 Msun."""
+    mass = np.geomspace(0.1, 100, 20001)
+    formed = np.trapezoid(mass * kroupa(mass), mass)
+    edges = isochrone.mass_initial
+    number = kroupa(0.5 * (edges[1:] + edges[:-1])) * np.diff(edges) / formed
+    flux = 10 ** (-0.4 * isochrone.magnitude.astype(float))
+    return -2.5 * np.log10(number @ (0.5 * (flux[1:] + flux[:-1])))
+
+
+def published_ssp(model, metallicity, log_age):
+    with SSP.open() as lines:
+        rows = [
+            row
+            for row in csv.DictReader(lines)
+            if row["model"] == model and row["Z"] == metallicity
+        ]
+    ages = [float(row["logage"]) for row in rows]
+    return np.array(
+        [
+            np.interp(log_age, ages, [float(r[f"WFC3_UVIS_{b}_Vega"]) for r in rows])
+            for b in BANDS
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("log_age", "blue", "red"),
+    [
+        (6.6, -1.07, -0.12),
+        (7.0, -1.26, 1.16),
+        (7.5, -0.75, 0.55),
+        (8.0, -0.49, 0.64),
+        (8.5, -0.01, 0.67),
+        (9.0, 0.01, 1.46),
+    ],
+)
+def test_integrated_colours_are_those_of_the_design_study(grid, log_age, blue, red):
+    # F336W-F438W and F438W-F814W, solar MIST, made apart from this code.
+    f336w, f438w, f814w = ssp_magnitudes(grid.at(log_age, 0.0))
+    np.testing.assert_allclose([f336w - f438w, f438w - f814w], [blue, red], atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("log_age", "bc03", "tolerance"),
+    [
+        # Bruzual & Charlot (2003), Z = 0.02. MIST's supergiants are redder at
+        # 10 Myr: 0.35 in F438W-F814W.
+        (7.0, (-1.19, 0.81), (0.12, 0.40)),
+        (7.5, (-0.93, 0.65), (0.20, 0.15)),
+        (8.0, (-0.58, 0.61), (0.15, 0.10)),
+        (8.5, (-0.05, 0.84), (0.10, 0.20)),
+        (9.0, (0.07, 1.47), (0.10, 0.10)),
+    ],
+)
+def test_integrated_colours_are_near_those_of_other_models(
+    grid, log_age, bc03, tolerance
+):
+    f336w, f438w, f814w = ssp_magnitudes(grid.at(log_age, 0.0))
+    assert abs(f336w - f438w - bc03[0]) < tolerance[0]
+    assert abs(f438w - f814w - bc03[1]) < tolerance[1]
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("model", ["BC03-2016_MILES_Kroupa", "PopStar_Chabrier_total"])
+@pytest.mark.parametrize("log_age", [7.0, 7.25, 7.5, 8.0, 8.5, 9.0, 9.5])
+def test_light_per_unit_mass_is_near_that_of_other_models(grid, model, log_age):
+    if not SSP.exists():
+        pytest.skip("needs shared/data/reference/ssp_mags.csv beside the repository")
+    ours = ssp_magnitudes(grid.at(log_age, 0.0))
+    expected = published_ssp(model, "0.0200", log_age)
+    np.testing.assert_allclose(ours, expected, atol=0.3)
+
+
+def test_an_isochrone_has_one_row_per_phase_and_one_column_per_band(grid):
+    isochrone = grid.at(7.512, 0.1)
+    n = len(isochrone.eep)
+    assert isochrone.mass_initial.shape == isochrone.mass_current.shape == (n,)
+    assert isochrone.magnitude.shape == isochrone.extinction.shape == (n, 3)
+    assert isochrone.mass_initial.dtype == np.float64
+    assert isochrone.magnitude.dtype == np.float32
+    assert (np.diff(isochrone.eep) == 1).all()
+    assert np.isfinite(isochrone.magnitude).all()
+
+
+@pytest.mark.parametrize("log_age", np.arange(6.51, 10.15, 0.173))
+@pytest.mark.parametrize("feh", [-0.5, 0.0, 0.17])
+def test_initial_mass_never_falls_and_current_mass_never_exceeds_it(grid, log_age, feh):
+    isochrone = grid.at(log_age, feh)
+    assert (np.diff(isochrone.mass_initial) >= 0).all()
+    assert (isochrone.mass_current <= isochrone.mass_initial * 1.002).all()
+    assert (isochrone.mass_current > 0).all()
+
+
+def test_a_node_of_the_grid_comes_back_as_it_was_stored(grid):
+    tables = load_tables()
+    j = np.flatnonzero(tables.fehs == 0.0)[0]
+    i = np.flatnonzero(tables.log_ages == 7.5)[0]
+    start = tables.counts.ravel()[: j * len(tables.log_ages) + i].sum()
+    rows = slice(start, start + tables.counts[j, i])
+    isochrone = grid.at(7.5, 0.0)
+    np.testing.assert_array_equal(isochrone.mass_initial, tables.mass_initial[rows])
+    expected = vega_magnitudes(
+        tables.log_l[rows], tables.log_teff[rows], tables.log_g[rows], BANDS
+    )
+    np.testing.assert_allclose(isochrone.magnitude, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("feh", [0.0, 0.1])
+def test_integrated_light_changes_steadily_between_nodes(grid, feh):
+    # Across 7.85 too, where MIST's last phase jumps from carbon burning to the
+    # post-AGB: midway, the light is between that of the two nodes.
+    for young in np.arange(6.9, 10.05, 0.05):
+        low, middle, high = (
+            10 ** (-0.4 * ssp_magnitudes(grid.at(young + step, feh)))
+            for step in (0.0, 0.025, 0.05)
+        )
+        assert (middle > 0.9 * np.minimum(low, high)).all(), young
+        assert (middle < 1.1 * np.maximum(low, high)).all(), young
+
+
+def test_light_is_continuous_where_a_phase_appears(grid):
+    # The upper tip of node 7.85 (EEP > 808) is absent at 7.80.
+    just_after = ssp_magnitudes(grid.at(7.8001, 0.0))
+    np.testing.assert_allclose(
+        just_after, ssp_magnitudes(grid.at(7.80, 0.0)), atol=0.005
+    )
+    just_before = ssp_magnitudes(grid.at(7.8499, 0.0))
+    np.testing.assert_allclose(
+        just_before, ssp_magnitudes(grid.at(7.85, 0.0)), atol=0.005
+    )
+
+
+def test_bands_come_in_the_order_asked_for(grid):
+    other = IsochroneGrid.from_tables(("F814W", "F336W"), law="F99")
+    isochrone, reference = other.at(8.01, 0.0), grid.at(8.01, 0.0)
+    np.testing.assert_array_equal(isochrone.magnitude, reference.magnitude[:, [2, 0]])
+    np.testing.assert_allclose(other.vega_ab, [0.428, 1.163], atol=5e-3)
+    assert (isochrone.extinction[:, 1] > 1.55).all()
+    assert (isochrone.extinction[:, 0] < 0.6).all()
+
+
+@pytest.mark.parametrize("log_age", [6.4, 10.3])
+def test_an_age_outside_the_grid_is_refused(grid, log_age):
+    with pytest.raises(ValueError, match=r"log_age must be within the grid, 6.5 to"):
+        grid.at(log_age, 0.0)
+
+
+def test_a_metallicity_outside_the_grid_is_refused(grid):
+    with pytest.raises(ValueError, match=r"feh must be within the grid.*received 1"):
+        grid.at(8.0, 1.0)
+
+
+def test_the_edges_of_the_grid_belong_to_it(grid):
+    for log_age in (6.5, 10.15):
+        for feh in (-0.5, 0.25):
+            assert len(grid.at(log_age, feh).eep) > 500
+
+
+def test_one_isochrone_takes_a_fraction_of_a_millisecond(grid):
+    # 0.07-0.11 ms on one core; the limit leaves room for a busy machine.
+    ages = np.linspace(6.6, 10.1, 50)
+    best = np.inf
+    for _ in range(10):
+        start = time.perf_counter()
+        for log_age in ages:
+            grid.at(log_age, 0.1)
+        best = min(best, (time.perf_counter() - start) / len(ages))
+    assert best < 5e-4
+
+
+def test_callers_cannot_spoil_the_grid(grid):
+    with pytest.raises(ValueError, match="read-only"):
+        grid.at(7.5, 0.0).magnitude[:] = 0.0
+
+
+def test_a_star_outside_the_stellar_grid_takes_the_nearest_edge():
+    tables = load_tables()
+    edge = tables.bc_log_teff[0]
+    inside = extinction_coefficients([edge], [0.0], BANDS)
+    np.testing.assert_array_equal(
+        extinction_coefficients([edge - 1], [-2.0], BANDS), inside
+    )
+
+
+# ---- files -------------------------------------------------------------------
+
+
+def slices(ages, fehs=(0.0,)):
+    """Yield the shipped table's isochrones with their physical columns."""
+    tables = load_tables()
+    ends = np.cumsum(tables.counts.ravel()).reshape(tables.counts.shape)
+    for feh in fehs:
+        for log_age in ages:
+            j = np.flatnonzero(tables.fehs == feh)[0]
+            i = np.flatnonzero(tables.log_ages == log_age)[0]
+            rows = slice(ends[j, i] - tables.counts[j, i], ends[j, i])
+            eep = tables.first_eep[j, i] + np.arange(tables.counts[j, i])
+            columns = np.column_stack(
+                [
+                    eep,
+                    tables.mass_initial[rows],
+                    tables.mass_current[rows],
+                    tables.log_l[rows],
+                    tables.log_teff[rows],
+                    tables.log_g[rows],
+                ]
+            )
+            magnitudes = vega_magnitudes(*columns[:, 3:].T, BANDS)
+            yield feh, log_age, columns, magnitudes
+
+
+def write_mist(path, ages, a_v=0.0, system="HST_WFC3 (Vega)"):
+    """Write isochrones as MIST's .iso.cmd does."""
+    lines = [
+        "# MIST version number  = 1.2",
+        "# MESA revision number =     7503",
+        f"# photometric system   = {system}",
+        "# " + "-" * 86,
+        "#  Yinit        Zinit   [Fe/H]   [a/Fe]  v/vcrit",
+        "# 0.2703  1.42857E-02     0.00     0.00     0.40",
+        "# " + "-" * 86,
+        f"# number of isochrones = {len(ages):4d}",
+        f"# Av value = {a_v:.2f}",
+    ]
+    names = ["EEP", "log10_isochrone_age_yr", "initial_mass", "star_mass"]
+    names += ["log_Teff", "log_g", "log_L", "[Fe/H]_init", "[Fe/H]"]
+    names += [f"WFC3_UVIS_{band}" for band in BANDS]
+    for feh, log_age, columns, magnitudes in slices(ages):
+        eep, initial, current, log_l, log_teff, log_g = columns.T
+        lines.append(f"# number of EEPs, cols = {len(eep)} {len(names)}")
+        lines.append("# " + " ".join(str(k + 1) for k in range(len(names))))
+        lines.append("# " + " ".join(names))
+        for k in range(len(eep)):
+            lines.append(
+                f"{int(eep[k])} {log_age:.6f} {initial[k]:.16e} {current[k]:.16e} "
+                f"{log_teff[k]:.8f} {log_g[k]:.8f} {log_l[k]:.8f} {feh} {feh} "
+                + " ".join(f"{m:.6f}" for m in magnitudes[k])
+            )
+        lines += ["", ""]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def write_parsec(path, ages, fehs=(0.0,), note="Vegamags", a_v=None, offset=0.0):
+    """Write isochrones as the PARSEC web form does, remnant row included."""
+    lines = [
+        "# File generated by CMD 3.7",
+        "# isochrones based on PARSEC release v1.2S +  COLIBRI S_37",
+        f"# Photometric system: HST/WFC3 UVIS, {note}",
+        "# Kind of output: isochrone tables",
+    ]
+    if a_v is not None:
+        lines.append(f"# Attention: photometry includes extinction of Av={a_v}, with")
+    names = ["Zini", "MH", "logAge", "Mini", "int_IMF", "Mass", "logL", "logTe"]
+    names += ["logg", "label", "mbolmag"]
+    names += [f"{band}mag" for band in BANDS]
+    for feh, log_age, columns, magnitudes in slices(ages, fehs):
+        lines.append("# " + " ".join(names))
+        for row, magnitude in zip(columns, magnitudes + offset, strict=True):
+            label = [stage for first, stage in STAGES if row[0] >= first][-1]
+            lines.append(
+                f"0.0152 {feh} {log_age:.5f} {row[1]:.10f} 1.0 {row[2]:.6f} "
+                f"{row[3]:.5f} {row[4]:.5f} {row[5]:.5f} {label} 4.0 "
+                + " ".join(f"{m:.5f}" for m in magnitude)
+            )
+        lines.append(
+            f"0.0152 {feh} {log_age:.5f} {columns[-1, 1] + 1e-6:.10f} 1.0 0.6 -9.999 "
+            "4.0 7.0 9 29.7 99.999 99.999 99.999"
+        )
+    lines.append("#isochrone terminated")
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_a_mist_file_gives_the_isochrones_it_was_written_from(tmp_path, grid):
+    path = write_mist(tmp_path / "solar.iso.cmd", (7.5, 7.55))
+    own = IsochroneGrid.from_mist_cmd(path, BANDS, "CCM89")
+    for log_age in (7.5, 7.52):
+        read, shipped = own.at(log_age, 0.0), grid.at(log_age, 0.0)
+        np.testing.assert_array_equal(read.eep, shipped.eep)
+        np.testing.assert_allclose(read.mass_initial, shipped.mass_initial, rtol=1e-9)
+        np.testing.assert_allclose(read.magnitude, shipped.magnitude, atol=1e-4)
+        np.testing.assert_allclose(read.extinction, shipped.extinction, atol=1e-5)
+
+
+def test_a_reddened_mist_file_is_refused(tmp_path):
+    path = write_mist(tmp_path / "red.iso.cmd", (7.5,), a_v=1.0)
+    with pytest.raises(ValueError, match=r"red\.iso\.cmd was made with A_V = 1\.00"):
+        IsochroneGrid.from_mist_cmd(path, BANDS)
+
+
+def test_a_mist_file_in_ab_magnitudes_is_refused(tmp_path):
+    path = write_mist(tmp_path / "ab.iso.cmd", (7.5,), system="HST_WFC3 (AB)")
+    with pytest.raises(ValueError, match=r"HST_WFC3 \(AB\)'; expected"):
+        IsochroneGrid.from_mist_cmd(path, BANDS)
+
+
+def test_a_parsec_file_gives_the_light_it_was_written_from(tmp_path, grid):
+    # 7.80 ends before the AGB, 7.85 after it.
+    ages = (7.5, 7.55, 7.8, 7.85)
+    path = write_parsec(tmp_path / "parsec.dat", ages, fehs=(0.0, 0.25))
+    own = IsochroneGrid.from_parsec(path, BANDS, "CCM89")
+    assert own.fehs.tolist() == [0.0, 0.25]
+    for log_age in (*ages, 7.52, 7.82):
+        np.testing.assert_allclose(
+            ssp_magnitudes(own.at(log_age, 0.1)),
+            ssp_magnitudes(grid.at(log_age, 0.1)),
+            atol=0.03,
+        )
+
+
+def test_parsec_isochrones_are_sane_at_every_phase(tmp_path):
+    path = write_parsec(tmp_path / "parsec.dat", (7.8, 7.85, 9.0))
+    own = IsochroneGrid.from_parsec(path, BANDS)
+    for log_age in (7.8, 7.83, 8.3, 9.0):
+        isochrone = own.at(log_age, 0.0)
+        assert (np.diff(isochrone.mass_initial) >= 0).all()
+        assert (np.diff(isochrone.eep) > 0).all()
+        assert isochrone.magnitude.max() < 30
+        assert isochrone.extinction.min() > 0.5
+
+
+def test_a_stage_that_flickers_for_one_row_is_smoothed(tmp_path):
+    path = write_parsec(tmp_path / "parsec.dat", (8.0,))
+    lines = path.read_text().splitlines()
+    words = lines[20].split()
+    words[9] = "7"
+    lines[20] = " ".join(words)
+    flickering = tmp_path / "flicker.dat"
+    flickering.write_text("\n".join(lines))
+    np.testing.assert_allclose(
+        ssp_magnitudes(IsochroneGrid.from_parsec(flickering, BANDS).at(8.0, 0.0)),
+        ssp_magnitudes(IsochroneGrid.from_parsec(path, BANDS).at(8.0, 0.0)),
+        atol=1e-6,
+    )
+
+
+def test_ab_magnitudes_of_a_parsec_file_become_vega(tmp_path, grid):
+    vega_ab = load_tables().vega_ab
+    path = write_parsec(tmp_path / "ab.dat", (8.0,), note="ABmags", offset=vega_ab)
+    own = IsochroneGrid.from_parsec(path, BANDS)
+    np.testing.assert_allclose(
+        ssp_magnitudes(own.at(8.0, 0.0)), ssp_magnitudes(grid.at(8.0, 0.0)), atol=0.03
+    )
+
+
+def test_a_parsec_file_that_hides_its_magnitude_system_needs_it_stated(tmp_path):
+    path = write_parsec(tmp_path / "mute.dat", (8.0,), note="final throughputs")
+    with pytest.raises(ValueError, match=r"mute\.dat: its header does not say"):
+        IsochroneGrid.from_parsec(path, BANDS)
+    assert IsochroneGrid.from_parsec(path, BANDS, system="Vega").bands == BANDS
+
+
+def test_a_stated_system_may_not_contradict_the_header(tmp_path):
+    path = write_parsec(tmp_path / "vega.dat", (8.0,))
+    with pytest.raises(ValueError, match="its header says Vega magnitudes"):
+        IsochroneGrid.from_parsec(path, BANDS, system="AB")
+    with pytest.raises(ValueError, match="must be 'Vega' or 'AB'; received 'ST'"):
+        IsochroneGrid.from_parsec(path, BANDS, system="ST")
+
+
+def test_a_reddened_parsec_file_is_refused(tmp_path):
+    path = write_parsec(tmp_path / "red.dat", (8.0,), a_v=0.5)
+    with pytest.raises(ValueError, match=r"red\.dat was made with A_V = 0\.5"):
+        IsochroneGrid.from_parsec(path, BANDS)
+
+
+def test_a_file_of_another_photometric_system_names_the_missing_columns(tmp_path):
+    path = write_parsec(tmp_path / "other.dat", (8.0,))
+    path.write_text(path.read_text().replace("F336Wmag", "Umag"))
+    with pytest.raises(ValueError, match=r"other\.dat lacks the columns F336Wmag"):
+        IsochroneGrid.from_parsec(path, BANDS)
+
+
+def test_a_file_of_another_kind_is_refused_by_name(tmp_path):
+    path = tmp_path / "notes.txt"
+    path.write_text("# nothing here\n1 2 3\n")
+    with pytest.raises(ValueError, match=r"notes\.txt: expected a comment line"):
+        IsochroneGrid.from_parsec(path, BANDS)
+
+
+def test_a_file_that_stops_midway_is_refused_by_name(tmp_path):
+    path = write_parsec(tmp_path / "cut.dat", (8.0,))
+    text = path.read_text()
+    path.write_text(text[: len(text) // 2].rsplit(" ", 3)[0])
+    with pytest.raises(ValueError, match=r"cut\.dat: a row could not be read"):
+        IsochroneGrid.from_parsec(path, BANDS)
+
+
+def test_metallicities_with_different_ages_are_refused(tmp_path):
+    path = write_parsec(tmp_path / "a.dat", (8.0, 8.05))
+    other = write_parsec(tmp_path / "b.dat", (8.0,), fehs=(0.25,))
+    path.write_text(path.read_text() + "\n" + other.read_text())
+    with pytest.raises(ValueError, match=r"\[Fe/H\] = 0.25 lacks log age 8.05"):
+        IsochroneGrid.from_parsec(path, BANDS)
