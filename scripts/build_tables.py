@@ -60,7 +60,7 @@ HOT_NODES = np.array([60e3, 80e3, 100e3, 130e3, 160e3, 200e3, 300e3])
 LOG_G_NODES = np.arange(0.0, 5.01, 0.5)
 # The giants that reach below ATLAS9's coolest model. M9 and M10 are left out:
 # their spectra are synthetic and carry no flux in F336W.
-M_GIANTS = ("M2III", "M3III", "M4III", "M5III", "M6III", "M7III", "M8III")
+M_GIANTS = ("M4III", "M5III", "M6III", "M7III", "M8III")
 
 NATIVE_PIXEL_ARCSEC = 0.0396  # WFC3/UVIS, mean of the two axes.
 WING_PIXEL_ARCSEC = 0.04
@@ -88,7 +88,7 @@ SOURCES = (
         "lachesis-grids",
         "0.0.9",
         False,
-        "MIST isochrones, v/v_crit = 0.4",
+        "MIST isochrones (mist_v2.5_vvcrit0.4)",
         "Choi et al. 2016, ApJ 823, 102; Dotter 2016, ApJS 222, 8",
     ),
     Source(
@@ -96,7 +96,8 @@ SOURCES = (
         "1.6.1",
         True,
         "ATLAS9 model atmospheres (solar) and the Pickles stellar library",
-        "Castelli & Kurucz 2003, IAU Symp. 210, A20; Pickles 1998, PASP 110, 863",
+        "Kurucz 1993, SAO CD-ROM 13 (fp00k0, microturbulence 0); "
+        "Pickles 1998, PASP 110, 863",
     ),
     Source(
         "astro-sedpy",
@@ -110,16 +111,15 @@ SOURCES = (
         "2.1.1",
         False,
         "glass transmission of F390W, F438W, F475W; CALSPEC spectra of Vega and Sun",
-        "Fouesneau 2025, doi:10.5281/zenodo.14712174; Bohlin et al. 2014, PASP 126, "
-        "711",
+        "Fouesneau, pyphot; Bohlin, Gordon & Tremblay 2014, PASP 126, 711",
     ),
     Source(
         "space-phot",
         "0.4.9",
         False,
         "STScI empirical PSFs, 56 positions, sampled four times a pixel",
-        "Anderson 2016, WFC3 ISR 2016-12; Pierel et al. 2024, "
-        "doi:10.5281/zenodo.12100100",
+        "Anderson & King 2000, PASP 112, 1360 (method); STScI PSF library; "
+        "Pierel et al. 2024, doi:10.5281/zenodo.12100100",
     ),
     Source(
         "amuse-fresco",
@@ -200,8 +200,9 @@ class Archive:
 def read_isochrones(archive: Archive) -> dict[str, np.ndarray]:
     """Return the MIST slices used, one after the other, without gaps in EEP.
 
-    The grid holds a few rows of NaN inside a slice (never more than three in a
-    row); they are filled linearly in EEP.
+    Slices older than 100 Myr hold one or two runs of NaN on the lower main
+    sequence (at most 32 rows, 0.16 dex in luminosity); they are filled linearly
+    in EEP.
     """
     import h5py
 
@@ -331,7 +332,7 @@ def mean_flux(
     """Return the photon-weighted mean of F_lambda through a band.
 
     ``<F> = int F S lambda dlambda / int S lambda dlambda``
-    (Bessell & Murphy 2012, PASP 124, 140, eq. A11).
+    (Bessell & Murphy 2012, PASP 124, 140, appendix A).
     """
     grid = np.arange(1900.0, 11500.0)
     through = np.interp(grid, *band, left=0.0, right=0.0) * grid
@@ -371,7 +372,7 @@ def read_atlas9(pyhdust: Archive) -> tuple[np.ndarray, ...]:
     """Return Teff, log g, wavelength [A] and surface F_lambda of ATLAS9 models.
 
     The file gives the Eddington flux H_nu per steradian on 1221 wavelengths in
-    nm; the surface flux is 4 pi H_nu (Castelli & Kurucz 2003).
+    nm; the surface flux is 4 pi H_nu (Kurucz 1993, SAO CD-ROM 13).
     """
     lines = pyhdust.read("/refs/fp00k0.pck").decode("latin-1").splitlines()
     heads = [i for i, line in enumerate(lines) if line.startswith("TEFF")]
@@ -665,7 +666,8 @@ def provenance(archives: dict[str, Path], table: Path, versions: dict) -> str:
         "- **Isochrones** (`iso_*`). MIST, rotating at 0.4 of critical, "
         f"[Fe/H] {', '.join(f'{m:+.2f}' for m in METALLICITIES)}, log age "
         f"{LOG_AGES[0]}-{LOG_AGES[-1]} in steps of 0.05, every EEP up to {LAST_EEP}. "
-        "Missing rows (NaN, at most a few a slice) filled linearly in EEP. Initial "
+        "Missing rows (NaN, one or two short runs on the lower main sequence of old "
+        "slices) filled linearly in EEP. Initial "
         "masses are exact; log L, log Teff, log g and the mass fraction left are "
         f"rounded to {STEP_LOG_L}, {STEP_LOG_TEFF}, {STEP_LOG_G} and "
         f"{STEP_MASS_FRACTION:.6f}. Stored as differences, one byte plane a row.",
@@ -674,7 +676,7 @@ def provenance(archives: dict[str, Path], table: Path, versions: dict) -> str:
         "- **Bolometric corrections** (`bc`). Photon-weighted mean of ATLAS9 solar "
         "spectra over sigma T^4, Vega magnitudes by CALSPEC `alpha_lyr_stis_011`. "
         "Below 3500 K the change with temperature of the Pickles M giants "
-        f"({M_GIANTS[1]} to {M_GIANTS[-1]}), held below the coolest; above 50 kK the "
+        f"({M_GIANTS[0]} to {M_GIANTS[-1]}), held below the coolest; above 50 kK the "
         "change of a black body. Gravities that were not computed take the nearest "
         "one of the same temperature.",
         "- **Extinction** (`extinction`). A_band/A_V at A_V = 1 on the same spectra; "

@@ -74,6 +74,13 @@ class Tables:
         Sampling step of the core, native pixel, pixel of the wings.
     psf_core_oversampling : int
         Core samples per native pixel, along an axis.
+
+    Notes
+    -----
+    Core and wings join well with the core inside 0.2 arcsec, the wings outside
+    0.4 and a linear change between: the encircled energies at 0.12 and 0.40
+    arcsec are then 0.778/0.903, 0.786/0.912 and 0.723/0.912, against 0.776/0.904,
+    0.783/0.911 and 0.719/0.911 of an independent reduction.
     """
 
     bands: tuple[str, ...]

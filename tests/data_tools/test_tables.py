@@ -112,9 +112,9 @@ def test_gravity_agrees_with_mass_temperature_and_luminosity():
     assert np.quantile(departure, 0.99) < 0.02
 
 
-def test_pivot_wavelengths_are_those_of_the_handbook():
-    # WFC3 Instrument Handbook, table 6.2: 3354.5, 4326.2, 8039.1; the UVIS1
-    # throughputs used here give 8030 for F814W.
+def test_pivot_wavelengths_are_those_of_the_observatory():
+    # STScI's UVIS1 encircled-energy table gives 3354.5, 4326.2 and 8039.1; the
+    # older throughput of F814W used here gives 8030.
     np.testing.assert_allclose(load_tables().pivot, [3354.5, 4326.2, 8030], atol=3)
 
 
@@ -131,7 +131,8 @@ def test_photflam_follows_from_the_throughput():
 
 
 def test_the_sun_has_the_published_absolute_magnitudes():
-    # Willmer 2018, ApJS 236, 47, table 3 (Vega): 5.46, 5.51, 4.10-4.11.
+    # Published values scatter: 5.44-5.48, 5.50-5.52, 4.10-4.11 (e.g. Willmer
+    # 2018, ApJS 236, 47).
     expected = [5.46, 5.51, 4.105]
     np.testing.assert_allclose(load_tables().sun_vega, expected, atol=0.03)
     model = 4.74 - at_star(load_tables().bc, 5772, 4.44)
