@@ -24,7 +24,7 @@ _EXPORTS = {
     "load_model": "clusterkeras.presets",
 }
 
-__all__ = ["__version__", *_EXPORTS]  # noqa: PLE0604
+__all__ = ["__version__", *_EXPORTS]
 
 
 def __getattr__(name: str) -> object:

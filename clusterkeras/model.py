@@ -161,12 +161,13 @@ class ClusterModel(keras.Model):
         """Check the images' shape, then run `call`."""
         shape = tuple(getattr(images, "shape", np.shape(images)))
         if len(shape) != 4 or any(
-            size not in (None, expected)
-            for size, expected in zip(shape[1:], self.image_shape, strict=True)
+            size not in (None, wanted)
+            for size, wanted in zip(shape[1:], self.image_shape, strict=True)
         ):
+            expected = ", ".join(str(size) for size in self.image_shape)
             raise ValueError(
-                f"images: expected shape (batch, {', '.join(map(str, self.image_shape))}"
-                f") with bands {self._target.band_names}; received {shape}"
+                f"images: expected shape (batch, {expected}) with bands "
+                f"{list(self._target.band_names)}; received {shape}"
             )
         return super().__call__(images, *args, **kwargs)
 

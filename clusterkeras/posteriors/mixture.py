@@ -187,9 +187,9 @@ class MixturePosterior:
         p = self.dimensions
 
         def numbers(row_seed: tf.Tensor) -> tf.Tensor:
-            pair = tf.stack([row_seed, 0])
-            uniform = tf.random.stateless_uniform((n, 1), pair, alg="philox")
-            normal = tf.random.stateless_normal((n, p), pair + [0, 1], alg="philox")
+            for_uniform, for_normal = tf.stack([row_seed, 0]), tf.stack([row_seed, 1])
+            uniform = tf.random.stateless_uniform((n, 1), for_uniform, alg="philox")
+            normal = tf.random.stateless_normal((n, p), for_normal, alg="philox")
             return tf.concat([uniform, normal], axis=-1)
 
         seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)

@@ -1,0 +1,281 @@
+"""Train a model on a mock set: data, schedule, callbacks; a killed fit goes on."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import math
+import os
+import platform
+import shutil
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+import yaml
+
+from clusterkeras.config import ModelConfig, TrainingConfig
+from clusterkeras.model import ClusterModel
+from clusterkeras.monitoring import Monitor
+from data_tools.records import make_dataset, read_set
+
+#: Packages whose versions go into ``configuration.yaml``.
+PACKAGES = ("clusterkeras", "tensorflow", "keras", "tensorflow-probability", "numpy")
+
+
+@keras.saving.register_keras_serializable(package="clusterkeras")
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Learning rate that rises linearly, then falls to zero as half a cosine.
+
+    Parameters
+    ----------
+    peak : float
+        Highest rate.
+    steps : int
+        Steps of the whole training.
+    warmup : float
+        Share of the steps in which the rate rises, in [0, 1).
+
+    Raises
+    ------
+    ValueError
+        On a value outside its range.
+    """
+
+    def __init__(self, peak: float, steps: int, warmup: float = 0.03) -> None:
+        for name, value, expected, good in (
+            ("peak", peak, "above 0", peak > 0),
+            ("steps", steps, "at least 1", steps >= 1),
+            ("warmup", warmup, "in [0, 1)", 0 <= warmup < 1),
+        ):
+            if not good:
+                raise ValueError(f"{name}: expected {expected}; received {value!r}")
+        self.peak, self.steps, self.warmup = float(peak), int(steps), float(warmup)
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Give the rate at a step, counted from 0."""
+        # the first step already moves: a rate of exactly zero would waste it
+        done = (tf.cast(step, tf.float32) + 1) / self.steps
+        rise = done / max(self.warmup, 1 / self.steps)
+        fall = (done - self.warmup) / (1 - self.warmup)
+        cosine = 0.5 * (1 + tf.cos(math.pi * tf.clip_by_value(fall, 0, 1)))
+        return self.peak * tf.minimum(tf.minimum(rise, 1.0), cosine)
+
+    def get_config(self) -> dict[str, float | int]:
+        """Give all arguments."""
+        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
+
+
+class StopOnNonFinite(keras.callbacks.Callback):
+    """Stop with an error as soon as a part of the loss is not finite."""
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None):
+        """Look at the running means, which a single bad batch spoils."""
+        bad = {k: v for k, v in (logs or {}).items() if not math.isfinite(v)}
+        if bad:
+            raise FloatingPointError(
+                f"training: expected a finite loss; received {bad} at step "
+                f"{int(self.model.optimizer.iterations)}. Look for parameters outside "
+                "the target's box or pixels that are not finite, or lower "
+                "training.learning_rate; the last whole epoch is kept"
+            )
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Save the model after each epoch with a lower validation loss than before.
+
+    Unlike `keras.callbacks.ModelCheckpoint` it never leaves half a file behind.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.keras`` file.
+    best : float
+        Validation loss of the model that lies there already.
+    """
+
+    def __init__(self, path: Path, best: float = math.inf) -> None:
+        super().__init__()
+        self.path, self.best = path, best
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None):
+        """Save if the epoch was the best so far."""
+        if logs["val_loss"] < self.best:
+            self.best = logs["val_loss"]
+            _save_whole(self.model, self.path)
+
+
+def _save_whole(model: keras.Model, path: Path) -> None:
+    part = path.with_name(f"part-{path.name}")
+    model.save(part)
+    os.replace(part, path)
+
+
+def make_optimizer(training: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
+    """Make AdamW with warm-up, cosine decay and a limit on the gradient's norm.
+
+    Parameters
+    ----------
+    training : TrainingConfig
+        Rates and limits.
+    steps : int
+        Steps of the whole training.
+    """
+    optimizer = keras.optimizers.AdamW(
+        WarmupCosine(training.learning_rate, steps, training.warmup),
+        weight_decay=training.weight_decay,
+        global_clipnorm=training.clip_norm,
+        use_ema=training.ema_momentum > 0,
+        ema_momentum=training.ema_momentum,
+    )
+    # decay is for kernels: offsets and scales have no size to be kept small
+    optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    return optimizer
+
+
+def fit(
+    data: str | Path,
+    output: str | Path,
+    model: ModelConfig | None = None,
+    training: TrainingConfig | None = None,
+) -> Path:
+    """Train a model on a mock set.
+
+    Run again with the same arguments, a fit that was cut off goes on after its last
+    whole epoch, and one that was finished returns at once.
+
+    Parameters
+    ----------
+    data : path
+        A mock set, with splits ``train`` and ``validation``.
+    output : path
+        Directory to write: ``model.keras`` (the epoch with the lowest validation
+        loss, without the optimiser), ``configuration.yaml``, ``history.csv``,
+        ``tensorboard/``; until the end also ``best.keras`` and ``backup/``.
+    model : ModelConfig, optional
+        Shape of the network.
+    training : TrainingConfig, optional
+        How it is trained.
+
+    Returns
+    -------
+    Path
+        ``output/model.keras``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If `data` is not a whole mock set, or `output` holds another run.
+    FloatingPointError
+        If the loss stops being finite.
+    """
+    data, output = Path(data), Path(output)
+    model, training = model or ModelConfig(), training or TrainingConfig()
+    info = read_set(data)
+    configuration = {
+        "data": str(data.resolve()),
+        "target": info.target.to_dict(),
+        "model": dataclasses.asdict(model),
+        "training": dataclasses.asdict(training),
+    }
+    _claim(output, configuration)
+    finished = output / "model.keras"
+    if finished.exists():
+        return finished
+
+    done = _epochs_done(output / "backup")
+    keras.utils.set_random_seed(training.seed)
+    # an epoch after a restart must not repeat the order of an epoch before it
+    batches = make_dataset(
+        data, "train", training.batch_size, training=True, seed=training.seed + done
+    )
+    validation = make_dataset(data, "validation", training.batch_size, training=False)
+    network = ClusterModel(
+        info.target,
+        model,
+        presence_weight=training.presence_weight,
+        visibility_weight=training.visibility_weight,
+    )
+    steps = training.epochs * int(batches.cardinality())
+    network.compile(make_optimizer(training, steps))
+    best = output / "best.keras"
+    history = output / "history.csv"
+    network.fit(
+        batches,
+        validation_data=validation,
+        epochs=training.epochs,
+        # the dataset shuffles itself
+        shuffle=False,
+        # a bar with the time left on a terminal, a line an epoch in a log
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            StopOnNonFinite(),
+            # before the averaged weights take the place of those that are trained
+            keras.callbacks.BackupAndRestore(
+                output / "backup", double_checkpoint=True, delete_checkpoint=False
+            ),
+            *(
+                [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
+                if training.ema_momentum > 0
+                else []
+            ),
+            KeepBest(best, best=_best_loss(history) if best.exists() else math.inf),
+            keras.callbacks.CSVLogger(str(history), append=True),
+            Monitor(
+                output / "tensorboard",
+                validation,
+                configuration,
+                picture_epochs=training.picture_epochs,
+            ),
+        ],
+    )
+    _save_whole(keras.models.load_model(best, compile=False), finished)
+    best.unlink()
+    shutil.rmtree(output / "backup")
+    return finished
+
+
+def _claim(output: Path, configuration: dict[str, Any]) -> None:
+    """Write the run's configuration, or refuse a directory of another run."""
+    path = output / "configuration.yaml"
+    if path.exists():
+        there = yaml.safe_load(path.read_text())
+        for section, wanted in configuration.items():
+            if there.get(section) != wanted:
+                raise ValueError(
+                    f"{path}: another run is kept here, with {section} "
+                    f"{there.get(section)}; received {wanted}. Name another output, "
+                    "or remove this one"
+                )
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    versions = {"python": platform.python_version()}
+    versions |= {name: metadata.version(name) for name in PACKAGES}
+    part = path.with_suffix(".part")
+    text = yaml.safe_dump({**configuration, "versions": versions}, sort_keys=False)
+    part.write_text(text)
+    os.replace(part, path)
+
+
+def _epochs_done(backup: Path) -> int:
+    path = backup / "training_metadata.json"
+    if not path.exists():
+        return 0
+    try:
+        return json.loads(path.read_text())["epoch"]
+    except json.JSONDecodeError:
+        # killed while writing it: the callback takes the copy before
+        path.unlink()
+        (backup / "latest.weights.h5").unlink(missing_ok=True)
+        return _epochs_done(backup)
+
+
+def _best_loss(history: Path) -> float:
+    """Give the lowest validation loss of a history; a row cut short does not count."""
+    with history.open(newline="") as file:
+        losses = [row["val_loss"] for row in csv.DictReader(file)]
+    return min((float(loss) for loss in losses if loss), default=math.inf)
