@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 from scipy.special import ndtri
 from scipy.stats import qmc
 
-from clusterkeras.posteriors.transforms import BoxProbit, line_to_box
+from clusterkeras.posteriors.transforms import BoxProbit, InBox, line_to_box
 
 tfd = tfp.distributions
 
@@ -153,7 +153,7 @@ class MixturePosterior:
             tfd.Categorical(logits=logits),
             tfd.MultivariateNormalTriL(means, cholesky),
         )
-        return tfd.TransformedDistribution(mixture, BoxProbit(self.low, self.high))
+        return InBox(mixture, BoxProbit(self.low, self.high))
 
     def _at(self, raw: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor) -> tf.Tensor:
         """Carry uniform (B, n) and normal (B, n, P) numbers to draws (B, n, P)."""
