@@ -1,0 +1,205 @@
+"""A trained model as a SavedModel: signatures, warm-up requests, and how to load it.
+
+Whoever serves it needs TensorFlow alone: the posterior is in the graph as plain
+operations.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+from clusterkeras.model import ClusterModel
+
+#: Draws that the signature ``samples`` gives a row.
+SAMPLES = 256
+
+#: Where TensorFlow Serving looks for requests to run before it serves.
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+
+
+def export(model: ClusterModel, output: str | Path, name: str, version: int) -> Path:
+    """Write a model as ``output/name/version``, the layout TensorFlow Serving reads.
+
+    The signatures, all with the batch first and of any size:
+
+    ``serving_default``
+        ``images`` (B, px, px, bands) float32 [nJy per pixel] → ``p_cluster`` (B,),
+        ``log_snr`` (B,) [dex], ``median``, ``lower``, ``upper`` (16, 84 %) and
+        ``mean`` (B, P), ``covariance`` (B, P, P).
+    ``samples``
+        ``images`` and ``seed`` (B,) int32 → ``samples`` (B, 256, P). A row's draws
+        depend on its own image and seed only.
+    ``log_prob``
+        ``images`` and ``parameters`` (B, P) → ``log_prob`` (B,), the natural log of
+        the posterior density in the parameters' own units; minus infinity outside the
+        model's box.
+
+    The parameters, P = 4, are those of `data_tools.schema.PARAMETERS`, in that order
+    and in those units. One request of each signature is added for warm-up.
+
+    Parameters
+    ----------
+    model : ClusterModel
+        A trained model.
+    output : str or Path
+        Directory of the served models; made if it is not there.
+    name : str
+        Name the model is served under: letters, digits, ``.``, ``_``, ``-``.
+    version : int
+        1 or more.
+
+    Returns
+    -------
+    Path
+        The new directory. It appears whole or not at all: it is written under another
+        name, which a server does not read, and then renamed.
+
+    Raises
+    ------
+    FileExistsError
+        If this version exists.
+    ValueError
+        On a bad name or version, or if `model` is not a `ClusterModel`.
+    """
+    if not isinstance(model, ClusterModel):
+        raise ValueError(
+            f"export: expected a ClusterModel; received {type(model).__name__}"
+        )
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError(
+            f"export: name must be letters, digits and any of . _ -; received {name!r}"
+        )
+    if version < 1:
+        raise ValueError(f"export: version must be >= 1; received {version}")
+    directory = Path(output) / name
+    final = directory / str(version)
+    if final.exists():
+        raise FileExistsError(
+            f"{final}: this version exists and is never overwritten; export another "
+            "version"
+        )
+    directory.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=directory))
+    try:
+        _write(model, part)
+        _write_warmup(model, name, part / WARMUP_FILE)
+        part.chmod(0o755)
+        part.rename(final)
+    except BaseException:
+        shutil.rmtree(part)
+        raise
+    return final
+
+
+def load(directory: str | Path) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
+    """Load a SavedModel's signatures, which take and give tensors by name.
+
+    Parameters
+    ----------
+    directory : str or Path
+        What `export` returned.
+
+    Returns
+    -------
+    dict of str to callable
+        ``serving_default``, ``samples`` and ``log_prob``; see `export`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no SavedModel in the directory.
+    ValueError
+        If it cannot be read, or was not written by `export`.
+    """
+    directory = Path(directory)
+    if not (directory / "saved_model.pb").is_file():
+        raise FileNotFoundError(
+            f"{directory}: expected a SavedModel, NAME/VERSION as `clusterkeras "
+            "export` writes it; no saved_model.pb in it"
+        )
+    try:
+        loaded = tf.saved_model.load(str(directory))
+    except (OSError, ValueError, tf.errors.OpError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"{directory}: not readable, export it again: {reason}") from (
+            error
+        )
+    expected = {"serving_default", "samples", "log_prob"}
+    if not expected <= set(loaded.signatures):
+        raise ValueError(
+            f"{directory}: expected the signatures {sorted(expected)}; received "
+            f"{sorted(loaded.signatures)}"
+        )
+    # the signatures hold the variables only as long as the loaded object lives
+    return {name: _Signature(loaded, name) for name in expected}
+
+
+class _Signature:
+    """One signature of a loaded SavedModel, which it keeps alive."""
+
+    def __init__(self, loaded: Any, name: str) -> None:
+        self._loaded = loaded
+        self._function = loaded.signatures[name]
+
+    def __call__(self, **inputs: Any) -> dict[str, tf.Tensor]:
+        """Run it."""
+        return self._function(
+            **{key: tf.convert_to_tensor(value) for key, value in inputs.items()}
+        )
+
+
+def _write(model: ClusterModel, directory: Path) -> None:
+    images = tf.TensorSpec((None, *model.image_shape), tf.float32, name="images")
+    seed = tf.TensorSpec((None,), tf.int32, name="seed")
+    parameters = tf.TensorSpec(
+        (None, len(model.parameter_names)), tf.float32, name="parameters"
+    )
+
+    def samples(images: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
+        raw = model(images, training=False)["posterior"]
+        return {"samples": model.draw_from(raw, seed, SAMPLES)}
+
+    def log_prob(images: tf.Tensor, parameters: tf.Tensor) -> dict[str, tf.Tensor]:
+        raw = model(images, training=False)["posterior"]
+        return {"log_prob": model.posterior(raw).log_prob(parameters)}
+
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("serving_default", model.summarise, input_signature=[images])
+    archive.add_endpoint("samples", samples, input_signature=[images, seed])
+    archive.add_endpoint("log_prob", log_prob, input_signature=[images, parameters])
+    archive.write_out(directory, verbose=False)
+
+
+def _write_warmup(model: ClusterModel, name: str, path: Path) -> None:
+    """Write one request a signature, in the format TensorFlow Serving replays."""
+    images = np.zeros((1, *model.image_shape), np.float32)
+    box = [model.target.box[parameter] for parameter in model.parameter_names]
+    middle = np.mean(box, axis=1, dtype=np.float32)[None]
+    inputs = {
+        "serving_default": {"images": images},
+        "samples": {"images": images, "seed": np.zeros(1, np.int32)},
+        "log_prob": {"images": images, "parameters": middle},
+    }
+    path.parent.mkdir()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, tensors in inputs.items():
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = name
+            request.model_spec.signature_name = signature
+            for key, value in tensors.items():
+                request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
+            log = prediction_log_pb2.PredictionLog(
+                predict_log=prediction_log_pb2.PredictLog(request=request)
+            )
+            writer.write(log.SerializeToString())

@@ -1,0 +1,103 @@
+import json
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from clusterkeras.comparison import compare, match, summary_lines
+from data_tools.schema import PARAMETERS
+
+
+def tables(directory, n=400, offset=0.0, sigma=0.1, p_cluster=0.9, seed=1):
+    """Write a truth and a catalogue whose posteriors are normal and right."""
+    rng = np.random.default_rng(seed)
+    grid = np.arange(n)
+    truth = Table({"x": 20.0 * (grid % 20), "y": 20.0 * (grid // 20)})
+    catalogue = Table({"x": truth["x"] + 0.4, "y": truth["y"] - 0.3})
+    catalogue["p_cluster"] = np.full(n, p_cluster)
+    for p in PARAMETERS:
+        truth[p.name] = rng.uniform(p.low, p.high, n)
+        median = truth[p.name] + offset + sigma * rng.standard_normal(n)
+        catalogue[f"{p.name}_median"] = median
+        catalogue[f"{p.name}_p16"] = median - sigma
+        catalogue[f"{p.name}_p84"] = median + sigma
+    truth["log_snr"] = rng.uniform(0, 3, n)
+    paths = directory / "catalogue.ecsv", directory / "truth.ecsv"
+    catalogue.write(paths[0])
+    truth.write(paths[1])
+    return paths
+
+
+def test_right_posteriors_score_as_right(tmp_path):
+    result = compare(*tables(tmp_path), tmp_path)
+    for score in result["parameters"].values():
+        assert score["n"] == 400
+        assert abs(score["bias"]) < 4 * 0.1 * 1.25 / 20
+        assert score["scatter"] == pytest.approx(0.1, rel=0.2)
+        assert score["coverage"] == pytest.approx(0.683, abs=4 * 0.0233)
+    assert result["completeness"]["all"] == {"n": 400, "found": 1.0, "taken": 1.0}
+    assert result["purity"] == 1.0
+
+
+def test_a_bias_is_reported_with_its_sign(tmp_path):
+    result = compare(*tables(tmp_path, offset=-0.5), tmp_path)
+    assert result["parameters"]["a_v"]["bias"] == pytest.approx(-0.5, abs=0.03)
+    assert result["parameters"]["a_v"]["coverage"] < 0.01
+
+
+def test_clusters_not_taken_for_clusters_are_found_but_not_scored(tmp_path):
+    result = compare(*tables(tmp_path, p_cluster=0.2), tmp_path)
+    assert result["completeness"]["all"] == {"n": 400, "found": 1.0, "taken": 0.0}
+    assert result["purity"] is None
+    assert result["parameters"]["log_age"]["n"] == 0
+    assert any("none" in line for line in summary_lines(result))
+
+
+def test_completeness_in_bins_of_visibility_counts_every_cluster(tmp_path):
+    result = compare(*tables(tmp_path), tmp_path)
+    bins = result["completeness"]["by_log_snr"]
+    assert sum(b["n"] for b in bins) == 400
+    assert bins[0]["low"] is None and bins[-1]["high"] is None
+
+
+def test_json_and_picture_are_written_into_a_new_directory(tmp_path):
+    result = compare(*tables(tmp_path), tmp_path / "new" / "directory")
+    written = json.loads((tmp_path / "new/directory/comparison.json").read_text())
+    assert written == result
+    picture = (tmp_path / "new/directory/comparison.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+
+
+def test_a_row_and_a_cluster_are_in_one_pair_only():
+    x, y = np.array([0.0, 1.0, 50.0, np.nan]), np.array([0.0, 0.0, 0.0, 0.0])
+    row, cluster = match(x, y, np.array([0.9, 54.5]), np.zeros(2), 4.0)
+    assert row.tolist() == [1]
+    assert cluster.tolist() == [0]
+
+
+def test_nothing_matches_an_empty_table():
+    row, cluster = match(np.empty(0), np.empty(0), np.ones(2), np.ones(2), 4.0)
+    assert len(row) == len(cluster) == 0
+
+
+def test_a_missing_column_is_named(tmp_path):
+    catalogue, truth = tables(tmp_path, n=20)
+    table = Table.read(truth)
+    del table["a_v"]
+    table.write(truth, overwrite=True)
+    with pytest.raises(ValueError, match=r"truth\.ecsv.*\['a_v'\] are missing"):
+        compare(catalogue, truth, tmp_path)
+
+
+def test_a_missing_or_unreadable_table_is_named(tmp_path):
+    catalogue, truth = tables(tmp_path, n=20)
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.ecsv: no such table"):
+        compare(tmp_path / "nowhere.ecsv", truth, tmp_path)
+    truth.write_bytes(b"\x00\x01\x02")
+    with pytest.raises(ValueError, match=r"truth\.ecsv: not readable as a table"):
+        compare(catalogue, truth, tmp_path)
+
+
+def test_a_radius_of_zero_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="radius_px must be above 0; received 0"):
+        compare(*tables(tmp_path, n=20), tmp_path, radius_px=0)
