@@ -18,6 +18,10 @@ from data_tools.target import Target
 #: leave nothing of a UVIS PSF.
 OVERSAMPLING = 2
 
+#: Side of the finer grid beyond which a PSF is taken as zero: 5 arcsec, which hold all
+#: but 0.3 % of the light.
+_LARGEST = 256
+
 #: Core and wings change over between these radii, in arcsec.
 _JOIN_ARCSEC = (0.28, 0.44)
 
@@ -124,18 +128,33 @@ def psf_image(
         image = _empirical(band, position, n, pixel_scale_arcsec)
     else:
         image = _from_fits(path, n, pixel_scale_arcsec)
+    image = image.astype(np.float32)
     image.flags.writeable = False
     return image
 
 
 @lru_cache(maxsize=256)
-def _transform(
+def _small_transform(
     path: str | None, band: str, position: int, n: int, pixel_scale_arcsec: float
 ) -> np.ndarray:
     image = psf_image(path, band, position, n, pixel_scale_arcsec)
-    spectrum = scipy.fft.rfft2(np.fft.ifftshift(image)).astype(np.complex64)
+    spectrum = scipy.fft.rfft2(np.fft.ifftshift(image))
     spectrum.flags.writeable = False
     return spectrum
+
+
+def _transform(
+    path: str | None, band: str, position: int, n: int, pixel_scale_arcsec: float
+) -> np.ndarray:
+    if n <= _LARGEST:
+        return _small_transform(path, band, position, n, pixel_scale_arcsec)
+    # a field's transform is too large to keep
+    image = np.zeros((n, n), np.float32)
+    middle = slice(n // 2 - _LARGEST // 2, n // 2 + _LARGEST // 2)
+    image[middle, middle] = psf_image(
+        path, band, position, _LARGEST, pixel_scale_arcsec
+    )
+    return scipy.fft.rfft2(np.fft.ifftshift(image))
 
 
 def n_positions() -> int:
