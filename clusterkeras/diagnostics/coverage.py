@@ -194,6 +194,32 @@ def coverage_noise(n: int, level: ArrayLike) -> NDArray[np.float64]:
     return np.sqrt(level * (1 - level) / n) if n else np.full(level.shape, np.nan)
 
 
+def coverage_sigmas(
+    coverage: ArrayLike, level: ArrayLike, n: int
+) -> NDArray[np.float64]:
+    """Give how unlikely a coverage is for a perfect posterior, as normal sigmas.
+
+    The exact two-sided binomial probability turned into the deviation of a normal
+    distribution, with the sign of coverage - level; at most 37 in size.
+
+    Parameters
+    ----------
+    coverage : array_like
+        Share of `n` truths inside an interval.
+    level : array_like
+        Nominal coverage, broadcast against `coverage`.
+    n : int
+        Number of objects, at least 1.
+    """
+    coverage, level = np.broadcast_arrays(coverage, level)
+    inside = np.rint(coverage * n)
+    tail = np.minimum(
+        stats.binom.cdf(inside, n, level), stats.binom.sf(inside - 1, n, level)
+    )
+    sigmas = stats.norm.isf(np.clip(tail, 1e-300, 0.5))
+    return np.sign(coverage - level) * sigmas
+
+
 def check_coverage(
     pit: ArrayLike, levels: Sequence[float] = LEVELS, confidence: float = 0.95
 ) -> CoverageCheck:

@@ -53,6 +53,16 @@ def test_coverage_noise_is_binomial():
     assert np.isnan(coverage.coverage_noise(0, [0.68, 0.95])).all()
 
 
+def test_sigmas_of_a_coverage_are_normal_for_many_objects_and_exact_for_few():
+    many = coverage.coverage_sigmas([0.66, 0.68, 0.70], 0.68, 100_000)
+    sigma = coverage.coverage_noise(100_000, 0.68)
+    assert many == pytest.approx([-0.02 / sigma, 0, 0.02 / sigma], rel=0.01)
+    # one of two outside a 95 % interval: a chance of 0.0975, on that side alone
+    few = coverage.coverage_sigmas(0.5, 0.95, 2)
+    assert few == pytest.approx(-stats.norm.isf(0.0975))
+    assert np.isfinite(coverage.coverage_sigmas(0.0, 0.95, 10_000))
+
+
 def test_central_coverage_has_no_bias_from_few_draws():
     rng = np.random.default_rng(2)
     pit = coverage.pit(rng.normal(size=(40_000, 1)), rng.normal(size=(40_000, 99, 1)))

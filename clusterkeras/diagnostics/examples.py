@@ -1,0 +1,80 @@
+"""Which clusters of a test set are worth a picture."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from clusterkeras.diagnostics.arrays import as_finite
+
+
+def degeneracy(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
+    """Give how strongly two parameters trade against each other in each posterior.
+
+    Minus their covariance: large for a long ridge that falls and for two separated
+    modes (young and dusty, old and clean), small for a sharp posterior, zero for one
+    that knows nothing. A correlation alone would prefer a needle of no extent.
+
+    Parameters
+    ----------
+    first, second : array_like, shape (N, S)
+        Draws of the two parameters, in units of the box's width.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        At most 1/4, for two points in opposite corners of the box.
+    """
+    first = as_finite("first", first, 2).astype(np.float64)
+    second = as_finite("second", second, 2).astype(np.float64)
+    first = first - first.mean(axis=1, keepdims=True)
+    second = second - second.mean(axis=1, keepdims=True)
+    return -np.mean(first * second, axis=1)
+
+
+def choose(
+    log_snr: ArrayLike, log_prob: ArrayLike, degenerate: ArrayLike
+) -> dict[str, int]:
+    """Choose three clusters by rule, so that no one picks the prettiest.
+
+    Parameters
+    ----------
+    log_snr : array_like, shape (N,)
+        Visibility in dex.
+    log_prob : array_like, shape (N,)
+        Log-probability of the truth.
+    degenerate : array_like, shape (N,)
+        What `degeneracy` gives.
+
+    Returns
+    -------
+    dict of str to int
+        ``degenerate``: the highest degeneracy with S/N > 10. ``typical`` and
+        ``faint``: the median log-probability with S/N > 10, and with S/N of 3 to 10.
+        Where a set has no such cluster, the rule is applied to all that are left.
+
+    Raises
+    ------
+    ValueError
+        For fewer than three clusters.
+    """
+    log_snr, log_prob = np.asarray(log_snr), np.asarray(log_prob)
+    if len(log_snr) < 3:
+        raise ValueError(f"three examples need three clusters; received {len(log_snr)}")
+    left = np.ones(len(log_snr), dtype=bool)
+
+    def among(wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
+        rows = np.flatnonzero(left & wanted)
+        return rows if len(rows) else np.flatnonzero(left)
+
+    def middle(rows: NDArray[np.int64]) -> int:
+        return int(rows[np.argsort(log_prob[rows], kind="stable")[len(rows) // 2]])
+
+    chosen: dict[str, int] = {}
+    rows = among(log_snr > 1)
+    chosen["degenerate"] = int(rows[np.argmax(np.asarray(degenerate)[rows])])
+    left[chosen["degenerate"]] = False
+    chosen["typical"] = middle(among(log_snr > 1))
+    left[chosen["typical"]] = False
+    chosen["faint"] = middle(among((log_snr > np.log10(3)) & (log_snr <= 1)))
+    return chosen

@@ -1,0 +1,443 @@
+"""Pictures of the diagnostics.
+
+Every function gives a `matplotlib.figure.Figure` and touches no global state, so that
+it can be saved, shown or handed to TensorBoard. Curves differ in line style as well as
+in colour (Okabe & Ito's palette) and densities are grey: all is readable without
+colour vision and in print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import corner
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from clusterkeras.diagnostics import classification, coverage
+from data_tools.schema import PARAMETERS, Parameter
+
+#: Okabe & Ito's (2008) colours, each with its own line.
+STYLES: tuple[dict[str, Any], ...] = (
+    {"color": "black", "linestyle": "-"},
+    {"color": "#0072B2", "linestyle": "--"},
+    {"color": "#D55E00", "linestyle": "-."},
+    {"color": "#009E73", "linestyle": ":"},
+    {"color": "#CC79A7", "linestyle": (0, (6, 1, 1, 1, 1, 1))},
+    {"color": "0.5", "linestyle": (0, (9, 3))},
+)
+MARKERS = ("o", "s", "^", "D", "v", "P")
+_TRUTH_COLOUR = "#D55E00"
+_BAND = {"color": "0.85", "linewidth": 0, "zorder": 0}
+
+_UNITS = {
+    "dex(yr)": "log yr",
+    "mag": "mag",
+    "dex(solMass)": "log M$_\\odot$",
+    "dex(arcsec)": "log arcsec",
+}
+
+
+def axis_label(parameter: Parameter) -> str:
+    """Give the label of a parameter's axis, with its unit."""
+    symbol = {"A_V": "$A_V$", "log r_h": "log $r_h$"}
+    label = symbol.get(parameter.label, parameter.label)
+    return f"{label} [{_UNITS.get(parameter.unit, parameter.unit)}]"
+
+
+def predicted_against_true(
+    truth: ArrayLike,
+    median: ArrayLike,
+    box: Mapping[str, tuple[float, float]],
+    parameters: Sequence[Parameter] = PARAMETERS,
+) -> Figure:
+    """Draw a panel of posterior median against truth for each parameter.
+
+    Grey is the number of clusters a cell; the thick line joins the running median of
+    the prediction, the thin dashed ones its 16 and 84 %.
+
+    Parameters
+    ----------
+    truth, median : array_like, shape (N, P)
+        True parameters and medians of the posteriors.
+    box : mapping of str to (float, float)
+        Range of each parameter: that of its axes.
+    parameters : sequence of Parameter
+        The P parameters.
+    """
+    truth, median = np.asarray(truth), np.asarray(median)
+    columns = min(2, len(parameters))
+    rows = -(-len(parameters) // columns)
+    figure = Figure(figsize=(4.6 * columns, 4.1 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in axes[len(parameters) :]:
+        ax.set_visible(False)
+    for p, (parameter, ax) in enumerate(zip(parameters, axes, strict=False)):
+        low, high = box[parameter.name]
+        image = _density(ax, truth[:, p], median[:, p], (low, high), (low, high))
+        ax.axline((low, low), slope=1, color="black", linewidth=0.8)
+        _running(ax, truth[:, p], median[:, p], np.linspace(low, high, 15))
+        ax.set(
+            xlabel=f"true {axis_label(parameter)}",
+            ylabel=f"posterior median of {axis_label(parameter)}",
+            xlim=(low, high),
+            ylim=(low, high),
+        )
+        figure.colorbar(image, ax=ax, label="clusters per cell")
+    axes[0].legend(loc="upper left", fontsize=8)
+    figure.suptitle(f"{len(truth)} clusters")
+    return figure
+
+
+def coverage_curves(
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], n: int
+) -> Figure:
+    """Draw observed against nominal coverage, and their difference.
+
+    Parameters
+    ----------
+    curves : mapping of str to (levels, coverage), each array_like of shape (L,)
+        What to draw, by the name in the legend.
+    n : int
+        Number of objects. Grey is the 95 % range of a perfect posterior at one level.
+    """
+    figure = Figure(figsize=(10.5, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    grid = np.linspace(0, 1, 201)
+    noise = 1.96 * coverage.coverage_noise(n, grid)
+    left.fill_between(grid, grid - noise, grid + noise, **_BAND)
+    right.fill_between(grid, -noise, noise, **_BAND, label="perfect, 95 %")
+    left.axline((0, 0), slope=1, color="black", linewidth=0.8)
+    right.axhline(0, color="black", linewidth=0.8)
+    for i, (name, (levels, covered)) in enumerate(curves.items()):
+        levels, covered = np.asarray(levels), np.asarray(covered)
+        style = STYLES[i % len(STYLES)] | {
+            "marker": MARKERS[i % len(MARKERS)],
+            "markevery": (2 * i, max(len(levels) // 6, 1)),
+            "markersize": 5,
+            "markerfacecolor": "white",
+        }
+        left.plot(levels, covered, label=name, **style)
+        right.plot(levels, covered - levels, label=name, **style)
+    left.set(
+        xlabel="nominal coverage",
+        ylabel="share of truths inside",
+        xlim=(0, 1),
+        ylim=(0, 1),
+        title=f"coverage of {n} clusters",
+    )
+    right.set(
+        xlabel="nominal coverage",
+        ylabel="share of truths inside - nominal",
+        xlim=(0, 1),
+        title="below zero: over-confident",
+    )
+    limit = max(0.03, 1.1 * np.abs(right.dataLim.intervaly).max())
+    right.set_ylim(-limit, limit)
+    left.legend(*right.get_legend_handles_labels(), fontsize=8, loc="upper left")
+    return figure
+
+
+def rank_histograms(
+    pit: ArrayLike, parameters: Sequence[Parameter] = PARAMETERS, bins: int = 20
+) -> Figure:
+    """Draw the histogram of the truth's rank among the draws of each parameter.
+
+    Flat for a perfect posterior, within the grey 95 % range; a cup is over-confident,
+    a cap too wide, a slope biased.
+
+    Parameters
+    ----------
+    pit : array_like, shape (N, P)
+        Probability integral transform of the truth.
+    parameters : sequence of Parameter
+        The P parameters.
+    bins : int
+        Number of bins.
+    """
+    pit = np.asarray(pit)
+    n = len(pit)
+    figure = Figure(figsize=(3.1 * len(parameters), 3.2), layout="constrained")
+    axes = figure.subplots(1, len(parameters), squeeze=False, sharey=True)[0]
+    expected = n / bins
+    noise = 1.96 * np.sqrt(expected * (1 - 1 / bins))
+    for p, (parameter, ax) in enumerate(zip(parameters, axes, strict=True)):
+        counts, edges = np.histogram(pit[:, p], bins=bins, range=(0, 1))
+        ax.axhspan(expected - noise, expected + noise, **_BAND)
+        ax.axhline(expected, color="black", linewidth=0.8)
+        ax.stairs(counts, edges, color="black", linewidth=1.5)
+        ax.set(
+            xlabel="rank of the truth / number of draws",
+            title=axis_label(parameter),
+            xlim=(0, 1),
+        )
+    axes[0].set_ylim(bottom=0)
+    axes[0].set_ylabel(f"clusters (of {n})")
+    return figure
+
+
+def presence(
+    is_cluster: ArrayLike,
+    p_cluster: ArrayLike,
+    groups: Mapping[str, ArrayLike] | None = None,
+) -> Figure:
+    """Draw ROC, purity against completeness, and reliability of `p_cluster`.
+
+    Parameters
+    ----------
+    is_cluster : array_like of bool, shape (N,)
+        Whether the record has a cluster.
+    p_cluster : array_like, shape (N,)
+        Probability of one.
+    groups : mapping of str to array_like of bool, shape (N,)
+        Clusters to draw a ROC curve of their own for, against all negatives.
+    """
+    truth, probability = np.asarray(is_cluster, dtype=bool), np.asarray(p_cluster)
+    figure = Figure(figsize=(14, 4.5), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    curves = {"all": truth} | {
+        k: truth & np.asarray(v) for k, v in (groups or {}).items()
+    }
+    for i, (name, clusters) in enumerate(curves.items()):
+        rows = clusters | ~truth
+        if not clusters.any():
+            continue
+        roc = classification.roc_curve(clusters[rows], probability[rows])
+        left.plot(
+            roc.false_positive_rate,
+            roc.true_positive_rate,
+            label=f"{name}: AUC {roc.auc:.3f} (N {roc.n_positive})",
+            linewidth=2.2 if i == 0 else 1.3,
+            **STYLES[i % len(STYLES)],
+        )
+    others = np.count_nonzero(~truth)
+    chance = np.geomspace(0.5 / others, 1, 100)
+    left.plot(chance, chance, color="0.6", linewidth=0.8)
+    left.set(
+        xscale="log",
+        xlabel="share of non-clusters taken",
+        ylabel="share of clusters taken (completeness)",
+        title=f"ROC against {others} non-clusters; thin grey: chance",
+        xlim=(0.5 / others, 1),
+        ylim=(0, 1.01),
+    )
+    left.legend(fontsize=8, loc="best")
+
+    curve = classification.purity_curve(truth, probability)
+    point = classification.purity_at_completeness(truth, probability)
+    middle.plot(curve.completeness, curve.purity, **STYLES[0])
+    middle.axhline(truth.mean(), color="0.6", linewidth=0.8)
+    middle.plot(
+        point.completeness,
+        point.purity,
+        marker="o",
+        markersize=8,
+        color="black",
+        markerfacecolor="white",
+        linestyle="none",
+        label=f"purity {point.purity:.3f} at {point.completeness:.0%}\n"
+        f"completeness, p_cluster >= {point.threshold:.3f}",
+    )
+    middle.set(
+        xlabel="completeness",
+        ylabel=f"purity (share of clusters in the set: {truth.mean():.2f})",
+        title=f"average purity {curve.average_purity:.3f}",
+        xlim=(0, 1),
+        ylim=(min(0.9 * truth.mean(), curve.purity.min()), 1.005),
+    )
+    middle.legend(fontsize=8, loc="lower left")
+
+    bins = classification.reliability(truth, probability)
+    right.axline((0, 0), slope=1, color="black", linewidth=0.8)
+    right.errorbar(
+        bins.probability,
+        bins.fraction,
+        yerr=1.96 * bins.noise,
+        fmt="o",
+        color="black",
+        markerfacecolor="white",
+        capsize=3,
+        label="bars: 95 % if the probabilities are right",
+    )
+    check = classification.check_probabilities(truth, probability)
+    right.set(
+        xlabel="mean p_cluster of the bin",
+        ylabel="share of clusters in the bin",
+        title=f"Brier {check.brier:.4f} (if right: "
+        f"{check.brier_expected:.4f} ± {check.noise:.4f})",
+        xlim=(0, 1),
+        ylim=(-0.02, 1.02),
+    )
+    right.legend(fontsize=8, loc="upper left")
+    return figure
+
+
+def visibility_residuals(true: ArrayLike, mean: ArrayLike, std: ArrayLike) -> Figure:
+    """Draw predicted minus true visibility, in dex and in predicted sigmas.
+
+    Parameters
+    ----------
+    true, mean, std : array_like, shape (N,)
+        True log S/N, and mean and standard deviation of its posterior, in dex.
+    """
+    true, mean, std = np.asarray(true), np.asarray(mean), np.asarray(std)
+    residual = mean - true
+    figure = Figure(figsize=(10.5, 4.4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    x_range = tuple(np.quantile(true, [0.002, 0.998]) + np.array([-0.05, 0.05]))
+    limit = max(float(np.quantile(np.abs(residual), 0.99)), 0.05)
+    image = _density(left, true, residual, x_range, (-limit, limit))
+    left.axhline(0, color="black", linewidth=0.8)
+    _running(left, true, residual, np.linspace(*x_range, 15))
+    left.set(
+        xlabel="true visibility log S/N [dex]",
+        ylabel="predicted - true log S/N [dex]",
+        title=f"{len(true)} objects",
+        xlim=x_range,
+        ylim=(-limit, limit),
+    )
+    left.legend(fontsize=8, loc="best")
+    figure.colorbar(image, ax=left, label="objects per cell")
+    grid = np.linspace(-5, 5, 401)
+    right.hist(
+        np.clip(residual / std, -5, 5),
+        bins=np.linspace(-5, 5, 51),
+        density=True,
+        histtype="step",
+        color="black",
+        linewidth=1.5,
+        label="predicted - true, in predicted sigmas",
+    )
+    right.plot(
+        grid,
+        np.exp(-0.5 * grid**2) / np.sqrt(2 * np.pi),
+        label="perfect posterior",
+        **STYLES[1],
+    )
+    right.set(
+        xlabel="(predicted - true) / predicted sigma",
+        ylabel="probability density",
+        title="values beyond 5 are in the last bins",
+        xlim=(-5.1, 5.1),
+    )
+    right.set_ylim(top=1.25 * right.get_ylim()[1])
+    right.legend(fontsize=8, loc="upper left")
+    return figure
+
+
+def strata_coverage(
+    rows: Sequence[Mapping[str, Any]],
+    parameters: Sequence[Parameter] = PARAMETERS,
+    title: str = "",
+) -> Figure:
+    """Draw the 68 % coverage of each parameter in each stratum.
+
+    Parameters
+    ----------
+    rows : sequence of mapping
+        What `clusterkeras.diagnostics.report.stratum_row` gives; empty ones left out.
+    parameters : sequence of Parameter
+        The parameters.
+    title : str
+        What the strata are cut in.
+    """
+    rows = [row for row in rows if row["n"]]
+    height = 1.4 + 0.27 * len(rows)
+    figure = Figure(figsize=(3 + 2.3 * len(parameters), height), layout="constrained")
+    axes = figure.subplots(1, len(parameters), sharey=True, squeeze=False)[0]
+    y = np.arange(len(rows))[::-1]
+    noise = 1.96 * coverage.coverage_noise(1, 0.68)
+    noise = noise / np.sqrt([row["n"] for row in rows])
+    for parameter, ax in zip(parameters, axes, strict=True):
+        covered = [row["parameters"][parameter.name]["coverage_68"] for row in rows]
+        ax.barh(y, 2 * noise, left=0.68 - noise, height=0.8, color="0.85")
+        ax.axvline(0.68, color="black", linewidth=0.8)
+        ax.plot(covered, y, "o", color="black", markersize=5)
+        far = np.abs(np.asarray(covered) - 0.68) > noise
+        ax.plot(
+            np.asarray(covered)[far], y[far], "x", color=_TRUTH_COLOUR, markersize=11
+        )
+        ax.set(xlabel="share of truths in\nthe 68 % interval", xlim=(0.3, 1.0))
+        ax.set_title(axis_label(parameter))
+    axes[0].set_yticks(y, [f"{row['label']}  (N {row['n']})" for row in rows])
+    axes[0].set_ylim(-0.6, len(rows) - 0.4)
+    figure.suptitle(f"{title}\ngrey: 95 % of perfect posteriors; cross: outside")
+    return figure
+
+
+def corner_plot(
+    draws: ArrayLike,
+    truth: ArrayLike,
+    title: str = "",
+    parameters: Sequence[Parameter] = PARAMETERS,
+) -> Figure:
+    """Draw the joint posterior of one cluster, the truth marked.
+
+    Lines enclose 68 and 95 % of the draws; dashed lines in the histograms are 16, 50
+    and 84 %; the square and the solid lines across mark the truth.
+
+    Parameters
+    ----------
+    draws : array_like, shape (S, P)
+        Draws of the posterior.
+    truth : array_like, shape (P,)
+        True parameters.
+    title : str
+        Title of the picture.
+    parameters : sequence of Parameter
+        The P parameters.
+    """
+    draws, truth = np.asarray(draws, dtype=float), np.asarray(truth, dtype=float)
+    together = np.vstack([np.quantile(draws, [0.003, 0.997], axis=0), truth])
+    low, high = together.min(axis=0), together.max(axis=0)
+    margin = 0.06 * (high - low) + 1e-6
+    side = 2.4 * len(parameters)
+    figure = corner.corner(
+        draws,
+        fig=Figure(figsize=(side, side)),
+        labels=[axis_label(p) for p in parameters],
+        range=list(zip(low - margin, high + margin, strict=True)),
+        truths=truth,
+        truth_color=_TRUTH_COLOUR,
+        color="black",
+        bins=25,
+        smooth=1.0,
+        levels=(0.68, 0.95),
+        quantiles=(0.16, 0.5, 0.84),
+        plot_datapoints=True,
+        data_kwargs={"alpha": 0.25},
+        max_n_ticks=4,
+        label_kwargs={"fontsize": 11},
+    )
+    figure.suptitle(title, x=0.98, y=0.97, ha="right", va="top", fontsize=12)
+    return figure
+
+
+def _density(
+    ax: Axes,
+    x: np.ndarray,
+    y: np.ndarray,
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+):  # the mesh, for a colour bar
+    cells = int(np.clip(np.sqrt(len(x)), 12, 60))
+    counts, *edges = np.histogram2d(x, y, bins=cells, range=[x_range, y_range])
+    norm = LogNorm(vmin=0.5, vmax=max(counts.max(), 2))
+    shown = np.ma.masked_equal(counts.T, 0)
+    return ax.pcolormesh(*edges, shown, cmap="Greys", norm=norm, rasterized=True)
+
+
+def _running(ax: Axes, x: np.ndarray, y: np.ndarray, edges: np.ndarray) -> None:
+    """Draw median, 16 and 84 % of y in bins of x that hold at least 5 points."""
+    which = np.digitize(x, edges) - 1
+    bins = [b for b in range(len(edges) - 1) if np.count_nonzero(which == b) >= 5]
+    middle = (edges[:-1] + edges[1:])[bins] / 2
+    levels = [np.quantile(y[which == b], [0.16, 0.5, 0.84]) for b in bins]
+    low, median, high = np.reshape(levels, (-1, 3)).T
+    ax.plot(middle, median, color="#0072B2", linewidth=2.5, label="running median")
+    for line, label in ((low, "16 and 84 %"), (high, None)):
+        ax.plot(middle, line, "--", color="#0072B2", linewidth=1.3, label=label)

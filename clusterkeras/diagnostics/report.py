@@ -1,0 +1,343 @@
+"""The numbers of a model's report, from plain arrays of what it predicted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from clusterkeras.diagnostics import classification, coverage, scores, strata, tarp
+from clusterkeras.diagnostics.coverage import LEVELS
+from data_tools.schema import KINDS, PARAMETER_NAMES
+
+#: |median - truth| beyond which an estimate is called catastrophic: a factor of 10 in
+#: age, 1 mag in A_V, a factor of 3 in mass, a factor of 2 in size.
+CATASTROPHIC: dict[str, float] = {
+    "log_age": 1.0,
+    "a_v": 1.0,
+    "log_mass": 0.5,
+    "log_half_light_radius": 0.3,
+}
+
+#: Share of the clusters that the quoted purity is for.
+COMPLETENESS = 0.9
+
+Box = Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a model says of N records, beside the truth.
+
+    Attributes
+    ----------
+    truth : ndarray, shape (N, P)
+        Parameters in the order of PARAMETERS; anything finite without a cluster.
+    is_cluster, has_object : ndarray of bool, shape (N,)
+        Whether a cluster, and whether any object, stands in the middle.
+    kind : ndarray of int, shape (N,)
+        Index into KINDS.
+    mock_id : ndarray of int, shape (N,)
+        Number of the record.
+    log_snr : ndarray, shape (N,)
+        True visibility in dex; meaningless without an object.
+    log_prob : ndarray, shape (N,)
+        Natural log of the posterior's density at the truth, native units.
+    draws : ndarray, shape (N, S, P)
+        Draws of the posterior.
+    log_prob_draws : ndarray, shape (N, S)
+        Log density at the draws.
+    p_cluster : ndarray, shape (N,)
+        Probability of a cluster.
+    visibility_mean, visibility_std : ndarray, shape (N,)
+        Normal posterior of the visibility, in dex.
+    """
+
+    truth: NDArray[np.floating]
+    is_cluster: NDArray[np.bool_]
+    has_object: NDArray[np.bool_]
+    kind: NDArray[np.int64]
+    mock_id: NDArray[np.int64]
+    log_snr: NDArray[np.floating]
+    log_prob: NDArray[np.floating]
+    draws: NDArray[np.floating]
+    log_prob_draws: NDArray[np.floating]
+    p_cluster: NDArray[np.floating]
+    visibility_mean: NDArray[np.floating]
+    visibility_std: NDArray[np.floating]
+
+    def __post_init__(self) -> None:
+        """Check that every array has the same number of rows."""
+        lengths = {f.name: len(getattr(self, f.name)) for f in dataclasses.fields(self)}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(
+                f"predictions must have one number of rows; received {lengths}"
+            )
+
+    def __len__(self) -> int:
+        """Give the number of records."""
+        return len(self.truth)
+
+    def select(self, rows: NDArray[np.bool_]) -> Predictions:
+        """Give some of the records."""
+        return Predictions(
+            **{f.name: getattr(self, f.name)[rows] for f in dataclasses.fields(self)}
+        )
+
+
+@dataclass(frozen=True)
+class ClusterScores:
+    """What each of N clusters adds to the report.
+
+    Attributes
+    ----------
+    truth, median, pit, crps : ndarray, shape (N, P)
+        Truth, median of the draws, and the scores of each marginal.
+    log_prob, hpd, tarp : ndarray, shape (N,)
+        Scores of the joint.
+    """
+
+    truth: NDArray[np.floating]
+    median: NDArray[np.floating]
+    pit: NDArray[np.float64]
+    crps: NDArray[np.float64]
+    log_prob: NDArray[np.floating]
+    hpd: NDArray[np.float64]
+    tarp: NDArray[np.float64]
+
+
+def score_clusters(clusters: Predictions, box: Box, seed: int = 0) -> ClusterScores:
+    """Score each cluster's posterior.
+
+    Parameters
+    ----------
+    clusters : Predictions
+        Records with a cluster only.
+    box : mapping of str to (float, float)
+        Range of each parameter.
+    seed : int
+        Seed of TARP's reference points.
+    """
+    low, high = _edges(box)
+    truth, draws = clusters.truth, clusters.draws
+    references = tarp.reference_points(
+        len(clusters), low, high, np.random.default_rng(seed)
+    )
+    # a density that is NaN gives the truth no probability either
+    log_prob = np.where(np.isnan(clusters.log_prob), -np.inf, clusters.log_prob)
+    return ClusterScores(
+        truth=truth,
+        median=np.median(draws, axis=1),
+        pit=coverage.pit(truth, draws),
+        crps=scores.crps(truth, draws),
+        log_prob=log_prob,
+        hpd=coverage.hpd_levels(log_prob, clusters.log_prob_draws),
+        tarp=tarp.tarp_fractions(truth, draws, references, scale=high - low),
+    )
+
+
+def cluster_strata(
+    clusters: Predictions, scored: ClusterScores
+) -> dict[str, list[strata.Stratum]]:
+    """Cut the clusters in what is true and in what the model says.
+
+    Only the cuts in what the model says (``predicted``: medians, mean visibility) must
+    show nominal coverage for a perfect posterior. Cut in the truth (``true``), even
+    that one is pulled to the middle of the prior, and its coverage is off.
+    """
+
+    def cut(
+        values: NDArray[np.floating], log_snr: NDArray[np.floating]
+    ) -> list[strata.Stratum]:
+        by_name = dict(zip(PARAMETER_NAMES, values.T, strict=True))
+        return strata.all_strata(by_name | {"log_snr": log_snr})
+
+    return {
+        "predicted": cut(scored.median, clusters.visibility_mean),
+        "true": cut(scored.truth, clusters.log_snr),
+    }
+
+
+def stratum_row(
+    scored: ClusterScores, stratum: strata.Stratum, prior: float
+) -> dict[str, Any]:
+    """Summarise the scores of a stratum's clusters.
+
+    Parameters
+    ----------
+    scored : ClusterScores
+        All clusters.
+    stratum : Stratum
+        Some of them; possibly none, which gives NaN.
+    prior : float
+        Negative log-probability of the prior, in nats.
+    """
+    rows = stratum.rows
+    n = int(np.count_nonzero(rows))
+    truth, median = scored.truth[rows], scored.median[rows]
+    bias = scores.bias(truth, median)
+    scatter = scores.robust_scatter(truth, median)
+    limits = [CATASTROPHIC[name] for name in PARAMETER_NAMES]
+    catastrophic = scores.catastrophic_fraction(truth, median, limits)
+    covered = coverage.central_coverage(scored.pit[rows], LEVELS)
+    noise = coverage.coverage_noise(n, LEVELS)
+    log_score = scores.negative_log_probability(scored.log_prob[rows])
+    row = {
+        "label": stratum.label,
+        "quantity": stratum.quantity,
+        "low": stratum.low,
+        "high": stratum.high,
+        "n": n,
+        "negative_log_probability": dataclasses.asdict(log_score)
+        | {"prior": prior, "gain_over_prior": prior - log_score.mean},
+        "coverage_noise": {
+            f"coverage_{level:.0%}"[:-1]: sigma
+            for level, sigma in zip(LEVELS, noise, strict=True)
+        },
+        "parameters": {},
+    }
+    for p, name in enumerate(PARAMETER_NAMES):
+        row["parameters"][name] = {
+            "bias": bias[p],
+            "bias_error": scores.MEDIAN_OVER_MEAN_ERROR * scatter[p] / np.sqrt(n or 1),
+            "scatter": scatter[p],
+            "coverage_68": covered[0, p],
+            "coverage_95": covered[1, p],
+            "catastrophic_fraction": catastrophic[p],
+            "crps": scored.crps[rows, p].mean() if n else np.nan,
+        }
+    if n:
+        sigmas = coverage.coverage_sigmas(covered, np.array(LEVELS)[:, None], n)
+        level, p = np.unravel_index(np.argmax(np.abs(sigmas)), sigmas.shape)
+        row["worst_coverage"] = {
+            "parameter": PARAMETER_NAMES[p],
+            "level": LEVELS[level],
+            "coverage": covered[level, p],
+            "sigmas": sigmas[level, p],
+        }
+    return row
+
+
+def posterior_report(
+    clusters: Predictions, scored: ClusterScores, box: Box
+) -> dict[str, Any]:
+    """Summarise the posteriors of all clusters and of every stratum."""
+    prior = scores.box_log_volume(*_edges(box))
+    n = len(clusters)
+    everything = strata.Stratum("all", -np.inf, np.inf, np.ones(n, dtype=bool))
+    return {
+        "overall": stratum_row(scored, everything, prior),
+        "strata": {
+            by: [stratum_row(scored, stratum, prior) for stratum in cuts]
+            for by, cuts in cluster_strata(clusters, scored).items()
+        },
+        "joint": {
+            "tarp": dataclasses.asdict(tarp.check_tarp(scored.tarp)),
+            "hpd": dataclasses.asdict(coverage.check_uniform(scored.hpd)),
+        },
+        "ranks": {
+            name: dataclasses.asdict(coverage.check_uniform(scored.pit[:, p]))
+            for p, name in enumerate(PARAMETER_NAMES)
+        },
+    }
+
+
+def presence_report(predictions: Predictions) -> dict[str, Any] | None:
+    """Summarise how well `p_cluster` tells clusters from the rest.
+
+    Strata of visibility take the clusters of one bin against all negatives, strata of
+    kind all clusters against the negatives of one kind; the threshold is always that
+    of 90 % completeness over all clusters. None if one class is missing.
+    """
+    truth, probability = predictions.is_cluster, predictions.p_cluster
+    if truth.all() or not truth.any():
+        return None
+    roc = classification.roc_curve(truth, probability)
+    point = classification.purity_at_completeness(truth, probability, COMPLETENESS)
+
+    def against(clusters: NDArray[np.bool_], others: NDArray[np.bool_]) -> dict:
+        rows = clusters | others
+        found: dict[str, Any] = {
+            "n_clusters": int(clusters.sum()),
+            "n_others": int(others.sum()),
+        }
+        if found["n_clusters"] and found["n_others"]:
+            part = classification.roc_curve(clusters[rows], probability[rows])
+            own = classification.purity_at_completeness(
+                clusters[rows], probability[rows], COMPLETENESS
+            )
+            found |= {
+                "auc": part.auc,
+                "auc_error": part.auc_error,
+                "completeness": np.mean(probability[clusters] >= point.threshold),
+                "false_positive_rate": np.mean(probability[others] >= point.threshold),
+                "purity_at_90_completeness": own.purity,
+            }
+        return found
+
+    return {
+        "n_clusters": roc.n_positive,
+        "n_others": roc.n_negative,
+        "auc": roc.auc,
+        "auc_error": roc.auc_error,
+        "average_purity": classification.purity_curve(
+            truth, probability
+        ).average_purity,
+        "at_90_completeness": dataclasses.asdict(point),
+        "probabilities": dataclasses.asdict(
+            classification.check_probabilities(truth, probability)
+        ),
+        "by_log_snr": [
+            {"label": s.label, "low": s.low, "high": s.high}
+            | against(truth & s.rows, ~truth)
+            for s in strata.bins("log_snr", predictions.log_snr)
+        ],
+        "by_kind": {
+            name: against(truth, predictions.kind == index)
+            for index, name in enumerate(KINDS)
+            if index and np.any(predictions.kind == index)
+        },
+    }
+
+
+def visibility_report(predictions: Predictions) -> dict[str, Any]:
+    """Summarise the visibility where there is an object: all, clusters, by bin."""
+
+    def part(rows: NDArray[np.bool_]) -> dict[str, Any]:
+        true, mean = predictions.log_snr[rows], predictions.visibility_mean[rows]
+        pit = stats.norm.cdf(true, mean, predictions.visibility_std[rows])
+        covered = coverage.central_coverage(pit, LEVELS)
+        noise = coverage.coverage_noise(len(true), LEVELS)
+        return {
+            "n": len(true),
+            "bias": scores.bias(true, mean),
+            "scatter": scores.robust_scatter(true, mean),
+            "coverage_68": covered[0],
+            "coverage_68_noise": noise[0],
+            "coverage_95": covered[1],
+            "coverage_95_noise": noise[1],
+        }
+
+    seen = predictions.has_object
+    return {
+        "objects": part(seen),
+        "clusters": part(predictions.is_cluster),
+        "by_predicted_log_snr": [
+            {"label": s.label, "low": s.low, "high": s.high} | part(seen & s.rows)
+            for s in strata.bins("log_snr", predictions.visibility_mean)
+        ],
+        "by_true_log_snr": [
+            {"label": s.label, "low": s.low, "high": s.high} | part(seen & s.rows)
+            for s in strata.bins("log_snr", predictions.log_snr)
+        ],
+    }
+
+
+def _edges(box: Box) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    edges = np.array([box[name] for name in PARAMETER_NAMES], dtype=np.float64)
+    return edges[:, 0], edges[:, 1]

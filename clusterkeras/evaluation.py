@@ -1,0 +1,311 @@
+"""A model against a mock set: numbers and pictures."""
+
+from __future__ import annotations
+
+import math
+import platform
+import shlex
+import sys
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+import clusterkeras
+from clusterkeras.diagnostics import coverage, examples, plots, report, strata
+from clusterkeras.diagnostics.report import ClusterScores, Predictions
+from clusterkeras.model import ClusterModel
+from clusterkeras.presets import load_model
+from data_tools import records
+from data_tools.manifest import write_json
+from data_tools.schema import PARAMETER_NAMES
+from data_tools.target import Target
+
+#: Seed of the records' photon noise and of TARP's reference points; draws are seeded
+#: by each record's own ``mock_id``.
+SEED = 0
+
+
+def evaluate(
+    model: str | Path,
+    data: str | Path,
+    output: str | Path,
+    split: str = "test",
+    draws: int = 500,
+    batch_size: int = 256,
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """Score a model against a mock set.
+
+    Writes ``metrics.json`` and pictures (PNG) to `output`, and prints the strata, the
+    worst calibrated first. The same model, data and options give the same numbers.
+
+    Parameters
+    ----------
+    model : str or Path
+        Name of a preset, a ``.keras`` file or a directory with a ``model.keras``.
+    data : str or Path
+        A mock set written by `data_tools.simulate.simulate`.
+    output : str or Path
+        Directory, made if missing.
+    split : {"test", "validation", "train"}
+        Part of the set.
+    draws : int
+        Draws of each posterior, at least 16.
+    batch_size : int
+        Images a step.
+    limit : int, optional
+        Only the first so many records.
+
+    Returns
+    -------
+    dict
+        What ``metrics.json`` holds; NaN and infinities are None.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the model or the set is not there.
+    ValueError
+        If the set is damaged, was made for other bands or another cutout, has no such
+        split or fewer than three clusters, or an option is out of range.
+    """
+    if draws < 16:
+        raise ValueError(f"draws must be >= 16; received {draws}")
+    network = load_model(model)
+    info = records.read_set(data)
+    _check_same_target(network.target, info.target, data)
+    dataset = records.make_dataset(
+        data, split, batch_size, training=False, seed=SEED, limit=limit
+    )
+    total = min(info.splits[split], limit or info.splits[split])
+    predictions = predict(
+        network, tqdm(dataset, "evaluate", math.ceil(total / batch_size)), draws
+    )
+    about = {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "model": str(model),
+        "data": str(data),
+        "split": split,
+        "limit": limit,
+        "draws": draws,
+        "seeds": {"records": SEED, "tarp": SEED, "draws": "mock_id of each record"},
+        "versions": _versions(),
+        "target": network.target.name,
+    }
+    return write_report(predictions, network.target.box, Path(output), about)
+
+
+def predict(
+    model: ClusterModel, batches: Iterable[tuple[tf.Tensor, dict]], draws: int
+) -> Predictions:
+    """Run a model over batches of images and labels.
+
+    Parameters
+    ----------
+    model : ClusterModel
+        The model.
+    batches : iterable of (images, labels)
+        As `data_tools.records.make_dataset` gives them.
+    draws : int
+        Draws of each posterior.
+    """
+
+    @tf.function(reduce_retracing=True)
+    def step(images: tf.Tensor, labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        outputs = model(images, training=False)
+        posterior = model.posterior(outputs["posterior"])
+        visibility = model.visibility(outputs["visibility"])
+        seeds = tf.cast(labels["mock_id"] % tf.int32.max, tf.int32)
+        drawn = model.draw_from(outputs["posterior"], seeds, draws)
+        log_prob_drawn = posterior.log_prob(tf.transpose(drawn, (1, 0, 2)))
+        return {
+            "log_prob": posterior.log_prob(labels["parameters"]),
+            "draws": drawn,
+            "log_prob_draws": tf.transpose(log_prob_drawn),
+            "p_cluster": tf.math.sigmoid(outputs["presence"][:, 0]),
+            "visibility_mean": visibility.mean(),
+            "visibility_std": visibility.stddev(),
+        }
+
+    parts: list[dict[str, np.ndarray]] = []
+    for images, labels in batches:
+        found = step(images, labels) | {
+            "truth": labels["parameters"],
+            "is_cluster": labels["is_cluster"] > 0,
+            "has_object": labels["has_object"] > 0,
+            "kind": labels["kind"],
+            "mock_id": labels["mock_id"],
+            "log_snr": labels["log_snr"],
+        }
+        parts.append({name: value.numpy() for name, value in found.items()})
+    return Predictions(
+        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    )
+
+
+def write_report(
+    predictions: Predictions, box: report.Box, output: Path, about: dict[str, Any]
+) -> dict[str, Any]:
+    """Turn predictions into ``metrics.json``, pictures and a printed table.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        What a model says of each record, and the truth.
+    box : mapping of str to (float, float)
+        Range of each parameter.
+    output : Path
+        Directory, made if missing.
+    about : dict
+        Where the predictions come from; the first entries of the report.
+
+    Returns
+    -------
+    dict
+        As `evaluate`.
+    """
+    clusters = predictions.select(predictions.is_cluster)
+    if len(clusters) < 3:
+        raise ValueError(
+            "an evaluation needs at least three clusters; received "
+            f"{len(clusters)} among {len(predictions)} records"
+        )
+    scored = report.score_clusters(clusters, box, SEED)
+    chosen = _choose_examples(clusters, box)
+    posterior = report.posterior_report(clusters, scored, box)
+    metrics = as_plain(
+        about
+        | {
+            "n_records": len(predictions),
+            "n_clusters": len(clusters),
+            "catastrophic_thresholds": report.CATASTROPHIC,
+            "published_regime": strata.PUBLISHED_REGIME,
+            "posterior": posterior,
+            "presence": report.presence_report(predictions),
+            "visibility": report.visibility_report(predictions),
+            "examples": {k: int(clusters.mock_id[row]) for k, row in chosen.items()},
+        }
+    )
+    output.mkdir(parents=True, exist_ok=True)
+    _draw_pictures(predictions, clusters, scored, posterior, chosen, box, output)
+    # last, so that a metrics.json says that all is there
+    write_json(output / "metrics.json", metrics)
+    print(summary(posterior))
+    return metrics
+
+
+def summary(posterior: dict[str, Any]) -> str:
+    """Write the strata as tables for the terminal, the worst calibrated first."""
+    joint = posterior["joint"]["tarp"]
+    cuts = posterior["strata"]
+    return "\n\n".join(
+        [
+            strata.table([posterior["overall"]])
+            + f"\njoint (TARP): max |ECP - alpha| {joint['max_deviation']:.4f}; a "
+            f"perfect posterior stays below {joint['max_deviation_noise']:.4f} (95 %)",
+            "cut in the prediction: a perfect posterior covers 68 and 95 % in each\n"
+            + strata.table(strata.worst_first(cuts["predicted"])),
+            "cut in the truth: says where it is good; coverage need not be nominal\n"
+            + strata.table(strata.worst_first(cuts["true"])),
+        ]
+    )
+
+
+def as_plain(value: Any) -> Any:
+    """Give a value as JSON knows it: numpy becomes plain, NaN and infinities None."""
+    if isinstance(value, dict):
+        return {str(k): as_plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [as_plain(v) for v in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return as_plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _check_same_target(model: Target, mocks: Target, data: str | Path) -> None:
+    for name in ("band_names", "cutout_px", "pixel_scale_arcsec", "box"):
+        expected, received = getattr(model, name), getattr(mocks, name)
+        if expected != received:
+            raise ValueError(
+                f"{data}: the model was made for {name} {expected}; the set has "
+                f"{received}. Simulate a set with the model's target"
+            )
+
+
+def _choose_examples(clusters: Predictions, box: report.Box) -> dict[str, int]:
+    scaled = [
+        clusters.draws[..., PARAMETER_NAMES.index(name)] / (box[name][1] - box[name][0])
+        for name in ("log_age", "a_v")
+    ]
+    return examples.choose(
+        clusters.visibility_mean, clusters.log_prob, examples.degeneracy(*scaled)
+    )
+
+
+def _draw_pictures(
+    predictions: Predictions,
+    clusters: Predictions,
+    scored: ClusterScores,
+    posterior: dict[str, Any],
+    chosen: dict[str, int],
+    box: report.Box,
+    output: Path,
+) -> None:
+    levels = np.linspace(0, 1, 101)
+    curves = {
+        name: (levels, coverage.central_coverage(scored.pit[:, p], levels))
+        for p, name in enumerate(PARAMETER_NAMES)
+    } | {
+        "joint (TARP)": (levels, coverage.cumulative(scored.tarp, levels)),
+        "joint (HPD)": (levels, coverage.cumulative(scored.hpd, levels)),
+    }
+    seen = predictions.select(predictions.has_object)
+    pictures = {
+        "predicted_against_true": plots.predicted_against_true(
+            scored.truth, scored.median, box
+        ),
+        "coverage": plots.coverage_curves(curves, len(clusters)),
+        "ranks": plots.rank_histograms(scored.pit),
+        "visibility": plots.visibility_residuals(
+            seen.log_snr, seen.visibility_mean, seen.visibility_std
+        ),
+        "strata": plots.strata_coverage(
+            [posterior["overall"], *posterior["strata"]["predicted"]],
+            title="strata cut in the prediction (medians, mean visibility)",
+        ),
+    }
+    if not predictions.is_cluster.all():
+        pictures["presence"] = plots.presence(
+            predictions.is_cluster,
+            predictions.p_cluster,
+            {s.label: s.rows for s in strata.bins("log_snr", predictions.log_snr)},
+        )
+    for name, row in chosen.items():
+        title = (
+            f"{name}: mock {clusters.mock_id[row]}\n"
+            f"true S/N {10 ** clusters.log_snr[row]:.0f}, p_cluster "
+            f"{clusters.p_cluster[row]:.3f}\n-log p of the truth "
+            f"{-clusters.log_prob[row]:.2f} nats"
+        )
+        pictures[f"corner_{name}"] = plots.corner_plot(
+            clusters.draws[row], clusters.truth[row], title
+        )
+    for name, figure in pictures.items():
+        figure.savefig(output / f"{name}.png", dpi=110)
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "clusterkeras": clusterkeras.__version__,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+    } | {name: metadata.version(name) for name in ("tensorflow-probability", "numpy")}

@@ -1,0 +1,82 @@
+"""Predictions of a made-up network whose posterior is known exactly."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from clusterkeras.diagnostics.report import Predictions
+from data_tools.schema import PARAMETERS
+
+BOX = {p.name: (p.low, p.high) for p in PARAMETERS}
+LOW, HIGH = np.transpose(list(BOX.values()))
+
+#: Age trades against extinction and goes with mass.
+CORRELATION = np.array(
+    [[1, -0.85, 0.7, 0], [-0.85, 1, -0.5, 0], [0.7, -0.5, 1, 0.1], [0, 0, 0.1, 1]]
+)
+
+
+def make_predictions(n=3000, draws=200, stretch=1.0, seed=0):
+    """Make records whose truth is one more draw of a logit-normal posterior.
+
+    The fainter the object the wider the posterior. `stretch` below 1 makes the draws
+    and the density over-confident; presence and visibility are calibrated always.
+    """
+    rng = np.random.default_rng(seed)
+    cholesky = np.linalg.cholesky(CORRELATION)
+    log_snr_mean = rng.normal(1.2, 0.6, n)
+    log_snr = log_snr_mean + rng.normal(0, 0.1, n)
+    scale = (0.1 + 1.5 / (1 + 10**log_snr_mean))[:, None, None]
+    centre = rng.normal(0, 1.2, (n, 1, 4))
+
+    def to_box(line):
+        return LOW + (HIGH - LOW) / (1 + np.exp(-line))
+
+    def log_prob(line):
+        # density on the line over the slope of `to_box`
+        z = (line - centre) / (stretch * scale)
+        density = stats.multivariate_normal(cov=CORRELATION).logpdf(z)
+        share = 1 / (1 + np.exp(-line))
+        slope = np.log((HIGH - LOW) * share * (1 - share)).sum(-1)
+        density = density.reshape(slope.shape)
+        return density - 4 * np.log(stretch * scale[..., 0]) - slope
+
+    truth_line = centre + scale * (rng.normal(size=(n, 1, 4)) @ cholesky.T)
+    draws_line = centre + stretch * scale * (
+        rng.normal(size=(n, draws, 4)) @ cholesky.T
+    )
+    p_cluster = rng.beta(1.4, 0.6, n)
+    is_cluster = rng.uniform(size=n) < p_cluster
+    kind = np.where(is_cluster, 0, rng.integers(1, 4, n))
+    return Predictions(
+        truth=to_box(truth_line)[:, 0],
+        is_cluster=is_cluster,
+        has_object=kind != 1,
+        kind=kind,
+        mock_id=np.arange(n) + 1000,
+        log_snr=np.where(kind != 1, log_snr, 0.0),
+        log_prob=log_prob(truth_line)[:, 0],
+        draws=to_box(draws_line),
+        log_prob_draws=log_prob(draws_line),
+        p_cluster=p_cluster,
+        visibility_mean=log_snr_mean,
+        visibility_std=np.full(n, 0.1),
+    )
+
+
+@pytest.fixture(scope="session")
+def box():
+    """Give the range of each parameter."""
+    return BOX
+
+
+@pytest.fixture(scope="session")
+def calibrated():
+    """Give predictions that are right."""
+    return make_predictions()
+
+
+@pytest.fixture(scope="session")
+def over_confident():
+    """Give predictions whose posteriors are a fifth too narrow."""
+    return make_predictions(stretch=0.8)

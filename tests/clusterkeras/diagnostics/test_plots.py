@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from clusterkeras.diagnostics import coverage, plots, report, strata
+from data_tools.schema import PARAMETERS
+
+
+@pytest.fixture(scope="module")
+def scored(calibrated, box):
+    clusters = calibrated.select(calibrated.is_cluster)
+    return report.score_clusters(clusters, box)
+
+
+def drawn(figure):
+    """Render a figure and give it back: drawing itself must not fail or warn."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    assert np.asarray(canvas.buffer_rgba())[..., :3].std() > 1
+    return figure
+
+
+def labels(figure):
+    return [text for ax in figure.axes for text in (ax.get_xlabel(), ax.get_ylabel())]
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=lambda p: p.name)
+def test_axis_labels_carry_the_unit(parameter):
+    assert plots.axis_label(parameter).endswith("]")
+
+
+def test_predicted_against_true_has_a_panel_a_parameter_over_its_box(scored, box):
+    figure = drawn(plots.predicted_against_true(scored.truth, scored.median, box))
+    panels = [ax for ax in figure.axes if ax.get_xlabel().startswith("true")]
+    assert [ax.get_xlim() for ax in panels] == list(box.values())
+    assert f"{len(scored.truth)} clusters" in figure.get_suptitle()
+
+
+def test_coverage_curves_of_different_names_differ_without_colour(scored):
+    levels = np.linspace(0, 1, 21)
+    curves = {
+        str(i): (levels, coverage.central_coverage(scored.pit[:, i % 4], levels))
+        for i in range(6)
+    }
+    figure = drawn(plots.coverage_curves(curves, len(scored.pit)))
+    lines = [line for line in figure.axes[1].lines if line.get_label() in curves]
+    looks = {(line.get_marker(), str(line.get_linestyle())) for line in lines}
+    assert len(lines) == len(looks) == 6
+    assert lines[0].get_ydata() == pytest.approx(curves["0"][1] - levels)
+
+
+def test_rank_histograms_hold_every_cluster(scored):
+    figure = drawn(plots.rank_histograms(scored.pit))
+    for ax in figure.axes:
+        (steps,) = [p for p in ax.patches if hasattr(p, "get_data")]
+        assert steps.get_data().values.sum() == len(scored.pit)
+
+
+def test_presence_draws_a_curve_for_each_visibility_bin_that_has_clusters(calibrated):
+    groups = {s.label: s.rows for s in strata.bins("log_snr", calibrated.log_snr)}
+    groups["nobody"] = np.zeros(len(calibrated), bool)
+    figure = drawn(plots.presence(calibrated.is_cluster, calibrated.p_cluster, groups))
+    names = [t.get_text() for t in figure.axes[0].get_legend().get_texts()]
+    assert len(names) == 6
+    assert names[0].startswith("all: AUC 0.")
+
+
+def test_visibility_residuals_are_predicted_minus_true(calibrated):
+    seen = calibrated.select(calibrated.has_object)
+    figure = drawn(
+        plots.visibility_residuals(
+            seen.log_snr, seen.log_snr + 0.3, np.full(len(seen), 0.1)
+        )
+    )
+    assert "predicted - true log S/N [dex]" in labels(figure)
+    running = next(
+        line for line in figure.axes[0].lines if line.get_label() == "running median"
+    )
+    assert running.get_ydata() == pytest.approx(0.3)
+
+
+def test_strata_picture_leaves_out_empty_strata(calibrated, box, scored):
+    clusters = calibrated.select(calibrated.is_cluster)
+    rows = report.posterior_report(clusters, scored, box)["strata"]["predicted"]
+    figure = drawn(plots.strata_coverage([*rows, {"label": "nobody", "n": 0}]))
+    ticks = [t.get_text() for t in figure.axes[0].get_yticklabels()]
+    assert len(ticks) == len(rows)
+
+
+def test_corner_plot_marks_the_truth_even_far_from_the_draws(calibrated):
+    truth = np.array([10.0, 3.9, 2.6, -1.5])
+    draws = np.random.default_rng(0).normal([7, 1, 4, -1], 0.05, (300, 4))
+    figure = drawn(plots.corner_plot(draws, truth, "far"))
+    assert len(figure.axes) == 16
+    for p in range(4):
+        low, high = figure.axes[5 * p].get_xlim()
+        assert low < truth[p] < high

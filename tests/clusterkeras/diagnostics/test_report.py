@@ -1,0 +1,151 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from clusterkeras.diagnostics import report, strata
+from data_tools.schema import PARAMETER_NAMES
+
+
+def posterior(predictions, box):
+    clusters = predictions.select(predictions.is_cluster)
+    scored = report.score_clusters(clusters, box)
+    return clusters, scored, report.posterior_report(clusters, scored, box)
+
+
+@pytest.fixture(scope="module")
+def right(calibrated, box):
+    return posterior(calibrated, box)
+
+
+@pytest.fixture(scope="module")
+def narrow(over_confident, box):
+    return posterior(over_confident, box)
+
+
+def test_right_posteriors_cover_what_they_say_in_every_predicted_stratum(right):
+    *_, found = right
+    rows = [found["overall"], *found["strata"]["predicted"]]
+    sigmas = [row["worst_coverage"]["sigmas"] for row in rows]
+    # the largest of 18 strata x 4 parameters x 2 levels
+    assert np.abs(sigmas).max() < 4
+    assert found["joint"]["tarp"]["ok"] and found["joint"]["hpd"]["ok"]
+    assert all(check["ok"] for check in found["ranks"].values())
+
+
+def test_over_confident_posteriors_fail_overall_in_strata_and_jointly(narrow):
+    *_, found = narrow
+    assert found["overall"]["worst_coverage"]["sigmas"] < -8
+    for name in PARAMETER_NAMES:
+        assert found["overall"]["parameters"][name]["coverage_68"] < 0.62
+        assert not found["ranks"][name]["ok"]
+    assert not found["joint"]["tarp"]["ok"] and not found["joint"]["hpd"]["ok"]
+    large = [row for row in found["strata"]["predicted"] if row["n"] > 300]
+    assert all(row["worst_coverage"]["sigmas"] < -3 for row in large)
+
+
+def test_over_confidence_costs_log_probability_and_the_prior_stands_beside(
+    right, narrow
+):
+    scores = [f["overall"]["negative_log_probability"] for *_, f in (right, narrow)]
+    assert scores[0]["mean"] < scores[1]["mean"] < scores[0]["prior"]
+    assert scores[0]["prior"] == pytest.approx(np.log(3.5 * 4.0 * 3.5 * 1.4))
+    assert scores[0]["gain_over_prior"] == scores[0]["prior"] - scores[0]["mean"]
+
+
+def test_numbers_of_a_stratum_are_those_of_its_clusters_alone(right, box):
+    clusters, _, found = right
+    row = next(r for r in found["strata"]["true"] if r["label"] == "log_snr 1.5 to 2")
+    inside = (clusters.log_snr >= 1.5) & (clusters.log_snr < 2)
+    alone = posterior(clusters.select(inside), box)[2]["overall"]
+    assert row["n"] == inside.sum() == alone["n"]
+    for name in PARAMETER_NAMES:
+        assert row["parameters"][name] == pytest.approx(alone["parameters"][name])
+
+
+def test_bias_of_shifted_draws_is_found_with_its_error(calibrated, box):
+    shift = np.array([0.2, 0.0, -0.1, 0.0])
+    moved = dataclasses.replace(calibrated, draws=calibrated.draws + shift)
+    found = posterior(moved, box)[2]["overall"]["parameters"]
+    for name, expected in zip(PARAMETER_NAMES, shift, strict=True):
+        number = found[name]
+        assert abs(number["bias"] - expected) < 5 * number["bias_error"]
+        assert number["bias_error"] < 0.02
+
+
+def test_catastrophic_fraction_counts_a_factor_of_ten_in_age(calibrated, box):
+    clusters = calibrated.select(calibrated.is_cluster)
+    truth = clusters.truth.copy()
+    truth[:, 0] = np.where(np.arange(len(truth)) % 4 == 0, 6.7, 8.5)
+    draws = np.broadcast_to(truth[:, None], clusters.draws.shape).copy()
+    draws[..., 0] = 8.5
+    scored = report.score_clusters(
+        dataclasses.replace(clusters, truth=truth, draws=draws), box
+    )
+    everything = strata.Stratum("all", -np.inf, np.inf, np.ones(len(truth), bool))
+    row = report.stratum_row(scored, everything, 0.0)
+    assert row["parameters"]["log_age"]["catastrophic_fraction"] == pytest.approx(
+        0.25, abs=0.001
+    )
+
+
+def test_a_nan_density_is_counted_and_does_not_stop_the_report(calibrated, box):
+    clusters = calibrated.select(calibrated.is_cluster)
+    log_prob = clusters.log_prob.copy()
+    log_prob[:7] = np.nan
+    broken = dataclasses.replace(clusters, log_prob=log_prob)
+    score = posterior(broken, box)[2]["overall"]["negative_log_probability"]
+    assert score["n_not_finite"] == 7
+    assert np.isfinite(score["mean"])
+
+
+def test_an_empty_stratum_is_nan_with_n_zero(right):
+    _, scored, _ = right
+    nobody = strata.Stratum("a_v", 9.0, 10.0, np.zeros(len(scored.truth), bool))
+    row = report.stratum_row(scored, nobody, 0.0)
+    assert row["n"] == 0
+    assert "worst_coverage" not in row
+    assert np.isnan(row["parameters"]["a_v"]["bias"])
+
+
+def test_presence_is_reported_by_visibility_and_by_kind_of_negative(calibrated):
+    found = report.presence_report(calibrated)
+    assert found["n_clusters"] + found["n_others"] == len(calibrated)
+    assert found["at_90_completeness"]["completeness"] == pytest.approx(0.9, abs=0.002)
+    assert found["probabilities"]["ok"]
+    assert set(found["by_kind"]) == {"empty", "bright_star", "blend"}
+    assert (
+        sum(part["n_others"] for part in found["by_kind"].values())
+        == (found["n_others"])
+    )
+    assert (
+        sum(part["n_clusters"] for part in found["by_log_snr"]) == (found["n_clusters"])
+    )
+
+
+def test_a_kind_that_passes_for_a_cluster_is_singled_out(calibrated):
+    fooled = np.where(calibrated.kind == 3, 0.999, calibrated.p_cluster)
+    found = report.presence_report(dataclasses.replace(calibrated, p_cluster=fooled))
+    assert found["by_kind"]["blend"]["false_positive_rate"] == 1.0
+    assert found["by_kind"]["blend"]["auc"] < 0.1 < found["by_kind"]["empty"]["auc"]
+
+
+def test_presence_of_clusters_alone_is_none(calibrated):
+    assert report.presence_report(calibrated.select(calibrated.is_cluster)) is None
+
+
+def test_visibility_bias_and_scatter_are_those_put_in(calibrated):
+    moved = dataclasses.replace(
+        calibrated, visibility_mean=calibrated.visibility_mean + 0.05
+    )
+    found = report.visibility_report(moved)
+    assert found["objects"]["n"] == calibrated.has_object.sum()
+    assert found["objects"]["bias"] == pytest.approx(0.05, abs=0.01)
+    assert found["objects"]["scatter"] == pytest.approx(0.1, rel=0.07)
+    right = report.visibility_report(calibrated)["clusters"]
+    assert abs(right["coverage_68"] - 0.68) < 4 * right["coverage_68_noise"]
+
+
+def test_arrays_of_different_length_are_refused(calibrated):
+    with pytest.raises(ValueError, match="one number of rows"):
+        dataclasses.replace(calibrated, kind=calibrated.kind[:-1])
