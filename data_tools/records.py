@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import yaml
 
+from data_tools.manifest import read_configuration, read_json
 from data_tools.schema import FEATURES, PIXEL_UNIT_NJY, SCHEMA_VERSION
 from data_tools.target import Target
 
@@ -27,11 +26,6 @@ _SHUFFLE_RECORDS = 4096
 
 #: Features that belong to the background and follow it into a new pair.
 _OF_BACKGROUND = ("background", "electron_njy", "background_variance", "field_id")
-
-
-def _shape(shape: tuple[int | str, ...], px: int, bands: int) -> tuple[int, ...]:
-    sizes = {"px": px, "bands": bands}
-    return tuple(sizes[s] if isinstance(s, str) else s for s in shape)
 
 
 def serialise(example: Mapping[str, Any]) -> bytes:
@@ -65,7 +59,7 @@ def serialise(example: Mapping[str, Any]) -> bytes:
     for f in FEATURES:
         value = SCHEMA_VERSION if f.name == "schema_version" else example[f.name]
         value = np.asarray(value)
-        shape = _shape(f.shape, px, bands)
+        shape = f.sizes(px, bands)
         if value.shape != shape:
             raise ValueError(
                 f"example: {f.name} must have shape {shape}; received {value.shape}"
@@ -180,84 +174,19 @@ def parse(serialised: tf.Tensor, px: int, bands: int) -> dict[str, tf.Tensor]:
     dtypes = {"float16": tf.string, "float32": tf.float32, "int64": tf.int64}
     spec = {}
     for f in FEATURES:
-        shape = () if f.dtype == "float16" else _shape(f.shape, px, bands)
+        shape = () if f.dtype == "float16" else f.sizes(px, bands)
         spec[f.name] = tf.io.FixedLenFeature(shape, dtypes[f.dtype])
     return tf.io.parse_example(serialised, spec)
 
 
 def decode_image(raw: tf.Tensor, px: int, bands: int) -> tf.Tensor:
-    """Turn (B,) strings of float16 into float32 images (B, px, px, bands) in nJy."""
-    flat = tf.io.decode_raw(raw, tf.float16)
-    images = tf.reshape(flat, (-1, px, px, bands))
-    return tf.cast(images, tf.float32) * PIXEL_UNIT_NJY
+    """Turn (B,) strings of float16 into float32 images (B, px, px * bands) in nJy.
 
-
-def describe(directory: Path, name: str, target: Target) -> None:
-    """Write ``features.json`` and ``dataset_info.json`` beside finished shards.
-
-    They are in the form that ``tfds.builder_from_directory`` reads (TensorFlow
-    Datasets 4.9), so that a set loads with that library too.
+    A row of the image keeps all its bands on one axis: TensorFlow works on a short
+    last axis several times slower.
     """
-    module = "tensorflow_datasets.core.features"
-    px, bands = target.cutout_px, len(target.bands)
-    features = {}
-    for f in FEATURES:
-        kind = "tensor_feature.Tensor" if f.shape else "scalar.Scalar"
-        size = [str(s) for s in _shape(f.shape, px, bands)]
-        features[f.name] = {
-            "pythonClassName": f"{module}.{kind}",
-            "description": f.description,
-            "tensor": {
-                "shape": {"dimensions": size} if size else {},
-                "dtype": f.dtype,
-                "encoding": "bytes" if f.dtype == "float16" else "none",
-            },
-        }
-    write_json(
-        directory / "features.json",
-        {
-            "pythonClassName": f"{module}.features_dict.FeaturesDict",
-            "featuresDict": {"features": features},
-        },
-    )
-    manifest = read_json(directory / "manifest.json")
-    splits = []
-    for split, shards in manifest["splits"].items():
-        entries = [manifest["shards"][shard] for shard in shards]
-        splits.append(
-            {
-                "name": split,
-                "shardLengths": [str(e["records"]) for e in entries],
-                "numBytes": str(sum(e["size"] for e in entries)),
-                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
-            }
-        )
-    write_json(
-        directory / "dataset_info.json",
-        {
-            "name": name,
-            "version": f"{SCHEMA_VERSION}.0.0",
-            "description": f"Mock star clusters of {target.name}, images in units of "
-            f"{PIXEL_UNIT_NJY} nJy, bands {', '.join(target.band_names)}",
-            "fileFormat": "tfrecord",
-            "splits": splits,
-        },
-    )
-
-
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Write a JSON file that is never seen half written."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(values, indent=1) + "\n")
-    partial.replace(path)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file; a `ValueError` names the file if it is not JSON."""
-    try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON: {error}") from error
+    rows = tf.reshape(tf.io.decode_raw(raw, tf.float16), (-1, px, px * bands))
+    return tf.cast(rows, tf.float32) * PIXEL_UNIT_NJY
 
 
 @dataclass(frozen=True)
@@ -300,7 +229,7 @@ def _check_shard(path: Path, entry: Mapping[str, Any], px: int, bands: int) -> N
         )
     first = next(read_shard(path))
     for f in FEATURES:
-        expected = math.prod(_shape(f.shape, px, bands))
+        expected = math.prod(f.sizes(px, bands))
         if first[f.name].size != expected:
             raise ValueError(
                 f"{path}: record 0 has {first[f.name].size} values of {f.name}; the "
@@ -334,13 +263,7 @@ def read_set(directory: str | Path, checksums: bool = False) -> MockSetInfo:
                 f"{directory}: expected a mock set made by `clusterkeras simulate`; "
                 f"there is no {name}"
             )
-    configuration = yaml.safe_load((directory / "configuration.yaml").read_text())
-    if configuration["schema_version"] != SCHEMA_VERSION:
-        raise ValueError(
-            f"{directory / 'configuration.yaml'}: the set is of schema version "
-            f"{configuration['schema_version']}; this program reads version "
-            f"{SCHEMA_VERSION}. Make the set again with `clusterkeras simulate`"
-        )
+    configuration = read_configuration(directory)
     target = Target.from_dict(configuration["target"])
     manifest = read_json(directory / "manifest.json")
     shards: dict[str, tuple[tuple[Path, int], ...]] = {}
@@ -380,39 +303,59 @@ def read_set(directory: str | Path, checksums: bool = False) -> MockSetInfo:
 
 
 def log_visibility(
-    cluster: tf.Tensor, electron_njy: tf.Tensor, background_variance: tf.Tensor
+    cluster: tf.Tensor, photon_variance: tf.Tensor, background_variance: tf.Tensor
 ) -> tf.Tensor:
     """Give the visibility of objects on their backgrounds, as `inject.visibility`.
 
     Parameters
     ----------
-    cluster : (B, px, px, bands) tensor
+    cluster : (B, rows, columns) tensor
         Noise-free light in nJy.
-    electron_njy : (B, bands) tensor
-        Flux of one electron, nJy.
-    background_variance : (B, bands) tensor
-        Variance per pixel of the background, nJy^2.
+    photon_variance : (B, rows, columns) tensor
+        Variance of that light's photon noise, nJy2.
+    background_variance : (B, 1, columns) tensor
+        Variance per pixel of the background, nJy2.
 
     Returns
     -------
     (B,) tensor
-        log10 of the matched filter's S/N over all pixels and bands; minus infinity
+        log10 of the S/N of the optimal sum over all pixels and bands; minus infinity
         where there is no light.
     """
-    variance = (
-        background_variance[:, None, None, :]
-        + tf.nn.relu(cluster) * electron_njy[:, None, None, :]
+    snr2 = tf.square(cluster) / (photon_variance + background_variance)
+    return tf.math.log(tf.reduce_sum(snr2, axis=(1, 2))) * (0.5 / math.log(10))
+
+
+def _fresh_noise(shape: tuple[tf.Tensor, int, int], seed: tf.Tensor) -> tf.Tensor:
+    """Draw unit Gaussian noise for a batch of images (B, rows, columns).
+
+    Deviates cost as much as all the rest of the input, so a batch draws an eighth and
+    each image takes them from another row on: independent within an image, though
+    not between the images of a batch.
+    """
+    count, rows, columns = shape
+    drawn = (count // 8 + 1) * rows
+    noise = tf.random.stateless_normal((drawn, columns), seed)
+    first = tf.random.stateless_uniform((count, 1), seed + 1, 0, drawn, tf.int32)
+    return tf.gather(noise, (first + tf.range(rows)) % drawn)
+
+
+def _own_noise(
+    mock_id: tf.Tensor, shape: tuple[tf.Tensor, int, int], seed: int
+) -> tf.Tensor:
+    """Draw unit Gaussian noise that depends on the seed and each record's number."""
+    return tf.map_fn(
+        lambda number: tf.random.stateless_normal(shape[1:], (seed, number)),
+        mock_id,
+        fn_output_signature=tf.float32,
     )
-    squared = tf.reduce_sum(tf.square(cluster) / variance, axis=(1, 2, 3))
-    return tf.math.log(squared) * (0.5 / math.log(10))
 
 
-def _flip_and_turn(images: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """Bring each image into one of the eight orientations of the square."""
-    chosen = tf.random.stateless_uniform((3, tf.shape(images)[0], 1, 1, 1), seed) < 0.5
-    images = tf.where(chosen[0], tf.reverse(images, (1,)), images)
-    images = tf.where(chosen[1], tf.reverse(images, (2,)), images)
-    return tf.where(chosen[2], tf.transpose(images, (0, 2, 1, 3)), images)
+def _orientations(px: int) -> np.ndarray:
+    """Give the eight orientations of a square as (8, px * px) indices of pixels."""
+    square = np.arange(px * px, dtype=np.int32).reshape(px, px)
+    turned = [np.rot90(s, k) for s in (square, square.T) for k in range(4)]
+    return np.stack([t.ravel() for t in turned])
 
 
 def make_dataset(
@@ -474,31 +417,35 @@ def make_dataset(
     px, bands = info.target.cutout_px, len(info.target.bands)
     middle = tf.constant([0.5 * (a + b) for a, b in info.target.box.values()])
 
+    orientations = tf.constant(_orientations(px))
+
     def finish(serialised: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, dict]:
         record = parse(serialised, px, bands)
-        count = tf.size(serialised, tf.int64)
+        count = tf.size(serialised)
         if training:
-            shift = 1 + seeds[0] % tf.maximum(count - 1, 1)
+            shift = 1 + tf.cast(seeds[0], tf.int32) % tf.maximum(count - 1, 1)
             partner = (tf.range(count) + shift) % count
             record.update({k: tf.gather(record[k], partner) for k in _OF_BACKGROUND})
         cluster = decode_image(record["cluster"], px, bands)
-        electron = record["electron_njy"]
-        sigma = tf.sqrt(tf.nn.relu(cluster) * electron[:, None, None, :])
+        electron = tf.tile(record["electron_njy"], (1, px))[:, None]
+        variance = tf.tile(record["background_variance"], (1, px))[:, None]
+        photon_variance = tf.nn.relu(cluster) * electron
         if training:
-            noise = tf.random.stateless_normal(tf.shape(cluster), seeds[1:3])
+            noise = _fresh_noise((count, px, px * bands), seeds[1:3])
         else:
-            noise = tf.map_fn(
-                lambda i: tf.random.stateless_normal((px, px, bands), (seed, i)),
-                record["mock_id"],
-                fn_output_signature=tf.float32,
-            )
-        images = decode_image(record["background"], px, bands) + cluster + sigma * noise
+            noise = _own_noise(record["mock_id"], (count, px, px * bands), seed)
+        images = decode_image(record["background"], px, bands) + cluster
+        images = tf.reshape(
+            images + tf.sqrt(photon_variance) * noise, (-1, px * px, bands)
+        )
         if training:
-            images = _flip_and_turn(images, seeds[3:5])
-        is_cluster = record["is_cluster"] == 1
-        log_snr = log_visibility(cluster, electron, record["background_variance"])
+            chosen = tf.random.stateless_uniform((count,), seeds[3:5], 0, 8, tf.int32)
+            pixels = tf.gather(orientations, chosen)
+            images = tf.gather(images, pixels, batch_dims=1)
+        log_snr = log_visibility(cluster, photon_variance, variance)
         has_object = tf.math.is_finite(log_snr)
-        return images, {
+        is_cluster = record["is_cluster"] == 1
+        return tf.reshape(images, (-1, px, px, bands)), {
             "parameters": tf.where(is_cluster[:, None], record["parameters"], middle),
             "is_cluster": tf.cast(is_cluster, tf.float32),
             "log_snr": tf.where(has_object, log_snr, 0.0),

@@ -106,6 +106,11 @@ class Feature:
     unit: str
     description: str
 
+    def sizes(self, px: int, bands: int) -> tuple[int, ...]:
+        """Give the shape in numbers, for a cutout's side and number of bands."""
+        number = {"px": px, "bands": bands}
+        return tuple(number[s] if isinstance(s, str) else s for s in self.shape)
+
 
 FEATURES: tuple[Feature, ...] = (
     Feature("schema_version", "int64", (), "", "SCHEMA_VERSION of the writer"),

@@ -25,10 +25,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from tqdm import tqdm
 
 from data_tools.inject import MockMaker
+from data_tools.manifest import (
+    describe,
+    read_configuration,
+    read_json,
+    write_json,
+    write_yaml,
+)
 from data_tools.priors import Priors
 from data_tools.schema import SCHEMA_VERSION
 from data_tools.target import Target
@@ -205,30 +211,33 @@ def _differences(there: Any, now: Any, where: str = "") -> list[str]:
     return [f"{where.lstrip('.')}: {there!r} there, {now!r} now"]
 
 
-def _open_output(output: Path, wanted: dict[str, Any]) -> None:
-    """Make the directory with its configuration, or check that it has this one."""
-    path = output / "configuration.yaml"
-    if path.is_file():
-        lines = _differences(yaml.safe_load(path.read_text()), wanted)
+def _check_output(output: Path, wanted: dict[str, Any]) -> None:
+    """Refuse a directory that holds anything but a set of this configuration."""
+    if (output / "configuration.yaml").is_file():
+        lines = _differences(read_configuration(output), wanted)
         if lines:
             raise ValueError(
                 f"{output} holds a set of another configuration ("
                 + "; ".join(lines)
                 + "). Choose another output directory, or the same options to go on"
             )
-        return
-    if output.is_dir() and any(p.suffix != ".partial" for p in output.iterdir()):
-        raise ValueError(
-            f"{output} is neither empty nor a mock set: choose another output directory"
-        )
-    output.mkdir(parents=True, exist_ok=True)
-    for name, values in (
-        ("target.yaml", wanted["target"]),
-        ("configuration.yaml", wanted),
+    elif output.exists() and (
+        not output.is_dir() or any(p.suffix != ".partial" for p in output.iterdir())
     ):
-        partial = output / f"{name}.partial"
-        partial.write_text(yaml.safe_dump(values, sort_keys=False))
-        partial.replace(output / name)
+        raise ValueError(
+            f"{output} is neither an empty directory nor a mock set: choose another "
+            "output directory"
+        )
+
+
+def _check_room(output: Path, needed: float) -> None:
+    existing = next(p for p in (output, *output.resolve().parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise OSError(
+            f"{output}: the records to make need {needed / 1e9:.3g} GB, the disk has "
+            f"{free / 1e9:.3g} GB left. Ask for fewer mocks, or use another disk"
+        )
 
 
 def _is_whole(path: Path, entry: dict[str, Any] | None) -> bool:
@@ -336,28 +345,25 @@ def simulate(
     """
     if workers < 0:
         raise ValueError(f"workers must be >= 0, 0 for all cores; received {workers}")
-    from data_tools import records  # TensorFlow, which no worker needs
+    from data_tools.records import write_shard  # TensorFlow, which no worker needs
 
     output = Path(output)
     MockMaker(target, priors)  # a bad table or PSF says so before anything is written
     wanted = configuration(target, priors, mocks)
-    _open_output(output, wanted)
+    _check_output(output, wanted)
     plan = _plan(mocks, priors.mocks_per_field)
     path = output / "manifest.json"
     names = {s: [p.name for p in plan if p.split == s] for s in mocks.splits}
     manifest = {"splits": names, "shards": {}}
     if path.is_file():
-        manifest = records.read_json(path)
+        manifest = read_json(path)
     made = manifest["shards"]
     missing = [s for s in plan if not _is_whole(output / s.name, made.get(s.name))]
     total, to_make = sum(mocks.splits.values()), sum(s.records for s in missing)
-    needed = disk_size(target, mocks) * to_make / total
-    free = shutil.disk_usage(output).free
-    if free < needed:
-        raise OSError(
-            f"{output}: the records to make need {needed / 1e9:.3g} GB, the disk has "
-            f"{free / 1e9:.3g} GB left. Ask for fewer mocks, or for another disk"
-        )
+    _check_room(output, disk_size(target, mocks) * to_make / total)
+    output.mkdir(parents=True, exist_ok=True)
+    write_yaml(output / "configuration.yaml", wanted)
+    write_yaml(output / "target.yaml", wanted["target"])
     entropy = _entropy(wanted)
     work = [f for s in missing for f in _fields(s, entropy, priors.mocks_per_field)]
     with (
@@ -371,15 +377,16 @@ def simulate(
     ):
         counted = (example for example in examples if bar.update() or True)
         for shard in missing:
-            entry = records.write_shard(
+            entry = write_shard(
                 output / shard.name, itertools.islice(counted, shard.records)
             )
             if made.setdefault(shard.name, entry) != entry:
+                (output / shard.name).unlink()
                 raise ValueError(
                     f"{output / shard.name}: made again, it is not what manifest.json "
                     "says: this program differs from the one that made it. Choose "
                     "another output directory"
                 )
-            records.write_json(path, manifest)
-    records.describe(output, mocks.name, target)
+            write_json(path, manifest)
+    describe(output, mocks.name, target)
     return output
