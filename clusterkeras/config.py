@@ -117,11 +117,11 @@ class DetectionConfig:
     box_px : int
         Side of the boxes in which background and RMS are estimated.
     fwhm_px : float
-        FWHM of the Gaussian that DAOFind looks for.
+        FWHM of the narrowest Gaussian that is looked for, in pixels.
     min_separation_px : float
         Candidates closer than this are one.
     max_candidates : int
-        The brightest so many are kept; 0 for all.
+        The most significant so many are kept; 0 for all.
     """
 
     threshold: float = 5.0
@@ -166,6 +166,9 @@ class InferenceConfig:
     saturation_electrons : float
         Pixels above this many electrons in one exposure are flagged as saturated;
         used where the header gives the exposure time.
+    origin : {0, 1}
+        What the columns x and y of the positions call the middle of the first pixel:
+        0 as Python and this package do, 1 as FITS and DS9 do.
     """
 
     batch_size: int = 256
@@ -173,6 +176,7 @@ class InferenceConfig:
     seed: int = 0
     min_log_snr: float = 0.7
     saturation_electrons: float = 60_000.0
+    origin: int = 0
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -184,3 +188,4 @@ class InferenceConfig:
             "> 0",
             self.saturation_electrons,
         )
+        _require(self.origin in (0, 1), "origin", "0 or 1", self.origin)
