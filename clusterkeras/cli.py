@@ -56,6 +56,8 @@ class Command:
         Does the work; receives the parsed arguments and gives the line to print.
     takes_target : bool
         Whether it has ``--target`` and the options of a target.
+    uses_tensorflow : bool
+        Whether `run` imports TensorFlow.
     """
 
     summary: str
@@ -63,6 +65,7 @@ class Command:
     add: Callable[[ArgumentParser], None]
     run: Callable[[Namespace], str]
     takes_target: bool = False
+    uses_tensorflow: bool = True
 
 
 def _add_model(parser: ArgumentParser) -> None:
@@ -324,6 +327,7 @@ COMMANDS: dict[str, Command] = {
         _add_mosaic,
         _mosaic,
         takes_target=True,
+        uses_tensorflow=False,
     ),
     "fit": Command(
         "Train a network on a mock set.",
@@ -357,6 +361,7 @@ COMMANDS: dict[str, Command] = {
         "-o comparison",
         _add_compare,
         _compare,
+        uses_tensorflow=False,
     ),
     "export": Command(
         "Write a model as a SavedModel that TensorFlow Serving loads.",
@@ -400,6 +405,7 @@ def build_parser(name: str) -> ArgumentParser:
         epilog=f"example:\n  {command.example}",
         formatter_class=_HelpFormatter,
         exit_on_error=False,
+        allow_abbrev=False,
     )
     parser.add_argument(
         "--config",
@@ -448,6 +454,26 @@ def _with_target_file(argv: Sequence[str]) -> list[str]:
     return out if given else ["--target", target_file(DEFAULT_TARGET), *out]
 
 
+def _import_tensorflow_quietly() -> None:
+    """Import TensorFlow without the dozen lines it writes about itself.
+
+    Its native code writes them to the file descriptor, before any setting of a log
+    level is read; they would hide the one line that says what is wrong.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        import tensorflow
+
+        tensorflow.config.list_physical_devices()
+    finally:
+        os.dup2(stderr, 2)
+        os.close(stderr)
+
+
 def _one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"
@@ -474,8 +500,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         wrong, 130 if interrupted.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
-    # TensorFlow's own notes would hide the one line that says what is wrong
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     top = _top_parser()
     if not argv:
         top.print_help(sys.stderr)
@@ -502,8 +526,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{prog}: error: {_one_line(error)}", file=sys.stderr)
         return 2
     try:
+        if COMMANDS[name].uses_tensorflow and not debug:
+            _import_tensorflow_quietly()
         print(COMMANDS[name].run(args))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, FloatingPointError) as error:
         if debug:
             raise
         print(f"{prog}: error: {_one_line(error)}", file=sys.stderr)

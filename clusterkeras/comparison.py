@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.table import Table
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from clusterkeras.positions import read_positions
 from data_tools.schema import PARAMETERS
 
 #: Edges in visibility (dex) of the bins in which completeness is given.
@@ -157,22 +157,18 @@ def _share(part: int, whole: int) -> float | None:
 def _columns(
     path: str | Path, names: list[str], optional: list[str] | None = None
 ) -> dict[str, NDArray[np.float64]]:
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such table")
-    try:
-        table = Table.read(path)
-    except Exception as error:  # astropy's readers have no common error
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"{path}: not readable as a table: {reason}") from error
+    table = read_positions(path)
     missing = [name for name in names if name not in table.colnames]
     if missing:
         raise ValueError(f"{path}: expected the columns {names}; {missing} are missing")
     present = [*names, *(n for n in optional or [] if n in table.colnames)]
-    return {
-        name: np.ma.filled(np.ma.asarray(table[name], dtype=float), np.nan)
-        for name in present
-    }
+    return {name: _numbers(table[name]) for name in present}
+
+
+def _numbers(column: Any) -> NDArray[np.float64]:
+    """Give a column without its unit, NaN where it is masked."""
+    values = getattr(column, "value", column)
+    return np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
 
 
 def _completeness(

@@ -98,6 +98,20 @@ def test_a_missing_or_unreadable_table_is_named(tmp_path):
         compare(catalogue, truth, tmp_path)
 
 
+def test_units_and_masks_do_not_change_the_numbers(tmp_path):
+    catalogue, truth = tables(tmp_path, n=40)
+    expected = compare(catalogue, truth, tmp_path)["parameters"]["log_age"]
+    table = Table.read(catalogue, format="ascii.ecsv")
+    table["x"].unit = "pix"
+    for part in ("median", "p16", "p84"):
+        table[f"log_age_{part}"].unit = "dex(yr)"
+    table["a_v_median"] = np.ma.array(table["a_v_median"], mask=np.arange(40) < 3)
+    table.write(catalogue, format="ascii.ecsv", overwrite=True)
+    result = compare(catalogue, truth, tmp_path)["parameters"]
+    assert result["log_age"] == expected
+    assert result["a_v"]["n"] == 37
+
+
 def test_a_radius_of_zero_is_refused(tmp_path):
     with pytest.raises(ValueError, match="radius_px must be above 0; received 0"):
         compare(*tables(tmp_path, n=20), tmp_path, radius_px=0)

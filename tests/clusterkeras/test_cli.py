@@ -1,0 +1,257 @@
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+from astropy.table import Table
+
+import clusterkeras
+from clusterkeras import cli
+from data_tools.schema import FEATURES
+from data_tools.target import Target
+
+#: Runs one command line in a fresh process and says whether TensorFlow came along.
+ALONE = """
+import sys
+from clusterkeras.cli import main
+try:
+    code = main(sys.argv[1:])
+except SystemExit as leave:
+    code = leave.code
+print("tensorflow" in sys.modules)
+sys.exit(code)
+"""
+
+
+def parsed(command, *argv):
+    """Give the arguments of a command line as a command receives them."""
+    parser = cli.build_parser(command)
+    arguments = list(argv)
+    if cli.COMMANDS[command].takes_target:
+        arguments = cli._with_target_file(arguments)
+    return parser.instantiate(parser.parse_args(arguments))
+
+
+def refused(capsys, *argv):
+    """Run a command line that is refused; give its one line and its exit status."""
+    code = cli.main(argv)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1, err
+    assert "Traceback" not in err
+    return err, code
+
+
+@pytest.mark.parametrize("command", [None, *cli.COMMANDS])
+def test_help_ends_with_an_example_and_leaves_tensorflow_alone(command):
+    argv = ["--help"] if command is None else [command, "--help"]
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, *argv],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    *lines, imported = done.stdout.splitlines()
+    assert imported == "False"
+    assert lines[-2] == "example:"
+    assert lines[-1].startswith(f"  clusterkeras {command or ''}")
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_example_is_a_valid_command_line(command):
+    _, name, *argv = cli.COMMANDS[command].example.split()
+    assert name == command
+    parsed(command, *argv)
+
+
+def test_version_is_the_package_s(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main(["--version"])
+    assert capsys.readouterr().out == f"clusterkeras {clusterkeras.__version__}\n"
+
+
+def test_nothing_at_all_shows_the_help(capsys):
+    assert cli.main([]) == 2
+    assert "commands:" in capsys.readouterr().err
+
+
+def test_a_dotted_option_changes_one_attribute():
+    args = parsed(
+        "simulate",
+        *("-o", "mocks", "--mocks.n", "1000"),
+        *("--priors.cluster_fraction", "0.6", "--priors.eff_eta", "[1.5, 2]"),
+    )
+    assert args.mocks.n == 1000
+    assert args.priors.cluster_fraction == 0.6
+    assert args.priors.eff_eta == (1.5, 2.0)
+    assert args.target == Target.load("m83-wfc3-uvis")
+
+
+def test_a_target_is_named_and_overridden(tmp_path):
+    own = {**Target.load("m83-wfc3-uvis").to_dict(), "name": "own", "feh": 0.25}
+    path = tmp_path / "own.yaml"
+    path.write_text(yaml.safe_dump(own))
+    args = parsed(
+        "simulate",
+        *("-o", "mocks", f"--target={path}", "--target.distance_mpc", "4.6"),
+    )
+    assert (args.target.name, args.target.feh) == ("own", 0.25)
+    assert args.target.distance_mpc == 4.6
+    args = parsed("mosaic", "-o", "mock", "--target", "m83-wfc3-uvis")
+    assert args.target == Target.load("m83-wfc3-uvis")
+
+
+def test_a_file_gives_what_the_command_line_does_not(tmp_path):
+    path = tmp_path / "fit.yaml"
+    path.write_text("training:\n  epochs: 3\n  batch_size: 32\nmodel:\n  hidden: 64\n")
+    args = parsed(
+        "fit",
+        *("--config", str(path), "--data", "d", "-o", "o", "--training.epochs", "4"),
+    )
+    assert (args.training.epochs, args.training.batch_size) == (4, 32)
+    assert args.model.hidden == 64
+
+
+def test_simulate_says_how_big_a_set_is():
+    """49 kB a record and 9.8 GB a set are what the schema makes of them."""
+    sizes = {"px": 64, "bands": 3}
+    record = sum(
+        math.prod(sizes.get(n, n) for n in feature.shape)
+        * np.dtype(feature.dtype).itemsize
+        for feature in FEATURES
+    )
+    assert round(record / 1e3) == 49
+    assert round(200_000 * record / 1e9, 1) == pytest.approx(9.8, abs=0.1)
+    text = " ".join(cli.build_parser("simulate").format_help().split())
+    assert "49 kB: 200,000 records take about 9.8 GB" in text
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["fir"], "no command 'fir'; expected one of simulate"),
+        (["fit"], "required: data, output"),
+        (["fit", "--data", "d", "-o", "o", "--training.epochs", "0"], "epochs must be"),
+        (
+            ["fit", "--data", "d", "-o", "o", "--training.epochs", "x"],
+            "training.epochs",
+        ),
+        (["fit", "--data", "d", "-o", "o", "--training.epoch", "3"], "training.epoch"),
+        (["fit", "--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["simulate", "-o", "m", "--target", "m31"], "'m83-wfc3-uvis'"),
+        (
+            ["simulate", "-o", "m", "--target.distance_mpc", "-1"],
+            "distance_mpc must be",
+        ),
+        (["simulate", "-o", "m", "--mocks.n", "0"], "mocks: n must be"),
+        (["simulate", "-o", "m", "--priors.cluster_fraction", "2"], "cluster_fraction"),
+        (["mosaic", "-o", "m", "--mosaic.size_px", "100"], "size_px must be"),
+    ],
+)
+def test_a_wrong_command_line_ends_in_one_line_and_status_2(capsys, argv, message):
+    line, code = refused(capsys, *argv)
+    assert code == 2
+    assert message in line
+
+
+def test_an_unknown_key_of_a_file_is_named(capsys, tmp_path):
+    path = tmp_path / "fit.yaml"
+    path.write_text("training:\n  epoch: 3\n")
+    line, code = refused(capsys, "fit", "--config", str(path), "--data", "d", "-o", "o")
+    assert code == 2
+    assert "'epoch'" in line
+
+
+def test_an_unknown_key_of_a_target_is_named_with_its_file(capsys, tmp_path):
+    path = tmp_path / "own.yaml"
+    path.write_text("distance: 3\n")
+    line, code = refused(capsys, "simulate", "-o", "m", "--target", str(path))
+    assert code == 2
+    assert f"{path}: target: keys must be among" in line
+    assert "['distance']" in line
+
+
+def test_input_that_is_refused_ends_in_one_line_and_status_1(capsys, tmp_path):
+    nowhere = tmp_path / "nowhere.ecsv"
+    line, code = refused(
+        capsys,
+        *("compare", "--catalogue", str(nowhere), "--truth", str(nowhere)),
+        *("-o", str(tmp_path)),
+    )
+    assert code == 1
+    assert line.startswith("clusterkeras compare: error: ")
+    assert str(nowhere) in line
+
+
+def test_a_model_that_is_not_there_ends_in_one_line(capsys, tmp_path):
+    line, code = refused(
+        capsys, "export", "--model", "nowhere.keras", "-o", str(tmp_path)
+    )
+    assert code == 1
+    assert "'nowhere.keras'" in line
+
+
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_debugging_shows_the_traceback(monkeypatch, tmp_path, how):
+    argv = ["compare", "--catalogue", "nowhere", "--truth", "nowhere"]
+    argv += ["-o", str(tmp_path)]
+    if how == "option":
+        argv.append("--debug")
+    else:
+        monkeypatch.setenv(cli.DEBUG_VARIABLE, "1")
+    with pytest.raises(FileNotFoundError):
+        cli.main(argv)
+
+
+@pytest.mark.slow
+def test_the_commands_follow_from_mocks_to_a_served_catalogue(capsys, tmp_path):
+    """Run the whole path, small: a network of one short epoch."""
+
+    def run(*argv):
+        code = cli.main([str(a) for a in argv])
+        out, err = capsys.readouterr()
+        assert code == 0, err
+        return out
+
+    small = ["--priors.field_px", 128, "--priors.mocks_per_field", 16]
+    mocks, run_directory = tmp_path / "mocks", tmp_path / "run"
+    run(
+        *("simulate", "-o", mocks, "--mocks.n", 64, "--mocks.n_validation", 32),
+        *("--mocks.n_test", 32, "--mocks.shard_size", 32, "--workers", 1, *small),
+    )
+    run(
+        *("fit", "--data", mocks, "-o", run_directory, "--training.epochs", 1),
+        *("--training.batch_size", 16, "--training.picture_epochs", 0),
+        *("--model.components", 2, "--model.hidden", 16),
+    )
+    run(
+        *("evaluate", "--model", run_directory, "--data", mocks, "--draws", 32),
+        *("-o", tmp_path / "evaluation"),
+    )
+    assert (tmp_path / "evaluation/metrics.json").is_file()
+
+    mosaic = tmp_path / "mosaic"
+    run("mosaic", "-o", mosaic, "--mosaic.n", 6, "--mosaic.size_px", 256)
+    images = [mosaic / f"{b}.fits" for b in Target.load("m83-wfc3-uvis").band_names]
+    candidates, catalogue = tmp_path / "candidates.ecsv", tmp_path / "catalogue.ecsv"
+    run("detect", "--images", *images, "-o", candidates, "--model", run_directory)
+    run(
+        *("infer", "--images", *images, "--positions", candidates, "-o", catalogue),
+        *("--model", run_directory, "--preview", tmp_path / "preview.png"),
+    )
+    assert len(Table.read(catalogue)) == len(Table.read(candidates)) > 0
+    out = run(
+        *("compare", "--catalogue", catalogue, "--truth", mosaic / "truth.ecsv"),
+        *("-o", tmp_path / "comparison"),
+    )
+    assert "6 clusters" in out
+
+    out = run(
+        *("export", "--model", run_directory, "-o", tmp_path / "served"),
+        *("--name", "small", "--version", 3),
+    )
+    assert (tmp_path / "served/small/3/saved_model.pb").is_file()
+    assert str(tmp_path / "served/small/3") in out

@@ -1,0 +1,117 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from astropy.table import Table
+
+from data_tools.inject import MockMaker
+from data_tools.mock_mosaic import MosaicConfig, make_mosaic
+from data_tools.mosaic import open_mosaics
+from data_tools.priors import Priors
+from data_tools.schema import PARAMETER_NAMES
+
+CONFIG = MosaicConfig(size_px=256, n=5, min_separation_px=70, edge_px=40, seed=2)
+
+
+@pytest.fixture(scope="module")
+def bright(m83):
+    """Make a target whose clusters are all massive, compact and hardly reddened."""
+    box = {
+        "log_age": (8.0, 8.1),
+        "a_v": (0.0, 0.1),
+        "log_mass": (5.4, 5.5),
+        "log_half_light_radius": (-1.2, -1.1),
+    }
+    return dataclasses.replace(m83, box=box)
+
+
+@pytest.fixture(scope="module")
+def mosaic(bright, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("mosaic")
+    truth = make_mosaic(directory, bright, Priors(), CONFIG)
+    return directory, truth
+
+
+def paths(directory, target):
+    return [directory / f"{name}.fits" for name in target.band_names]
+
+
+def test_the_mosaics_open_as_real_ones_and_the_truth_is_on_their_grid(bright, mosaic):
+    directory, truth = mosaic
+    opened = open_mosaics(
+        paths(directory, bright), bright.band_names, bright.pixel_scale_arcsec
+    )
+    with opened:
+        assert opened.shape == (256, 256)
+        x, y = opened.wcs.all_world2pix(truth["ra"], truth["dec"], 0)
+    np.testing.assert_allclose(x, truth["x"], atol=1e-3)
+    np.testing.assert_allclose(y, truth["y"], atol=1e-3)
+
+
+def test_each_cluster_shines_where_and_as_the_truth_says(bright, mosaic):
+    """A 300,000 Msun cluster's light is the isochrone's, in every band, to 25 %."""
+    directory, truth = mosaic
+    maker = MockMaker(bright, Priors())
+    opened = open_mosaics(
+        paths(directory, bright), bright.band_names, bright.pixel_scale_arcsec
+    )
+    with opened:
+        for row in truth:
+            image = opened.cutout(row["x"], row["y"], 64).image
+            image = image - np.median(image, axis=(0, 1))
+            peak = np.unravel_index(image.sum(-1).argmax(), (64, 64))
+            assert np.hypot(peak[0] - 31.5, peak[1] - 31.5) < 3
+            expected = 10 ** row["log_mass"] * maker.clusters.population(
+                row["log_age"]
+            ).mean_flux(row["a_v"])
+            # 0.6 arcsec hold most of the light of such a cluster
+            r = np.hypot(*(np.indices((64, 64)) - 31.5)) < 15
+            np.testing.assert_allclose(image[r].sum(axis=0), expected, rtol=0.25)
+
+
+def test_the_truth_is_in_the_box_with_units_and_visibility(bright, mosaic):
+    directory, truth = mosaic
+    read = Table.read(directory / "truth.ecsv")
+    assert read.colnames == truth.colnames
+    for name in PARAMETER_NAMES:
+        low, high = bright.box[name]
+        assert np.all((read[name] >= low) & (read[name] <= high))
+        assert read[name].unit is not None
+        assert read[name].description
+    assert np.all(read["log_snr"] > 2)
+
+
+def test_clusters_keep_their_distance(mosaic):
+    _, truth = mosaic
+    x, y = np.asarray(truth["x"]), np.asarray(truth["y"])
+    distance = np.hypot(x[:, None] - x, y[:, None] - y)[np.triu_indices(len(x), 1)]
+    assert distance.min() >= CONFIG.min_separation_px
+    assert min(x.min(), y.min()) >= CONFIG.edge_px
+
+
+def test_a_seed_gives_the_same_bytes(bright, mosaic, tmp_path):
+    directory, _ = mosaic
+    make_mosaic(tmp_path, bright, Priors(), CONFIG)
+    for path in [*paths(directory, bright), directory / "truth.ecsv"]:
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
+
+
+def test_too_many_clusters_are_refused(m83, tmp_path):
+    full = MosaicConfig(size_px=128, n=50, min_separation_px=60, edge_px=0)
+    with pytest.raises(ValueError, match="of 50 clusters fit on 128 px"):
+        make_mosaic(tmp_path, m83, Priors(), full)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"size_px": 100}, "size_px must be a multiple of 16"),
+        ({"n": 0}, "n must be >= 1; received 0"),
+        ({"min_separation_px": -1}, "min_separation_px must be >= 0"),
+        ({"seed": -1}, "seed must be >= 0"),
+        ({"edge_px": 800}, "less than half of size_px; received 800"),
+    ],
+)
+def test_bad_values_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        MosaicConfig(**values)
