@@ -1,0 +1,50 @@
+"""Priors: defaults hold, every bad share and range is refused by name."""
+
+import pytest
+
+from data_tools.priors import Priors
+
+
+def test_the_default_shares_of_negatives_add_up():
+    assert sum(Priors().negatives.values()) == pytest.approx(1)
+
+
+def test_a_band_without_a_blur_of_its_own_has_the_common_one():
+    priors = Priors()
+    assert priors.blur_range("F336W") == priors.drizzle_blur_px["F336W"]
+    assert priors.blur_range("F555W") == (0.5, 1.0)
+
+
+def test_clusters_alone_need_no_negatives():
+    assert Priors(cluster_fraction=1.0, negatives={}).negatives == {}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"cluster_fraction": 1.2}, "cluster_fraction"),
+        ({"cluster_fraction": -0.1}, "cluster_fraction"),
+        ({"king_fraction": 2.0}, "king_fraction"),
+        ({"sky_residual": -0.5}, "sky_residual"),
+        ({"negatives": {"comet": 1.0}}, "negatives must be shares .*comet"),
+        ({"negatives": {"cluster": 1.0}}, "negatives must be shares"),
+        ({"negatives": {"blend": -1.0}}, "negatives must be shares"),
+        ({"negatives": {"blend": 0.0}}, "must not all be zero"),
+        ({"centre_offset_px": 9.0}, "centre_offset_px"),
+        ({"eff_eta": (1.0, 3.0)}, "eff_eta"),
+        ({"eff_eta": (3.0, 1.2)}, r"eff_eta .*received \(3.0, 1.2\)"),
+        ({"king_log_concentration": (0.0, 2.0)}, "king_log_concentration"),
+        ({"drizzle_blur_px": {"F336W": (0.5, 9.0)}}, "drizzle_blur_px.F336W"),
+        ({"exposure_factor": (-3.0, 0.0)}, "exposure_factor"),
+        ({"field_old_mass_density": (0.0, 5.0)}, "field_old_mass_density"),
+        ({"field_sfr_density": (-7.0, 0.0)}, "field_sfr_density"),
+        ({"field_dust_a_v": (0.0, 2.0)}, "field_dust_a_v"),
+        ({"foreground_a_v": -0.1}, "foreground_a_v"),
+        ({"field_px": 100}, "field_px .*received 100"),
+        ({"field_px": 136}, "field_px .*received 136"),
+        ({"mocks_per_field": 0}, "mocks_per_field .*received 0"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(values, message):
+    with pytest.raises(ValueError, match=f"^priors: .*{message}"):
+        Priors(**values)

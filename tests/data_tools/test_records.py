@@ -1,0 +1,429 @@
+"""Records: written whole, read back as they were, and made into training input."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from data_tools import records
+from data_tools.inject import visibility
+from data_tools.manifest import write_json, write_yaml
+from data_tools.priors import Priors
+from data_tools.records import (
+    make_dataset,
+    read_set,
+    read_shard,
+    serialise,
+    write_shard,
+)
+from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY, SCHEMA_VERSION
+from data_tools.simulate import MockSet, configuration
+
+PX, BANDS = 64, 3
+
+
+def example(number, kind="cluster"):
+    """Give a record whose background is its number, on a field of its own.
+
+    The object is brighter towards one corner and in one band, so that its orientation
+    shows.
+    """
+    row, column = np.mgrid[:PX, :PX]
+    light = np.exp(-((row - 31.5) ** 2 + (column - 31.5) ** 2) / 50)
+    light = light * (1 + 0.01 * row + 0.0003 * row * column)
+    cluster = light[..., None] * np.array([1.0, 2.0, 4.0]) * (10 + number)
+    if kind == "empty":
+        cluster = 0 * cluster
+    cluster = cluster.astype(np.float16)
+    variance = np.array([3.0, 5.0, 7.0], np.float32) * (1 + number)
+    electron = np.array([0.5, 0.3, 0.1], np.float32) * (1 + number % 3)
+    is_cluster = kind == "cluster"
+    return {
+        "cluster": cluster,
+        "background": np.full((PX, PX, BANDS), number, np.float16),
+        "parameters": np.full(4, 2.5 if is_cluster else np.nan, np.float32),
+        "is_cluster": int(is_cluster),
+        "kind": KINDS.index(kind),
+        "log_snr": visibility(cluster * np.float32(PIXEL_UNIT_NJY), variance, electron),
+        "centre": np.array([0.25, -1.0], np.float32),
+        "electron_njy": electron,
+        "background_variance": variance,
+        "field_id": 1000 + number,
+        "mock_id": number,
+    }
+
+
+def write_set(directory, m83, examples, shard_size=16):
+    """Write examples as the train split of a set in the layout of `simulate`."""
+    mocks = MockSet(len(examples), 0, 0, shard_size)
+    write_yaml(directory / "configuration.yaml", configuration(m83, Priors(), mocks))
+    count = -(-len(examples) // shard_size)
+    names = [f"mocks-train.tfrecord-{i:05d}-of-{count:05d}" for i in range(count)]
+    entries = {}
+    for i, name in enumerate(names):
+        share = examples[i * shard_size : (i + 1) * shard_size]
+        entries[name] = write_shard(directory / name, share)
+    write_json(
+        directory / "manifest.json", {"splits": {"train": names}, "shards": entries}
+    )
+    return directory
+
+
+@pytest.fixture(scope="module")
+def kinds():
+    return ["empty" if i % 5 == 4 else "cluster" for i in range(40)]
+
+
+@pytest.fixture(scope="module")
+def known_set(tmp_path_factory, m83, kinds):
+    examples = [example(i, kind) for i, kind in enumerate(kinds)]
+    return write_set(tmp_path_factory.mktemp("known"), m83, examples)
+
+
+def read_all(*args, **kwargs):
+    """Read one epoch as arrays."""
+    batches = list(make_dataset(*args, **kwargs).as_numpy_iterator())
+    images = np.concatenate([b[0] for b in batches])
+    labels = {k: np.concatenate([b[1][k] for b in batches]) for k in batches[0][1]}
+    return images, labels
+
+
+def first_shard(directory):
+    return directory / "mocks-train.tfrecord-00000-of-00003"
+
+
+def test_a_record_read_back_is_the_example(tmp_path):
+    path = tmp_path / "shard"
+    written = [example(3), example(4, "empty")]
+    entry = write_shard(path, written)
+    assert entry["records"] == 2
+    assert entry["size"] == path.stat().st_size
+    for before, after in zip(written, read_shard(path), strict=True):
+        assert after.pop("schema_version") == [SCHEMA_VERSION]
+        assert set(after) == set(before)
+        for name, value in before.items():
+            stored = np.ravel(value).astype(after[name].dtype)
+            np.testing.assert_array_equal(after[name], stored, err_msg=name)
+
+
+def test_the_same_example_gives_the_same_bytes():
+    reversed_keys = dict(reversed(example(7).items()))
+    assert serialise(example(7)) == serialise(reversed_keys)
+
+
+def test_parse_gives_every_feature_of_the_schema_in_its_shape():
+    batch = tf.constant([serialise(example(i)) for i in range(3)])
+    parsed = records.parse(batch, PX, BANDS)
+    assert set(parsed) == {f.name for f in FEATURES}
+    for f in FEATURES:
+        shape = () if f.dtype == "float16" else f.sizes(PX, BANDS)
+        assert parsed[f.name].shape == (3, *shape), f.name
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"colour": 1.0}, r"missing \[\], unknown \['colour'\]"),
+        ({"centre": np.zeros(3)}, r"centre must have shape \(2,\); received \(3,\)"),
+        ({"background": np.zeros((8, 8, 3))}, r"background must have shape \(64, 64"),
+        ({"cluster": np.zeros((PX, PX, 3))}, "finite float16 .*; received float64"),
+        ({"cluster": np.full((PX, PX, 3), np.inf, np.float16)}, "finite.* inf"),
+    ],
+)
+def test_a_bad_example_is_refused_by_name(values, message):
+    with pytest.raises(ValueError, match=f"^example: .*{message}"):
+        serialise({**example(0), **values})
+
+
+def test_an_example_without_a_feature_is_refused():
+    values = example(0)
+    del values["centre"]
+    with pytest.raises(ValueError, match=r"missing \['centre'\]"):
+        serialise(values)
+
+
+def test_a_shard_that_is_not_whole_does_not_appear(tmp_path):
+    def examples():
+        yield example(0)
+        raise RuntimeError("stopped")
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        write_shard(tmp_path / "shard", examples())
+    assert not (tmp_path / "shard").exists()
+
+
+def test_evaluation_reads_records_in_order_on_their_own_background(known_set, kinds):
+    images, labels = read_all(known_set, "train", 16, training=False)
+    assert images.dtype == np.float32
+    assert images.shape == (40, PX, PX, BANDS)
+    np.testing.assert_array_equal(labels["mock_id"], range(40))
+    np.testing.assert_array_equal(labels["field_id"], 1000 + np.arange(40))
+    for number, kind in enumerate(kinds):
+        if kind == "empty":
+            assert (images[number] == number * PIXEL_UNIT_NJY).all()
+
+
+def test_labels_say_what_is_there_and_are_never_nan(known_set, kinds, m83):
+    _, labels = read_all(known_set, "train", 16, training=False)
+    empty = np.array([kind == "empty" for kind in kinds])
+    middle = [(low + high) / 2 for low, high in m83.box.values()]
+    np.testing.assert_array_equal(labels["is_cluster"], ~empty)
+    np.testing.assert_array_equal(labels["has_object"], ~empty)
+    np.testing.assert_allclose(labels["parameters"][empty], [middle] * empty.sum())
+    assert (labels["parameters"][~empty] == 2.5).all()
+    assert (labels["log_snr"][empty] == 0).all()
+    for number in np.flatnonzero(~empty):
+        stored = example(number)["log_snr"]
+        assert labels["log_snr"][number] == pytest.approx(stored, abs=1e-3)
+
+
+def test_a_record_looks_the_same_in_any_batch_and_else_under_another_seed(known_set):
+    images, _ = read_all(known_set, "train", 16, training=False)
+    again, _ = read_all(known_set, "train", 7, training=False, limit=9)
+    other, _ = read_all(known_set, "train", 16, training=False, seed=1)
+    np.testing.assert_array_equal(again, images[:9])
+    assert (other[0] != images[0]).mean() > 0.7
+    # two records with one seed have noise of their own
+    noise = [images[i] - images[i].mean() for i in (0, 3)]
+    assert abs(np.corrcoef(noise[0][:8].ravel(), noise[1][:8].ravel())[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_clusters_bring_their_photon_noise(known_set, training):
+    images, labels = read_all(known_set, "train", 20, training=training)
+    squares, pulls = [], []
+    for image, mock, field in zip(
+        images, labels["mock_id"], labels["field_id"] - 1000, strict=True
+    ):
+        cluster = example(mock)["cluster"].astype(np.float32) * PIXEL_UNIT_NJY
+        if mock % 5 == 4:
+            continue
+        best = min(
+            (
+                image - field * PIXEL_UNIT_NJY - turned
+                for turned in orientations(cluster)
+            ),
+            key=lambda noise: (noise**2).sum(),
+        )
+        # the brightest pixels are near the middle in every orientation
+        sigma = np.sqrt(cluster * example(field)["electron_njy"])
+        middle = (slice(26, 38), slice(26, 38))
+        squares.append(((best[middle] / sigma[middle]) ** 2).mean())
+        pulls.append((best[middle] / sigma[middle]).mean())
+    # 32 images x 144 pixels x 3 bands; the pattern's slope moves sigma by under 10 %
+    assert np.mean(squares) == pytest.approx(1, abs=0.05)
+    assert np.mean(pulls) == pytest.approx(0, abs=0.05)
+
+
+def orientations(image):
+    return [np.rot90(t, k) for t in (image, image.swapaxes(0, 1)) for k in range(4)]
+
+
+def test_training_puts_every_cluster_on_the_background_of_another_record(known_set):
+    images, labels = read_all(known_set, "train", 10, training=True)
+    partner = labels["field_id"] - 1000
+    assert sorted(labels["mock_id"]) == sorted(partner) == list(range(40))
+    assert (labels["mock_id"] != partner).all()
+    empty = labels["mock_id"] % 5 == 4
+    for image, number in zip(images[empty], partner[empty], strict=True):
+        assert (image == number * PIXEL_UNIT_NJY).all()
+
+
+def test_training_computes_the_visibility_of_the_new_pair(known_set):
+    _, labels = read_all(known_set, "train", 10, training=True)
+    has_object = labels["has_object"] == 1
+    assert has_object.sum() == 32
+    for mock, field, log_snr in zip(
+        labels["mock_id"], labels["field_id"] - 1000, labels["log_snr"], strict=True
+    ):
+        background = example(field)
+        expected = visibility(
+            example(mock)["cluster"].astype(np.float32) * PIXEL_UNIT_NJY,
+            background["background_variance"],
+            background["electron_njy"],
+        )
+        if mock % 5 != 4:
+            assert log_snr == pytest.approx(expected, abs=1e-3)
+
+
+def test_training_shows_all_eight_orientations_unchanged_otherwise(tmp_path, m83):
+    examples = [example(i) for i in range(64)]
+    for e in examples:
+        e["electron_njy"] = np.zeros(BANDS, np.float32)  # no noise: exact comparison
+        e["background"] = 0 * e["background"]
+    write_set(tmp_path, m83, examples, shard_size=64)
+    images, labels = read_all(tmp_path, "train", 32, training=True)
+    seen = set()
+    for image, number in zip(images, labels["mock_id"], strict=True):
+        cluster = examples[number]["cluster"].astype(np.float32) * PIXEL_UNIT_NJY
+        (found,) = [
+            i for i, t in enumerate(orientations(cluster)) if (image == t).all()
+        ]
+        seen.add(found)
+    assert seen == set(range(8))
+
+
+def test_epochs_differ_and_a_seed_repeats_them(known_set):
+    def epochs(seed):
+        dataset = make_dataset(known_set, "train", 10, training=True, seed=seed)
+        return [np.concatenate([i for i, _ in dataset]) for _ in range(2)]
+
+    first, second = epochs(0)
+    again, _ = epochs(0)
+    other, _ = epochs(1)
+    np.testing.assert_array_equal(again, first)
+    assert (first != second).any(axis=(1, 2, 3)).mean() > 0.8
+    assert (first != other).any(axis=(1, 2, 3)).mean() > 0.8
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_limit_takes_the_first_records_and_the_length_is_known(known_set, training):
+    dataset = make_dataset(known_set, "train", 8, training=training, limit=20)
+    assert len(dataset) == 3
+    numbers = np.concatenate([labels["mock_id"] for _, labels in dataset])
+    assert sorted(numbers) == list(range(20))
+
+
+def test_a_batch_of_one_keeps_its_own_background(known_set):
+    dataset = make_dataset(known_set, "train", 1, training=True, limit=3)
+    for _, labels in dataset:
+        assert labels["field_id"][0] == 1000 + labels["mock_id"][0]
+
+
+def test_a_set_that_was_simulated_is_read_whole(small_set, m83):
+    info = read_set(small_set, checksums=True)
+    assert info.target == m83
+    assert info.splits == {"train": 40, "validation": 10, "test": 8}
+    assert [n for _, n in info.shards["train"]] == [16, 16, 8]
+    images, labels = read_all(small_set, "test", 8, training=False)
+    assert np.isfinite(images).all()
+    stored = [
+        r["log_snr"][0] for path, _ in info.shards["test"] for r in read_shard(path)
+    ]
+    object_there = labels["has_object"] == 1
+    np.testing.assert_array_equal(object_there, np.isfinite(stored))
+    np.testing.assert_allclose(
+        labels["log_snr"][object_there], np.array(stored)[object_there], atol=1e-3
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"split": "training"}, r"split must be one of \['train'\]; .*'training'"),
+        ({"batch_size": 0}, "batch_size must be >= 1; received 0"),
+        ({"limit": 0}, "limit must be >= 1; received 0"),
+    ],
+)
+def test_a_bad_argument_of_the_reader_is_refused(known_set, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        make_dataset(
+            known_set, **{"split": "train", "batch_size": 4, **arguments}, training=True
+        )
+
+
+@pytest.fixture
+def own_set(tmp_path, m83):
+    """Give a set that a test may spoil."""
+    return write_set(tmp_path, m83, [example(i) for i in range(40)])
+
+
+def test_a_shard_cut_in_half_is_named_with_its_record(own_set):
+    path = first_shard(own_set)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 + 100])
+    with pytest.raises(ValueError, match=f"{path.name}: record 8 is cut or damaged"):
+        make_dataset(own_set, "train", 4, training=True)
+
+
+def test_a_shard_cut_between_records_is_named(own_set):
+    path = first_shard(own_set)
+    size = path.stat().st_size // 16
+    path.write_bytes(path.read_bytes()[: 5 * size])
+    with pytest.raises(ValueError, match=f"{path.name}: .* 5 records; the manifest"):
+        read_set(own_set)
+
+
+def test_a_damaged_byte_is_found_by_its_checksum(own_set):
+    path = first_shard(own_set)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(ValueError, match=f"{path.name}: record [78] is cut or damaged"):
+        read_set(own_set, checksums=True)
+
+
+def test_a_shard_exchanged_for_another_is_found_by_its_checksum(own_set):
+    path = first_shard(own_set)
+    path.write_bytes(path.with_name(path.name.replace("00000", "00001")).read_bytes())
+    with pytest.raises(ValueError, match=f"{path.name}: SHA-256 differs"):
+        read_set(own_set, checksums=True)
+
+
+def test_a_record_of_another_schema_version_is_named(own_set, monkeypatch):
+    path = first_shard(own_set)
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+        write_shard(path, [example(i) for i in range(16)])
+    with pytest.raises(ValueError, match=f"{path.name}: record 0 .* version 2; .* 1"):
+        make_dataset(own_set, "train", 4, training=True)
+
+
+def test_a_set_of_another_schema_version_is_refused(own_set):
+    path = own_set / "configuration.yaml"
+    path.write_text(path.read_text().replace("schema_version: 1", "schema_version: 9"))
+    with pytest.raises(ValueError, match=r"configuration\.yaml: .*version 1; .* 9"):
+        read_set(own_set)
+
+
+def test_a_target_with_other_bands_than_the_records_is_refused(own_set):
+    path = own_set / "configuration.yaml"
+    path.write_text(path.read_text().replace("cutout_px: 64", "cutout_px: 32"))
+    with pytest.raises(
+        ValueError, match=r"record 0 has 12288 values of cluster; .* 3072"
+    ):
+        read_set(own_set)
+
+
+def test_an_unfinished_set_says_so(own_set):
+    first_shard(own_set).unlink()
+    with pytest.raises(FileNotFoundError, match="1 of 3 shards of train are missing"):
+        read_set(own_set)
+
+
+def test_a_directory_that_is_no_mock_set_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="expected a mock set"):
+        read_set(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("manifest.json", "{", r"manifest\.json: not JSON"),
+        ("configuration.yaml", "a: [", r"configuration\.yaml: not YAML"),
+        ("configuration.yaml", "words", r"configuration\.yaml: .* received none"),
+    ],
+)
+def test_a_damaged_description_names_itself(own_set, name, text, message):
+    (own_set / name).write_text(text)
+    with pytest.raises(ValueError, match=message):
+        read_set(own_set)
+
+
+def test_the_description_lists_features_and_shards_for_tfds(small_set):
+    features = json.loads((small_set / "features.json").read_text())
+    described = features["featuresDict"]["features"]
+    assert set(described) == {f.name for f in FEATURES}
+    image = described["cluster"]["tensor"]
+    assert image["shape"]["dimensions"] == ["64", "64", "3"]
+    assert (image["dtype"], image["encoding"]) == ("float16", "bytes")
+    info = json.loads((small_set / "dataset_info.json").read_text())
+    lengths = {s["name"]: s["shardLengths"] for s in info["splits"]}
+    assert lengths["train"] == ["16", "16", "8"]
+
+
+def test_tensorflow_datasets_loads_the_set(small_set):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    dataset = tfds.builder_from_directory(small_set).as_dataset(split="test")
+    numbers = [int(record["mock_id"]) for record in dataset]
+    assert sorted(numbers) == list(range(50, 58))

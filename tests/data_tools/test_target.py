@@ -1,0 +1,112 @@
+"""Targets: what ships, what YAML gives, what is refused."""
+
+import dataclasses
+
+import pytest
+import yaml
+
+from data_tools.target import Band, Target
+
+
+def changed(m83, **values):
+    return {**m83.to_dict(), **values}
+
+
+def test_the_shipped_target_is_m83_in_three_bands(m83):
+    assert m83.band_names == ("F336W", "F438W", "F814W")
+    # science.md: 4.5 Mpc, m-M = 28.27, 1 arcsec = 21.8 pc
+    assert m83.distance_modulus == pytest.approx(28.27, abs=0.005)
+    assert m83.pc_per_arcsec == pytest.approx(21.8, abs=0.05)
+
+
+def test_one_electron_follows_the_zero_point_of_the_header(m83):
+    # AB zero point = Vega zero point + AB magnitude of Vega: science.md, section 3
+    for band, zero_point in zip(m83.bands, (24.668, 24.824, 25.099), strict=True):
+        njy = 3.631e12 * 10 ** (-0.4 * zero_point)
+        assert band.njy_per_electron_s == pytest.approx(njy, rel=0.02)
+        assert band.electron_njy == band.njy_per_electron_s / band.exposure_s
+
+
+def test_a_target_survives_its_yaml(m83, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(m83.to_dict()))
+    assert Target.load(path) == m83
+    assert Target.load(str(path)) == m83
+
+
+def test_a_box_in_another_order_is_brought_into_the_parameters_order(m83):
+    box = dict(reversed(m83.to_dict()["box"].items()))
+    assert list(Target.from_dict(changed(m83, box=box)).box) == list(m83.box)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"name": ""}, "name must be not empty"),
+        ({"distance_mpc": -1.0}, "distance_mpc must be positive; received -1.0"),
+        ({"bands": []}, "at least two different ones"),
+        ({"bands": [{"name": "F336W"}]}, "mappings with exactly"),
+        ({"bands": ["F336W", "F814W"]}, "mappings with exactly"),
+        ({"pixel_scale_arcsec": 40.0}, "between 0.005 and 1; received 40.0"),
+        ({"cutout_px": 60}, "a multiple of 8, at least 16; received 60"),
+        ({"cutout_px": 8}, "a multiple of 8, at least 16; received 8"),
+        ({"extinction_law": "SMC"}, "one of .*CCM89.*; received 'SMC'"),
+        ({"isochrones_format": "padova"}, "one of .*parsec.*; received 'padova'"),
+        ({"psf": {"F555W": "psf.fits"}}, "psf must be keyed by .*F336W"),
+        ({"box": {"log_age": [6, 8]}}, "box must be of .*log_half_light_radius"),
+        ({"distance": 4.5}, r"received \['distance'\]"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(m83, values, message):
+    with pytest.raises(ValueError, match=f"^target: .*{message}"):
+        Target.from_dict(changed(m83, **values))
+
+
+def test_the_same_band_twice_is_refused(m83):
+    with pytest.raises(ValueError, match="at least two different ones"):
+        dataclasses.replace(m83, bands=(m83.bands[0], m83.bands[0]))
+
+
+def test_a_range_upside_down_is_refused(m83):
+    with pytest.raises(ValueError, match=r"box.a_v must be \(low, high\), low < high"):
+        dataclasses.replace(m83, box={**m83.box, "a_v": (4.0, 0.0)})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("name", "", "filter name"),
+        ("exposure_s", 0.0, "exposure_s must be positive"),
+        ("n_exposures", 0, ">= 1"),
+        ("photflam", -1e-18, "photflam must be positive"),
+        ("photplam", 0.0, "photplam must be positive"),
+        ("sky_electrons_s", -0.1, "not negative"),
+    ],
+)
+def test_a_bad_band_is_refused_by_name(m83, name, value, message):
+    values = {**dataclasses.asdict(m83.bands[0]), name: value}
+    with pytest.raises(ValueError, match=message):
+        Band(**values)
+
+
+def test_an_unknown_target_names_those_that_ship(tmp_path):
+    with pytest.raises(FileNotFoundError, match="m83-wfc3-uvis"):
+        Target.load("m31")
+    with pytest.raises(FileNotFoundError, match="m83-wfc3-uvis"):
+        Target.load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: [", "YAML"),
+        ("just words", "expected a mapping"),
+        ("speed: 3", "speed"),
+        ("distance_mpc: far", "'str'"),
+    ],
+)
+def test_a_bad_file_names_itself(tmp_path, text, message):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"bad\.yaml.*{message}"):
+        Target.load(path)
