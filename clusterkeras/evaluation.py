@@ -43,7 +43,7 @@ def evaluate(
     """Score a model against a mock set.
 
     Writes ``metrics.json`` and pictures (PNG) to `output`, and prints the strata, the
-    worst calibrated first. The same model, data and options give the same numbers.
+    worst first. The same model, data and options give the same numbers.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def write_report(
 
 
 def summary(posterior: dict[str, Any]) -> str:
-    """Write the strata as tables for the terminal, the worst calibrated first."""
+    """Write the strata as tables for the terminal, the worst first."""
     joint = posterior["joint"]["tarp"]
     cuts = posterior["strata"]
     return "\n\n".join(
@@ -209,10 +209,12 @@ def summary(posterior: dict[str, Any]) -> str:
             strata.table([posterior["overall"]])
             + f"\njoint (TARP): max |ECP - alpha| {joint['max_deviation']:.4f}; a "
             f"perfect posterior stays below {joint['max_deviation_noise']:.4f} (95 %)",
-            "cut in the prediction: a perfect posterior covers 68 and 95 % in each\n"
-            + strata.table(strata.worst_first(cuts["predicted"])),
-            "cut in the truth: says where it is good; coverage need not be nominal\n"
-            + strata.table(strata.worst_first(cuts["true"])),
+            "cut in the prediction, worst calibrated first: a perfect posterior covers "
+            "68 and 95 % in each\n"
+            + strata.table(strata.worst_calibrated_first(cuts["predicted"])),
+            "cut in the truth, least known first: not even a perfect posterior's "
+            "coverage is nominal in each\n"
+            + strata.table(strata.least_known_first(cuts["true"])),
         ]
     )
 

@@ -29,6 +29,10 @@ PUBLISHED_REGIME: dict[str, tuple[float, float]] = {
 }
 
 
+#: Rows of a report, as `clusterkeras.diagnostics.report.stratum_row` makes them.
+Rows = Sequence[Mapping[str, Any]]
+
+
 @dataclass(frozen=True)
 class Stratum:
     """Some of the objects.
@@ -106,7 +110,7 @@ def all_strata(values: Mapping[str, ArrayLike]) -> list[Stratum]:
     return [published_regime(values), *(stratum for cut in cuts for stratum in cut)]
 
 
-def worst_first(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def worst_calibrated_first(rows: Rows) -> list[Mapping[str, Any]]:
     """Sort rows of a report by how far their worst coverage is from nominal.
 
     The distance is in sigmas of a perfect posterior's coverage, so that a small
@@ -116,13 +120,21 @@ def worst_first(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return sorted(filled, key=lambda row: -abs(row["worst_coverage"]["sigmas"]))
 
 
-def table(rows: Sequence[Mapping[str, Any]], parameter: str = "log_age") -> str:
+def least_known_first(rows: Rows) -> list[Mapping[str, Any]]:
+    """Sort rows of a report by their gain over the prior; empty ones are left out."""
+    filled = [row for row in rows if row["n"]]
+    return sorted(
+        filled, key=lambda row: row["negative_log_probability"]["gain_over_prior"]
+    )
+
+
+def table(rows: Rows, parameter: str = "log_age") -> str:
     """Write rows of a report as a table for the terminal, in the order given.
 
     Parameters
     ----------
     rows : sequence of mapping
-        What `clusterkeras.diagnostics.report.stratum_row` gives.
+        The rows; none of them empty.
     parameter : str
         The parameter whose bias, scatter and catastrophic fraction are shown.
     """

@@ -3,10 +3,15 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from clusterkeras import evaluation
 from clusterkeras.diagnostics import report
+from clusterkeras.model import ClusterModel
 from data_tools.manifest import read_json
+from data_tools.priors import Priors
+from data_tools.records import make_dataset
+from data_tools.simulate import MockSet, simulate
 
 PICTURES = {
     "predicted_against_true",
@@ -19,20 +24,6 @@ PICTURES = {
     "corner_typical",
     "corner_faint",
 }
-
-
-def test_report_of_known_predictions_has_numbers_pictures_and_table(
-    calibrated, box, tmp_path, capsys
-):
-    metrics = evaluation.write_report(calibrated, box, tmp_path, {"split": "toy"})
-    assert {p.stem for p in tmp_path.glob("*.png")} == PICTURES
-    assert read_json(tmp_path / "metrics.json") == metrics
-    assert metrics["split"] == "toy"
-    assert metrics["n_clusters"] == calibrated.is_cluster.sum()
-    assert metrics["posterior"]["joint"]["tarp"]["ok"]
-    assert set(metrics["examples"].values()) <= set(calibrated.mock_id.tolist())
-    printed = capsys.readouterr().out
-    assert "published_regime" in printed and "max |ECP - alpha|" in printed
 
 
 def test_worst_stratum_is_printed_first(over_confident, box):
@@ -88,3 +79,84 @@ def test_plain_values_are_strict_json_without_nan():
         "c": [1.0, None],
         "1": [True, None, "x"],
     }
+
+
+@pytest.fixture(scope="module")
+def mocks(m83, tmp_path_factory):
+    """Simulate a small mock set."""
+    priors = Priors(field_px=192, mocks_per_field=24)
+    numbers = MockSet(n=2, n_validation=2, n_test=48, shard_size=24)
+    output = tmp_path_factory.mktemp("mocks")
+    return simulate(output, m83, priors, numbers, workers=1, progress=False)
+
+
+@pytest.fixture(scope="module")
+def model(m83):
+    """Give a small model that has not been trained."""
+    return ClusterModel(m83, {"components": 2, "hidden": 16})
+
+
+@pytest.fixture(scope="module")
+def predictions(model, mocks):
+    """Give what the model says of the set."""
+    dataset = make_dataset(mocks, "test", 48, training=False)
+    return evaluation.predict(model, dataset, draws=32)
+
+
+def test_evaluate_scores_a_saved_model_on_a_mock_set(model, mocks, tmp_path, capsys):
+    model.save(tmp_path / "model.keras")
+    metrics = evaluation.evaluate(
+        tmp_path, mocks, tmp_path / "out", draws=64, batch_size=20, limit=40
+    )
+    assert {p.stem for p in (tmp_path / "out").glob("*.png")} == PICTURES
+    assert read_json(tmp_path / "out" / "metrics.json") == metrics
+    assert metrics["n_records"] == 40
+    assert metrics["split"] == "test"
+    assert {"tensorflow", "keras", "clusterkeras"} <= set(metrics["versions"])
+    assert metrics["command"] and metrics["model"] == str(tmp_path)
+    assert set(metrics["examples"]) == {"degenerate", "typical", "faint"}
+    # an untrained network starts near the prior
+    score = metrics["posterior"]["overall"]["negative_log_probability"]
+    assert abs(score["mean"] - score["prior"]) < 3
+    printed = capsys.readouterr()
+    assert "max |ECP - alpha|" in printed.out and "100%" in printed.err
+
+
+def test_predictions_do_not_depend_on_the_batch_size(model, mocks, predictions):
+    dataset = make_dataset(mocks, "test", 17, training=False)
+    other = evaluation.predict(model, dataset, draws=32)
+    for field in dataclasses.fields(report.Predictions):
+        one, two = (getattr(p, field.name) for p in (predictions, other))
+        np.testing.assert_allclose(one, two, atol=2e-4, err_msg=field.name)
+
+
+def test_records_with_the_same_image_but_another_number_draw_anew(model, mocks):
+    (images, labels), *_ = make_dataset(mocks, "test", 2, training=False, limit=2)
+    images = tf.repeat(images[:1], 2, axis=0)
+    found = evaluation.predict(model, [(images, labels)], draws=32)
+    assert not np.allclose(found.draws[0], found.draws[1])
+
+
+def test_predicted_densities_belong_to_the_draws_and_the_truth(
+    model, mocks, predictions
+):
+    images, labels = next(iter(make_dataset(mocks, "test", 48, training=False)))
+    posterior = model.posterior(model(images, training=False)["posterior"])
+    expected = posterior.log_prob(predictions.draws[:, 5]).numpy()
+    np.testing.assert_allclose(predictions.log_prob_draws[:, 5], expected, atol=1e-3)
+    expected = posterior.log_prob(labels["parameters"]).numpy()
+    np.testing.assert_allclose(predictions.log_prob, expected, atol=1e-3)
+    assert (predictions.is_cluster == (predictions.kind == 0)).all()
+
+
+def test_a_set_in_other_bands_is_refused(m83, mocks, tmp_path):
+    bands = (dataclasses.replace(m83.bands[0], name="F275W"), *m83.bands[1:])
+    other = ClusterModel(dataclasses.replace(m83, bands=bands), {"hidden": 8})
+    other.save(tmp_path / "model.keras")
+    with pytest.raises(ValueError, match=r"made for band_names \('F275W'.*F336W"):
+        evaluation.evaluate(tmp_path, mocks, tmp_path / "out")
+
+
+def test_too_few_draws_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="draws must be >= 16; received 4"):
+        evaluation.evaluate(tmp_path, tmp_path, tmp_path, draws=4)

@@ -39,11 +39,11 @@ def test_published_regime_is_young_bright_and_of_middle_mass():
     assert regime.rows.tolist() == [True] + [False] * 5
 
 
-def row(label, n, sigmas, covered=0.5):
+def row(label, n, sigmas, covered=0.5, gain=2.5):
     return {
         "label": label,
         "n": n,
-        "negative_log_probability": {"mean": 1.25, "gain_over_prior": 2.5},
+        "negative_log_probability": {"mean": 1.25, "gain_over_prior": gain},
         "worst_coverage": {
             "parameter": "a_v",
             "level": 0.68,
@@ -64,8 +64,14 @@ def row(label, n, sigmas, covered=0.5):
 def test_worst_coverage_comes_first_and_empty_strata_are_left_out():
     rows = [row("fine", 9, 0.5), row("bad", 9, -6.0), row("odd", 9, 4.0)]
     empty = {"label": "empty", "n": 0}
-    found = strata.worst_first([empty, *rows])
+    found = strata.worst_calibrated_first([empty, *rows])
     assert [r["label"] for r in found] == ["bad", "odd", "fine"]
+
+
+def test_least_known_stratum_comes_first():
+    rows = [row("sharp", 9, 0, gain=6.0), row("vague", 9, 0, gain=-0.1)]
+    found = strata.least_known_first([*rows, {"label": "empty", "n": 0}])
+    assert [r["label"] for r in found] == ["vague", "sharp"]
 
 
 def test_table_keeps_the_order_and_lines_up():
