@@ -173,8 +173,8 @@ def _write(model: ClusterModel, directory: Path) -> None:
         raw = model(images, training=False)["posterior"]
         return {"log_prob": model.posterior(raw).log_prob(parameters)}
 
+    # not `track(model)`: the endpoints bring their variables, it would save them twice
     archive = keras.export.ExportArchive()
-    archive.track(model)
     archive.add_endpoint("serving_default", model.summarise, input_signature=[images])
     archive.add_endpoint("samples", samples, input_signature=[images, seed])
     archive.add_endpoint("log_prob", log_prob, input_signature=[images, parameters])
