@@ -114,8 +114,13 @@ class Renderer:
             out[band] = np.bincount(index, values, n * n).reshape(n, n)
         return out
 
-    def convolve(self, source: np.ndarray, spectra: np.ndarray) -> np.ndarray:
-        """Turn spread stars into an image.
+    def convolve(
+        self,
+        source: np.ndarray,
+        spectra: np.ndarray,
+        smooth: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Turn spread stars, and smooth light, into an image.
 
         Parameters
         ----------
@@ -123,13 +128,18 @@ class Renderer:
             From `source_grid`.
         spectra : (bands, grid, grid // 2 + 1) ndarray
             From `data_tools.psf.psf_spectra`.
+        smooth : (bands, grid, grid) ndarray, optional
+            Light at each point of the finer grid that was not spread.
 
         Returns
         -------
         (size_px, size_px, bands) ndarray of float32
         """
         half, quarter = self.grid // 2, self.grid // 4
-        spectrum = scipy.fft.rfft2(source) * (spectra * self._correction)
+        spectrum = scipy.fft.rfft2(source) * self._correction
+        if smooth is not None:
+            spectrum += scipy.fft.rfft2(smooth)
+        spectrum *= spectra
         # keeping every second point is adding the upper half of the band to the lower
         rows = spectrum[:, :half] + spectrum[:, half:]
         mirrored = np.roll(rows[:, ::-1, half : quarter - 1 : -1], 1, axis=1)

@@ -52,12 +52,18 @@ def test_a_cutout_holds_the_calibrated_pixels_of_all_bands(paths, m83, njy):
     assert (cutout.edge, cutout.covered, cutout.usable) == (False, 1.0, True)
 
 
-@pytest.mark.parametrize("fraction", [0.0, 0.25, 0.5, 0.75, 0.999])
+@pytest.mark.parametrize("fraction", [0.0, 0.25, 0.5, 0.75, 0.998])
 def test_a_position_lands_between_the_two_middle_pixels(paths, m83, fraction):
     with open_m83(paths, m83) as mosaics:
         cutout = mosaics.cutout(70 + fraction, 60 + fraction, PX)
     assert PX / 2 - 1 <= 70 + fraction - cutout.x0 <= PX / 2
     assert PX / 2 - 1 <= 60 + fraction - cutout.y0 <= PX / 2
+
+
+def test_the_last_digit_of_a_whole_number_does_not_move_the_cutout(paths, m83):
+    with open_m83(paths, m83) as mosaics:
+        below, above = (mosaics.cutout(70 + d, 60 - d, PX) for d in (-1e-7, 1e-7))
+    assert (below.x0, below.y0) == (above.x0, above.y0)
 
 
 def test_a_cutout_over_the_edge_is_nan_outside(paths, m83, njy):

@@ -46,7 +46,8 @@ def test_encircled_energy_of_drizzled_images(target):
     # a drizzle blur of 1.2, 0.8 and 0.6 px
     expected = {0.12: (0.666, 0.746, 0.686), 0.40: (0.890, 0.906, 0.902)}
     for radius, values in expected.items():
-        for image, value in zip(mean_psfs(target, [1.2, 0.8, 0.6]), values, strict=True):
+        images = mean_psfs(target, [1.2, 0.8, 0.6])
+        for image, value in zip(images, values, strict=True):
             found = encircled(image, radius, target.pixel_scale_arcsec)
             assert abs(found - value) < 0.02
 
@@ -114,5 +115,5 @@ def test_own_psf_that_is_none_is_refused_by_name(target, tmp_path, data, message
 
 
 def test_own_psf_that_is_missing_is_named(target):
-    with pytest.raises(FileNotFoundError, match="no-such.fits"):
+    with pytest.raises(FileNotFoundError, match=r"no-such\.fits"):
         psf_image("no-such.fits", "F336W", 0, 64, target.pixel_scale_arcsec)

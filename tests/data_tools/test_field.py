@@ -1,0 +1,111 @@
+"""Synthetic fields: repeatable, crowded by stars, dimmed by dust, noisy as asked."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from data_tools.field import FieldMaker, gaussian_random_field
+from data_tools.priors import Priors
+from data_tools.target import Target
+from data_tools.visibility import local_variance
+
+SMALL = Priors(
+    field_px=128,
+    field_old_mass_density=(1.5, 1.5),
+    field_sfr_density=(-2.0, -2.0),
+    field_dust_a_v=(-1.0, -1.0),
+    exposure_factor=(0.0, 0.0),
+    sky_residual=0.0,
+)
+
+
+@pytest.fixture(scope="module")
+def target():
+    return Target.load("m83-wfc3-uvis")
+
+
+def field(target, seed=0, **changes):
+    maker = FieldMaker(target, dataclasses.replace(SMALL, **changes))
+    return maker.make(np.random.default_rng(seed))
+
+
+def test_same_seed_gives_the_same_field_and_another_another(target):
+    first, again, other = (field(target, seed) for seed in (1, 1, 2))
+    assert np.array_equal(first.image, again.image)
+    assert not np.array_equal(first.image, other.image)
+    assert first.image.shape == (128, 128, 3)
+    assert np.isfinite(first.image).all()
+
+
+def test_empty_sky_has_the_noise_of_photons_and_read_out(target):
+    empty = field(
+        target,
+        field_old_mass_density=(-3.0, -3.0),
+        field_sfr_density=(-6.0, -6.0),
+    )
+    for band, variance in zip(target.bands, local_variance(empty.image), strict=True):
+        electrons = (
+            band.sky_electrons_s * band.exposure_s
+            + band.n_exposures * target.read_noise_electrons**2
+        )
+        assert np.isclose(variance, electrons * band.electron_njy**2, rtol=0.12)
+
+
+def test_a_longer_exposure_is_less_noisy(target):
+    dark = {"field_old_mass_density": (-3.0, -3.0), "field_sfr_density": (-6.0, -6.0)}
+    short, long = (
+        local_variance(field(target, exposure_factor=(f, f), **dark).image)
+        for f in (-0.3, 0.3)
+    )
+    assert (long < 0.5 * short).all()
+
+
+def test_surface_brightness_is_that_of_the_stars_put_in(target):
+    # the old disc alone, without dust: mean light = mass density x light per mass
+    images = [
+        field(
+            target,
+            seed,
+            field_old_mass_density=(2.5, 2.5),
+            field_sfr_density=(-6.0, -6.0),
+            field_dust_a_v=(-4.0, -4.0),
+            foreground_a_v=0.0,
+        ).image.mean((0, 1))
+        for seed in range(4)
+    ]
+    maker = FieldMaker(target, SMALL)
+    per_mass = sum(share * pop.mean_flux() for pop, share in maker._old)
+    pixel_pc2 = (target.pixel_scale_arcsec * target.pc_per_arcsec) ** 2
+    expected = 10**2.5 * pixel_pc2 * per_mass
+    assert np.allclose(np.mean(images, axis=0) / expected, 1, atol=0.06)
+
+
+def test_dust_dims_the_blue_band_most(target):
+    disc = {"field_old_mass_density": (3.0, 3.0), "field_sfr_density": (-6.0, -6.0)}
+    clean, dusty = (
+        field(target, field_dust_a_v=(a, a), **disc).image.mean((0, 1))
+        for a in (-4.0, 0.5)
+    )
+    ratio = dusty / clean
+    assert ratio[0] < ratio[1] < ratio[2] < 1
+
+
+def test_star_formation_makes_a_field_bluer_and_more_crowded(target):
+    quiet, active = (
+        field(target, field_sfr_density=(s, s)).image for s in (-4.0, -1.0)
+    )
+    assert active[..., 0].mean() > 5 * quiet[..., 0].mean()
+    assert (local_variance(active) > local_variance(quiet)).all()
+
+
+def test_random_map_has_zero_mean_unit_variance_and_its_slope():
+    image = gaussian_random_field(256, 2.8, np.random.default_rng(0))
+    assert abs(image.mean()) < 1e-4
+    assert np.isclose(image.std(), 1, atol=1e-4)
+    power = np.abs(np.fft.fft2(image)) ** 2
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(256), np.fft.fftfreq(256)))
+    low, high = (
+        power[(frequency > f) & (frequency < 1.1 * f)].mean() for f in (0.05, 0.2)
+    )
+    assert np.isclose(np.log(low / high) / np.log(4), 2.8, atol=0.3)

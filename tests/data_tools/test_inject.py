@@ -1,0 +1,98 @@
+"""Mocks: records follow the schema and can be made again."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from data_tools.inject import MockMaker
+from data_tools.priors import Priors
+from data_tools.schema import FEATURES, KINDS, PARAMETERS, PIXEL_UNIT_NJY
+from data_tools.target import Target
+from data_tools.visibility import visibility
+
+PRIORS = Priors(field_px=128)
+
+
+@pytest.fixture(scope="module")
+def target():
+    return Target.load("m83-wfc3-uvis")
+
+
+@pytest.fixture(scope="module")
+def maker(target):
+    return MockMaker(target, PRIORS)
+
+
+@pytest.fixture(scope="module")
+def field(maker):
+    return maker.make_field(np.random.default_rng(11))
+
+
+@pytest.fixture(scope="module")
+def records(maker, field):
+    return list(maker.mocks(field, 150, np.random.default_rng(12), 3, 1000))
+
+
+def test_records_hold_the_features_of_the_schema(records):
+    sizes = {"px": 64, "bands": 3}
+    for record in records[:5]:
+        assert set(record) == {f.name for f in FEATURES} - {"schema_version"}
+        for feature in FEATURES:
+            if feature.name == "schema_version" or not feature.shape:
+                continue
+            value = record[feature.name]
+            assert value.dtype == feature.dtype
+            assert value.shape == tuple(sizes.get(n, n) for n in feature.shape)
+
+
+def test_parameters_lie_in_the_box_and_are_nan_without_cluster(records, target):
+    clusters = [r for r in records if r["is_cluster"]]
+    for i, parameter in enumerate(PARAMETERS):
+        low, high = target.box[parameter.name]
+        values = np.array([r["parameters"][i] for r in clusters])
+        assert ((values >= low) & (values <= high)).all()
+        assert np.ptp(values) > 0.8 * (high - low)
+    assert all(np.isnan(r["parameters"]).all() for r in records if not r["is_cluster"])
+
+
+def test_shares_of_clusters_and_kinds_are_those_asked_for(records):
+    share = np.mean([r["is_cluster"] for r in records])
+    assert abs(share - PRIORS.cluster_fraction) < 0.12
+    kinds = {KINDS[r["kind"]] for r in records}
+    assert {"cluster", "empty", "bright_star", "blend"} <= kinds
+    assert all((KINDS[r["kind"]] == "cluster") == r["is_cluster"] for r in records)
+
+
+def test_visibility_is_that_of_what_is_stored(records):
+    for record in records[:40]:
+        light = record["cluster"].astype(np.float32) * PIXEL_UNIT_NJY
+        found = visibility(light, record["background_variance"], record["electron_njy"])
+        assert np.isclose(record["log_snr"], found, atol=1e-3, equal_nan=True)
+
+
+def test_clusters_and_backgrounds_are_finite_and_not_the_field_itself(records, field):
+    for record in records:
+        assert np.isfinite(record["cluster"]).all()
+        assert np.isfinite(record["background"]).all()
+    one = records[0]["background"].astype(np.float32) * PIXEL_UNIT_NJY
+    assert one.std() > 0
+    assert np.abs(one).max() <= np.abs(field.image).max() * 1.001
+
+
+def test_records_are_numbered_and_named_by_field(records):
+    assert [r["mock_id"] for r in records] == list(range(1000, 1150))
+    assert {r["field_id"] for r in records} == {3}
+
+
+def test_same_seed_gives_the_same_records(maker, field, records):
+    again = list(maker.mocks(field, 20, np.random.default_rng(12), 3, 1000))
+    for first, second in zip(records, again, strict=False):
+        for key, value in first.items():
+            assert np.array_equal(value, second[key], equal_nan=key != "cluster")
+
+
+def test_kind_that_cannot_be_drawn_yet_is_refused(target):
+    priors = dataclasses.replace(PRIORS, negatives={"dust_edge": 1.0})
+    with pytest.raises(ValueError, match=r"dust_edge.*can't be drawn yet"):
+        MockMaker(target, priors)

@@ -1,0 +1,82 @@
+"""Look-alikes: each kind is drawn, as visible as asked, and what it says it is."""
+
+import numpy as np
+import pytest
+
+from data_tools.cluster import ClusterMaker
+from data_tools.negatives import NegativeMaker
+from data_tools.priors import Priors
+from data_tools.psf import psf_spectra
+from data_tools.render import Renderer
+from data_tools.target import Target
+from data_tools.visibility import visibility
+
+VARIANCE, ELECTRON = np.full(3, 4.0), np.full(3, 0.2)
+
+
+@pytest.fixture(scope="module")
+def draw():
+    target = Target.load("m83-wfc3-uvis")
+    renderer = Renderer(target.cutout_px)
+    maker = NegativeMaker(ClusterMaker(target, Priors()), renderer)
+    spectra = psf_spectra(target, renderer.grid, 7, np.array([1.2, 0.8, 0.6]))
+    rng = np.random.default_rng(8)
+
+    def one(kind, centre=(0.0, 0.0)):
+        return maker.draw(kind, np.array(centre), spectra, VARIANCE, ELECTRON, rng)
+
+    one.kinds = maker.kinds
+    return one
+
+
+def half_light_radius_px(light):
+    image = light.sum(-1)
+    axis = np.arange(64) - 31.5
+    radius = np.hypot(*np.meshgrid(axis, axis)).ravel()
+    order = np.argsort(radius)
+    cumulative = np.cumsum(image.ravel()[order])
+    return radius[order][np.searchsorted(cumulative, 0.5 * cumulative[-1])]
+
+
+def test_every_kind_with_a_share_by_default_can_be_drawn(draw):
+    assert set(Priors().negatives) == set(draw.kinds)
+
+
+def test_empty_is_empty(draw):
+    assert not draw("empty").any()
+
+
+@pytest.mark.parametrize("kind", ["bright_star", "blend", "background_galaxy"])
+def test_visibility_is_spread_over_the_range_of_clusters(draw, kind):
+    found = [visibility(draw(kind), VARIANCE, ELECTRON) for _ in range(40)]
+    assert 0.2 - 0.05 < min(found) < 1.2
+    assert 2.2 < max(found) < 3.2 + 0.05
+
+
+def test_star_is_as_narrow_as_the_psf_and_in_the_middle(draw):
+    for _ in range(5):
+        light = draw("bright_star", (0.0, 0.0))
+        assert half_light_radius_px(light) < 2.5
+        row, column = np.unravel_index(light.sum(-1).argmax(), (64, 64))
+        assert {int(row), int(column)} <= {31, 32}
+
+
+def test_blend_is_wider_than_a_star_and_narrower_than_an_association(draw):
+    radii = {
+        kind: np.median([half_light_radius_px(draw(kind)) for _ in range(30)])
+        for kind in ("bright_star", "blend", "association")
+    }
+    assert radii["bright_star"] < radii["blend"] < radii["association"]
+
+
+def test_background_galaxy_is_redder_band_by_band(draw):
+    for _ in range(10):
+        flux = draw("background_galaxy").sum((0, 1))
+        assert flux[0] < flux[1] < flux[2]
+
+
+def test_artefact_is_in_one_band_only(draw):
+    for _ in range(10):
+        light = draw("artefact")
+        assert (light.sum((0, 1)) > 0).sum() == 1
+        assert 1 <= (light > 0).sum() <= 8

@@ -1,0 +1,36 @@
+"""Visibility: the optimal S/N of an object against everything else."""
+
+import numpy as np
+
+from data_tools.visibility import local_variance, visibility
+
+
+def test_faint_object_is_limited_by_the_background():
+    light = np.zeros((8, 8, 2))
+    light[3, 3] = [3.0, 4.0]
+    # S/N^2 = 9 / 4 + 16 / 16
+    found = visibility(light, np.array([4.0, 16.0]), np.zeros(2))
+    assert np.isclose(found, 0.5 * np.log10(3.25))
+
+
+def test_bright_object_is_limited_by_its_own_photons():
+    light = np.full((8, 8, 1), 1e6)
+    # 64 pixels of 1e6 / 0.25 electrons each: S/N is the root of all electrons
+    found = visibility(light, np.array([1e-3]), np.array([0.25]))
+    assert np.isclose(found, 0.5 * np.log10(64e6 / 0.25), atol=1e-6)
+
+
+def test_negative_light_has_no_photons_and_still_counts():
+    light = -np.ones((4, 4, 1))
+    assert np.isclose(visibility(light, np.ones(1), np.ones(1)), np.log10(4))
+
+
+def test_empty_cutout_has_no_visibility():
+    assert np.isnan(visibility(np.zeros((4, 4, 3)), np.ones(3), np.ones(3)))
+
+
+def test_local_variance_is_that_of_the_noise_and_not_of_a_single_star():
+    rng = np.random.default_rng(0)
+    image = rng.normal(100, [2.0, 5.0], (64, 64, 2))
+    image[30:33, 30:33] += 1e5
+    assert np.allclose(local_variance(image), [4, 25], rtol=0.1)
