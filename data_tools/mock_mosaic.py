@@ -12,12 +12,13 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from data_tools.field import FieldMaker, GalaxyField
-from data_tools.inject import MockMaker, local_variance, visibility
+from data_tools.inject import MockMaker
 from data_tools.priors import Priors
 from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 from data_tools.target import Target
+from data_tools.visibility import local_variance, visibility
 
 TRUTH_FILE = "truth.ecsv"
 
@@ -182,7 +183,7 @@ def _clusters(
         chunk = range(first, min(first + _CLUSTERS_AT_ONCE, len(x)))
         star_x, star_y, star_flux = [], [], []
         for i in chunk:
-            dx, dy, flux = maker.cluster_stars(parameters[i], rng)
+            dx, dy, flux = maker.clusters.stars(parameters[i], rng)
             star_x.append(x[i] + dx)
             star_y.append(y[i] + dy)
             star_flux.append(flux)
