@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import struct
@@ -35,6 +36,9 @@ EDGE_WIDTH = 0.02
 
 #: Edges that are physical, not the end of the training: no extinction is none.
 _PHYSICAL_EDGES = {("a_v", "low")}
+
+#: 16, 50 and 84 %: what lies one standard deviation about a Gaussian's middle.
+_QUANTILES = (0.15865525, 0.5, 0.84134475)
 
 #: Columns of the summary of a parameter: name, what it is.
 _STATISTICS = {
@@ -165,13 +169,14 @@ def _posteriors(
                     columns[key][where] = values
                 for key, values in _summary(draws).items():
                     columns[key][where] = values
-                columns["flags"][where] |= _result_flags(
+                columns["flags"][where] |= result_flags(
                     heads[1], draws, target, config.min_log_snr
                 )
             bar.update(len(rows))
     return columns
 
 
+@functools.lru_cache(maxsize=1)
 def _compiled(model: ClusterModel, n_draws: int) -> Callable[..., Any]:
     """Give the network and the draws as one compiled function."""
     import tensorflow as tf
@@ -205,11 +210,10 @@ def _seed(cutout: Cutout, seed: int) -> int:
 
 def _summary(draws: NDArray[np.float32]) -> dict[str, NDArray]:
     """Give percentiles, mean, deviation (B, P) and covariance (B, P, P) of draws."""
-    draws = draws.astype(np.float64)
-    p16, median, p84 = np.percentile(draws, [15.865, 50, 84.135], axis=1)
+    p16, median, p84 = np.quantile(draws, _QUANTILES, axis=1)
     mean = draws.mean(axis=1)
     offset = draws - mean[:, None]
-    covariance = np.einsum("bni,bnj->bij", offset, offset) / (draws.shape[1] - 1)
+    covariance = offset.transpose(0, 2, 1) @ offset / (draws.shape[1] - 1)
     return {
         "median": median,
         "p16": p16,
@@ -231,13 +235,34 @@ def _cutout_flags(cutout: Cutout) -> int:
     return sum(FLAGS[name][0] for name, is_so in said.items() if is_so)
 
 
-def _result_flags(
+def result_flags(
     log_snr: NDArray[np.float32],
     draws: NDArray[np.float32],
     target: Target,
     min_log_snr: float,
 ) -> NDArray[np.int32]:
-    """Give the flags, (B,), that the network's answer decides."""
+    """Give the flags that the network's answer decides.
+
+    ``outside_training``: at least `EDGE_SHARE` of the draws lie within `EDGE_WIDTH`
+    of the box's width from one of its edges, the edge at no extinction excepted.
+    ``below_visibility``: the visibility is below the limit.
+
+    Parameters
+    ----------
+    log_snr : ndarray, shape (B,)
+        Visibility in dex.
+    draws : ndarray, shape (B, n, P)
+        Draws of the posterior in the parameters' own units.
+    target : Target
+        Gives the box.
+    min_log_snr : float
+        Limit of the visibility in dex.
+
+    Returns
+    -------
+    ndarray of int32, shape (B,)
+        Sums of bits of `data_tools.schema.FLAGS`.
+    """
     leans = np.zeros(len(draws), dtype=bool)
     for i, parameter in enumerate(PARAMETERS):
         low, high = target.box[parameter.name]

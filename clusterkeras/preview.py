@@ -21,7 +21,7 @@ FORMATS = (".png", ".pdf")
 COLUMNS = 5
 SIDE_INCH = 2.1
 #: Height of a cutout's caption in units of its side.
-CAPTION = 0.44
+CAPTION = 0.46
 
 
 def check_preview_path(path: str | Path) -> Path:
@@ -74,7 +74,8 @@ def draw_preview(
 
     The longest band of the order is red, the middle one green, the first blue. The
     median of each cutout is taken off; all cutouts share one asinh stretch (Lupton et
-    al. 2004, PASP 116, 133) and one balance of colours, so that they can be compared.
+    al. 2004, PASP 116, 133) in nJy, so that they can be compared: white is the same
+    flux per frequency in the three bands.
 
     Parameters
     ----------
@@ -122,7 +123,7 @@ def draw_preview(
             *(0, -0.03, caption(catalogue, row)),
             color="white",
             fontsize=6.5,
-            linespacing=1.25,
+            linespacing=1.5,
             va="top",
             transform=axes.transAxes,
         )
@@ -138,9 +139,8 @@ def _colours(images: NDArray[np.float32]) -> NDArray[np.uint8]:
     chosen = chosen - np.median(chosen, axis=(1, 2), keepdims=True)
     if bands == 2:
         chosen[..., 1] = (chosen[..., 0] + chosen[..., 2]) / 2
-    # one balance for all: the light of all cutouts together is neutral
-    bright = np.percentile(np.maximum(chosen, 0), 99.0, axis=(0, 1, 2))
-    chosen /= np.where(bright > 0, bright, 1)
+    bright = np.percentile(chosen.max(axis=-1), 99.0)
+    chosen /= bright if bright > 0 else 1
     with np.errstate(invalid="ignore"):  # astropy divides by a total of zero
         return np.stack(
             [

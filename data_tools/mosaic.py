@@ -27,6 +27,11 @@ SCALE_TOLERANCE = 0.02
 CORE_PX = 5
 
 
+#: A whole number is as far from two middles. So that a position and the same one after
+#: a turn through the sky give the same cutout, just below counts as just above.
+ROUNDING_PX = 1e-3
+
+
 class Cutout(NamedTuple):
     """A square cut out of all bands.
 
@@ -170,7 +175,8 @@ class Mosaics:
 
         The side is even, so the middle of the cutout lies between the pixels
         ``px/2 - 1`` and ``px/2``; the cutout is placed so that the position is within
-        half a pixel of that middle, in x and in y. Parts outside the mosaic are NaN.
+        half a pixel of that middle, in x and in y (to `ROUNDING_PX`). Parts outside the
+        mosaic are NaN.
 
         Parameters
         ----------
@@ -192,8 +198,8 @@ class Mosaics:
             return Cutout(image, 0, 0, True, 0.0, False, False)
         # far outside the array any whole number does, and int() stays small
         rows, columns = self.shape
-        x0 = math.floor(min(max(x, -2 * px), columns + 2 * px)) - px // 2 + 1
-        y0 = math.floor(min(max(y, -2 * px), rows + 2 * px)) - px // 2 + 1
+        x0 = _first_pixel(min(max(x, -2 * px), columns + 2 * px), px)
+        y0 = _first_pixel(min(max(y, -2 * px), rows + 2 * px), px)
         inner_y = slice(max(y0, 0), min(y0 + px, rows))
         inner_x = slice(max(x0, 0), min(x0 + px, columns))
         edge = x0 < 0 or y0 < 0 or x0 + px > columns or y0 + px > rows
@@ -213,6 +219,10 @@ class Mosaics:
             saturated=limits is not None and bool((image > limits).any()),
             usable=bool(known[core, core].any(axis=(0, 1)).all()),
         )
+
+
+def _first_pixel(position: float, px: int) -> int:
+    return math.floor(position + ROUNDING_PX) - px // 2 + 1
 
 
 def open_mosaics(

@@ -1,0 +1,332 @@
+"""Positions and mosaics in, a catalogue of posteriors out."""
+
+import dataclasses
+
+import astropy.units as u
+import keras
+import numpy as np
+import pytest
+from astropy.table import QTable, Table
+
+from clusterkeras.catalogue import infer, result_flags
+from clusterkeras.config import InferenceConfig, ModelConfig
+from clusterkeras.detection import detect
+from clusterkeras.model import ClusterModel
+from data_tools.schema import FLAGS, PARAMETER_NAMES, PARAMETERS
+
+SHAPE = (90, 120)
+PX = 16
+BIT = {name: bit for name, (bit, _) in FLAGS.items()}
+
+#: x, y and the flags that the image decides: good, at the edge, over a hole in one
+#: band, on the hole, beside a saturated pixel, off the mosaic, unknown, good again.
+PLACES = (
+    (60.2, 70.6, 0),
+    (3.0, 40.0, BIT["edge"] | BIT["missing"]),
+    (35.0, 20.0, BIT["missing"]),
+    (25.0, 20.0, BIT["missing"] | BIT["no_data"]),
+    (95.0, 22.0, BIT["saturated"]),
+    (-500.0, 40.0, BIT["edge"] | BIT["missing"] | BIT["no_data"]),
+    (np.nan, 40.0, BIT["edge"] | BIT["missing"] | BIT["no_data"]),
+    (60.2, 30.6, 0),
+)
+IMAGE_BITS = sum(BIT[k] for k in ("edge", "missing", "saturated", "no_data"))
+
+
+@pytest.fixture(scope="module")
+def model(m83):
+    keras.utils.set_random_seed(7)
+    target = dataclasses.replace(m83, cutout_px=PX)
+    model = ClusterModel(target, ModelConfig(components=2, hidden=16))
+    # an untrained posterior is the prior everywhere; this one depends on the image
+    head = model.heads["posterior"]
+    head.kernel.assign(3 * head.kernel)
+    return model
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory, m83, write_band):
+    rng = np.random.default_rng(8)
+    directory = tmp_path_factory.mktemp("mosaics")
+    paths = []
+    for i, band in enumerate(m83.bands):
+        rate = 0.1 + 0.02 * rng.standard_normal(SHAPE)
+        rate[70:72, 59:62] += 5
+        if i == 1:
+            rate[5:35, 15:30] = np.nan
+        if i == 2:
+            rate[25, 98] = 70_000 * band.n_exposures / band.exposure_s
+        paths.append(write_band(directory / f"{band.name}.fits", rate, band))
+    return paths
+
+
+@pytest.fixture(scope="module")
+def positions(tmp_path_factory):
+    path = tmp_path_factory.mktemp("positions") / "positions.ecsv"
+    x, y, _ = np.transpose(PLACES)
+    name = [f"object {i}" for i in range(len(x))]
+    Table({"name": name, "X": x, "Y": y, "flags": name}).write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(images, model, tmp_path_factory):
+    """Give a function that infers with small batches and returns table and file."""
+    directory = tmp_path_factory.mktemp("catalogues")
+
+    def run(positions, output="catalogue.ecsv", preview=None, **settings):
+        config = InferenceConfig(**{"batch_size": 3, "draws": 200, **settings})
+        output = directory / output
+        table = infer(images, positions, output, model, config, preview, progress=False)
+        return table, output
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def catalogue(run, positions):
+    return run(positions)[0]
+
+
+def write(path, **columns):
+    Table(columns).write(path, overwrite=True)
+    return path
+
+
+def test_no_row_is_dropped_and_the_order_is_kept(catalogue):
+    assert list(catalogue["name"]) == [f"object {i}" for i in range(len(PLACES))]
+    x, y, _ = np.transpose(PLACES)
+    np.testing.assert_array_equal(catalogue["x"].value, x)
+    np.testing.assert_array_equal(catalogue["y"].value, y)
+
+
+@pytest.mark.parametrize("row", range(len(PLACES)))
+def test_what_the_image_says_is_flagged(catalogue, row):
+    assert catalogue["flags"][row] & IMAGE_BITS == PLACES[row][2]
+
+
+def test_rows_without_data_have_no_posterior_and_others_do(catalogue):
+    no_data = (catalogue["flags"] & BIT["no_data"]) > 0
+    for name in ("p_cluster", "log_snr", "log_age_median", "cov_log_age_a_v"):
+        values = catalogue[name]
+        np.testing.assert_array_equal(
+            np.isnan(getattr(values, "value", values)), no_data
+        )
+
+
+def test_the_covered_share_is_reported(catalogue):
+    # the cutout of the second row begins 4 pixels left of the mosaic
+    expected = [1, 1 - 4 / PX, None, None, 1, 0, 0, 1]
+    for value, wanted in zip(catalogue["covered"], expected, strict=True):
+        assert wanted is None or value == pytest.approx(wanted)
+    assert 0 < catalogue["covered"][3] < catalogue["covered"][2] < 1
+
+
+def test_every_column_of_the_contract_has_unit_and_description(catalogue):
+    for parameter in PARAMETERS:
+        for key in ("median", "p16", "p84", "mean"):
+            column = catalogue[f"{parameter.name}_{key}"]
+            assert column.unit == u.Unit(parameter.unit)
+            assert parameter.description in column.info.description
+    assert catalogue["log_age_std"].unit == u.dex
+    assert catalogue["a_v_std"].unit == u.mag
+    assert catalogue["cov_log_age_a_v"].unit == u.dex * u.mag
+    assert catalogue["cov_log_mass_log_half_light_radius"].unit == u.dex**2
+    assert len([n for n in catalogue.colnames if n.startswith("cov_")]) == 6
+    results = catalogue.colnames[catalogue.colnames.index("x") :]
+    assert all(catalogue[name].info.description for name in results)
+
+
+def test_percentiles_are_ordered_and_inside_the_box(catalogue, model):
+    for name in PARAMETER_NAMES:
+        columns = [catalogue[f"{name}_{k}"].value for k in ("p16", "median", "p84")]
+        good = np.isfinite(columns[0])
+        low, high = model.target.box[name]
+        assert (columns[0] < columns[1])[good].all()
+        assert (columns[1] < columns[2])[good].all()
+        assert columns[0][good].min() > low
+        assert columns[2][good].max() < high
+
+
+def test_numbers_are_those_of_the_model(catalogue, model, images):
+    from data_tools.mosaic import open_mosaics
+
+    target = model.target
+    with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
+        image = mosaics.cutout(*PLACES[0][:2], PX).image
+    summary = model.summarise(image[None])
+    row = catalogue[0]
+    assert row["p_cluster"] == pytest.approx(float(summary["p_cluster"][0]), abs=1e-5)
+    assert row["log_snr"].value == pytest.approx(float(summary["log_snr"][0]), abs=1e-5)
+    deviation = np.sqrt(np.diag(summary["covariance"][0]))
+    for i, name in enumerate(PARAMETER_NAMES):
+        # 200 draws: five standard errors of the mean
+        error = 5 * deviation[i] / np.sqrt(200)
+        assert row[f"{name}_mean"].value == pytest.approx(
+            float(summary["mean"][0, i]), abs=error
+        )
+        assert row[f"{name}_std"].value == pytest.approx(deviation[i], rel=0.3)
+
+
+def test_given_columns_are_kept_and_renamed_where_they_clash(catalogue):
+    assert list(catalogue["input_flags"]) == list(catalogue["name"])
+    assert catalogue.colnames[:2] == ["name", "X"]
+    assert "input_x" not in catalogue.colnames
+
+
+def test_metadata_say_what_made_the_catalogue(catalogue, m83):
+    meta = catalogue.meta
+    assert meta["model"] == "cluster_model"
+    assert meta["target"]["name"] == m83.name
+    assert meta["images"] == ["F336W.fits", "F438W.fits", "F814W.fits"]
+    # zero point = -2.5 log10 PHOTFLAM - 5 log10 PHOTPLAM - 2.408
+    assert meta["zero_points_ab"]["F438W"] == pytest.approx(24.824, abs=1e-3)
+    assert len(meta["configuration_hash"]) == 16
+    assert "unlike_mocks" in meta["not_computed"]
+    assert {"tensorflow", "keras", "clusterkeras", "schema_version"} <= set(meta)
+
+
+def test_a_row_depends_on_its_place_alone(run, catalogue, tmp_path):
+    x, y = np.transpose(PLACES)[:2, [7, 4, 0]]
+    table, _ = run(write(tmp_path / "few.ecsv", x=x, y=y), "few.ecsv", batch_size=2)
+    for name in ("p_cluster", "log_age_median", "cov_a_v_log_mass"):
+        few, all_rows = (
+            np.asarray(t[name].data if name == "p_cluster" else t[name].value)
+            for t in (table, catalogue)
+        )
+        np.testing.assert_allclose(few, all_rows[[7, 4, 0]], rtol=2e-4, atol=1e-5)
+
+
+def test_another_seed_gives_other_draws(run, catalogue, positions):
+    table, _ = run(positions, "seed.ecsv", seed=1)
+    assert table["log_age_median"][0] != catalogue["log_age_median"][0]
+    assert table["p_cluster"][0] == catalogue["p_cluster"][0]
+
+
+def test_sky_positions_and_pixels_from_one_give_the_same_rows(run, catalogue, tmp_path):
+    good = [0, 1, 2, 4, 7]
+    sky = write(
+        tmp_path / "sky.fits",
+        RA=catalogue["ra"].value[good],
+        Dec=catalogue["dec"].value[good],
+    )
+    one = write(
+        tmp_path / "one.csv",
+        x=catalogue["x"].value[good] + 1,
+        y=catalogue["y"].value[good] + 1,
+    )
+    for table in (run(sky, "sky.ecsv")[0], run(one, "one.ecsv", origin=1)[0]):
+        np.testing.assert_allclose(
+            table["x"].value, catalogue["x"].value[good], atol=1e-6
+        )
+        np.testing.assert_allclose(
+            table["a_v_median"].value, catalogue["a_v_median"].value[good], atol=1e-4
+        )
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".vot", ".parquet"])
+def test_a_catalogue_can_be_read_and_inferred_again(run, positions, suffix):
+    from clusterkeras.positions import read_positions
+
+    table, path = run(positions, f"again{suffix}")
+    read = read_positions(path)
+    assert len(read) == len(PLACES)
+    again, _ = run(path, "again.ecsv")
+    for name in ("x", "p_cluster", "flags"):
+        values = (
+            np.asarray(getattr(t[name], "value", t[name])) for t in (table, again)
+        )
+        np.testing.assert_allclose(*values, atol=1e-6)
+
+
+def test_candidates_of_detect_are_read(run, images, model, tmp_path):
+    candidates = detect(images, tmp_path / "c.ecsv", model, progress=False)
+    assert len(candidates) >= 1
+    table, _ = run(tmp_path / "c.ecsv", "detected.ecsv")
+    np.testing.assert_array_equal(table["snr"], candidates["snr"])
+    assert not [name for name in table.colnames if name.startswith("input_")]
+
+
+def test_an_empty_table_gives_an_empty_catalogue(run, tmp_path):
+    table, path = run(write(tmp_path / "none.ecsv", x=[], y=[]), "none.ecsv")
+    assert len(table) == len(QTable.read(path)) == 0
+    assert "log_mass_p84" in table.colnames
+
+
+def test_a_preview_is_drawn_if_asked(run, positions, tmp_path):
+    run(positions, "with_preview.ecsv", preview=tmp_path / "preview.png")
+    assert (tmp_path / "preview.png").stat().st_size > 10_000
+
+
+def draws_at(model, **values):
+    """Give 100 draws in the middle of the box, but the first 25 where stated."""
+    draws = np.empty((1, 100, len(PARAMETER_NAMES)), dtype=np.float32)
+    for i, name in enumerate(PARAMETER_NAMES):
+        draws[..., i] = sum(model.target.box[name]) / 2
+        draws[:, :25, i] = values.get(name, draws[0, 0, i])
+    return draws
+
+
+@pytest.mark.parametrize(
+    ("values", "leans"),
+    [
+        ({}, False),
+        ({"log_age": 6.61}, True),
+        ({"log_mass": 5.99}, True),
+        ({"log_half_light_radius": -1.59}, True),
+        ({"a_v": 3.98}, True),
+        ({"a_v": 0.01}, False),
+        ({"log_age": 6.8}, False),
+    ],
+)
+def test_a_posterior_that_leans_on_the_box_is_flagged(model, values, leans):
+    draws = draws_at(model, **values)
+    (flags,) = result_flags(np.array([2.0]), draws, model.target, 0.7)
+    assert flags == (BIT["outside_training"] if leans else 0)
+
+
+def test_an_object_below_the_visibility_is_flagged(model):
+    draws = draws_at(model)
+    (flags,) = result_flags(np.array([0.5]), draws, model.target, 0.7)
+    assert flags == BIT["below_visibility"]
+
+
+def test_a_flat_posterior_does_not_lean(model):
+    rng = np.random.default_rng(0)
+    low, high = np.transpose([model.target.box[name] for name in PARAMETER_NAMES])
+    draws = rng.uniform(low, high, (5, 256, 4))
+    assert not result_flags(np.full(5, 2.0), draws, model.target, 0.7).any()
+
+
+def test_an_unknown_output_is_refused_before_the_work(run, positions):
+    with pytest.raises(ValueError, match=r"expected a table's name to end in one of"):
+        run(positions, "catalogue.doc")
+    with pytest.raises(ValueError, match=r"expected a preview's name to end in .png"):
+        run(positions, preview="preview.gif")
+
+
+def test_a_table_without_positions_names_itself(run, tmp_path):
+    path = write(tmp_path / "bad.csv", a=[1], b=[2])
+    with pytest.raises(ValueError, match=r"bad.csv: expected the columns x and y"):
+        run(path)
+
+
+def test_a_model_of_other_bands_is_refused(images, positions, model, tmp_path):
+    with pytest.raises(ValueError, match="in this order"):
+        infer(images[::-1], positions, tmp_path / "out.ecsv", model, progress=False)
+
+
+def test_a_model_is_loaded_by_its_path(images, positions, model, tmp_path, catalogue):
+    model.save(tmp_path / "mine.keras")
+    table = infer(
+        images,
+        positions,
+        tmp_path / "out.ecsv",
+        tmp_path / "mine.keras",
+        InferenceConfig(draws=200),
+        progress=False,
+    )
+    assert table.meta["model"].endswith("mine.keras")
+    np.testing.assert_allclose(
+        table["log_age_mean"].value, catalogue["log_age_mean"].value, atol=1e-4
+    )

@@ -1,0 +1,104 @@
+"""A page of colour cutouts with their numbers."""
+
+import dataclasses
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import QTable
+from matplotlib.image import imread
+
+from clusterkeras.preview import best_rows, caption, draw_preview
+from data_tools.mosaic import open_mosaics
+from data_tools.schema import FLAGS, PARAMETERS
+
+PX = 32
+N = 7
+
+
+@pytest.fixture
+def catalogue():
+    table = QTable({"id": np.arange(11, 11 + N)})
+    table["x"] = np.linspace(10, 110, N) * u.pix
+    table["y"] = np.full(N, 45.0) * u.pix
+    table["p_cluster"] = [0.1, 0.9, np.nan, 0.5, 0.95, 0.2, 0.3]
+    table["log_snr"] = np.full(N, 1.26) * u.dex
+    for parameter in PARAMETERS:
+        middle = {"log_age": 7.2, "a_v": 0.4}.get(parameter.name, -0.6)
+        for key, shift in (("median", 0), ("p16", -0.11), ("p84", 0.23)):
+            values = np.full(N, middle + shift)
+            unit = u.Unit(parameter.unit)
+            table[f"{parameter.name}_{key}"] = u.Quantity(values, unit, subok=True)
+    table["flags"] = np.full(N, FLAGS["edge"][0] | FLAGS["outside_training"][0])
+    return table
+
+
+@pytest.fixture
+def mosaics(tmp_path, m83, write_band):
+    """Give mosaics with a red source at the place of the fifth row."""
+    rng = np.random.default_rng(9)
+    paths = []
+    for i, band in enumerate(m83.bands):
+        rate = 0.1 + 0.01 * rng.standard_normal((90, 120))
+        y, x = np.mgrid[:90, :120]
+        source = np.exp(-((x - 76.7) ** 2 + (y - 45) ** 2) / 8)
+        rate += source * (0.1, 0.3, 3.0)[i]
+        paths.append(write_band(tmp_path / f"{band.name}.fits", rate, band))
+    with open_mosaics(paths, m83.band_names, m83.pixel_scale_arcsec) as mosaics:
+        yield mosaics
+
+
+def test_the_most_likely_clusters_come_first_and_those_without_number_not(catalogue):
+    assert best_rows(catalogue, 3).tolist() == [4, 1, 3]
+    assert best_rows(catalogue, 100).tolist() == [4, 1, 3, 6, 5, 0]
+
+
+def test_a_caption_gives_the_numbers_and_flags(catalogue):
+    words = caption(catalogue, 4)
+    assert words.split("\n")[0] == "15   p 0.95   log S/N 1.3"
+    assert "log age 7.20 $_{-0.11}^{+0.23}$  $A_V$ 0.40 $_{-0.11}^{+0.23}$" in words
+    assert words.endswith("edge outside_training")
+
+
+def test_a_page_shows_a_red_cluster_red(catalogue, mosaics, tmp_path):
+    draw_preview(catalogue, mosaics, tmp_path / "page.png", np.array([4]), px=PX)
+    page = imread(tmp_path / "page.png")
+    # the brightest pixels without the white captions
+    colours = page[..., :3][np.ptp(page[..., :3], axis=-1) > 0.3]
+    assert len(colours) > 50
+    assert (colours.argmax(axis=-1) == 0).mean() > 0.95
+
+
+def test_a_page_grows_with_its_cutouts(catalogue, mosaics, tmp_path):
+    heights = []
+    for n in (1, 5, 6):
+        draw_preview(catalogue, mosaics, tmp_path / f"{n}.png", px=PX, n=n)
+        heights.append(imread(tmp_path / f"{n}.png").shape[0])
+    assert heights[0] == heights[1] == pytest.approx(heights[2] / 2, abs=1)
+
+
+def test_a_pdf_is_written(catalogue, mosaics, tmp_path):
+    draw_preview(catalogue, mosaics, tmp_path / "page.pdf", px=PX)
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_catalogue_without_posteriors_gives_a_page_that_says_so(
+    catalogue, mosaics, tmp_path
+):
+    catalogue["p_cluster"] = np.nan
+    draw_preview(catalogue, mosaics, tmp_path / "page.png", px=PX)
+    assert (tmp_path / "page.png").is_file()
+
+
+def test_an_unknown_picture_format_is_refused(catalogue, mosaics, tmp_path):
+    with pytest.raises(ValueError, match=r"expected a preview's name to end in .png"):
+        draw_preview(catalogue, mosaics, tmp_path / "page.gif")
+
+
+def test_two_bands_are_drawn_too(catalogue, tmp_path, m83, write_band):
+    pair = dataclasses.replace(m83, bands=m83.bands[::2])
+    rate = np.random.default_rng(10).normal(0.1, 0.01, (90, 120))
+    paths = [write_band(tmp_path / f"{b.name}.fits", rate, b) for b in pair.bands]
+    with open_mosaics(paths, pair.band_names, pair.pixel_scale_arcsec) as mosaics:
+        draw_preview(catalogue, mosaics, tmp_path / "page.png", px=PX)
+    assert (tmp_path / "page.png").is_file()
