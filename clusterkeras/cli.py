@@ -182,10 +182,6 @@ def _add_evaluate(parser: ArgumentParser) -> None:
 def _evaluate(args: Namespace) -> str:
     from clusterkeras.evaluation import evaluate
 
-    for name in ("draws", "batch_size", "limit"):
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise ValueError(f"{name} must be >= 1; received {value}")
     evaluate(
         args.model,
         args.data,

@@ -1,0 +1,159 @@
+"""Check that the pages say what the program does: tables, commands, imports."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from clusterkeras import cli
+from data_tools.schema import FEATURES, FLAGS, KINDS, PARAMETERS, PIXEL_UNIT_NJY
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+STATISTICS = {
+    "median": "median of",
+    "p16": "16th percentile of",
+    "p84": "84th percentile of",
+    "mean": "mean of",
+    "std": "standard deviation of",
+}
+
+
+def spread_unit(parameter):
+    return "dex" if parameter.unit.startswith("dex(") else parameter.unit
+
+
+def record_rows():
+    rows = []
+    for f in FEATURES:
+        shape = ", ".join(str(size) for size in f.shape)
+        unit = f"`{f.unit}`" if f.unit else ""
+        rows.append(
+            f"| `{f.name}` | {f.dtype} | ({shape}) | {unit} | {f.description} |"
+        )
+    return rows
+
+
+def parameter_rows():
+    return [
+        f"| `{p.name}` | {p.unit} | {p.low} to {p.high} | {p.description} |"
+        for p in PARAMETERS
+    ]
+
+
+def kind_rows():
+    return [f"| {i} | `{name}` |" for i, name in enumerate(KINDS)]
+
+
+def flag_rows():
+    return [f"| {bit} | `{name}` | {words} |" for name, (bit, words) in FLAGS.items()]
+
+
+def column_rows():
+    """Give a row for each column that `infer` adds, in its order."""
+    rows = [
+        "| `x`, `y` | pix | position; the first pixel is 0 |",
+        "| `ra`, `dec` | deg | ICRS as in the mosaic's header |",
+        "| `covered` | | share of the cutout's pixels with data in all bands |",
+        "| `p_cluster` | | probability that it is a cluster |",
+        "| `log_snr`, `log_snr_std` | dex | mean and standard deviation of the "
+        "visibility, log10 S/N of the object |",
+    ]
+    for p in PARAMETERS:
+        for name, words in STATISTICS.items():
+            unit = spread_unit(p) if name == "std" else p.unit
+            rows.append(f"| `{p.name}_{name}` | {unit} | {words} the {p.description} |")
+    for i, a in enumerate(PARAMETERS):
+        for b in PARAMETERS[:i]:
+            unit = " ".join(sorted({spread_unit(a), spread_unit(b)}))
+            unit = unit if " " in unit else f"{unit}^2"
+            rows.append(
+                f"| `cov_{b.name}_{a.name}` | {unit} | covariance of {b.name} and "
+                f"{a.name} |"
+            )
+    rows.append("| `flags` | | sum of the bits below, 0 if none |")
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("page", "rows"),
+    [
+        ("record", record_rows),
+        ("record", parameter_rows),
+        ("record", kind_rows),
+        ("catalogue", column_rows),
+        ("catalogue", flag_rows),
+    ],
+)
+def test_a_page_s_table_is_the_schema_s(page, rows):
+    text = (ROOT / "docs" / f"{page}.md").read_text()
+    assert "\n".join(rows()) in text
+
+
+def test_the_pages_s_columns_are_the_catalogue_s():
+    """The names in the page are those that `infer` builds, and no others."""
+    source = (ROOT / "clusterkeras/catalogue.py").read_text()
+    documented = [
+        name
+        for row in column_rows()
+        for name in re.findall(r"`([a-z0-9_]+)`", row.split("|")[1])
+    ]
+    fixed = re.findall(r'\badd\(\s*"([a-z_]+)"', source)
+    statistics = re.search(r"_STATISTICS = \{(.*?)\n\}", source, re.DOTALL).group(1)
+    assert re.findall(r'"(\w+)":', statistics) == list(STATISTICS)
+    derived = {f"{p.name}_{s}" for p in PARAMETERS for s in STATISTICS}
+    covariances = {name for name in documented if name.startswith("cov_")}
+    assert len(covariances) == len(PARAMETERS) * (len(PARAMETERS) - 1) // 2
+    assert set(documented) == set(fixed) | derived | covariances
+
+
+def test_the_record_page_states_the_pixel_unit():
+    text = (ROOT / "docs/record.md").read_text()
+    assert f"`PIXEL_UNIT` is {PIXEL_UNIT_NJY:g} nJy per pixel" in text
+
+
+def commands():
+    """Give every `clusterkeras` command line in the pages' blocks of code."""
+    for page in PAGES:
+        for block in re.findall(
+            r"```(?:bash|sh|console)?\n(.*?)```", page.read_text(), re.S
+        ):
+            for line in block.replace("\\\n", " ").splitlines():
+                if line.startswith("clusterkeras "):
+                    yield pytest.param(line, id=f"{page.name}: {line[:40]}")
+
+
+@pytest.mark.parametrize("line", list(commands()))
+def test_every_command_in_the_pages_is_valid(line):
+    _, name, *argv = shlex.split(line, comments=True)
+    parser = cli.build_parser(name)
+    if cli.COMMANDS[name].takes_target:
+        argv = cli._with_target_file(argv)
+    parser.instantiate(parser.parse_args(argv))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_to_a_file_leads_somewhere(page):
+    for link in re.findall(r"\]\(([^)#:=]+)(?:#[^)]*)?\)", page.read_text()):
+        assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def imports(path):
+    """Give the top-level names of everything a module imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "data_tools").rglob("*.py")), ids=lambda path: path.name
+)
+def test_data_tools_knows_neither_clusterkeras_nor_but_in_records_tensorflow(path):
+    forbidden = {"clusterkeras", "keras", "tensorflow_probability"}
+    if path.name != "records.py":
+        forbidden.add("tensorflow")
+    assert not forbidden & set(imports(path))
