@@ -77,8 +77,8 @@ def test_coverage_of_nothing_is_nan():
 
 def test_ranks_count_the_draws_below_the_truth():
     draws = np.array([[[0.1], [0.2], [0.3], [0.4]]])
-    assert coverage.ranks([[0.25]], draws).tolist() == [[2]]
-    assert coverage.pit([[0.25]], draws).tolist() == [[0.5]]
+    assert coverage.ranks([[0.15]], draws).tolist() == [[1]]
+    assert coverage.pit([[0.15]], draws).tolist() == [[0.3]]
 
 
 def test_ranks_of_calibrated_posteriors_are_uniform_and_of_shifted_ones_not(gaussian):
