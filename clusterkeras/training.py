@@ -243,14 +243,15 @@ def _claim(output: Path, configuration: dict[str, Any]) -> None:
     """Write the run's configuration, or refuse a directory of another run."""
     path = output / "configuration.yaml"
     if path.exists():
-        there = yaml.safe_load(path.read_text())
-        for section, wanted in configuration.items():
-            if there.get(section) != wanted:
-                raise ValueError(
-                    f"{path}: another run is kept here, with {section} "
-                    f"{there.get(section)}; received {wanted}. Name another output, "
-                    "or remove this one"
-                )
+        there, wanted = _flat(yaml.safe_load(path.read_text())), _flat(configuration)
+        other = [name for name in wanted if there.get(name) != wanted[name]]
+        if other:
+            expected = {name: there.get(name) for name in other}
+            received = {name: wanted[name] for name in other}
+            raise ValueError(
+                f"{path}: another run is kept here; expected {expected}, received "
+                f"{received}. Name another output, or remove this one"
+            )
         return
     output.mkdir(parents=True, exist_ok=True)
     versions = {"python": platform.python_version()}
@@ -259,6 +260,15 @@ def _claim(output: Path, configuration: dict[str, Any]) -> None:
     text = yaml.safe_dump({**configuration, "versions": versions}, sort_keys=False)
     part.write_text(text)
     os.replace(part, path)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Give nested values under dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        inner = isinstance(value, dict)
+        flat |= _flat(value, f"{prefix}{name}.") if inner else {prefix + name: value}
+    return flat
 
 
 def _epochs_done(backup: Path) -> int:

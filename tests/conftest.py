@@ -1,4 +1,9 @@
-"""What tests of both packages need: HST-like FITS files with the pixels they choose."""
+"""What tests of both packages need: seeds, targets, mock sets, FITS files, models."""
+
+import dataclasses
+import json
+import random
+import sys
 
 import numpy as np
 import pytest
@@ -7,10 +12,72 @@ from astropy.io import fits
 from data_tools.target import Target
 
 
+@pytest.fixture(autouse=True)
+def same_seeds():
+    """Seed every global generator, so that a test does not depend on its order."""
+    random.seed(1)
+    np.random.seed(1)
+    if "keras" in sys.modules:
+        sys.modules["keras"].utils.set_random_seed(1)
+
+
 @pytest.fixture(scope="session")
 def m83():
     """Give the target that ships."""
     return Target.load("m83-wfc3-uvis")
+
+
+@pytest.fixture(scope="session")
+def small_target(m83):
+    """Give a target with two bands and cutouts of 16 pixels, quick to learn from."""
+    return dataclasses.replace(m83, name="small", bands=m83.bands[1:], cutout_px=16)
+
+
+@pytest.fixture(scope="session")
+def small_mock_set(small_target, tmp_path_factory):
+    """Give the directory of a mock set of `small_target`: 128, 64 and 32 records."""
+    from data_tools.priors import Priors
+    from data_tools.simulate import MockSet, simulate
+
+    return simulate(
+        tmp_path_factory.mktemp("mocks"),
+        small_target,
+        Priors(field_px=128, mocks_per_field=32),
+        MockSet(n=128, n_validation=64, n_test=32, shard_size=64),
+        workers=1,
+        progress=False,
+    )
+
+
+@pytest.fixture
+def check_round_trip(tmp_path):
+    """Give a function that takes a layer or model through JSON and ``.keras``."""
+    import keras
+
+    def outputs(model, inputs):
+        return keras.tree.flatten(model.predict(inputs, verbose=0))
+
+    def check(made, inputs):
+        plain = json.dumps(made.get_config())
+        again = type(made).from_config(json.loads(plain))
+        assert json.dumps(again.get_config()) == plain
+
+        model = made
+        if not isinstance(made, keras.Model):
+            model = keras.Sequential([keras.Input(inputs.shape[1:]), made])
+        expected = outputs(model, inputs)
+
+        from_json = keras.models.model_from_json(model.to_json())
+        from_json.set_weights(model.get_weights())
+        model.save(tmp_path / "round_trip.keras")
+        loaded = keras.models.load_model(tmp_path / "round_trip.keras")
+        for other in (from_json, loaded):
+            assert type(other) is type(model)
+            for got, wanted in zip(outputs(other, inputs), expected, strict=True):
+                np.testing.assert_array_equal(got, wanted)
+        return loaded
+
+    return check
 
 
 @pytest.fixture(scope="session")

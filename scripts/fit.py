@@ -1,0 +1,58 @@
+"""Train a posterior network in plain Keras: copy this and change it.
+
+`clusterkeras fit` does the same and also goes on after a kill, keeps the history and
+draws pictures. Make the mocks first: clusterkeras simulate --output mocks
+
+    python scripts/fit.py mocks my-model.keras --epochs 5
+"""
+
+import argparse
+
+
+def main() -> None:
+    """Read the options, train, save."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("data", help="mock set of `clusterkeras simulate`")
+    parser.add_argument("output", help="file to write, ending in .keras")
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--learning-rate", type=float, default=2e-3)
+    parser.add_argument("--backbone", default="resnet_small")
+    parser.add_argument("--logs", help="directory for TensorBoard")
+    args = parser.parse_args()
+
+    # after the options are read, so that --help answers at once
+    import keras
+
+    from clusterkeras import ClusterModel, ModelConfig, WarmupCosine
+    from data_tools.records import make_dataset, read_set
+
+    train = make_dataset(args.data, "train", args.batch_size, training=True)
+    validation = make_dataset(args.data, "validation", args.batch_size, training=False)
+
+    model = ClusterModel(
+        read_set(args.data).target, ModelConfig(backbone=args.backbone)
+    )
+    steps = args.epochs * len(train)
+    model.compile(
+        keras.optimizers.AdamW(
+            WarmupCosine(args.learning_rate, steps), global_clipnorm=5.0
+        )
+    )
+    callbacks = [keras.callbacks.TerminateOnNaN()]
+    if args.logs:
+        callbacks.append(keras.callbacks.TensorBoard(args.logs, update_freq=50))
+    model.fit(
+        train,
+        validation_data=validation,
+        epochs=args.epochs,
+        shuffle=False,  # the dataset shuffles itself
+        callbacks=callbacks,
+    )
+    model.save(args.output)
+
+
+if __name__ == "__main__":
+    main()
