@@ -32,8 +32,8 @@ TOTAL_UNITS = {"electrons", "electron", "e-", "counts", "count", "dn"}
 #: Header keywords that can hold the filter: WFC3 and most, ACS, WFPC2.
 FILTER_KEYWORDS = ("FILTER", "FILTER1", "FILTER2", "FILTNAM1", "FILTNAM2")
 
-#: Rows that a compressed mosaic gives at once: one strip costs about as much as one
-#: cutout, because tiles are rows of the whole image.
+#: Rows that a mosaic which cannot be mapped gives at once: one strip costs about as
+#: much as one cutout, because compressed tiles are rows of the whole image.
 _STRIP_ROWS = 256
 _STRIPS_KEPT = 3
 
@@ -71,8 +71,8 @@ class Calibration:
 class Plane:
     """One band of a mosaic, read where it is asked for.
 
-    Plain images are memory mapped; tile-compressed ones are decompressed in strips of
-    rows, the last few of which are kept; gzipped files are read whole.
+    Plain images are memory mapped; tile-compressed ones and scaled integers are read
+    in strips of rows, the last few of which are kept; gzipped files are read whole.
 
     Parameters
     ----------
@@ -134,8 +134,13 @@ class Plane:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", AstropyWarning)
                 hdus = fits.open(self.path, memmap=not self._whole)
-                # scaled integers cannot be mapped; their sections are read instead
-                if any(key in hdu.header for hdu in hdus for key in _SCALING):
+                # scaled and compressed pixels cannot be mapped but are read in parts
+                self._in_strips = not self._whole and any(
+                    isinstance(hdu, fits.CompImageHDU)
+                    or any(key in hdu.header for key in _SCALING)
+                    for hdu in hdus
+                )
+                if self._in_strips:
                     hdus.close()
                     hdus = fits.open(self.path, memmap=False)
                 len(hdus)  # reads every header
@@ -258,7 +263,7 @@ class Plane:
         return None
 
     def _section(self, hdu: Any, rows: slice, columns: slice) -> NDArray[np.float32]:
-        source = hdu.data if self._whole else hdu.section
+        source = hdu.section if self._in_strips else hdu.data
         return np.asarray(source[rows, columns], dtype=np.float32)
 
     def _calibrated(self, rows: slice, columns: slice) -> NDArray[np.float32]:
@@ -289,7 +294,7 @@ class Plane:
         ndarray of float32, shape (rows, columns)
             nJy per pixel.
         """
-        if not isinstance(self._science, fits.CompImageHDU):
+        if not self._in_strips:
             return self._calibrated(rows, columns)
         first, last = rows.start // _STRIP_ROWS, (rows.stop - 1) // _STRIP_ROWS
         parts = []
