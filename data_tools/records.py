@@ -305,7 +305,7 @@ def read_set(directory: str | Path, checksums: bool = False) -> MockSetInfo:
 def log_visibility(
     cluster: tf.Tensor, photon_variance: tf.Tensor, background_variance: tf.Tensor
 ) -> tf.Tensor:
-    """Give the visibility of objects on their backgrounds, as `inject.visibility`.
+    """Give the visibility of objects on their backgrounds, as `visibility.visibility`.
 
     Parameters
     ----------

@@ -7,7 +7,6 @@ import pytest
 import tensorflow as tf
 
 from data_tools import records
-from data_tools.inject import visibility
 from data_tools.manifest import write_json, write_yaml
 from data_tools.priors import Priors
 from data_tools.records import (
@@ -19,6 +18,7 @@ from data_tools.records import (
 )
 from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY, SCHEMA_VERSION
 from data_tools.simulate import MockSet, configuration
+from data_tools.visibility import visibility
 
 PX, BANDS = 64, 3
 
@@ -275,6 +275,27 @@ def test_epochs_differ_and_a_seed_repeats_them(known_set):
     np.testing.assert_array_equal(again, first)
     assert (first != second).any(axis=(1, 2, 3)).mean() > 0.8
     assert (first != other).any(axis=(1, 2, 3)).mean() > 0.8
+
+
+def test_each_epoch_makes_other_pairs(known_set):
+    dataset = make_dataset(known_set, "train", 40, training=True)
+    shifts = set()
+    for _ in range(3):
+        ((_, labels),) = dataset.as_numpy_iterator()
+        order, partner = labels["mock_id"], labels["field_id"] - 1000
+        shifts.add(int(np.flatnonzero(order == partner[0])[0]))
+    assert len(shifts) > 1
+
+
+def test_dark_objects_take_light_away_and_bring_no_photons(tmp_path, m83):
+    dark = example(0, "dust_edge")
+    dark["cluster"] = -np.abs(dark["cluster"])
+    write_set(tmp_path, m83, [dark])
+    (image,), labels = read_all(tmp_path, "train", 1, training=False)
+    light = dark["cluster"].astype(np.float32) * PIXEL_UNIT_NJY
+    np.testing.assert_array_equal(image, light)
+    expected = visibility(light, dark["background_variance"], dark["electron_njy"])
+    assert labels["log_snr"] == pytest.approx(expected, abs=1e-3)
 
 
 @pytest.mark.parametrize("training", [False, True])
