@@ -238,13 +238,12 @@ def _add_infer(parser: ArgumentParser) -> None:
 
 def _infer(args: Namespace) -> str:
     from clusterkeras.catalogue import infer
-    from clusterkeras.presets import load_model
 
     table = infer(
         args.images,
         args.positions,
         args.output,
-        load_model(args.model),
+        args.model,
         args.inference,
         preview=args.preview,
     )

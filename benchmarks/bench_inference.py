@@ -1,0 +1,147 @@
+"""Rate and memory of inference on a whole mosaic.
+
+Writes three synthetic bands of 5000 x 8500 pixels into a temporary folder (0.5 GB) and
+runs `clusterkeras.catalogue.infer` on random positions in a process of its own, whose
+peak memory is measured with everything in it, TensorFlow included. The network's bare
+forward pass, on cutouts that are already in memory, is timed in the same process: what
+it is ahead of `infer` is the cost of reading, drawing, summarising and writing.
+
+The network is the default one; it need not be trained to be timed.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+SHAPE = (5000, 8500)
+BLOCK_ROWS = 250
+DRAWS = 256
+
+
+def write_mosaics(directory: Path, shape: tuple[int, int]) -> list[Path]:
+    """Write three bands of noise and stars, a block of rows at a time."""
+    from astropy.io import fits
+
+    from data_tools.target import Target
+
+    target = Target.load("m83-wfc3-uvis")
+    rng = np.random.default_rng(0)
+    step = target.pixel_scale_arcsec / 3600
+    paths = []
+    for band in target.bands:
+        header = fits.Header(
+            {
+                "SIMPLE": True,
+                "BITPIX": -32,
+                "NAXIS": 2,
+                "NAXIS1": shape[1],
+                "NAXIS2": shape[0],
+                "FILTER": band.name,
+                "BUNIT": "ELECTRONS/S",
+                "EXPTIME": band.exposure_s,
+                "PHOTFLAM": band.photflam,
+                "PHOTPLAM": band.photplam,
+                "CTYPE1": "RA---TAN",
+                "CTYPE2": "DEC--TAN",
+                "CRPIX1": shape[1] / 2,
+                "CRPIX2": shape[0] / 2,
+                "CRVAL1": 204.25,
+                "CRVAL2": -29.87,
+                "CD1_1": -step,
+                "CD2_2": step,
+            }
+        )
+        paths.append(directory / f"{band.name}.fits")
+        stream = fits.StreamingHDU(paths[-1], header)
+        for first in range(0, shape[0], BLOCK_ROWS):
+            rows = min(BLOCK_ROWS, shape[0] - first)
+            block = rng.normal(0.05, 0.01, (rows, shape[1])).astype(np.float32)
+            stars = rng.integers(0, block.size, block.size // 2000)
+            block.flat[stars] += rng.exponential(1.0, len(stars)).astype(np.float32)
+            stream.write(block)
+        stream.close()
+    return paths
+
+
+def measure(directory: Path, n: int, batch_size: int) -> dict[str, float]:
+    """Time `infer` and the bare network; give rates and this process's peak memory."""
+    import tensorflow as tf
+    from astropy.table import Table
+
+    from clusterkeras.catalogue import infer
+    from clusterkeras.config import InferenceConfig
+    from clusterkeras.model import ClusterModel
+    from data_tools.target import Target
+
+    target = Target.load("m83-wfc3-uvis")
+    model = ClusterModel(target)
+    images = [directory / f"{name}.fits" for name in target.band_names]
+    config = InferenceConfig(batch_size=batch_size, draws=DRAWS)
+    rng = np.random.default_rng(1)
+
+    def run(rows: int) -> float:
+        x, y = rng.uniform(0, 1, (2, rows)) * np.array([[SHAPE[1]], [SHAPE[0]]])
+        positions = directory / "positions.ecsv"
+        Table({"x": x, "y": y}).write(positions, overwrite=True)
+        began = time.perf_counter()
+        infer(images, positions, directory / "out.ecsv", model, config)
+        return time.perf_counter() - began
+
+    run(2 * batch_size)  # compiles the network
+    infer_s = run(n)
+    peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+    px = target.cutout_px
+    cutouts = rng.normal(20, 4, (batch_size, px, px, len(images))).astype(np.float32)
+    network = tf.function(lambda images: model(images, training=False))
+    network(cutouts)
+    began = time.perf_counter()
+    batches = max(n // batch_size, 1)
+    for _ in range(batches):
+        network(cutouts)["posterior"].numpy()
+    network_s = time.perf_counter() - began
+    return {
+        "cutouts_per_s": n / infer_s,
+        "network_per_s": batches * batch_size / network_s,
+        "peak_gb": peak_gb,
+    }
+
+
+def main() -> None:
+    """Print a table, the machine, and one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--n", type=int, default=8192, help="positions")
+    parser.add_argument("--batch_size", type=int, default=256)
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.measure:
+        print(json.dumps(measure(args.measure, args.n, args.batch_size)))
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        write_mosaics(Path(directory), SHAPE)
+        command = [sys.executable, __file__, "--measure", directory]
+        command += ["--n", str(args.n), "--batch_size", str(args.batch_size)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    figures = json.loads(done.stdout.splitlines()[-1])
+    print(
+        f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    )
+    print(f"{SHAPE[0]} x {SHAPE[1]} px, 3 bands, {args.n} positions, {DRAWS} draws")
+    print(f"{'':34}{'cutouts/s':>10}")
+    print(f"{'infer, file to catalogue':34}{figures['cutouts_per_s']:10.0f}")
+    print(f"{'network alone, cutouts in memory':34}{figures['network_per_s']:10.0f}")
+    print(f"peak memory of infer: {figures['peak_gb']:.2f} GB")
+    print(json.dumps({key: round(value, 3) for key, value in figures.items()}))
+
+
+if __name__ == "__main__":
+    main()
