@@ -100,6 +100,14 @@ def test_an_area_without_data_has_no_candidates_and_harms_no_other(find, rates):
     assert len(table) <= len(whole) + 1
 
 
+def test_noise_beside_gaps_gives_no_more_candidates_than_elsewhere(find):
+    rng = np.random.default_rng(6)
+    rates = np.stack([sky(rng, sources=()) for _ in range(3)])
+    rates[:, :, np.arange(SHAPE[1]) % 16 < 8] = np.nan
+    # 3.5 sigma, 36,000 pixels, three widths: about ten by chance
+    assert len(find(rates, threshold=3.5)) < 20
+
+
 def test_tiles_give_the_candidates_of_the_whole(find, rates, monkeypatch):
     whole = find(rates, threshold=4)
     monkeypatch.setattr(detection, "TILE_PX", 100)

@@ -96,6 +96,13 @@ def test_a_failed_write_leaves_what_was_there(tmp_path, table):
     assert os.listdir(tmp_path) == ["out.fits"]
 
 
+def test_a_reader_of_the_old_file_never_sees_half_of_the_new(tmp_path, table):
+    (tmp_path / "out.ecsv").write_text("the old table")
+    with open(tmp_path / "out.ecsv") as old:
+        write_table(table, tmp_path / "out.ecsv")
+        assert old.read() == "the old table"
+
+
 def test_an_unknown_suffix_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"expected a table's name to end in one of"):
         check_table_path(tmp_path / "out.doc")
