@@ -24,6 +24,9 @@ P_CLUSTER = 0.5
 #: Standard deviation of a normal distribution over its median absolute deviation.
 _SIGMA_PER_MAD = 1.4826
 
+#: Radii by which the truth is moved aside to count the matches that chance makes.
+_ASIDE = 5
+
 _PANEL_INCHES = 3.6
 
 
@@ -81,7 +84,9 @@ def compare(
     -------
     dict
         ``completeness``: share of the true clusters with a match, and with a match
-        of ``p_cluster`` >= 0.5, in all and in bins of true visibility. ``purity``:
+        of ``p_cluster`` >= 0.5, in all and in bins of true visibility; ``by_chance``:
+        the same of clusters that were moved five radii aside, for a crowded table has
+        a row near any place. ``purity``:
         share of the rows of ``p_cluster`` >= 0.5 that have a match. ``parameters``:
         of those matches, for each parameter the bias (median of posterior median
         minus truth), the scatter (1.4826 median absolute deviation) and the share of
@@ -105,12 +110,22 @@ def compare(
 
     row, cluster = match(rows["x"], rows["y"], true["x"], true["y"], radius_px)
     taken = rows["p_cluster"][row] >= P_CLUSTER
+    aside = true["x"] + _ASIDE * radius_px
+    chance_row, chance_cluster = match(
+        rows["x"], rows["y"], aside, true["y"], radius_px
+    )
+    by_chance = _completeness(
+        true, chance_cluster, rows["p_cluster"][chance_row] >= P_CLUSTER
+    )
     believed = int((rows["p_cluster"] >= P_CLUSTER).sum())
     result = {
         "rows": len(rows["x"]),
         "clusters": len(true["x"]),
         "radius_px": radius_px,
-        "completeness": _completeness(true, cluster, taken),
+        "completeness": {
+            **_completeness(true, cluster, taken),
+            "by_chance": by_chance["all"],
+        },
         "purity": _share(int(taken.sum()), believed),
         "parameters": {
             name: _score(rows, true[name][cluster[taken]], row[taken], name)
@@ -129,10 +144,12 @@ def compare(
 def summary_lines(result: dict[str, Any]) -> list[str]:
     """Give what `compare` found as lines of text."""
     everything = result["completeness"]["all"]
+    chance = result["completeness"]["by_chance"]
     lines = [
         f"{result['clusters']} clusters, {result['rows']} rows",
-        f"found: {_percent(everything['found'])}, found and taken for a cluster: "
-        f"{_percent(everything['taken'])}",
+        f"found: {_percent(everything['found'])} (by chance {_percent(chance['found'])}"
+        f"), found and taken for a cluster: {_percent(everything['taken'])} (by chance "
+        f"{_percent(chance['taken'])})",
         f"rows with p_cluster >= {P_CLUSTER} that are clusters: "
         f"{_percent(result['purity'])}",
         f"{'parameter':<24}{'n':>5}{'bias':>9}{'scatter':>9}{'in 68 %':>9}",

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from clusterkeras.comparison import compare, match, summary_lines
 from data_tools.schema import PARAMETERS
@@ -66,6 +66,19 @@ def test_json_and_picture_are_written_into_a_new_directory(tmp_path):
     assert written == result
     picture = (tmp_path / "new/directory/comparison.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
+
+
+def test_matches_by_chance_are_counted_where_rows_are_everywhere(tmp_path):
+    catalogue, truth = tables(tmp_path, n=40)
+    alone = compare(catalogue, truth, tmp_path, radius_px=2)["completeness"]
+    assert alone["by_chance"] == {"n": 40, "found": 0.0, "taken": 0.0}
+    table = Table.read(catalogue)
+    beside = table.copy()
+    beside["x"] += 10
+    vstack([table, beside]).write(catalogue, overwrite=True)
+    crowded = compare(catalogue, truth, tmp_path, radius_px=2)["completeness"]
+    assert crowded["all"]["found"] == 1.0
+    assert crowded["by_chance"]["found"] == 1.0
 
 
 def test_a_row_and_a_cluster_are_in_one_pair_only():
