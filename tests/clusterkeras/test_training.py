@@ -1,0 +1,231 @@
+import csv
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import yaml
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from clusterkeras.config import ModelConfig, TrainingConfig
+from clusterkeras.model import ClusterModel
+from clusterkeras.training import (
+    KeepBest,
+    StopOnNonFinite,
+    WarmupCosine,
+    _epochs_done,
+    fit,
+    make_optimizer,
+)
+
+MODEL = ModelConfig(backbone="resnet_tiny", components=2, hidden=8)
+TRAINING = TrainingConfig(epochs=2, batch_size=32, picture_epochs=2)
+
+#: Trains in a process of its own, which the test kills.
+FIT = """
+import sys
+from clusterkeras.config import ModelConfig, TrainingConfig
+from clusterkeras.training import fit
+fit(*sys.argv[1:], ModelConfig(backbone="resnet_tiny", components=2, hidden=8),
+    TrainingConfig(epochs=8, batch_size=16, picture_epochs=0))
+"""
+
+
+def read_history(run):
+    with (run / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def steps_of(directory, tag):
+    events = EventAccumulator(str(directory), {"tensors": 0}).Reload()
+    return [event.step for event in events.Tensors(tag)]
+
+
+@pytest.fixture(scope="module")
+def run(small_mock_set, tmp_path_factory):
+    """Give the directory of a finished fit."""
+    output = tmp_path_factory.mktemp("runs") / "first"
+    assert fit(small_mock_set, output, MODEL, TRAINING) == output / "model.keras"
+    return output
+
+
+def test_rate_rises_then_falls_to_zero():
+    schedule = WarmupCosine(peak=0.01, steps=1000, warmup=0.1)
+    rates = np.array([float(schedule(tf.constant(i))) for i in range(0, 1000, 9)])
+    top = np.argmax(rates)
+    assert 0 < rates[0] < 2e-4
+    assert 0.0099 < rates[top] <= 0.01
+    assert 0.08 < top / len(rates) < 0.13
+    assert np.all(np.diff(rates[:top]) > 0)
+    assert np.all(np.diff(rates[top:]) < 0)
+    assert float(schedule(tf.constant(999))) == pytest.approx(0, abs=1e-7)
+
+
+def test_rate_without_warmup_starts_at_the_peak():
+    assert float(WarmupCosine(0.01, 1000, 0.0)(tf.constant(0))) > 0.00999
+
+
+def test_schedule_survives_the_round_trip():
+    schedule = WarmupCosine(0.01, 100, 0.2)
+    serialised = json.dumps(keras.saving.serialize_keras_object(schedule))
+    again = keras.saving.deserialize_keras_object(json.loads(serialised))
+    assert again.get_config() == schedule.get_config()
+    assert float(again(tf.constant(7))) == float(schedule(tf.constant(7)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((0.0, 10), "peak: expected above 0; received 0.0"),
+        ((0.1, 0), "steps: expected at least 1; received 0"),
+        ((0.1, 10, 1.0), r"warmup: expected in \[0, 1\); received 1.0"),
+    ],
+)
+def test_a_bad_schedule_is_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        WarmupCosine(*arguments)
+
+
+def test_decay_leaves_biases_and_scales_alone(small_target):
+    model = ClusterModel(small_target, MODEL)
+    optimizer = make_optimizer(TrainingConfig(weight_decay=0.5), 100)
+    optimizer.build(model.trainable_variables)
+    decayed = {
+        v.path.rsplit("/", 1)[-1]
+        for v in model.trainable_variables
+        if optimizer._use_weight_decay(v)
+    }
+    assert decayed == {"kernel"}
+
+
+def test_a_fit_leaves_the_documented_files(run):
+    files = sorted(path.name for path in run.iterdir())
+    assert files == ["configuration.yaml", "history.csv", "model.keras", "tensorboard"]
+    assert [row["epoch"] for row in read_history(run)] == ["0", "1"]
+
+
+def test_the_configuration_is_kept_with_the_versions(run, small_target):
+    kept = yaml.safe_load((run / "configuration.yaml").read_text())
+    assert kept["training"]["batch_size"] == 32
+    assert kept["model"]["backbone"] == "resnet_tiny"
+    assert kept["target"] == small_target.to_dict()
+    assert kept["versions"]["keras"] == keras.__version__
+
+
+def test_the_model_is_the_best_epoch_without_its_optimiser(run, small_mock_set):
+    from data_tools.records import make_dataset
+
+    model = keras.models.load_model(run / "model.keras")
+    assert getattr(model, "optimizer", None) is None
+    model.compile()
+    found = model.evaluate(
+        make_dataset(small_mock_set, "validation", 32, training=False),
+        verbose=0,
+        return_dict=True,
+    )
+    best = min(float(row["val_loss"]) for row in read_history(run))
+    assert found["loss"] == pytest.approx(best, rel=1e-4)
+
+
+def test_a_finished_fit_returns_at_once(run, small_mock_set):
+    before = (run / "model.keras").stat().st_mtime_ns
+    fit(small_mock_set, run, MODEL, TRAINING)
+    assert (run / "model.keras").stat().st_mtime_ns == before
+
+
+def test_a_directory_of_another_run_is_refused(run, small_mock_set):
+    with pytest.raises(
+        ValueError,
+        match=r"another run.*expected {'training.epochs': 2}.*received .*5.*output",
+    ):
+        fit(small_mock_set, run, MODEL, TrainingConfig(epochs=5, batch_size=32))
+
+
+def test_a_killed_fit_goes_on_where_it_was(small_mock_set, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", FIT, str(small_mock_set), str(tmp_path)],
+        stdout=subprocess.DEVNULL,
+    )
+    while _epochs_done(tmp_path / "backup") < 2:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "model.keras").exists()
+    done = _epochs_done(tmp_path / "backup")
+    rows = len(read_history(tmp_path))
+
+    training = TrainingConfig(epochs=8, batch_size=16, picture_epochs=0)
+    fit(small_mock_set, tmp_path, MODEL, training)
+    epochs = [int(row["epoch"]) for row in read_history(tmp_path)]
+    assert epochs[rows:] == list(range(done, 8))
+    # the optimiser went on too: the last step is that of a fit that was not killed
+    steps = steps_of(tmp_path / "tensorboard" / "validation", "loss")
+    assert steps[-1] == 8 * 128 // 16
+
+
+def test_a_backup_cut_short_falls_back_on_the_one_before(tmp_path):
+    (tmp_path / "training_metadata.json").write_text('{"epo')
+    (tmp_path / "latest.weights.h5").write_bytes(b"half")
+    assert _epochs_done(tmp_path) == 0
+
+
+def test_averaged_weights_are_what_is_kept(small_mock_set, tmp_path):
+    training = TrainingConfig(
+        epochs=1, batch_size=64, picture_epochs=0, ema_momentum=0.5
+    )
+    path = fit(small_mock_set, tmp_path, MODEL, training)
+    assert np.isfinite(float(read_history(tmp_path)[0]["val_loss"]))
+    assert isinstance(keras.models.load_model(path), ClusterModel)
+
+
+def test_a_loss_that_is_not_finite_stops_the_fit(small_target):
+    model = ClusterModel(small_target, MODEL)
+    model.compile(make_optimizer(TrainingConfig(), 10))
+    labels = {
+        "parameters": np.full((4, 4), 1e6, "f4"),  # outside the box: no density
+        "is_cluster": np.ones(4, "f4"),
+        "log_snr": np.ones(4, "f4"),
+        "has_object": np.ones(4, "f4"),
+    }
+    data = tf.data.Dataset.from_tensor_slices((np.zeros((4, 16, 16, 2), "f4"), labels))
+    with pytest.raises(FloatingPointError, match=r"expected a finite loss; .*nll.*box"):
+        model.fit(
+            data.batch(4), shuffle=False, verbose=0, callbacks=[StopOnNonFinite()]
+        )
+
+
+def test_only_a_better_epoch_replaces_the_best(small_target, tmp_path):
+    keeper = KeepBest(tmp_path / "best.keras", best=1.0)
+    keeper.set_model(ClusterModel(small_target, MODEL))
+    keeper.on_epoch_end(0, {"val_loss": 1.5})
+    keeper.on_epoch_end(1, {"val_loss": math.nan})
+    assert not keeper.path.exists()
+    keeper.on_epoch_end(2, {"val_loss": 0.5})
+    assert [path.name for path in tmp_path.iterdir()] == ["best.keras"]
+    assert keeper.best == 0.5
+
+
+def test_the_plain_keras_script_trains_a_model(
+    small_mock_set, tmp_path, monkeypatch, pytestconfig
+):
+    options = ["--epochs", "1", "--batch-size", "64", "--backbone", "resnet_tiny"]
+    files = [str(small_mock_set), str(tmp_path / "mine.keras")]
+    monkeypatch.setattr(sys, "argv", ["fit.py", *files, *options])
+    script = pytestconfig.rootpath / "scripts" / "fit.py"
+    lines = script.read_text().splitlines()
+    assert len(lines) < 60
+    exec(compile("\n".join(lines), script, "exec"), {"__name__": "__main__"})
+    assert isinstance(keras.models.load_model(tmp_path / "mine.keras"), ClusterModel)
+
+
+def test_a_directory_without_mocks_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match="expected a mock set"):
+        fit(tmp_path, tmp_path / "run", MODEL, TRAINING)
+    assert not (tmp_path / "run").exists()
