@@ -17,6 +17,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 import clusterkeras
+from clusterkeras import card
 from clusterkeras.diagnostics import coverage, examples, plots, report, strata
 from clusterkeras.diagnostics.report import ClusterScores, Predictions
 from clusterkeras.model import ClusterModel
@@ -152,7 +153,7 @@ def predict(
 def write_report(
     predictions: Predictions, box: report.Box, output: Path, about: dict[str, Any]
 ) -> dict[str, Any]:
-    """Turn predictions into ``metrics.json``, pictures and a printed table.
+    """Turn predictions into ``metrics.json``, ``tables.md``, pictures and a table.
 
     Parameters
     ----------
@@ -194,6 +195,7 @@ def write_report(
     )
     output.mkdir(parents=True, exist_ok=True)
     _draw_pictures(predictions, clusters, scored, posterior, chosen, box, output)
+    (output / "tables.md").write_text(card.tables(metrics) + "\n")
     # last, so that a metrics.json says that all is there
     write_json(output / "metrics.json", metrics)
     print(summary(posterior))

@@ -1,0 +1,70 @@
+"""Tables for people: the numbers of metrics.json, no others."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clusterkeras import card, evaluation
+from data_tools.schema import PARAMETERS
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ROOT / "saved_models" / "m83-wfc3-uvis"
+
+
+@pytest.fixture(scope="module")
+def metrics(calibrated, box, tmp_path_factory):
+    output = tmp_path_factory.mktemp("report")
+    evaluation.write_report(calibrated, box, output, {})
+    assert (output / "tables.md").is_file()
+    return json.loads((output / "metrics.json").read_text())
+
+
+def cells(table):
+    return [[c.strip() for c in line.split("|")[1:-1]] for line in table.splitlines()]
+
+
+def test_parameter_table_holds_each_parameter_s_scores(metrics):
+    overall = metrics["posterior"]["overall"]
+    rows = cells(card.parameter_table(overall, metrics["catastrophic_thresholds"]))
+    assert len(rows) == 2 + len(PARAMETERS)
+    for row, parameter in zip(rows[2:], PARAMETERS, strict=True):
+        score = overall["parameters"][parameter.name]
+        assert row[0].startswith(parameter.label)
+        assert float(row[1]) == pytest.approx(score["bias"], abs=0.005)
+        assert float(row[3].rstrip("%")) / 100 == pytest.approx(
+            score["coverage_68"], abs=0.0005
+        )
+
+
+def test_strata_are_written_worst_first(metrics):
+    rows = cells(card.strata_table(metrics))[2:]
+    worst = [abs(float(row[-1])) for row in rows]
+    assert len(rows) > 5
+    assert (np.diff(worst) <= 0).all()
+
+
+def test_look_alikes_are_written_hardest_first_and_all_together_last(metrics):
+    rows = cells(card.presence_table(metrics))[2:]
+    auc = [float(row[2]) for row in rows[:-1]]
+    assert rows[-1][0] == "all"
+    assert auc == sorted(auc)
+
+
+def test_set_without_look_alikes_has_no_table_of_them(metrics):
+    text = card.tables(metrics | {"presence": None})
+    assert "Cluster or not" not in text
+    assert "All" in text
+
+
+@pytest.mark.parametrize("page", ["saved_models/m83-wfc3-uvis/README.md", "README.md"])
+def test_pages_carry_the_numbers_of_the_model_that_ships(page):
+    shipped = json.loads((SHIPPED / "metrics.json").read_text())
+    text = (ROOT / page).read_text()
+    thresholds = shipped["catastrophic_thresholds"]
+    assert card.parameter_table(shipped["posterior"]["overall"], thresholds) in text
+    if page.startswith("saved_models"):
+        assert card.tables(shipped) in text
+        assert re.search(r"clusterkeras evaluate --model", text)
