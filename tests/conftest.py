@@ -49,6 +49,23 @@ def small_mock_set(small_target, tmp_path_factory):
     )
 
 
+@pytest.fixture(scope="session")
+def finished_run(small_mock_set, tmp_path_factory):
+    """Give the directory of a fit of two epochs of four steps."""
+    from clusterkeras.config import ModelConfig, TrainingConfig
+    from clusterkeras.training import fit
+
+    output = tmp_path_factory.mktemp("runs") / "finished"
+    path = fit(
+        small_mock_set,
+        output,
+        ModelConfig(backbone="resnet_tiny", components=2, hidden=8),
+        TrainingConfig(epochs=2, batch_size=32, picture_epochs=3),
+    )
+    assert path == output / "model.keras"
+    return output
+
+
 @pytest.fixture
 def check_round_trip(tmp_path):
     """Give a function that takes a layer or model through JSON and ``.keras``."""
