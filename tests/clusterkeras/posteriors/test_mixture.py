@@ -111,6 +111,16 @@ def test_draws_of_a_row_depend_on_its_own_seed_only(mixture, raw):
     assert not np.any(together[0] == other[0])
 
 
+def test_the_seed_chooses_the_components_too():
+    mixture = MixturePosterior(2, LOW, HIGH)
+    apart = np.zeros((2, mixture.n_outputs), "f4")
+    apart[:, 2:6], apart[:, 6:10] = -4, 4  # the means of the two
+    draws = mixture.draw(apart, [1, 2], 200).numpy()
+    first, second = draws[..., 0] > (LOW[0] + HIGH[0]) / 2
+    assert 70 < np.sum(first) < 130
+    assert 70 < np.sum(first != second) < 130
+
+
 def test_draws_need_tensorflow_alone(mixture, raw):
     graph = tf.function(lambda r, s: mixture.draw(r, s, 8)).get_concrete_function(
         tf.TensorSpec((None, mixture.n_outputs)), tf.TensorSpec((None,), tf.int32)
