@@ -21,6 +21,7 @@ from tqdm import tqdm
 from clusterkeras import __version__
 from clusterkeras.config import InferenceConfig
 from clusterkeras.positions import pixel_positions, read_positions
+from clusterkeras.presence import at_share, estimate_share
 from clusterkeras.table_output import check_table_path, write_table
 from data_tools.mosaic import Cutout, Mosaics, open_mosaics
 from data_tools.schema import FLAGS, PARAMETERS, SCHEMA_VERSION
@@ -89,7 +90,8 @@ def infer(
         ``input_`` where a result has the same name and other values): place,
         ``p_cluster``, ``log_snr``, percentiles, mean and standard deviation of each
         parameter, their covariances and bit `flags`. A row without data has NaN and a
-        flag.
+        flag. ``p_cluster`` is under `InferenceConfig.cluster_share`, not under the
+        share of clusters in the training set; see `clusterkeras.presence`.
 
     Raises
     ------
@@ -114,10 +116,15 @@ def infer(
     with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
         x, y = pixel_positions(table, mosaics.wcs, config.origin, str(positions))
         columns = _posteriors(mosaics, x, y, model, config, progress)
+        trained, share = model.cluster_share, config.cluster_share
+        if share is None:
+            share = estimate_share(columns["p_cluster"], trained)
+        columns["p_cluster"] = at_share(columns["p_cluster"], trained, share)
         catalogue = _as_table(x, y, mosaics, columns, target, config)
         catalogue = _with_input(table, catalogue)
         catalogue.meta = _metadata(mosaics, model, name, config)
         catalogue.meta["positions"] = Path(positions).name
+        catalogue.meta["cluster_share"] = {"trained": trained, "here": round(share, 6)}
         write_table(catalogue, output)
         if preview is not None:
             draw_preview(catalogue, mosaics, preview, px=target.cutout_px)

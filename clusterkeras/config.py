@@ -161,6 +161,9 @@ class InferenceConfig:
         Draws of the joint posterior a position, from which the columns are made.
     seed : int
         Seed of the draws; the same seed gives the same catalogue.
+    cluster_share : float or None
+        Share of clusters expected among the positions, in (0, 1), the prior of
+        ``p_cluster``; None estimates it from all positions together.
     min_log_snr : float
         Visibility (dex) below which a row is flagged.
     saturation_electrons : float
@@ -174,6 +177,7 @@ class InferenceConfig:
     batch_size: int = 256
     draws: int = 256
     seed: int = 0
+    cluster_share: float | None = None
     min_log_snr: float = 0.7
     saturation_electrons: float = 60_000.0
     origin: int = 0
@@ -181,6 +185,12 @@ class InferenceConfig:
     def __post_init__(self) -> None:
         """Check every value."""
         _require(self.batch_size >= 1, "batch_size", ">= 1", self.batch_size)
+        _require(
+            self.cluster_share is None or 0 < self.cluster_share < 1,
+            "cluster_share",
+            "in (0, 1), or null to estimate it",
+            self.cluster_share,
+        )
         _require(self.draws >= 16, "draws", ">= 16", self.draws)
         _require(
             self.saturation_electrons > 0,

@@ -79,6 +79,9 @@ class ClusterModel(keras.Model):
         Shape of the network.
     presence_weight, visibility_weight : float
         Weights of the two side losses beside the posterior's.
+    cluster_share : float
+        Share of clusters among the records it is trained on, in (0, 1): the prior
+        under which its probability of a cluster holds.
 
     Raises
     ------
@@ -92,6 +95,7 @@ class ClusterModel(keras.Model):
         config: dict[str, Any] | ModelConfig | None = None,
         presence_weight: float = 1.0,
         visibility_weight: float = 0.2,
+        cluster_share: float = 0.7,
         **kwargs: Any,
     ) -> None:
         # the model itself stays in float32: only the backbone follows a mixed policy
@@ -102,6 +106,11 @@ class ClusterModel(keras.Model):
         self.config = _as_config(config)
         self.presence_weight = float(presence_weight)
         self.visibility_weight = float(visibility_weight)
+        if not 0 < cluster_share < 1:
+            raise ValueError(
+                f"cluster_share: expected a share in (0, 1); received {cluster_share}"
+            )
+        self.cluster_share = float(cluster_share)
         # XLA is slower than plain kernels on a CPU
         self.supports_jit = False
 
@@ -350,6 +359,7 @@ class ClusterModel(keras.Model):
             "config": dataclasses.asdict(self.config),
             "presence_weight": self.presence_weight,
             "visibility_weight": self.visibility_weight,
+            "cluster_share": self.cluster_share,
         }
 
     @classmethod

@@ -199,6 +199,7 @@ def fit(
         model,
         presence_weight=training.presence_weight,
         visibility_weight=training.visibility_weight,
+        cluster_share=info.configuration["priors"]["cluster_fraction"],
     )
     steps = training.epochs * int(batches.cardinality())
     network.compile(make_optimizer(training, steps))

@@ -12,6 +12,7 @@ from clusterkeras.catalogue import infer, result_flags
 from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.detection import detect
 from clusterkeras.model import ClusterModel
+from clusterkeras.presence import at_share
 from data_tools.schema import FLAGS, PARAMETER_NAMES, PARAMETERS
 
 SHAPE = (90, 120)
@@ -75,7 +76,9 @@ def run(images, model, tmp_path_factory):
     directory = tmp_path_factory.mktemp("catalogues")
 
     def run(positions, output="catalogue.ecsv", preview=None, **settings):
-        config = InferenceConfig(**{"batch_size": 3, "draws": 200, **settings})
+        # the training set's own share, so that a row's numbers are its own
+        default = {"batch_size": 3, "draws": 200, "cluster_share": model.cluster_share}
+        config = InferenceConfig(**{**default, **settings})
         output = directory / output
         table = infer(images, positions, output, model, config, preview, progress=False)
         return table, output
@@ -195,6 +198,21 @@ def test_a_row_depends_on_its_place_alone(run, catalogue, tmp_path):
             for t in (table, catalogue)
         )
         np.testing.assert_allclose(few, all_rows[[7, 4, 0]], rtol=2e-4, atol=1e-5)
+
+
+def test_presence_is_under_the_share_of_clusters_asked_for(
+    run, catalogue, positions, model
+):
+    rare, _ = run(positions, "rare.ecsv", cluster_share=0.01)
+    estimated, _ = run(positions, "estimated.ecsv", cluster_share=None)
+    trained = np.asarray(catalogue["p_cluster"])
+    for table in (rare, estimated):
+        shares = table.meta["cluster_share"]
+        assert shares["trained"] == model.cluster_share
+        expected = at_share(trained, shares["trained"], shares["here"])
+        np.testing.assert_allclose(np.asarray(table["p_cluster"]), expected, rtol=1e-3)
+    assert rare.meta["cluster_share"]["here"] == 0.01
+    assert 0 < estimated.meta["cluster_share"]["here"] < 1
 
 
 def test_another_seed_gives_other_draws(run, catalogue, positions):

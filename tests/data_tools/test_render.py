@@ -88,9 +88,7 @@ def test_bands_and_stars_add_up(renderer, spectra):
     x, y = rng.uniform(0, 63, (2, 40))
     flux = rng.exponential(1, (40, 3))
     whole = renderer.draw(x, y, flux, spectra)
-    parts = sum(
-        renderer.draw(x[i::4], y[i::4], flux[i::4], spectra) for i in range(4)
-    )
+    parts = sum(renderer.draw(x[i::4], y[i::4], flux[i::4], spectra) for i in range(4))
     assert np.allclose(whole, parts, atol=1e-4 * whole.max())
     doubled = renderer.draw(x, y, flux * [1, 2, 1], spectra)
     assert np.allclose(doubled[..., 1], 2 * whole[..., 1], atol=1e-5)
