@@ -1,18 +1,22 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from data_tools.cluster import ClusterMaker
 from data_tools.isochrones import (
     IsochroneGrid,
     extinction_coefficients,
     vega_magnitudes,
 )
+from data_tools.priors import Priors
 from data_tools.tables import load_tables
+from data_tools.target import Target
 
 BANDS = ("F336W", "F438W", "F814W")
 SSP = Path(__file__).resolve().parents[3] / "shared/data/reference/ssp_mags.csv"
@@ -428,3 +432,21 @@ def test_metallicities_with_different_ages_are_refused(tmp_path):
     path.write_text(path.read_text() + "\n" + other.read_text())
     with pytest.raises(ValueError, match=r"\[Fe/H\] = 0.25 lacks log age 8.05"):
         IsochroneGrid.from_parsec(path, BANDS)
+
+
+@pytest.mark.parametrize(
+    ("form", "write"), [("mist", write_mist), ("parsec", write_parsec)]
+)
+def test_a_target_that_names_a_file_draws_its_stars_from_it(tmp_path, form, write):
+    # the file holds the shipped table's ages 8.0 to 8.1 under other names, so that
+    # the light must be that of the table
+    shipped = Target.load("m83-wfc3-uvis")
+    path = write(tmp_path / "own.dat", [8.0, 8.05, 8.1])
+    own = dataclasses.replace(shipped, isochrones=str(path), isochrones_format=form)
+    light = [
+        ClusterMaker(t, Priors()).population(8.05).mean_flux(0.5)
+        for t in (own, shipped)
+    ]
+    np.testing.assert_allclose(*light, rtol=0.02)
+    with pytest.raises(ValueError, match="9"):
+        ClusterMaker(own, Priors()).population(9.0)
