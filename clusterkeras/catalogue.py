@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from clusterkeras import __version__
 from clusterkeras.config import InferenceConfig
+from clusterkeras.overlap import overlapping
 from clusterkeras.positions import pixel_positions, read_positions
 from clusterkeras.presence import at_share, estimate_share
 from clusterkeras.table_output import check_table_path, write_table
@@ -116,15 +117,15 @@ def infer(
     with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
         x, y = pixel_positions(table, mosaics.wcs, config.origin, str(positions))
         columns = _posteriors(mosaics, x, y, model, config, progress)
-        trained, share = model.cluster_share, config.cluster_share
-        if share is None:
-            share = estimate_share(columns["p_cluster"], trained)
-        columns["p_cluster"] = at_share(columns["p_cluster"], trained, share)
+        share = _settle_presence(columns, x, y, model, config)
         catalogue = _as_table(x, y, mosaics, columns, target, config)
         catalogue = _with_input(table, catalogue)
         catalogue.meta = _metadata(mosaics, model, name, config)
         catalogue.meta["positions"] = Path(positions).name
-        catalogue.meta["cluster_share"] = {"trained": trained, "here": round(share, 6)}
+        catalogue.meta["cluster_share"] = {
+            "trained": model.cluster_share,
+            "here": round(share, 6),
+        }
         write_table(catalogue, output)
         if preview is not None:
             draw_preview(catalogue, mosaics, preview, px=target.cutout_px)
@@ -181,6 +182,31 @@ def _posteriors(
                 )
             bar.update(len(rows))
     return columns
+
+
+def _settle_presence(
+    columns: dict[str, NDArray],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    model: ClusterModel,
+    config: InferenceConfig,
+) -> float:
+    """Bring ``p_cluster`` to the share of clusters at hand and flag overlaps.
+
+    The share is that of rows that are no overlaps, which can only be told once there
+    is a share: so it is settled in two rounds.
+    """
+    trained, share = columns["p_cluster"], config.cluster_share
+    size = [p.name for p in PARAMETERS].index("log_half_light_radius")
+    radius = 10.0 ** columns["median"][:, size] / model.target.pixel_scale_arcsec
+    overlap = np.zeros(len(trained), bool)
+    for _ in range(2):
+        if config.cluster_share is None:
+            share = estimate_share(trained[~overlap], model.cluster_share)
+        columns["p_cluster"] = at_share(trained, model.cluster_share, share)
+        overlap = overlapping(x, y, columns["p_cluster"], radius)
+    columns["flags"][overlap] |= FLAGS["overlap"][0]
+    return share
 
 
 @functools.lru_cache(maxsize=1)

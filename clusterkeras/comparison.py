@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from clusterkeras.positions import read_positions
-from data_tools.schema import PARAMETERS
+from data_tools.schema import FLAGS, PARAMETERS
 
 #: Edges in visibility (dex) of the bins in which completeness is given.
 VISIBILITY_EDGES = (-np.inf, 0.5, 1.0, 1.5, 2.0, 2.5, np.inf)
 
-#: Rows with at least this probability count as clusters.
+#: Rows with at least this probability, no overlaps, count as clusters.
 P_CLUSTER = 0.5
 
 #: Standard deviation of a normal distribution over its median absolute deviation.
@@ -86,9 +86,8 @@ def compare(
         ``completeness``: share of the true clusters with a match, and with a match
         of ``p_cluster`` >= 0.5, in all and in bins of true visibility; ``by_chance``:
         the same of clusters that were moved five radii aside, for a crowded table has
-        a row near any place. ``purity``:
-        share of the rows of ``p_cluster`` >= 0.5 that have a match. ``parameters``:
-        of those matches, for each parameter the bias (median of posterior median
+        a row near any place. ``purity``: share of the rows of ``p_cluster`` >= 0.5,
+        overlaps left out, that have a match. ``parameters``: of those matches, for each parameter the bias (median of posterior median
         minus truth), the scatter (1.4826 median absolute deviation) and the share of
         truths between the 16 and 84 % columns, which should be 0.68.
 
@@ -105,19 +104,22 @@ def compare(
     posterior_names = [
         f"{n}_{part}" for n in names for part in ("median", "p16", "p84")
     ]
-    rows = _columns(catalogue, ["x", "y", "p_cluster", *posterior_names])
+    rows = _columns(
+        catalogue, ["x", "y", "p_cluster", *posterior_names], optional=["flags"]
+    )
+    taken_rows = rows["p_cluster"] >= P_CLUSTER
+    if "flags" in rows:
+        taken_rows &= (rows["flags"].astype(int) & FLAGS["overlap"][0]) == 0
     true = _columns(truth, ["x", "y", *names], optional=["log_snr"])
 
     row, cluster = match(rows["x"], rows["y"], true["x"], true["y"], radius_px)
-    taken = rows["p_cluster"][row] >= P_CLUSTER
+    taken = taken_rows[row]
     aside = true["x"] + _ASIDE * radius_px
     chance_row, chance_cluster = match(
         rows["x"], rows["y"], aside, true["y"], radius_px
     )
-    by_chance = _completeness(
-        true, chance_cluster, rows["p_cluster"][chance_row] >= P_CLUSTER
-    )
-    believed = int((rows["p_cluster"] >= P_CLUSTER).sum())
+    by_chance = _completeness(true, chance_cluster, taken_rows[chance_row])
+    believed = int(taken_rows.sum())
     result = {
         "rows": len(rows["x"]),
         "clusters": len(true["x"]),

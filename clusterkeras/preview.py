@@ -49,14 +49,17 @@ def best_rows(catalogue: QTable, n: int) -> NDArray[np.intp]:
     catalogue : QTable
         As `clusterkeras.catalogue.infer` makes it.
     n : int
-        Rows at most; those without a posterior are left out.
+        Rows at most; those without a posterior, and overlaps with a likelier cluster,
+        are left out.
 
     Returns
     -------
     ndarray of int
         Row numbers.
     """
-    p = np.asarray(catalogue["p_cluster"])
+    p = np.asarray(catalogue["p_cluster"], float)
+    overlap = np.asarray(catalogue["flags"]) & FLAGS["overlap"][0]
+    p = np.where(overlap, np.nan, p)
     order = np.argsort(-np.nan_to_num(p, nan=-1.0), kind="stable")
     return order[: min(n, int(np.isfinite(p).sum()))]
 

@@ -178,4 +178,5 @@ FLAGS: dict[str, tuple[int, str]] = {
     "outside_training": (16, "the posterior leans on an edge of the training range"),
     "unlike_mocks": (32, "the image is unlike anything the network was trained on"),
     "no_data": (64, "no usable pixel at the position: the posterior is NaN"),
+    "overlap": (128, "within two half-light radii of a likelier cluster: perhaps it"),
 }

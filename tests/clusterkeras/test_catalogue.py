@@ -215,6 +215,15 @@ def test_presence_is_under_the_share_of_clusters_asked_for(
     assert 0 < estimated.meta["cluster_share"]["here"] < 1
 
 
+def test_of_two_rows_on_one_cluster_one_is_an_overlap(run, tmp_path):
+    x, y = np.transpose(PLACES)[:2, [0, 0]] + [[0.0, 1.0], [0.0, 0.0]]
+    both = write(tmp_path / "both.ecsv", x=x, y=y)
+    sure, _ = run(both, "both.ecsv", cluster_share=0.999)
+    unsure, _ = run(both, "unsure.ecsv", cluster_share=0.001)
+    assert ((sure["flags"] & BIT["overlap"]) > 0).sum() == 1
+    assert not (unsure["flags"] & BIT["overlap"]).any()
+
+
 def test_another_seed_gives_other_draws(run, catalogue, positions):
     table, _ = run(positions, "seed.ecsv", seed=1)
     assert table["log_age_median"][0] != catalogue["log_age_median"][0]

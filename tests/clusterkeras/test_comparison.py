@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table, vstack
 
 from clusterkeras.comparison import compare, match, summary_lines
-from data_tools.schema import PARAMETERS
+from data_tools.schema import FLAGS, PARAMETERS
 
 
 def tables(directory, n=400, offset=0.0, sigma=0.1, p_cluster=0.9, seed=1):
@@ -43,6 +43,16 @@ def test_a_bias_is_reported_with_its_sign(tmp_path):
     result = compare(*tables(tmp_path, offset=-0.5), tmp_path)
     assert result["parameters"]["a_v"]["bias"] == pytest.approx(-0.5, abs=0.03)
     assert result["parameters"]["a_v"]["coverage"] < 0.01
+
+
+def test_overlaps_are_found_but_not_taken_for_clusters(tmp_path):
+    catalogue, truth = tables(tmp_path)
+    table = Table.read(catalogue)
+    table["flags"] = np.where(np.arange(400) < 100, FLAGS["overlap"][0], 0)
+    table.write(catalogue, overwrite=True)
+    result = compare(catalogue, truth, tmp_path)
+    assert result["completeness"]["all"] == {"n": 400, "found": 1.0, "taken": 0.75}
+    assert result["purity"] == 1.0
 
 
 def test_clusters_not_taken_for_clusters_are_found_but_not_scored(tmp_path):

@@ -53,6 +53,11 @@ def test_the_most_likely_clusters_come_first_and_those_without_number_not(catalo
     assert best_rows(catalogue, 100).tolist() == [4, 1, 3, 6, 5, 0]
 
 
+def test_overlaps_with_a_likelier_cluster_are_not_shown(catalogue):
+    catalogue["flags"][1] |= FLAGS["overlap"][0]
+    assert best_rows(catalogue, 3).tolist() == [4, 3, 6]
+
+
 def test_a_caption_gives_the_numbers_and_flags(catalogue):
     words = caption(catalogue, 4)
     assert words.split("\n")[0] == "15   p 0.95   log S/N 1.3"
