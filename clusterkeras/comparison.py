@@ -87,9 +87,10 @@ def compare(
         of ``p_cluster`` >= 0.5, in all and in bins of true visibility; ``by_chance``:
         the same of clusters that were moved five radii aside, for a crowded table has
         a row near any place. ``purity``: share of the rows of ``p_cluster`` >= 0.5,
-        overlaps left out, that have a match. ``parameters``: of those matches, for each parameter the bias (median of posterior median
-        minus truth), the scatter (1.4826 median absolute deviation) and the share of
-        truths between the 16 and 84 % columns, which should be 0.68.
+        overlaps left out, that have a match. ``parameters``: of those matches, for
+        each parameter the bias (median of posterior median minus truth), the scatter
+        (1.4826 median absolute deviation) and the share of truths between the 16 and
+        84 % columns, which should be 0.68.
 
     Raises
     ------
