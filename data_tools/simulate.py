@@ -323,7 +323,7 @@ def simulate(
     mocks : MockSet
         Size, seed and name.
     workers : int
-        Processes, one thread each; 0 for one a core. A process needs about 0.3 GB.
+        Processes, one thread each; 0 for one a core. A process needs about 0.5 GB.
     progress : bool
         Whether to show a bar of mocks made, with their rate.
 
