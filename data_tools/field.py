@@ -260,10 +260,15 @@ class FieldMaker:
         for band, k in enumerate(coefficient):
             depth = (0.4 * np.log(10) * k * dust).astype(np.float32)
             foreground = 10 ** (-0.4 * k * self.priors.foreground_a_v)
-            through = foreground * -np.expm1(-depth) / depth
-            through2 = foreground**2 * -np.expm1(-2 * depth) / (2 * depth)
-            faint[band] += stars.faint_flux[band] * density.share * through
-            faint2[band] += stars.faint_flux2[band] * density.share * through2
+            # means over depth of e^-d and of its square
+            through = -np.expm1(-depth) / depth
+            through2 = through * (1 - 0.5 * depth * through)
+            through *= density.share
+            through2 *= density.share
+            faint[band] += np.float32(foreground * stars.faint_flux[band]) * through
+            faint2[band] += (
+                np.float32(foreground**2 * stars.faint_flux2[band]) * through2
+            )
 
     def _associations(
         self,
