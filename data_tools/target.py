@@ -28,6 +28,13 @@ def _require(condition: bool, name: str, expected: str, received: object) -> Non
         raise ValueError(f"target: {name} must be {expected}; received {received!r}")
 
 
+def _require_numbers(values: object, names: tuple[str, ...], prefix: str = "") -> None:
+    for name in names:
+        value = getattr(values, name)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        _require(is_number, prefix + name, "a number", value)
+
+
 @dataclass(frozen=True)
 class Band:
     """One band of a target's mosaics.
@@ -59,6 +66,11 @@ class Band:
     def __post_init__(self) -> None:
         """Check every value."""
         _require(bool(self.name), "bands.name", "a filter name", self.name)
+        _require_numbers(
+            self,
+            ("exposure_s", "n_exposures", "photflam", "photplam", "sky_electrons_s"),
+            f"bands.{self.name}.",
+        )
         for key in ("exposure_s", "photflam", "photplam"):
             value = getattr(self, key)
             _require(value > 0, f"bands.{self.name}.{key}", "positive", value)
@@ -141,6 +153,16 @@ class Target:
     def __post_init__(self) -> None:
         """Check every value and bring mappings into the parameters' order."""
         _require(bool(self.name), "name", "not empty", self.name)
+        _require_numbers(
+            self,
+            (
+                "distance_mpc",
+                "feh",
+                "pixel_scale_arcsec",
+                "cutout_px",
+                "read_noise_electrons",
+            ),
+        )
         _require(self.distance_mpc > 0, "distance_mpc", "positive", self.distance_mpc)
         names = [b.name for b in self.bands]
         _require(

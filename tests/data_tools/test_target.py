@@ -102,7 +102,7 @@ def test_an_unknown_target_names_those_that_ship(tmp_path):
         ("name: [", "YAML"),
         ("just words", "expected a mapping"),
         ("speed: 3", "speed"),
-        ("distance_mpc: far", "'str'"),
+        ("distance_mpc: far", "distance_mpc must be a number; received 'far'"),
     ],
 )
 def test_a_bad_file_names_itself(tmp_path, text, message):
