@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -280,20 +279,6 @@ class ClusterModel(keras.Model):
             "log_snr": outputs["visibility"][:, 0] + VISIBILITY_START[0],
             **self.mixture.summarise(outputs["posterior"]),
         }
-
-    def check_bands(self, names: Sequence[str]) -> None:
-        """Refuse bands that are not the model's, or in another order.
-
-        Raises
-        ------
-        ValueError
-            If `names` are not the target's bands in the target's order.
-        """
-        if tuple(names) != self._target.band_names:
-            raise ValueError(
-                f"bands: this model expects {list(self._target.band_names)} in that "
-                f"order; received {list(names)}"
-            )
 
     def compute_loss(
         self,

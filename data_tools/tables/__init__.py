@@ -7,7 +7,6 @@ see ``data_tools.isochrones`` and ``data_tools.psf``.
 
 from __future__ import annotations
 
-import hashlib
 import io
 from dataclasses import dataclass
 from functools import lru_cache
@@ -218,9 +217,3 @@ def load_tables() -> Tables:
     for name in ("bands", "laws"):
         fields[name] = tuple(arrays[name].tolist())
     return Tables(**fields)
-
-
-@lru_cache(maxsize=1)
-def tables_hash() -> str:
-    """Return the sha256 of the table file, for provenance in what is made with it."""
-    return hashlib.sha256(_read_bytes()).hexdigest()

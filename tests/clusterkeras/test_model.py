@@ -214,12 +214,6 @@ def test_images_of_another_shape_are_refused(model, shape):
         model(np.zeros(shape, "f4"))
 
 
-def test_other_bands_are_refused(model):
-    model.check_bands(["F438W", "F814W"])
-    with pytest.raises(ValueError, match=r"expects \['F438W', 'F814W'\].*received"):
-        model.check_bands(["F814W", "F438W"])
-
-
 def test_labels_that_lack_a_key_are_refused(model, images):
     labels = make_labels(model, 6, [1] * 6)
     del labels["log_snr"]
