@@ -163,7 +163,11 @@ def n_positions() -> int:
 
 
 def psf_spectra(
-    target: Target, n: int, position: int, blur_px: np.ndarray
+    target: Target,
+    n: int,
+    position: int,
+    blur_px: np.ndarray,
+    shift_px: np.ndarray | None = None,
 ) -> np.ndarray:
     """Give the Fourier transforms of all bands' PSFs on the finer grid.
 
@@ -177,18 +181,29 @@ def psf_spectra(
         Which empirical PSF.
     blur_px : (bands,) ndarray
         Sigma of a Gaussian blur in mosaic pixels: what drizzling adds.
+    shift_px : (bands, 2) ndarray, optional
+        How far each band's image stands off, (x, y) in mosaic pixels: what aligning
+        the mosaics left.
 
     Returns
     -------
     (bands, n, n // 2 + 1) ndarray of complex64
-        ``scipy.fft.rfft2`` of a PSF centred on pixel [0, 0].
+        ``scipy.fft.rfft2`` of a PSF centred on pixel [0, 0], or shifted from there.
     """
     frequency = np.fft.fftfreq(n) * OVERSAMPLING
     spectra = np.empty((len(target.bands), n, n // 2 + 1), np.complex64)
     for i, band in enumerate(target.band_names):
-        damping = np.exp(-2 * (np.pi * blur_px[i] * frequency) ** 2).astype(np.float32)
+        damping = np.exp(-2 * (np.pi * blur_px[i] * frequency) ** 2)
+        x, y = (0.0, 0.0) if shift_px is None else shift_px[i]
+        along_x, along_y = (
+            (damping * np.exp(-2j * np.pi * v * frequency)).astype(np.complex64)
+            if v
+            else damping.astype(np.float32)
+            for v in (x, y)
+        )
         base = _transform(
             target.psf.get(band), band, position, n, target.pixel_scale_arcsec
         )
-        spectra[i] = base * damping[:, None] * damping[None, : n // 2 + 1]
+        np.multiply(base, along_y[:, None], out=spectra[i])
+        spectra[i] *= along_x[: n // 2 + 1]
     return spectra

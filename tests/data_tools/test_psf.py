@@ -80,6 +80,25 @@ def test_blur_widens_and_keeps_the_flux(target):
     assert peaks[1] < 0.6 * peaks[0]
 
 
+def test_shift_moves_each_band_by_exactly_so_much(target):
+    shift = np.array([[0.13, -0.4], [0.0, 0.0], [-1.6, 0.07]])
+    axis = (np.arange(N) - N // 2) / OVERSAMPLING
+
+    def centroids(shift_px):
+        """Centroid of each band about where it should stand, weighed to 3 px."""
+        spectra = psf_spectra(target, N, 20, np.array([1.2, 0.8, 0.6]), shift_px)
+        images = np.fft.fftshift(np.fft.irfft2(spectra, s=(N, N)), axes=(1, 2))
+        centres = shift if shift_px is not None else np.zeros_like(shift)
+        weights = np.exp(-0.5 * (axis - centres[..., None]) ** 2 / 3.0**2)
+        images = images * weights[:, 1][:, :, None] * weights[:, 0][:, None, :]
+        return np.stack([images.sum(a) @ axis for a in (1, 2)], 1) / images.sum(
+            (1, 2)
+        ).reshape(-1, 1)
+
+    moved = centroids(shift) - centroids(None)
+    assert np.abs(moved - shift).max() < 0.01
+
+
 def write_psf(path, data, **header):
     fits.PrimaryHDU(np.asarray(data, np.float32), fits.Header(header)).writeto(path)
 
