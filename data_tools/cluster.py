@@ -24,12 +24,19 @@ class ClusterMaker:
         Galaxy and instrument.
     priors : Priors
         Profiles are drawn from these.
+
+    Raises
+    ------
+    ValueError
+        If the isochrones do not reach the target's ages or metallicity.
     """
 
     def __init__(self, target: Target, priors: Priors) -> None:
         self.target = target
         self.priors = priors
         self._isochrones = isochrones_of(target)
+        for log_age in target.box["log_age"]:
+            self._isochrones.at(log_age, target.feh)
         #: (bands,) electrons that one nJy gives over the target's exposure.
         self.electrons_per_njy = 1 / np.array([b.electron_njy for b in target.bands])
 

@@ -20,6 +20,9 @@ from data_tools.tables import load_tables
 
 SOLAR_BOLOMETRIC_MAGNITUDE = 4.74  # IAU 2015 Resolution B2
 
+#: Mass range, in Msun, of a phase that exists but holds no stars: rows of equal mass.
+_LEAST_SPAN = 1e-15
+
 
 @dataclass(frozen=True)
 class Isochrone:
@@ -151,34 +154,34 @@ def extinction_coefficients(
 class _Node:
     """One isochrone on the grid's common phase coordinate.
 
-    ``mass`` is held constant where the isochrone has no stars (it did not get
-    there, or skips that stage), so such phases hold none; ``rest`` (share
-    of the mass left, magnitudes, coefficients) counts only where ``present``.
+    ``mass`` is held constant where the isochrone has no stars (it did not get there, or
+    skips that stage). ``span`` is the range of initial mass that is in a phase, zero
+    where there is none. ``rest`` is the share of the mass left, magnitudes and
+    coefficients.
     """
 
     mass: np.ndarray
+    span: np.ndarray
     rest: np.ndarray
-    present: np.ndarray
 
     def towards(self, other: _Node, weight: float) -> _Node:
-        """Return the mean of two nodes, ``weight`` on the other.
+        """Return the isochrone between two nodes, ``weight`` on the other.
 
-        Where only one of them has a phase, its stars keep their magnitudes and
-        their number shrinks with its weight: no light is lost, and none
-        appears, on the way from one node to the next.
+        A phase holds stars of both, each in the measure of its mass range and weight,
+        and has their mean magnitude. So a phase that one of them rushes through, or
+        lacks, looks like the other's: no light is lost, and none appears, on the way
+        from one node to the next.
         """
         if weight == 0.0:
             return self
         if weight == 1.0:
             return other
         mass = self.mass + weight * (other.mass - self.mass)
-        rest = self.rest + np.float32(weight) * (other.rest - self.rest)
-        differ = self.present != other.present
-        if differ.any():
-            for node in (self, other):
-                alone = np.flatnonzero(node.present & differ)
-                rest[alone] = node.rest[alone]
-        return _Node(mass, rest, self.present | other.present)
+        theirs = weight * other.span
+        span = (1.0 - weight) * self.span + theirs
+        share = (theirs / np.maximum(span, _LEAST_SPAN)).astype(np.float32)
+        rest = self.rest + share[:, None] * (other.rest - self.rest)
+        return _Node(mass, span, rest)
 
 
 def _bracket(nodes: np.ndarray, value: float, name: str) -> tuple[int, int, float]:
@@ -246,8 +249,9 @@ class IsochroneGrid:
     def at(self, log_age: float, feh: float = 0.0) -> Isochrone:
         """Return the isochrone of this age and metallicity.
 
-        Mass, magnitudes and coefficients are interpolated linearly in log age,
-        then in [Fe/H], at equal evolutionary phase.
+        Mass and number of stars are interpolated linearly in log age, then in
+        [Fe/H], at equal evolutionary phase; magnitudes and coefficients are the
+        means of the nodes' stars in that phase.
 
         Parameters
         ----------
@@ -268,7 +272,7 @@ class IsochroneGrid:
         if feh_weight > 0.0:
             other = nodes[rich, young].towards(nodes[rich, old], age_weight)
             node = node.towards(other, feh_weight)
-        rows = np.flatnonzero(node.present)
+        rows = np.flatnonzero(node.span)
         first, last = rows[0], rows[-1] + 1
         keep = slice(first, last) if last - first == len(rows) else rows
         mass, rest = node.mass[keep], node.rest[keep]
@@ -452,17 +456,18 @@ def _carried(iso: FileIsochrone, bands: Sequence[str], law: str) -> np.ndarray:
 
 def _node(size: int, rows: np.ndarray, mass: np.ndarray, rest: np.ndarray) -> _Node:
     """Lay an isochrone on ``size`` phases, holding its mass where it has none."""
-    present = np.zeros(size, bool)
-    present[rows] = True
     full = np.zeros((size, rest.shape[1]), np.float32)
     full[rows] = rest
     held = np.full(size, mass[0], np.float64)
     held[rows] = mass
     held = np.maximum.accumulate(held)
+    edges = np.concatenate([[held[0]], 0.5 * (held[1:] + held[:-1]), [held[-1]]])
+    span = np.zeros(size)
+    span[rows] = np.maximum(np.diff(edges)[rows], _LEAST_SPAN)
     # At a node, callers get views of these.
-    for array in (held, full, present):
+    for array in (held, span, full):
         array.setflags(write=False)
-    return _Node(held, full, present)
+    return _Node(held, span, full)
 
 
 def _resampled(

@@ -14,6 +14,7 @@ from data_tools.isochrones import (
     extinction_coefficients,
     vega_magnitudes,
 )
+from data_tools.population import stars_below
 from data_tools.priors import Priors
 from data_tools.tables import load_tables
 from data_tools.target import Target
@@ -157,6 +158,64 @@ def test_integrated_light_changes_steadily_between_nodes(grid, feh):
         assert (middle < 1.1 * np.maximum(low, high)).all(), young
 
 
+def stars_brighter(isochrone, magnitude):
+    """Return stars per 10^5 Msun brighter than each magnitude, (bands, magnitudes)."""
+    mass = isochrone.mass_initial
+    edges = np.concatenate([mass[:1], 0.5 * (mass[1:] + mass[:-1]), mass[-1:]])
+    number = 1e5 * np.diff(stars_below(edges))
+    counts = []
+    for column in isochrone.magnitude.T:
+        order = np.argsort(column)
+        total = np.concatenate([[0.0], np.cumsum(number[order])])
+        counts.append(total[np.searchsorted(column[order], magnitude)])
+    return np.array(counts)
+
+
+def assert_luminosity_function_between(middle, ends):
+    """Check that it lies between two others, within 0.2 mag, 1 % and 2 stars.
+
+    Of 10^5 Msun, which holds 10 to 40 evolved stars at these ages.
+    """
+    magnitude = np.arange(-11, 1.01, 0.05)
+    counts = stars_brighter(middle, magnitude)
+    least = np.minimum(*(stars_brighter(end, magnitude - 0.2) for end in ends))
+    most = np.maximum(*(stars_brighter(end, magnitude + 0.2) for end in ends))
+    assert (counts >= 0.99 * least - 2).all()
+    assert (counts <= 1.01 * most + 2).all()
+
+
+@pytest.mark.parametrize("young", np.arange(6.60, 7.19, 0.05))
+def test_luminosity_functions_at_a_middle_age_lie_between_those_of_the_nodes(
+    grid, young
+):
+    ends = [grid.at(young, 0.0), grid.at(young + 0.05, 0.0)]
+    assert_luminosity_function_between(grid.at(young + 0.025, 0.0), ends)
+
+
+@pytest.mark.parametrize("poor", [-0.5, -0.25, 0.0])
+@pytest.mark.parametrize("log_age", np.arange(6.60, 7.21, 0.1))
+def test_luminosity_functions_at_a_middle_metallicity_lie_between_those_of_the_nodes(
+    grid, log_age, poor
+):
+    ends = [grid.at(log_age, poor), grid.at(log_age, poor + 0.25)]
+    assert_luminosity_function_between(grid.at(log_age, poor + 0.125), ends)
+
+
+@pytest.mark.parametrize(("log_age", "feh"), [(7.525, 0.0), (7.5, 0.125)])
+def test_the_end_of_the_main_sequence_moves_evenly_between_nodes(grid, log_age, feh):
+    # EEP 454 is the exhaustion of hydrogen in the core; lifetime falls with mass
+    def turn_off(isochrone):
+        row = np.flatnonzero(isochrone.eep == 454)[0]
+        return isochrone.mass_initial[row], isochrone.magnitude[row]
+
+    ends = [(7.5, 0.0), (7.55, 0.0) if feh == 0 else (7.5, 0.25)]
+    (mass, light), *others = (
+        turn_off(grid.at(*node)) for node in ((log_age, feh), *ends)
+    )
+    np.testing.assert_allclose(mass, np.mean([m for m, _ in others]), rtol=1e-6)
+    np.testing.assert_allclose(light, np.mean([x for _, x in others], 0), atol=0.03)
+
+
 def test_light_is_continuous_where_a_phase_appears(grid):
     # The upper tip of node 7.85 (EEP > 808) is absent at 7.80.
     just_after = ssp_magnitudes(grid.at(7.8001, 0.0))
@@ -176,6 +235,15 @@ def test_bands_come_in_the_order_asked_for(grid):
     np.testing.assert_allclose(other.vega_ab, [0.428, 1.163], atol=5e-3)
     assert (isochrone.extinction[:, 1] > 1.55).all()
     assert (isochrone.extinction[:, 0] < 0.6).all()
+
+
+def test_a_target_whose_box_leaves_the_grid_is_refused_before_any_draw(m83):
+    young = dataclasses.replace(m83, box={**m83.box, "log_age": (6.3, 8.0)})
+    with pytest.raises(ValueError, match=r"log_age must be within the grid, 6.5 to"):
+        ClusterMaker(young, Priors())
+    poor = dataclasses.replace(m83, feh=-1.5)
+    with pytest.raises(ValueError, match=r"feh must be within the grid, -0.5 to"):
+        ClusterMaker(poor, Priors())
 
 
 @pytest.mark.parametrize("log_age", [6.4, 10.3])
@@ -442,7 +510,12 @@ def test_a_target_that_names_a_file_draws_its_stars_from_it(tmp_path, form, writ
     # the light must be that of the table
     shipped = Target.load("m83-wfc3-uvis")
     path = write(tmp_path / "own.dat", [8.0, 8.05, 8.1])
-    own = dataclasses.replace(shipped, isochrones=str(path), isochrones_format=form)
+    own = dataclasses.replace(
+        shipped,
+        isochrones=str(path),
+        isochrones_format=form,
+        box={**shipped.box, "log_age": (8.0, 8.1)},
+    )
     light = [
         ClusterMaker(t, Priors()).population(8.05).mean_flux(0.5)
         for t in (own, shipped)
