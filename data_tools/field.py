@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.fft
 
+from data_tools.observation import Observation, draw_observation
 from data_tools.population import Population, Stars, isochrones_of, sample
 from data_tools.priors import Priors
-from data_tools.psf import OVERSAMPLING, n_positions, psf_spectra
+from data_tools.psf import OVERSAMPLING, psf_spectra
 from data_tools.render import Renderer
 from data_tools.target import Target
 
@@ -41,21 +42,18 @@ class GalaxyField:
     ----------
     image : (px, px, bands) ndarray of float32
         Noisy image in nJy per pixel, mean sky subtracted.
-    electron_njy : (bands,) ndarray
-        Flux in nJy of one electron over this field's exposure.
-    psf_position : int
-        Which empirical PSF the field was seen through.
-    blur_px : (bands,) ndarray
-        Its drizzle blur, sigma in pixels.
+    observation : Observation
+        What it was seen through.
     properties : dict of str to float
-        What was drawn: surface densities, dust, exposure factor.
+        What was drawn: surface densities, dust.
+    corners : (n, 2) ndarray of int, optional
+        First pixels (row, column) at which a cutout may be taken; None for anywhere.
     """
 
     image: np.ndarray
-    electron_njy: np.ndarray
-    psf_position: int
-    blur_px: np.ndarray
+    observation: Observation
     properties: dict[str, float]
+    corners: np.ndarray | None = None
 
 
 def gaussian_random_field(n: int, slope: float, rng: np.random.Generator) -> np.ndarray:
@@ -121,39 +119,43 @@ class FieldMaker:
         self._old = [(population(age), share) for age, share in OLD_AGES]
         self._young = [(age, population(age)) for age in YOUNG_AGES]
         self._renderer = Renderer(priors.field_px, _MARGIN_PX)
-        self._electron_njy = np.array([b.electron_njy for b in target.bands])
-        self._weight = 1 / self._electron_njy
+        self._weight = 1 / np.array([b.electron_njy for b in target.bands])
 
-    def make(self, rng: np.random.Generator) -> GalaxyField:
+    def make(self, rng: np.random.Generator, split: str = "train") -> GalaxyField:
         """Draw one field: stars and dust, PSF, exposure, noise.
 
         Parameters
         ----------
         rng : numpy.random.Generator
             Source of randomness; the same state gives the same field.
+        split : str
+            Part of the set; synthetic fields do not differ by it.
         """
-        priors, target = self.priors, self.target
+        priors = self.priors
         old_density = 10 ** rng.uniform(*priors.field_old_mass_density)
         sfr_density = 10 ** rng.uniform(*priors.field_sfr_density)
         dust_a_v = 10 ** rng.uniform(*priors.field_dust_a_v)
-        exposure_factor = 10 ** rng.uniform(*priors.exposure_factor)
-        position = int(rng.integers(n_positions()))
-        blur = np.array([rng.uniform(*priors.blur_range(b)) for b in target.band_names])
+        observation = draw_observation(self.target, priors, rng)
 
         stars, smooth = self._sources(old_density, sfr_density, dust_a_v, rng)
-        spectra = psf_spectra(target, self._renderer.grid, position, blur)
-        image = self._renderer.convolve(stars, spectra, smooth)
-        electron_njy = self._electron_njy / exposure_factor
+        spectra = psf_spectra(
+            self.target,
+            self._renderer.grid,
+            observation.psf_position,
+            observation.blur_px,
+            observation.band_shift_px,
+        )
+        light = self._renderer.convolve(stars, spectra, smooth)
+        image = observation.image(light, rng)
+        residual = priors.sky_residual * rng.uniform(-1, 1, len(observation.sky_njy))
+        image -= (residual * observation.sky_njy).astype(np.float32)
         return GalaxyField(
-            self._observe(image, electron_njy, exposure_factor, rng),
-            electron_njy,
-            position,
-            blur,
+            image,
+            observation,
             {
                 "old_mass_density": old_density,
                 "sfr_density": sfr_density,
                 "dust_a_v": dust_a_v,
-                "exposure_factor": exposure_factor,
             },
         )
 
@@ -300,26 +302,3 @@ class FieldMaker:
             middle = density.draw(1, rng)
             column, row = (m + sigma * rng.standard_normal(len(point)) for m in middle)
             self._place(population, point, flux, column, row, dust, rng, out)
-
-    def _observe(
-        self,
-        image: np.ndarray,
-        electron_njy: np.ndarray,
-        exposure_factor: float,
-        rng: np.random.Generator,
-    ) -> np.ndarray:
-        """Add photon and read-out noise; subtract the sky but for a residual."""
-        target = self.target
-        sky = exposure_factor * np.array(
-            [b.sky_electrons_s * b.exposure_s for b in target.bands]
-        )
-        reads = np.sqrt([b.n_exposures for b in target.bands])
-        electrons = rng.poisson(np.maximum(image / electron_njy + sky, 0))
-        read_out = (
-            target.read_noise_electrons
-            * reads
-            * rng.standard_normal(image.shape, np.float32)
-        )
-        residual = self.priors.sky_residual * rng.uniform(-1, 1, len(sky))
-        observed = electrons + read_out - sky * (1 + residual)
-        return (observed * electron_njy).astype(np.float32)

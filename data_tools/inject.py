@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from data_tools.cluster import ClusterMaker
 from data_tools.field import FieldMaker, GalaxyField
 from data_tools.negatives import NegativeMaker
+from data_tools.observation import Observation
 from data_tools.priors import Priors
 from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
 from data_tools.schema import KINDS, PARAMETER_NAMES, PIXEL_UNIT_NJY
 from data_tools.target import Target
-from data_tools.visibility import local_variance, visibility
+from data_tools.visibility import visibility
+
+if TYPE_CHECKING:
+    from data_tools.backgrounds import Backgrounds
 
 _MARGIN_PX = 16
 #: Largest float16; a brighter pixel is far beyond saturation.
 _FLOAT16_MAX = 65504.0
+#: Distance in pixels of a neighbour from the middle of the cutout.
+_NEIGHBOUR_PX = (8.0, 30.0)
 
 
 class MockMaker:
@@ -30,12 +37,21 @@ class MockMaker:
         Galaxy and instrument.
     priors : Priors
         What is drawn.
+    backgrounds : Backgrounds, optional
+        Real mosaics to cut fields from; without, fields are synthetic.
     """
 
-    def __init__(self, target: Target, priors: Priors) -> None:
+    def __init__(
+        self, target: Target, priors: Priors, backgrounds: Backgrounds | None = None
+    ) -> None:
         self.target = target
         self.priors = priors
-        self._fields = FieldMaker(target, priors)
+        if backgrounds is None:
+            self._fields = FieldMaker(target, priors)
+        else:
+            from data_tools.backgrounds import BackgroundMaker
+
+            self._fields = BackgroundMaker(target, priors, backgrounds)
         self.clusters = ClusterMaker(target, priors)
         self._renderer = Renderer(target.cutout_px, _MARGIN_PX)
         self._negatives = NegativeMaker(self.clusters, self._renderer)
@@ -49,9 +65,17 @@ class MockMaker:
                 f"priors: negatives {undrawn} can't be drawn yet; set their shares to 0"
             )
 
-    def make_field(self, rng: np.random.Generator) -> GalaxyField:
-        """Draw a synthetic field; see `FieldMaker.make`."""
-        return self._fields.make(rng)
+    def make_field(self, rng: np.random.Generator, split: str = "train") -> GalaxyField:
+        """Draw a field; see `FieldMaker.make` and `BackgroundMaker.make`.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of randomness.
+        split : {"train", "validation", "test"}
+            Part of the set; it matters where fields are cut from real mosaics.
+        """
+        return self._fields.make(rng, split)
 
     def mocks(
         self,
@@ -80,25 +104,31 @@ class MockMaker:
             The features of `data_tools.schema.FEATURES` but for ``schema_version``.
         """
         px = self.target.cutout_px
+        seen = field.observation
         spectra = psf_spectra(
-            self.target, self._renderer.grid, field.psf_position, field.blur_px
+            self.target,
+            self._renderer.grid,
+            seen.psf_position,
+            seen.blur_px,
+            seen.band_shift_px,
         )
         for i in range(n):
-            row, column = rng.integers(0, len(field.image) - px + 1, 2)
+            row, column = self._corner(field, rng)
             background = field.image[row : row + px, column : column + px]
-            variance = local_variance(background)
+            if rng.random() < self.priors.neighbour_fraction:
+                light = self._neighbour(spectra, seen, rng)
+                background = background + light + seen.noise(light, rng)
+            variance = seen.pixel_variance(background)
             centre = rng.uniform(-1, 1, 2) * self.priors.centre_offset_px
             parameters = np.full(len(PARAMETER_NAMES), np.nan)
             if rng.random() < self.priors.cluster_fraction:
                 kind = "cluster"
-                parameters = np.array(
-                    [rng.uniform(*self.target.box[name]) for name in PARAMETER_NAMES]
-                )
+                parameters = self._parameters(rng)
                 light = self.cluster(parameters, centre, spectra, rng)
             else:
                 kind = str(rng.choice(self._negative_kinds, p=self._negative_shares))
                 light = self._negatives.draw(
-                    kind, centre, spectra, variance, field.electron_njy, rng
+                    kind, centre, spectra, variance, seen.electron_njy, rng
                 )
             # what is stored is what is judged
             stored = np.clip(light / PIXEL_UNIT_NJY, -_FLOAT16_MAX, _FLOAT16_MAX)
@@ -112,14 +142,44 @@ class MockMaker:
                 "log_snr": visibility(
                     stored.astype(np.float32) * PIXEL_UNIT_NJY,
                     variance,
-                    field.electron_njy,
+                    seen.electron_njy,
                 ),
                 "centre": centre.astype(np.float32),
-                "electron_njy": field.electron_njy.astype(np.float32),
+                "electron_njy": seen.electron_njy.astype(np.float32),
                 "background_variance": variance.astype(np.float32),
+                "noise_shift_px": seen.noise_shift_px.astype(np.float32),
                 "field_id": field_id,
                 "mock_id": first_mock_id + i,
             }
+
+    def _parameters(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw a cluster's parameters from the box."""
+        return np.array(
+            [rng.uniform(*self.target.box[name]) for name in PARAMETER_NAMES]
+        )
+
+    def _corner(
+        self, field: GalaxyField, rng: np.random.Generator
+    ) -> tuple[int, int] | np.ndarray:
+        """Draw the first pixel (row, column) of a cutout."""
+        if field.corners is not None:
+            return field.corners[rng.integers(len(field.corners))]
+        return rng.integers(0, len(field.image) - self.target.cutout_px + 1, 2)
+
+    def _neighbour(
+        self, spectra: np.ndarray, seen: Observation, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Draw the light of a cluster or of a bright star beside the middle."""
+        # evenly over the ring's area
+        inner, outer = np.square(_NEIGHBOUR_PX)
+        distance = np.sqrt(rng.uniform(inner, outer))
+        angle = rng.uniform(0, 2 * np.pi)
+        place = distance * np.array([np.cos(angle), np.sin(angle)])
+        if rng.random() < 0.5:
+            return self.cluster(self._parameters(rng), place, spectra, rng)
+        return self._negatives.draw(
+            "bright_star", place, spectra, seen.white_variance, seen.electron_njy, rng
+        )
 
     def cluster(
         self,

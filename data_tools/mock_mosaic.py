@@ -18,7 +18,7 @@ from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 from data_tools.target import Target
-from data_tools.visibility import local_variance, visibility
+from data_tools.visibility import visibility
 
 TRUTH_FILE = "truth.ecsv"
 
@@ -114,9 +114,9 @@ def make_mosaic(
         target, dataclasses.replace(priors, field_px=config.size_px)
     ).make(rng)
     light, log_snr = _clusters(maker, field, x, y, parameters, rng)
-    electrons = rng.poisson(np.maximum(light / field.electron_njy, 0))
-    image = field.image + (electrons * field.electron_njy).astype(np.float32)
+    image = field.image + light + field.observation.noise(light, rng)
 
+    seen = field.observation
     wcs = _wcs(config.size_px, target.pixel_scale_arcsec)
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def make_mosaic(
         header["FILTER"] = band.name
         header["PHOTFLAM"] = (band.photflam, "erg / (cm2 Angstrom electron)")
         header["PHOTPLAM"] = (band.photplam, "pivot wavelength, Angstrom")
-        header["EXPTIME"] = band.njy_per_electron_s / field.electron_njy[i]
+        header["EXPTIME"] = band.njy_per_electron_s / seen.electron_njy[i]
         header["NCOMBINE"] = band.n_exposures
         header["BUNIT"] = "ELECTRONS/S"
         header["OBJECT"] = f"mock of {target.name}"
@@ -175,7 +175,9 @@ def _clusters(
     target, size = maker.target, len(field.image)
     canvas = Renderer(size)
     cutout = Renderer(target.cutout_px)
-    cutout_spectra = psf_spectra(target, cutout.grid, field.psf_position, field.blur_px)
+    seen = field.observation
+    through = (seen.psf_position, seen.blur_px, seen.band_shift_px)
+    cutout_spectra = psf_spectra(target, cutout.grid, *through)
     half = target.cutout_px // 2
     source = np.zeros((len(target.bands), canvas.grid, canvas.grid), np.float32)
     log_snr = np.empty(len(x))
@@ -195,12 +197,12 @@ def _clusters(
                 x[i] + dx - column, y[i] + dy - row, flux, cutout_spectra
             )
             log_snr[i] = visibility(
-                alone, local_variance(background), field.electron_njy
+                alone, seen.pixel_variance(background), seen.electron_njy
             )
         source += canvas.source_grid(
             np.concatenate(star_x), np.concatenate(star_y), np.concatenate(star_flux)
         )
-    spectra = psf_spectra(target, canvas.grid, field.psf_position, field.blur_px)
+    spectra = psf_spectra(target, canvas.grid, *through)
     return canvas.convolve(source, spectra), log_snr
 
 

@@ -41,6 +41,9 @@ class Priors:
         Relative shares of the kinds of record without a cluster.
     centre_offset_px : float
         Largest offset of the object from the middle of the cutout, in x and in y.
+    neighbour_fraction : float
+        Share of records with a second object, a cluster or a bright star, beside the
+        middle.
     eff_eta : (float, float)
         Slope of the EFF profile, mu ~ (1 + r^2/a^2)^-eta (Elson, Fall & Freeman
         1987, ApJ 323, 54).
@@ -51,8 +54,17 @@ class Priors:
     drizzle_blur_px : dict of str to (float, float)
         Gaussian blur, sigma in pixels, added to the PSF by drizzling, per band; the
         default for a band not named is (0.5, 1.0).
+    noise_shift_px : (float, float)
+        How far drizzling correlates the noise of neighbours, per band; see
+        `data_tools.observation.drizzled`. (0, 0) leaves pixels independent.
+    band_shift_px : float
+        Largest offset, in x and in y, of a band's image from the others' grid.
     exposure_factor : (float, float)
         log10 of the factor between a field's exposure and the target's.
+    sky_factor : (float, float)
+        log10 of the factor between a field's sky and the target's.
+    read_noise_factor : (float, float)
+        Factor between a field's read-out noise and the target's.
     sky_residual : float
         Largest residual of the sky subtraction as a fraction of the sky.
     field_old_mass_density : (float, float)
@@ -71,7 +83,8 @@ class Priors:
 
     cluster_fraction: float = 0.7
     negatives: dict[str, float] = field(default_factory=_default_negatives)
-    centre_offset_px: float = 1.5
+    centre_offset_px: float = 3.0
+    neighbour_fraction: float = 0.15
     eff_eta: Range = (1.2, 3.0)
     king_fraction: float = 0.2
     king_log_concentration: Range = (0.5, 2.0)
@@ -82,7 +95,11 @@ class Priors:
             "F814W": (0.4, 0.8),
         }
     )
+    noise_shift_px: Range = (0.0, 0.5)
+    band_shift_px: float = 0.15
     exposure_factor: Range = (-0.3, 0.2)
+    sky_factor: Range = (-0.2, 0.3)
+    read_noise_factor: Range = (0.9, 1.3)
     sky_residual: float = 0.1
     field_old_mass_density: Range = (1.0, 3.0)
     field_sfr_density: Range = (-3.0, -1.0)
@@ -93,7 +110,12 @@ class Priors:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        for name in ("cluster_fraction", "king_fraction", "sky_residual"):
+        for name in (
+            "cluster_fraction",
+            "king_fraction",
+            "neighbour_fraction",
+            "sky_residual",
+        ):
             _check_range(name, (0.0, getattr(self, name)), 0.0, 1.0)
         unknown = sorted(set(self.negatives) - set(KINDS[1:]))
         if unknown or min(self.negatives.values(), default=0) < 0:
@@ -108,7 +130,11 @@ class Priors:
         _check_range("king_log_concentration", self.king_log_concentration, 0.1, 3.0)
         for band, blur in self.drizzle_blur_px.items():
             _check_range(f"drizzle_blur_px.{band}", blur, 0.0, 3.0)
+        _check_range("noise_shift_px", self.noise_shift_px, 0.0, 0.5)
+        _check_range("band_shift_px", (0.0, self.band_shift_px), 0.0, 2.0)
         _check_range("exposure_factor", self.exposure_factor, -2.0, 2.0)
+        _check_range("sky_factor", self.sky_factor, -2.0, 2.0)
+        _check_range("read_noise_factor", self.read_noise_factor, 0.0, 10.0)
         _check_range("field_old_mass_density", self.field_old_mass_density, -3, 4)
         _check_range("field_sfr_density", self.field_sfr_density, -6, 2)
         _check_range("field_dust_a_v", self.field_dust_a_v, -4, 1)

@@ -25,7 +25,13 @@ _SHARDS_AT_ONCE = 32
 _SHUFFLE_RECORDS = 4096
 
 #: Features that belong to the background and follow it into a new pair.
-_OF_BACKGROUND = ("background", "electron_njy", "background_variance", "field_id")
+_OF_BACKGROUND = (
+    "background",
+    "electron_njy",
+    "background_variance",
+    "noise_shift_px",
+    "field_id",
+)
 
 
 def serialise(example: Mapping[str, Any]) -> bytes:
@@ -351,6 +357,12 @@ def _own_noise(
     )
 
 
+def _drizzled(noise: tf.Tensor, shift: tf.Tensor, bands: int) -> tf.Tensor:
+    """Correlate noise (B, rows, px * bands) as `data_tools.observation.drizzled`."""
+    noise = (1 - shift) * noise + shift * tf.roll(noise, 1, 1)
+    return (1 - shift) * noise + shift * tf.roll(noise, bands, 2)
+
+
 def _orientations(px: int) -> np.ndarray:
     """Give the eight orientations of a square as (8, px * px) indices of pixels."""
     square = np.arange(px * px, dtype=np.int32).reshape(px, px)
@@ -373,9 +385,9 @@ def make_dataset(
     another record of its batch (so of the same split), flipped and turned, all anew
     in each epoch. Otherwise order, pair and orientation are the records' own. In both
     the cluster brings its photon noise, Gaussian with the variance ``max(c, 0) *
-    electron_njy`` of the background's exposure: from `seed` and the epoch in
-    training, else from `seed` and ``mock_id``, so that each record always looks the
-    same.
+    electron_njy`` of the background's exposure and correlated as the background's
+    noise: from `seed` and the epoch in training, else from `seed` and ``mock_id``, so
+    that each record always looks the same.
 
     Parameters
     ----------
@@ -423,8 +435,8 @@ def make_dataset(
         record = parse(serialised, px, bands)
         count = tf.size(serialised)
         if training:
-            shift = 1 + tf.cast(seeds[0], tf.int32) % tf.maximum(count - 1, 1)
-            partner = (tf.range(count) + shift) % count
+            step = 1 + tf.cast(seeds[0], tf.int32) % tf.maximum(count - 1, 1)
+            partner = (tf.range(count) + step) % count
             record.update({k: tf.gather(record[k], partner) for k in _OF_BACKGROUND})
         cluster = decode_image(record["cluster"], px, bands)
         electron = tf.tile(record["electron_njy"], (1, px))[:, None]
@@ -434,10 +446,10 @@ def make_dataset(
             noise = _fresh_noise((count, px, px * bands), seeds[1:3])
         else:
             noise = _own_noise(record["mock_id"], (count, px, px * bands), seed)
-        images = decode_image(record["background"], px, bands) + cluster
-        images = tf.reshape(
-            images + tf.sqrt(photon_variance) * noise, (-1, px * px, bands)
-        )
+        shift = tf.tile(record["noise_shift_px"], (1, px))[:, None]
+        noise = _drizzled(tf.sqrt(photon_variance) * noise, shift, bands)
+        images = decode_image(record["background"], px, bands) + cluster + noise
+        images = tf.reshape(images, (-1, px * px, bands))
         if training:
             chosen = tf.random.stateless_uniform((count,), seeds[3:5], 0, 8, tf.int32)
             pixels = tf.gather(orientations, chosen)

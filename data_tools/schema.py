@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 #: Raised whenever a feature changes its name, type, unit or meaning.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: Pixels of a record are stored as float16 of (flux in nJy / this number): the
 #: brightest cluster of the default prior then stays a factor of ten below float16's
@@ -163,7 +163,14 @@ FEATURES: tuple[Feature, ...] = (
         "float32",
         ("bands",),
         "nJy2",
-        "local variance per pixel of the background: noise and crowding",
+        "variance per pixel of the background: noise and crowding, as if independent",
+    ),
+    Feature(
+        "noise_shift_px",
+        "float32",
+        ("bands",),
+        "pix",
+        "how far drizzling correlates its noise; see data_tools.observation.drizzled",
     ),
     Feature("field_id", "int64", (), "", "number of the field of the background"),
     Feature("mock_id", "int64", (), "", "number of the record in the whole set"),

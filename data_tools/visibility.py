@@ -5,24 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 
-def local_variance(background: np.ndarray) -> np.ndarray:
-    """Give the variance per pixel of a background, robust against single stars.
-
-    Parameters
-    ----------
-    background : (px, px, bands) ndarray
-        In nJy.
-
-    Returns
-    -------
-    (bands,) ndarray
-        (1.4826 times the median absolute deviation)^2, nJy2: noise and crowding.
-    """
-    pixels = background.reshape(-1, background.shape[-1])
-    deviation = np.abs(pixels - np.median(pixels, axis=0))
-    return (1.4826 * np.median(deviation, axis=0)) ** 2
-
-
 def visibility(
     cluster: np.ndarray, variance: np.ndarray, electron_njy: np.ndarray
 ) -> float:
@@ -30,16 +12,17 @@ def visibility(
 
     The S/N is that of the optimal sum over pixels and bands (Horne 1986, PASP 98,
     609): S/N^2 = sum c^2 / (sigma^2 + c e), where c is the object's noise-free flux in
-    a pixel, sigma^2 the local variance of the field in that band (photons, read-out
-    and crowding) and e the flux of one electron, so that c e is the variance of the
-    object's own photons.
+    a pixel, sigma^2 the variance per pixel of the field in that band (photons, read-out
+    and crowding, as if pixels were independent:
+    `data_tools.observation.Observation.pixel_variance`) and e the flux of one electron,
+    so that c e is the variance of the object's own photons.
 
     Parameters
     ----------
     cluster : (px, px, bands) ndarray
         Noise-free light of the object in nJy.
     variance : (bands,) ndarray
-        Local variance per pixel in nJy2.
+        Variance per pixel in nJy2.
     electron_njy : (bands,) ndarray
         Flux of one electron in nJy.
 

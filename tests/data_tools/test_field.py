@@ -4,11 +4,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from astropy.stats import mad_std
 
 from data_tools.field import FieldMaker, gaussian_random_field
 from data_tools.priors import Priors
 from data_tools.target import Target
-from data_tools.visibility import local_variance
 
 SMALL = Priors(
     field_px=128,
@@ -16,6 +16,9 @@ SMALL = Priors(
     field_sfr_density=(-2.0, -2.0),
     field_dust_a_v=(-1.0, -1.0),
     exposure_factor=(0.0, 0.0),
+    sky_factor=(0.0, 0.0),
+    read_noise_factor=(1.0, 1.0),
+    noise_shift_px=(0.0, 0.0),
     sky_residual=0.0,
 )
 
@@ -38,13 +41,17 @@ def test_same_seed_gives_the_same_field_and_another_another(target):
     assert np.isfinite(first.image).all()
 
 
+DARK = {"field_old_mass_density": (-3.0, -3.0), "field_sfr_density": (-6.0, -6.0)}
+
+
+def scatter(image):
+    """Give the variance of each band, robust against stars."""
+    return mad_std(image, axis=(0, 1)) ** 2
+
+
 def test_empty_sky_has_the_noise_of_photons_and_read_out(target):
-    empty = field(
-        target,
-        field_old_mass_density=(-3.0, -3.0),
-        field_sfr_density=(-6.0, -6.0),
-    )
-    for band, variance in zip(target.bands, local_variance(empty.image), strict=True):
+    empty = field(target, **DARK)
+    for band, variance in zip(target.bands, scatter(empty.image), strict=True):
         electrons = (
             band.sky_electrons_s * band.exposure_s
             + band.n_exposures * target.read_noise_electrons**2
@@ -52,10 +59,21 @@ def test_empty_sky_has_the_noise_of_photons_and_read_out(target):
         assert np.isclose(variance, electrons * band.electron_njy**2, rtol=0.12)
 
 
+def test_residual_of_the_sky_is_a_share_of_it_and_differs_from_field_to_field(target):
+    means = [
+        field(target, seed, sky_residual=0.5, **DARK).image.mean((0, 1))
+        for seed in range(6)
+    ]
+    sky = np.array(
+        [b.sky_electrons_s * b.exposure_s * b.electron_njy for b in target.bands]
+    )
+    assert (np.abs(means) < 0.55 * sky).all()
+    assert (np.std(means, axis=0) > 0.1 * sky).all()
+
+
 def test_a_longer_exposure_is_less_noisy(target):
-    dark = {"field_old_mass_density": (-3.0, -3.0), "field_sfr_density": (-6.0, -6.0)}
     short, long = (
-        local_variance(field(target, exposure_factor=(f, f), **dark).image)
+        scatter(field(target, exposure_factor=(f, f), **DARK).image)
         for f in (-0.3, 0.3)
     )
     assert (long < 0.5 * short).all()
@@ -96,7 +114,7 @@ def test_star_formation_makes_a_field_bluer_and_more_crowded(target):
         field(target, field_sfr_density=(s, s)).image for s in (-4.0, -1.0)
     )
     assert active[..., 0].mean() > 5 * quiet[..., 0].mean()
-    assert (local_variance(active) > local_variance(quiet)).all()
+    assert (scatter(active) > scatter(quiet)).all()
 
 
 def test_random_map_has_zero_mean_unit_variance_and_its_slope():

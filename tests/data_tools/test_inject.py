@@ -77,7 +77,39 @@ def test_clusters_and_backgrounds_are_finite_and_not_the_field_itself(records, f
         assert np.isfinite(record["background"]).all()
     one = records[0]["background"].astype(np.float32) * PIXEL_UNIT_NJY
     assert one.std() > 0
-    assert np.abs(one).max() <= np.abs(field.image).max() * 1.001
+    assert all(
+        np.isfinite(r["log_snr"]) == (KINDS[r["kind"]] != "empty") for r in records
+    )
+
+
+def test_some_records_have_a_neighbour_and_none_where_none_is_asked_for(target, field):
+    def changed(fraction):
+        priors = dataclasses.replace(PRIORS, neighbour_fraction=fraction)
+        maker = MockMaker(target, priors)
+        rng = np.random.default_rng(5)
+        images = [r["background"] for r in maker.mocks(field, 30, rng, 0, 0)]
+        windows = np.lib.stride_tricks.sliding_window_view(
+            (field.image[..., 0] / PIXEL_UNIT_NJY).astype(np.float16), 64, axis=1
+        )
+        rows = {row.tobytes() for row in windows.reshape(-1, 64)}
+        return [image[40, :, 0].tobytes() not in rows for image in images]
+
+    assert not any(changed(0.0))
+    assert all(changed(1.0))
+
+
+def test_cutouts_start_only_where_the_field_allows(maker, field):
+    corners = np.array([[3, 5], [40, 20]])
+    limited = dataclasses.replace(field, corners=corners)
+    allowed = {
+        (field.image[r : r + 64, c : c + 64] / PIXEL_UNIT_NJY)
+        .astype(np.float16)[32]
+        .tobytes()
+        for r, c in corners
+    }
+    alone = MockMaker(maker.target, dataclasses.replace(PRIORS, neighbour_fraction=0.0))
+    records = alone.mocks(limited, 20, np.random.default_rng(6), 0, 0)
+    assert {r["background"][32].tobytes() for r in records} == allowed
 
 
 def test_records_are_numbered_and_named_by_field(records):

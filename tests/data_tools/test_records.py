@@ -49,6 +49,7 @@ def example(number, kind="cluster"):
         "centre": np.array([0.25, -1.0], np.float32),
         "electron_njy": electron,
         "background_variance": variance,
+        "noise_shift_px": np.zeros(BANDS, np.float32),
         "field_id": 1000 + number,
         "mock_id": number,
     }
@@ -214,6 +215,27 @@ def test_clusters_bring_their_photon_noise(known_set, training):
     # 32 images x 144 pixels x 3 bands; the pattern's slope moves sigma by under 10 %
     assert np.mean(squares) == pytest.approx(1, abs=0.05)
     assert np.mean(pulls) == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_photon_noise_is_correlated_as_the_background_it_stands_on(
+    tmp_path, m83, training
+):
+    shift = np.array([0.0, 0.2, 0.5], np.float32)
+    examples = [example(i) for i in range(12)]
+    for e in examples:
+        e["cluster"] = np.full((PX, PX, BANDS), 100, np.float16)
+        e["background"] = np.zeros((PX, PX, BANDS), np.float16)
+        e["noise_shift_px"] = shift
+    images, _ = read_all(
+        write_set(tmp_path, m83, examples), "train", 6, training=training
+    )
+    noise = images - 100 * PIXEL_UNIT_NJY
+    product = shift * (1 - shift)
+    for axis in (1, 2):
+        beside = (noise * np.roll(noise, 1, axis)).mean((0, 1, 2))
+        found = beside / noise.var((0, 1, 2))
+        assert np.allclose(found, product / (1 - 2 * product), atol=0.03)
 
 
 def orientations(image):
@@ -386,14 +408,14 @@ def test_a_record_of_another_schema_version_is_named(own_set, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(records, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
         write_shard(path, [example(i) for i in range(16)])
-    with pytest.raises(ValueError, match=f"{path.name}: record 0 .* version 2; .* 1"):
+    with pytest.raises(ValueError, match=f"{path.name}: record 0 .* version 3; .* 2"):
         make_dataset(own_set, "train", 4, training=True)
 
 
 def test_a_set_of_another_schema_version_is_refused(own_set):
     path = own_set / "configuration.yaml"
-    path.write_text(path.read_text().replace("schema_version: 1", "schema_version: 9"))
-    with pytest.raises(ValueError, match=r"configuration\.yaml: .*version 1; .* 9"):
+    path.write_text(path.read_text().replace("schema_version: 2", "schema_version: 9"))
+    with pytest.raises(ValueError, match=r"configuration\.yaml: .*version 2; .* 9"):
         read_set(own_set)
 
 

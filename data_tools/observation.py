@@ -1,0 +1,181 @@
+"""What an image is seen through: exposure, sky, read-out, drizzling, PSF."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_tools.priors import Priors
+from data_tools.psf import n_positions
+from data_tools.target import Target
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One observation of a target in all its bands.
+
+    Attributes
+    ----------
+    electron_njy : (bands,) ndarray
+        Flux in nJy of one electron over the exposure.
+    white_variance : (bands,) ndarray
+        Variance per native pixel of sky, dark current and read-out, nJy2.
+    sky_njy : (bands,) ndarray
+        Sky (and dark current) in nJy per pixel, which has been subtracted.
+    noise_shift_px : (bands,) ndarray
+        Sub-pixel shift, 0 to 0.5, by which drizzling correlates the noise of
+        neighbours; see `drizzled`.
+    psf_position : int
+        Which empirical PSF of the detector.
+    blur_px : (bands,) ndarray
+        Gaussian blur of the PSF by drizzling, sigma in pixels.
+    band_shift_px : (bands, 2) ndarray
+        Offset (x, y) of each band's image from the common pixel grid.
+    """
+
+    electron_njy: np.ndarray
+    white_variance: np.ndarray
+    sky_njy: np.ndarray
+    noise_shift_px: np.ndarray
+    psf_position: int
+    blur_px: np.ndarray
+    band_shift_px: np.ndarray
+
+    def noise(self, light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draw the photon noise that light adds to an image that has its own.
+
+        Parameters
+        ----------
+        light : (rows, columns, bands) ndarray
+            Noise-free, nJy per pixel.
+        rng : numpy.random.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        (rows, columns, bands) ndarray of float32
+            nJy per pixel, mean zero.
+        """
+        variance = np.maximum(light, 0) * self.electron_njy.astype(np.float32)
+        return self._drawn(variance, rng)
+
+    def image(self, light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draw the image of a scene: light with the noise of photons, sky, read-out.
+
+        The noise is Gaussian: with at least one read-out of about 3 electrons its true
+        skewness is below 0.15.
+
+        Parameters
+        ----------
+        light : (rows, columns, bands) ndarray
+            Noise-free, nJy per pixel.
+        rng : numpy.random.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        (rows, columns, bands) ndarray of float32
+            nJy per pixel, sky subtracted.
+        """
+        variance = np.maximum(light, 0) * self.electron_njy.astype(np.float32)
+        variance += self.white_variance.astype(np.float32)
+        return light + self._drawn(variance, rng)
+
+    def _drawn(self, variance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        noise = rng.standard_normal(variance.shape, np.float32)
+        noise *= np.sqrt(variance)
+        return drizzled(noise, self.noise_shift_px)
+
+    def pixel_variance(self, background: np.ndarray) -> np.ndarray:
+        """Give a background's variance per pixel as if its pixels were independent.
+
+        The scatter of the pixels, robust against single stars: noise and crowding.
+        Drizzling has averaged some of the noise away between neighbours; that part,
+        the noise of the white variance and of the median light, is added again.
+
+        Parameters
+        ----------
+        background : (px, px, bands) ndarray
+            nJy per pixel.
+
+        Returns
+        -------
+        (bands,) ndarray
+            nJy2.
+        """
+        pixels = background.reshape(-1, background.shape[-1]).T
+        median = np.median(pixels, axis=1)
+        deviation = np.abs(pixels - median[:, None])
+        scatter = 1.4826 * np.median(deviation, axis=1)
+        noise = self.white_variance + np.maximum(median, 0) * self.electron_njy
+        return scatter**2 + (1 - variance_factor(self.noise_shift_px)) * noise
+
+
+def variance_factor(noise_shift_px: np.ndarray) -> np.ndarray:
+    """Give the factor by which `drizzled` lowers the variance of a pixel."""
+    return (1 - 2 * noise_shift_px * (1 - noise_shift_px)) ** 2
+
+
+def drizzled(noise: np.ndarray, shift_px: np.ndarray) -> np.ndarray:
+    """Correlate the noise of neighbouring pixels as drizzling does.
+
+    A native pixel of full size (pixfrac 1) that is drizzled onto pixels of its own
+    size at a sub-pixel shift d falls on two of them along each axis, 1 - d on the one
+    and d on the other (Fruchter & Hook 2002, PASP 114, 144). The mean of exposures at
+    several shifts has the same power spectrum along an axis as one at the shift with
+    d (1 - d) equal to their mean. Neighbours get the correlation coefficient
+    d (1 - d) / (1 - 2 d (1 - d)).
+
+    Parameters
+    ----------
+    noise : (rows, columns, bands) ndarray
+        Independent from pixel to pixel.
+    shift_px : (bands,) ndarray
+        d, 0 to 0.5.
+
+    Returns
+    -------
+    (rows, columns, bands) ndarray
+        Opposite edges count as neighbours.
+    """
+    shift = np.asarray(shift_px, noise.dtype)
+    if not shift.any():
+        return noise
+    for axis in (0, 1):
+        noise = (1 - shift) * noise + shift * np.roll(noise, 1, axis)
+    return noise
+
+
+def draw_observation(
+    target: Target, priors: Priors, rng: np.random.Generator
+) -> Observation:
+    """Draw what a field is seen through.
+
+    Parameters
+    ----------
+    target : Target
+        Bands with their exposures and sky.
+    priors : Priors
+        Ranges around them.
+    rng : numpy.random.Generator
+        Source of randomness.
+    """
+    n = len(target.bands)
+    exposure = 10 ** rng.uniform(*priors.exposure_factor)
+    electron_njy = np.array([b.electron_njy for b in target.bands]) / exposure
+    sky = np.array([b.sky_electrons_s * b.exposure_s for b in target.bands])
+    sky *= exposure * 10 ** rng.uniform(*priors.sky_factor)
+    read_noise = target.read_noise_electrons * rng.uniform(*priors.read_noise_factor)
+    reads = np.array([b.n_exposures for b in target.bands])
+    return Observation(
+        electron_njy=electron_njy,
+        white_variance=(sky + reads * read_noise**2) * electron_njy**2,
+        sky_njy=sky * electron_njy,
+        noise_shift_px=rng.uniform(*priors.noise_shift_px, n),
+        psf_position=int(rng.integers(n_positions())),
+        blur_px=np.array(
+            [rng.uniform(*priors.blur_range(b)) for b in target.band_names]
+        ),
+        band_shift_px=rng.uniform(-1, 1, (n, 2)) * priors.band_shift_px,
+    )
