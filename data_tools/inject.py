@@ -28,6 +28,12 @@ _FLOAT16_MAX = 65504.0
 _NEIGHBOUR_PX = (8.0, 30.0)
 
 
+def _stored(image: np.ndarray) -> np.ndarray:
+    """Give an image as a record stores it."""
+    stored = np.clip(image / PIXEL_UNIT_NJY, -_FLOAT16_MAX, _FLOAT16_MAX)
+    return stored.astype(np.float16)
+
+
 class MockMaker:
     """Make the records of a training set, field by field.
 
@@ -112,12 +118,15 @@ class MockMaker:
             seen.blur_px,
             seen.band_shift_px,
         )
+        stored_field = _stored(field.image)
         for i in range(n):
             row, column = self._corner(field, rng)
-            background = field.image[row : row + px, column : column + px]
+            window = (slice(row, row + px), slice(column, column + px))
+            background, stored_background = field.image[window], stored_field[window]
             if rng.random() < self.priors.neighbour_fraction:
                 light = self._neighbour(spectra, seen, rng)
                 background = background + light + seen.noise(light, rng)
+                stored_background = _stored(background)
             variance = seen.pixel_variance(background)
             centre = rng.uniform(-1, 1, 2) * self.priors.centre_offset_px
             parameters = np.full(len(PARAMETER_NAMES), np.nan)
@@ -130,20 +139,13 @@ class MockMaker:
                 light = self._negatives.draw(
                     kind, centre, spectra, variance, seen.electron_njy, rng
                 )
-            # what is stored is what is judged
-            stored = np.clip(light / PIXEL_UNIT_NJY, -_FLOAT16_MAX, _FLOAT16_MAX)
-            stored = stored.astype(np.float16)
             yield {
-                "cluster": stored,
-                "background": (background / PIXEL_UNIT_NJY).astype(np.float16),
+                "cluster": _stored(light),
+                "background": stored_background,
                 "parameters": parameters.astype(np.float32),
                 "is_cluster": int(kind == "cluster"),
                 "kind": KINDS.index(kind),
-                "log_snr": visibility(
-                    stored.astype(np.float32) * PIXEL_UNIT_NJY,
-                    variance,
-                    seen.electron_njy,
-                ),
+                "log_snr": visibility(light, variance, seen.electron_njy),
                 "centre": centre.astype(np.float32),
                 "electron_njy": seen.electron_njy.astype(np.float32),
                 "background_variance": variance.astype(np.float32),

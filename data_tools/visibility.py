@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 
@@ -31,7 +33,10 @@ def visibility(
     float
         NaN where there is no object (all pixels zero).
     """
-    cluster = cluster.astype(float)
-    noise = variance + np.maximum(cluster, 0) * electron_njy
-    snr2 = float((cluster**2 / noise).sum())
-    return 0.5 * np.log10(snr2) if snr2 > 0 else float("nan")
+    cluster = np.asarray(cluster, np.float32)
+    noise = np.maximum(cluster, 0)
+    noise *= np.asarray(electron_njy, np.float32)
+    noise += np.asarray(variance, np.float32)
+    np.divide(cluster, noise, out=noise)
+    snr2 = float(np.vdot(cluster, noise))
+    return 0.5 * math.log10(snr2) if snr2 > 0 else math.nan
