@@ -21,10 +21,10 @@ from tqdm import tqdm
 from clusterkeras import __version__
 from clusterkeras.config import InferenceConfig
 from clusterkeras.overlap import overlapping
-from clusterkeras.positions import pixel_positions, read_positions
 from clusterkeras.presence import at_share, estimate_share
 from clusterkeras.table_output import check_table_path, write_table
 from data_tools.mosaic import Cutout, Mosaics, open_mosaics
+from data_tools.positions import pixel_positions, read_positions
 from data_tools.schema import FLAGS, PARAMETERS, SCHEMA_VERSION
 from data_tools.target import Target
 
@@ -70,7 +70,7 @@ def infer(
         One FITS mosaic a band, in the model's order.
     positions : str or Path
         Table with columns ``x`` and ``y`` in pixels, or ``ra`` and ``dec`` in deg;
-        see `clusterkeras.positions`.
+        see `data_tools.positions`.
     output : str or Path
         The catalogue: ``.ecsv``, ``.fits``, ``.vot``, ``.xml``, ``.parquet`` or
         (without metadata) ``.csv``.

@@ -10,8 +10,8 @@ from astropy.table import MaskedColumn, QTable, Table
 from astropy.wcs import WCS
 from pyarrow import parquet
 
-from clusterkeras.positions import pixel_positions, read_positions
 from clusterkeras.table_output import write_table
+from data_tools.positions import pixel_positions, read_positions
 
 
 @pytest.fixture

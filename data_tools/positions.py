@@ -1,4 +1,4 @@
-"""Positions of candidates from any table that astropy reads."""
+"""Positions on a mosaic from any table that astropy reads."""
 
 from __future__ import annotations
 
