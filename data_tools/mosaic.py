@@ -103,6 +103,8 @@ class Mosaics:
         Flux scale of each band.
     paths : tuple of Path
         The files.
+    has_weights : tuple of bool
+        Whether each band has a weight map.
     """
 
     def __init__(self, planes: Sequence[Plane], bands: Sequence[str]):
@@ -113,6 +115,7 @@ class Mosaics:
         self.wcs = planes[0].wcs
         self.calibrations = tuple(p.calibration for p in planes)
         self.paths = tuple(p.path for p in planes)
+        self.has_weights = tuple(p.has_weight for p in planes)
 
     def __enter__(self) -> Mosaics:
         """Give itself."""
@@ -167,6 +170,42 @@ class Mosaics:
             nJy per pixel.
         """
         return np.stack([p.read(rows, columns) for p in self._planes], axis=-1)
+
+    def weights(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Give a rectangle of all bands' weight maps.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Within the mosaic, with start and stop.
+
+        Returns
+        -------
+        ndarray of float32, shape (rows, columns, bands)
+            In each file's own unit, zero where nothing was exposed; one everywhere in
+            a band without a weight map.
+        """
+        return np.stack([p.weight(rows, columns) for p in self._planes], axis=-1)
+
+    def coverage(self, step: int) -> NDArray[np.bool_]:
+        """Say where all bands have data, judged by every step-th row and column.
+
+        Parameters
+        ----------
+        step : int
+            Pixels between two looks, along both axes.
+
+        Returns
+        -------
+        ndarray of bool, shape (ceil(rows / step), ceil(columns / step))
+            Whether pixel (step i, step j) has data in every band.
+        """
+        rows, columns = self.shape
+        known = []
+        for row in range(0, rows, step):
+            line = self.window(slice(row, row + 1), slice(0, columns))[0, ::step]
+            known.append(np.isfinite(line).all(axis=-1))
+        return np.array(known)
 
     def cutout(
         self, x: float, y: float, px: int, limits: NDArray[np.float32] | None = None

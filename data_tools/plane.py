@@ -90,6 +90,8 @@ class Plane:
         Celestial coordinates.
     calibration : Calibration
         Flux scale.
+    has_weight : bool
+        Whether there is a weight map.
 
     Raises
     ------
@@ -117,6 +119,7 @@ class Plane:
             self.calibration = self._read_calibration()
             self.wcs = self._read_wcs()
             self._weight = self._find_weight()
+            self.has_weight = self._weight is not None
         except BaseException:
             self.close()
             raise
@@ -276,6 +279,25 @@ class Plane:
         pixels = pixels * np.float32(self.calibration.njy_per_unit)
         pixels[missing] = np.nan
         return pixels
+
+    def weight(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Give a rectangle of the weight map, zero where nothing was exposed.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Within the image, with start and stop.
+
+        Returns
+        -------
+        ndarray of float32, shape (rows, columns)
+            As stored in the ``WHT`` extension; one everywhere if there is none.
+        """
+        if self._weight is None:
+            shape = (rows.stop - rows.start, columns.stop - columns.start)
+            return np.ones(shape, np.float32)
+        weight = self._section(self._weight, rows, columns)
+        return np.where(weight > 0, weight, np.float32(0))
 
     def _read_strip(self, number: int) -> NDArray[np.float32]:
         first = number * _STRIP_ROWS

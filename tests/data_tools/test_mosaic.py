@@ -130,6 +130,20 @@ def test_a_pixel_over_the_full_well_is_saturated(rates, write_band, m83, paths):
         assert not mosaics.cutout(70, 60, PX, higher).saturated
 
 
+def test_coverage_says_where_every_band_has_data(rates, write_band, m83, paths):
+    rates[2, 40:80, 48:96] = np.nan
+    write_band(paths[2], rates[2], m83.bands[2])
+    with open_m83(paths, m83) as mosaics:
+        coverage = mosaics.coverage(16)
+        weights = mosaics.weights(slice(3, 9), slice(0, 4))
+        assert mosaics.has_weights == (False, False, False)
+    assert coverage.shape == (8, 10)
+    expected = np.ones((8, 10), bool)
+    expected[3:5, 3:6] = False
+    np.testing.assert_array_equal(coverage, expected)
+    np.testing.assert_array_equal(weights, np.ones((6, 4, 3)))
+
+
 def test_sky_positions_are_those_of_the_header(paths, m83):
     with open_m83(paths, m83) as mosaics:
         ra, dec = mosaics.wcs.all_pix2world((SHAPE[1] - 1) / 2, (SHAPE[0] - 1) / 2, 0)

@@ -144,6 +144,19 @@ def test_pixels_without_exposure_are_nan(tmp_path, rate, mark, write_band):
     assert missing.sum() == 1
 
 
+def test_weights_are_those_of_the_file_and_one_without(path, tmp_path):
+    with closing(Plane(path)) as plane:
+        assert not plane.has_weight
+        np.testing.assert_array_equal(plane.weight(ROWS, COLUMNS), np.ones((12, 10)))
+    drc = as_drc(path, tmp_path)
+    with fits.open(drc, mode="update") as hdus:
+        hdus["WHT"].data[251, 32] = np.nan
+    with closing(Plane(drc)) as plane:
+        assert plane.has_weight
+        weight = plane.weight(ROWS, COLUMNS)
+    assert (weight[0, 0], weight[5, 5], weight[1, 2]) == (1880, 0, 0)
+
+
 @pytest.mark.parametrize("unit", ["ELECTRONS", "COUNTS"])
 def test_counts_are_divided_by_the_exposure(path, unit):
     per_second = read(path)
