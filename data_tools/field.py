@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 
+from data_tools.disc import gaussian_random_field
 from data_tools.observation import Observation, draw_observation
 from data_tools.population import Population, Stars, isochrones_of, sample
 from data_tools.priors import Priors
@@ -54,28 +54,6 @@ class GalaxyField:
     observation: Observation
     properties: dict[str, float]
     corners: np.ndarray | None = None
-
-
-def gaussian_random_field(n: int, slope: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw a map of zero mean and unit variance with a power-law power spectrum.
-
-    Parameters
-    ----------
-    n : int
-        Side.
-    slope : float
-        Power ~ wavenumber^-slope; the interstellar medium of discs has 2.5 to 3
-        (Elmegreen & Scalo 2004, ARA&A 42, 211).
-    rng : numpy.random.Generator
-        Source of randomness.
-    """
-    frequency = np.hypot(
-        np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(n)[None, :]
-    ).astype(np.float32)
-    frequency[0, 0] = np.inf
-    white = rng.standard_normal((n, n), np.float32)
-    field = scipy.fft.irfft2(scipy.fft.rfft2(white) * frequency ** (-slope / 2), (n, n))
-    return (field - field.mean()) / field.std()
 
 
 class _Density:

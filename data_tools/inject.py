@@ -65,11 +65,6 @@ class MockMaker:
         self._negative_kinds = tuple(kinds)
         shares = np.array(list(kinds.values()))
         self._negative_shares = shares / max(shares.sum(), 1e-30)
-        undrawn = sorted(set(kinds) - set(self._negatives.kinds))
-        if undrawn:
-            raise ValueError(
-                f"priors: negatives {undrawn} can't be drawn yet; set their shares to 0"
-            )
 
     def make_field(self, rng: np.random.Generator, split: str = "train") -> GalaxyField:
         """Draw a field; see `FieldMaker.make` and `BackgroundMaker.make`.

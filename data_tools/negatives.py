@@ -8,12 +8,17 @@ import numpy as np
 from scipy.special import gammaincinv
 
 from data_tools.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
+from data_tools.disc import gaussian_random_field
 from data_tools.population import sample
+from data_tools.psf import OVERSAMPLING
 from data_tools.render import Renderer
 from data_tools.visibility import visibility
 
-#: log10 S/N of a single star, blend, galaxy or artefact.
+#: log10 S/N of a single star, blend, galaxy, dust edge or artefact.
 _LOG_SNR = (0.2, 3.2)
+#: log10 of the A_V of a dust lane's middle in mag, and its flat inner radius in pixels.
+_LANE_LOG_A_V = (-0.3, 0.5)
+_LANE_RADIUS_PX = (1.5, 8.0)
 
 
 class NegativeMaker:
@@ -39,6 +44,7 @@ class NegativeMaker:
             "blend": self._blend,
             "association": self._association,
             "background_galaxy": self._background_galaxy,
+            "dust_edge": self._dust_edge,
             "artefact": self._artefact,
         }
 
@@ -173,6 +179,54 @@ class NegativeMaker:
         flux = np.repeat(10 ** (-0.4 * magnitude)[None] / n_points, n_points, axis=0)
         light = self._light(x, y, flux, centre, spectra)
         return self._scaled(light, variance, electron_njy, rng)
+
+    def _dust_edge(self, centre, spectra, variance, electron_njy, rng) -> np.ndarray:
+        """Draw smooth light of the disc beside a dust lane or between two.
+
+        Of the light behind the dust only what exceeds its minimum is kept: the rest
+        is even, and the background it is laid on has an even part of its own.
+        """
+        side = self._renderer.grid // OVERSAMPLING
+        axis = np.arange(side) - (side - 1) / 2
+        x, y = axis[None, :] - centre[0], axis[:, None] - centre[1]
+        angle = rng.uniform(0, 2 * np.pi)
+        across = x * np.cos(angle) + y * np.sin(angle)
+        along = y * np.cos(angle) - x * np.sin(angle)
+        across += rng.uniform(-0.01, 0.01) * along**2
+        # column density of a filament (Arzoumanian et al. 2011, A&A 529, L6, eq. 1)
+        slope = rng.uniform(1.5, 4.0)
+
+        def lane(distance: np.ndarray) -> np.ndarray:
+            radius = rng.uniform(*_LANE_RADIUS_PX)
+            # near the steepest part of the profile
+            place = distance + rng.uniform(0.7, 1.3) * radius
+            profile = (1 + (place / radius) ** 2) ** (-(slope - 1) / 2)
+            return 10 ** rng.uniform(*_LANE_LOG_A_V) * profile
+
+        if rng.random() < 0.5:
+            a_v = lane(across)
+        else:
+            gap = rng.uniform(0, 3)
+            a_v = lane(gap + across) + lane(gap - across)
+        a_v *= np.exp(rng.uniform(0.2, 0.8) * gaussian_random_field(side, 2.8, rng))
+        populations = [
+            self._clusters.population(rng.uniform(*ages))
+            for ages in ((9.2, 9.95), (7.0, 8.5))
+        ]
+        mass = np.array([1.0, 10 ** rng.uniform(-3, -1)])
+        light = np.zeros((self._n_bands, side, side), np.float32)
+        for population, part in zip(populations, mass, strict=True):
+            flux = part * population.number[:, None] * population.flux
+            brightness = flux.sum(0)
+            k = (flux * population.extinction).sum(0) / brightness
+            light += brightness[:, None, None] * 10 ** (
+                -0.4 * k[:, None, None] * a_v
+            ).astype(np.float32)
+        for ax in (1, 2):
+            light = np.repeat(light, OVERSAMPLING, axis=ax)
+        image = self._renderer.convolve(np.zeros_like(light), spectra, light)
+        image -= image.min((0, 1))
+        return self._scaled(image, variance, electron_njy, rng)
 
     def _artefact(self, centre, spectra, variance, electron_njy, rng) -> np.ndarray:
         """Draw a cosmic-ray track or a hot pixel in one band, without PSF."""

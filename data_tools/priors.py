@@ -20,11 +20,12 @@ def _check_range(name: str, value: Range, low: float, high: float) -> None:
 
 def _default_negatives() -> dict[str, float]:
     return {
-        "empty": 0.30,
+        "empty": 0.25,
         "bright_star": 0.20,
         "blend": 0.20,
         "association": 0.15,
         "background_galaxy": 0.10,
+        "dust_edge": 0.05,
         "artefact": 0.05,
     }
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.stats import mad_std
 
-from data_tools.field import FieldMaker, gaussian_random_field
+from data_tools.field import FieldMaker
 from data_tools.priors import Priors
 from data_tools.target import Target
 
@@ -115,15 +115,3 @@ def test_star_formation_makes_a_field_bluer_and_more_crowded(target):
     )
     assert active[..., 0].mean() > 5 * quiet[..., 0].mean()
     assert (scatter(active) > scatter(quiet)).all()
-
-
-def test_random_map_has_zero_mean_unit_variance_and_its_slope():
-    image = gaussian_random_field(256, 2.8, np.random.default_rng(0))
-    assert abs(image.mean()) < 1e-4
-    assert np.isclose(image.std(), 1, atol=1e-4)
-    power = np.abs(np.fft.fft2(image)) ** 2
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(256), np.fft.fftfreq(256)))
-    low, high = (
-        power[(frequency > f) & (frequency < 1.1 * f)].mean() for f in (0.05, 0.2)
-    )
-    assert np.isclose(np.log(low / high) / np.log(4), 2.8, atol=0.3)

@@ -122,9 +122,3 @@ def test_same_seed_gives_the_same_records(maker, field, records):
     for first, second in zip(records, again, strict=False):
         for key, value in first.items():
             assert np.array_equal(value, second[key], equal_nan=key != "cluster")
-
-
-def test_kind_that_cannot_be_drawn_yet_is_refused(target):
-    priors = dataclasses.replace(PRIORS, negatives={"dust_edge": 1.0})
-    with pytest.raises(ValueError, match=r"dust_edge.*can't be drawn yet"):
-        MockMaker(target, priors)

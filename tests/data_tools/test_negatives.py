@@ -8,6 +8,7 @@ from data_tools.negatives import NegativeMaker
 from data_tools.priors import Priors
 from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
+from data_tools.schema import KINDS
 from data_tools.target import Target
 from data_tools.visibility import visibility
 
@@ -38,15 +39,17 @@ def half_light_radius_px(light):
     return radius[order][np.searchsorted(cumulative, 0.5 * cumulative[-1])]
 
 
-def test_every_kind_with_a_share_by_default_can_be_drawn(draw):
-    assert set(Priors().negatives) == set(draw.kinds)
+def test_every_kind_of_the_schema_can_be_drawn_and_has_a_share_by_default(draw):
+    assert set(Priors().negatives) == set(draw.kinds) == set(KINDS[1:])
 
 
 def test_empty_is_empty(draw):
     assert not draw("empty").any()
 
 
-@pytest.mark.parametrize("kind", ["bright_star", "blend", "background_galaxy"])
+@pytest.mark.parametrize(
+    "kind", ["bright_star", "blend", "background_galaxy", "dust_edge"]
+)
 def test_visibility_is_spread_over_the_range_of_clusters(draw, kind):
     found = [visibility(draw(kind), VARIANCE, ELECTRON) for _ in range(40)]
     assert 0.2 - 0.05 < min(found) < 1.2
@@ -73,6 +76,28 @@ def test_background_galaxy_is_redder_band_by_band(draw):
     for _ in range(10):
         flux = draw("background_galaxy").sum((0, 1))
         assert flux[0] < flux[1] < flux[2]
+
+
+def test_dust_edge_is_light_that_falls_off_through_the_middle(draw):
+    steps = []
+    for _ in range(30):
+        light = draw("dust_edge")
+        assert light.min() == 0
+        image = light.sum(-1)
+        steepness = np.hypot(*np.gradient(image))
+        near = steepness[24:40, 24:40].mean()
+        steps.append(near / steepness.mean())
+    assert np.median(steps) > 1.15
+
+
+def test_dust_edge_is_reddest_where_it_is_darkest(draw):
+    """The ratio of bright to dark is largest in the bluest band."""
+    for _ in range(10):
+        # the minimum has been taken off: compare contrast in shape, half-way up
+        light = draw("dust_edge")
+        relative = light / light.max((0, 1))
+        middle = relative[(relative[..., 2] > 0.3) & (relative[..., 2] < 0.7)]
+        assert middle[:, 0].mean() < middle[:, 1].mean() < middle[:, 2].mean()
 
 
 def test_artefact_is_in_one_band_only(draw):
