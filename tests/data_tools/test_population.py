@@ -1,11 +1,18 @@
 """Populations: the IMF, its sampling, and the light of a mean cluster."""
 
+from functools import lru_cache
+from itertools import pairwise, product
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.stats import ks_2samp, kurtosis
 
 from data_tools.population import Population, isochrones_of, sample, stars_below
 from data_tools.target import Target
+
+SCATTER_AGES = [6.8, 7.5, 8.5, 9.6]
+SCATTER_MASSES = [1e3, 1e4, 1e5]
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +72,126 @@ def test_mean_of_many_sampled_clusters_is_the_isochrone_integral(target, log_age
     assert np.abs(np.diff(colour)).max() < 4 * 1.086 * error.max()
 
 
-@pytest.mark.parametrize("log_age", [6.8, 8.5])
-def test_scatter_of_the_light_is_that_of_poisson_sampling(target, log_age):
-    # variance of the sum = sum N f^2 (Cervino & Luridiana 2006, A&A 451, 475)
+@pytest.fixture(scope="module")
+def sampled_light(target):
+    """Give a function that samples clusters of an age and mass without dust, once.
+
+    It returns their light, (n, bands). The relative error of a variance estimated from
+    n is sqrt((k + 2) / n), with k the excess kurtosis, here sum N f^4 over the variance
+    squared: n is such that 5 % are three such errors.
+    """
+
+    @lru_cache
+    def sampled(log_age, mass):
+        pop = population(target, log_age)
+        variance = mass * pop.number @ pop.flux**2
+        excess = mass * pop.number @ pop.flux**4 / variance**2
+        light = np.empty((int((3 / 0.05) ** 2 * (excess.max() + 2)), 3))
+        rng = np.random.default_rng(11)
+        for i in range(len(light)):
+            stars = sample(pop, mass, 0.0, rng, 10, np.ones(3))
+            light[i] = stars.flux.sum(0) + stars.faint_flux
+        return light
+
+    return sampled
+
+
+def colours_and_magnitudes(light):
+    """Give magnitudes and colours of neighbouring bands, (n, 2 bands - 1)."""
+    magnitude = -2.5 * np.log10(light)
+    return np.hstack([magnitude, magnitude[:, :-1] - magnitude[:, 1:]])
+
+
+@pytest.mark.parametrize("log_age", SCATTER_AGES)
+@pytest.mark.parametrize("mass", SCATTER_MASSES)
+def test_scatter_of_the_light_is_the_variance_of_the_imf_integral(
+    target, sampled_light, log_age, mass
+):
+    # Of the sum of Poisson numbers N of stars of flux f the mean is sum N f and the
+    # covariance between bands sum N f f' (Cervino & Luridiana 2006, A&A 451, 475).
     pop = population(target, log_age)
-    rng = np.random.default_rng(7)
-    mass, n = 1e5, 1500
-    light = []
-    for _ in range(n):
-        stars = sample(pop, mass, 0.0, rng, 100, np.ones(3))
-        light.append(stars.flux.sum(0) + stars.faint_flux)
-    expected = np.sqrt(mass * (pop.number @ pop.flux**2))
-    assert np.allclose(np.std(light, axis=0) / expected, 1, atol=0.08)
+    covariance = mass * (pop.flux.T * pop.number) @ pop.flux
+    deviation = np.sqrt(np.diag(covariance))
+    light = sampled_light(log_age, mass)
+    np.testing.assert_allclose(light.mean(0), mass * pop.mean_flux(), rtol=0.05)
+    np.testing.assert_allclose(light.var(0), deviation**2, rtol=0.05)
+    scale = np.outer(deviation, deviation)
+    np.testing.assert_allclose(np.cov(light.T) / scale, covariance / scale, atol=0.05)
+
+
+@pytest.mark.parametrize("log_age", SCATTER_AGES[1:])
+def test_scatter_of_magnitude_and_colour_follows_from_it_where_it_is_small(
+    target, sampled_light, log_age
+):
+    # to first order, var(-2.5 log10 f) = (2.5 / ln 10)^2 var(f) / mean(f)^2
+    pop = population(target, log_age)
+    mass = SCATTER_MASSES[-1]
+    relative = pop.flux / pop.mean_flux() / np.sqrt(mass)
+    steps = np.hstack([relative, relative[:, :-1] - relative[:, 1:]])
+    expected = 2.5 / np.log(10) * np.sqrt(pop.number @ steps**2)
+    scatter = colours_and_magnitudes(sampled_light(log_age, mass)).std(0)
+    np.testing.assert_allclose(scatter, expected, rtol=0.05)
+
+
+def test_points_of_an_isochrone_stand_for_all_masses_between_them(target):
+    # moments of the light, against the integral over mass with log f linear between
+    for log_age in SCATTER_AGES:
+        isochrone = isochrones_of(target).at(log_age, target.feh)
+        pop = population(target, log_age)
+        points = isochrone.mass_initial
+        edges = np.concatenate(
+            [np.linspace(*pair, 40, endpoint=False) for pair in pairwise(points)]
+        )
+        middle = 0.5 * (edges[1:] + edges[:-1])
+        number = np.diff(stars_below(edges))
+        flux = [np.interp(middle, points, np.log(band)) for band in pop.flux.T]
+        flux = np.exp(flux).T
+        np.testing.assert_allclose(pop.mean_flux(), number @ flux, rtol=0.003)
+        covariance = (pop.flux.T * pop.number) @ pop.flux
+        np.testing.assert_allclose(covariance, (flux.T * number) @ flux, rtol=0.015)
+
+
+def light_star_by_star(isochrone, pop, mass, n, rng):
+    """Draw clusters star by star: masses by inverting the IMF, light by interpolation.
+
+    Stars that give less than 1 % of the variance in any band are taken at their mean.
+    """
+    masses = isochrone.mass_initial
+    share = np.cumsum(pop.number[:, None] * pop.flux**2, axis=0)
+    first = int((share < 0.01 * share[-1]).all(1).sum())
+    number = stars_below(masses) - stars_below(masses[first])
+    fine = np.geomspace(masses[first], masses[-1], 100_000)
+    below = stars_below(fine) - stars_below(fine[0])
+    quantile = np.interp((np.arange(400_000) + 0.5) / 400_000, below / below[-1], fine)
+    log_flux = np.log(pop.flux)
+    bright = [np.interp(quantile, masses, band) for band in log_flux.T]
+    bright = np.exp(bright).T
+    counts = rng.poisson(mass * below[-1], n)
+    ends = np.concatenate([[0], np.cumsum(counts)])
+    total = np.cumsum(bright[rng.integers(len(quantile), size=ends[-1])], axis=0)
+    total = np.concatenate([np.zeros((1, total.shape[1])), total])
+    faint = np.exp(0.5 * (log_flux[:first] + log_flux[1 : first + 1]))
+    return np.diff(total[ends], axis=0) + mass * np.diff(number[: first + 1]) @ faint
+
+
+@pytest.mark.parametrize(
+    ("log_age", "mass"), [*product(SCATTER_AGES, SCATTER_MASSES[:2]), (6.8, 1e5)]
+)
+def test_magnitudes_and_colours_are_those_of_clusters_drawn_star_by_star(
+    target, sampled_light, log_age, mass
+):
+    isochrone = isochrones_of(target).at(log_age, target.feh)
+    n = 7000
+    direct = light_star_by_star(
+        isochrone, population(target, log_age), mass, n, np.random.default_rng(13)
+    )
+    direct = colours_and_magnitudes(direct)
+    sampled = colours_and_magnitudes(sampled_light(log_age, mass)[:n])
+    for one, other in zip(direct.T, sampled.T, strict=True):
+        assert ks_2samp(one, other).pvalue > 1e-3
+        # each scatter has an error of its own, sqrt((k + 2) / 4 n)
+        error = np.sqrt((kurtosis(one) + kurtosis(other) + 4) / (4 * n))
+        assert abs(one.std() / other.std() - 1) < max(0.05, 4 * error)
 
 
 def test_bright_stars_come_first_and_no_more_than_asked_for(target):
