@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_tools.population import Population, isochrones_of, sample
+from data_tools.population import Population, population_of, sample
 from data_tools.priors import Priors
 from data_tools.profile import EFF, King, even_positions, positions
 from data_tools.target import Target
@@ -34,18 +34,14 @@ class ClusterMaker:
     def __init__(self, target: Target, priors: Priors) -> None:
         self.target = target
         self.priors = priors
-        self._isochrones = isochrones_of(target)
         for log_age in target.box["log_age"]:
-            self._isochrones.at(log_age, target.feh)
+            population_of(target, log_age)
         #: (bands,) electrons that one nJy gives over the target's exposure.
         self.electrons_per_njy = 1 / np.array([b.electron_njy for b in target.bands])
 
     def population(self, log_age: float) -> Population:
         """Give the target's population of an age (log10 yr), before dust."""
-        isochrone = self._isochrones.at(log_age, self.target.feh)
-        return Population.from_isochrone(
-            isochrone, self._isochrones.vega_ab, self.target.distance_modulus
-        )
+        return population_of(self.target, log_age)
 
     def stars(
         self, parameters: np.ndarray, rng: np.random.Generator

@@ -8,7 +8,7 @@ import numpy as np
 
 from data_tools.disc import gaussian_random_field
 from data_tools.observation import Observation, draw_observation
-from data_tools.population import Population, Stars, isochrones_of, sample
+from data_tools.population import Population, Stars, population_of, sample
 from data_tools.priors import Priors
 from data_tools.psf import OVERSAMPLING, psf_spectra
 from data_tools.render import Renderer
@@ -87,15 +87,8 @@ class FieldMaker:
     def __init__(self, target: Target, priors: Priors) -> None:
         self.target = target
         self.priors = priors
-        grid = isochrones_of(target)
-
-        def population(log_age: float) -> Population:
-            return Population.from_isochrone(
-                grid.at(log_age, target.feh), grid.vega_ab, target.distance_modulus
-            )
-
-        self._old = [(population(age), share) for age, share in OLD_AGES]
-        self._young = [(age, population(age)) for age in YOUNG_AGES]
+        self._old = [(population_of(target, age), share) for age, share in OLD_AGES]
+        self._young = [(age, population_of(target, age)) for age in YOUNG_AGES]
         self._renderer = Renderer(priors.field_px, _MARGIN_PX)
         self._weight = 1 / np.array([b.electron_njy for b in target.bands])
 

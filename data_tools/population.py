@@ -15,6 +15,10 @@ from data_tools.target import AB_ZERO_NJY, Target
 IMF_BREAKS = np.array([0.08, 0.5, 120.0])
 IMF_SLOPES = np.array([1.3, 2.3])
 
+#: Companions stand at so many mass ratios (Gauss-Legendre): light and its variance are
+#: within 1 and 2 % of a fine integral's.
+_MASS_RATIOS = 5
+
 
 def _segment_integral(low: np.ndarray, high: np.ndarray, power: float) -> np.ndarray:
     """Integrate m^power from low to high (power is not -1 for this IMF)."""
@@ -83,14 +87,16 @@ def isochrones_of(target: Target) -> IsochroneGrid:
 class Population:
     """A simple stellar population as seen at the target, before dust.
 
+    A point is a star of the isochrone, or a pair of stars that are seen as one.
+
     Attributes
     ----------
     number : (n,) ndarray
-        Expected stars at each point of the isochrone per Msun of stars formed.
+        Expected stars or pairs at each point per Msun of stars formed.
     flux : (n, bands) ndarray
-        Flux of one such star in nJy, without extinction.
+        Flux of one of them in nJy, without extinction.
     extinction : (n, bands) ndarray
-        A_band / A_V of such a star.
+        A_band / A_V of it.
     """
 
     number: np.ndarray
@@ -99,7 +105,11 @@ class Population:
 
     @classmethod
     def from_isochrone(
-        cls, isochrone: Isochrone, vega_ab: np.ndarray, distance_modulus: float
+        cls,
+        isochrone: Isochrone,
+        vega_ab: np.ndarray,
+        distance_modulus: float,
+        binary_fraction: float = 0.0,
     ) -> Population:
         """Weigh an isochrone by the IMF and put it at a distance.
 
@@ -114,6 +124,8 @@ class Population:
             AB magnitude of Vega in each band.
         distance_modulus : float
             In mag.
+        binary_fraction : float
+            Share of the stars of the IMF that have a companion; see `_paired`.
         """
         mass = isochrone.mass_initial
         edges = np.empty(len(mass) + 1)
@@ -121,7 +133,10 @@ class Population:
         edges[0], edges[-1] = mass[0], mass[-1]
         ab = isochrone.magnitude + (np.asarray(vega_ab) + distance_modulus)
         flux = AB_ZERO_NJY * np.power(10.0, -0.4 * ab)
-        return cls(np.diff(stars_below(edges)), flux, isochrone.extinction)
+        single = cls(np.diff(stars_below(edges)), flux, isochrone.extinction)
+        if binary_fraction == 0:
+            return single
+        return _paired(single, mass, np.diff(edges), binary_fraction)
 
     def reddened(self, a_v: float) -> np.ndarray:
         """Give the flux of each point behind dust, (n, bands) in nJy."""
@@ -132,6 +147,88 @@ class Population:
         return self.number @ self.reddened(a_v)
 
 
+def _paired(
+    single: Population, mass: np.ndarray, span: np.ndarray, fraction: float
+) -> Population:
+    """Give a share of a population's stars unresolved companions of the same age.
+
+    The IMF is that of the primaries. The companion's mass is q times the primary's, q
+    flat in (0, 1] at all masses, as among stars like the Sun (Raghavan et al. 2010,
+    ApJS 190, 1, section 5.3.1; Duchene & Kraus 2013, ARA&A 51, 269). A companion that
+    is lighter than the isochrone's first star counts with its mass and gives no light.
+    One whose primary has died is a single star; nothing passes from one to the other.
+
+    Parameters
+    ----------
+    single : Population
+        Of single stars, in the isochrone's order.
+    mass, span : (n,) ndarray
+        Initial mass of its points and the range each stands for, in Msun.
+    fraction : float
+        Share of the primaries with a companion, in (0, 1].
+
+    Returns
+    -------
+    Population
+        Per Msun of stars formed, companions counted.
+    """
+    # a primary of mass m adds 1/m to the density of companions at all lower masses
+    widowed = sum(
+        factor * _segment_integral(low, high, -slope - 1)
+        for factor, slope, low, high in zip(
+            _IMF_FACTORS,
+            IMF_SLOPES,
+            np.maximum(IMF_BREAKS[:-1], mass[-1]),
+            np.maximum(IMF_BREAKS[1:], mass[-1]),
+            strict=True,
+        )
+    )
+    numbers = [(1 - fraction) * single.number + fraction * widowed * span]
+    fluxes, extinctions = [single.flux], [single.extinction]
+    log_flux = np.log(single.flux)
+    nodes, weights = np.polynomial.legendre.leggauss(_MASS_RATIOS)
+    for ratio, share in zip(0.5 * (1 + nodes), 0.5 * weights, strict=True):
+        flux, extinction = (
+            np.stack([np.interp(ratio * mass, mass, x, left=low) for x in column.T], 1)
+            for column, low in ((log_flux, -np.inf), (single.extinction, 0.0))
+        )
+        flux = np.exp(flux)
+        both = single.flux + flux
+        numbers.append(fraction * share * single.number)
+        fluxes.append(both)
+        extinctions.append((single.flux * single.extinction + flux * extinction) / both)
+    # companions add half of their primaries' mass in the mean
+    return Population(
+        np.concatenate(numbers) / (1 + 0.5 * fraction),
+        np.concatenate(fluxes),
+        np.concatenate(extinctions),
+    )
+
+
+def population_of(target: Target, log_age: float) -> Population:
+    """Give a target's population of an age.
+
+    Parameters
+    ----------
+    target : Target
+        Names isochrones, metallicity, distance and share of binaries.
+    log_age : float
+        log10 of the age in years.
+
+    Raises
+    ------
+    ValueError
+        If the isochrones do not reach that age or the target's metallicity.
+    """
+    grid = isochrones_of(target)
+    return Population.from_isochrone(
+        grid.at(log_age, target.feh),
+        grid.vega_ab,
+        target.distance_modulus,
+        target.binary_fraction,
+    )
+
+
 @dataclass(frozen=True)
 class Stars:
     """The stars of one population, drawn.
@@ -139,7 +236,7 @@ class Stars:
     Attributes
     ----------
     point : (n,) ndarray
-        Index of each bright star's point on the isochrone, brightest first.
+        Index of each bright star's point in the population, brightest first.
     flux : (n, bands) ndarray
         Flux of the bright stars in nJy, dust applied.
     faint_flux : (bands,) ndarray

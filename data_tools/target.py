@@ -116,6 +116,9 @@ class Target:
         Distance in Mpc.
     feh : float
         [Fe/H] of the clusters and of the disc.
+    binary_fraction : float
+        Share of the stars, of clusters and disc, that have an unresolved companion;
+        mass ratios are flat (see `data_tools.population`). 0 is off.
     bands : tuple of Band
         In the order of the image's last axis.
     pixel_scale_arcsec : float
@@ -140,6 +143,7 @@ class Target:
     name: str = "m83-wfc3-uvis"
     distance_mpc: float = 4.5
     feh: float = 0.0
+    binary_fraction: float = 0.0
     bands: tuple[Band, ...] = ()
     pixel_scale_arcsec: float = 0.0396
     cutout_px: int = 64
@@ -158,12 +162,19 @@ class Target:
             (
                 "distance_mpc",
                 "feh",
+                "binary_fraction",
                 "pixel_scale_arcsec",
                 "cutout_px",
                 "read_noise_electrons",
             ),
         )
         _require(self.distance_mpc > 0, "distance_mpc", "positive", self.distance_mpc)
+        _require(
+            0 <= self.binary_fraction <= 1,
+            "binary_fraction",
+            "between 0 and 1",
+            self.binary_fraction,
+        )
         names = [b.name for b in self.bands]
         _require(
             len(names) >= 2 and len(set(names)) == len(names),

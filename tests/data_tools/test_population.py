@@ -1,5 +1,6 @@
 """Populations: the IMF, its sampling, and the light of a mean cluster."""
 
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise, product
 
@@ -8,7 +9,13 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import ks_2samp, kurtosis
 
-from data_tools.population import Population, isochrones_of, sample, stars_below
+from data_tools.population import (
+    Population,
+    isochrones_of,
+    population_of,
+    sample,
+    stars_below,
+)
 from data_tools.target import Target
 
 SCATTER_AGES = [6.8, 7.5, 8.5, 9.6]
@@ -20,11 +27,8 @@ def target():
     return Target.load("m83-wfc3-uvis")
 
 
-def population(target, log_age):
-    grid = isochrones_of(target)
-    return Population.from_isochrone(
-        grid.at(log_age, target.feh), grid.vega_ab, target.distance_modulus
-    )
+def population(target, log_age, binary_fraction=0.0):
+    return population_of(replace(target, binary_fraction=binary_fraction), log_age)
 
 
 def test_imf_holds_one_solar_mass_per_solar_mass_formed():
@@ -151,27 +155,47 @@ def test_points_of_an_isochrone_stand_for_all_masses_between_them(target):
         np.testing.assert_allclose(covariance, (flux.T * number) @ flux, rtol=0.015)
 
 
-def light_star_by_star(isochrone, pop, mass, n, rng):
+def light_star_by_star(isochrone, pop, mass, n, rng, fraction=0.0):
     """Draw clusters star by star: masses by inverting the IMF, light by interpolation.
 
-    Stars that give less than 1 % of the variance in any band are taken at their mean.
+    `pop` is of single stars; a fraction of them gets companions. Stars that give less
+    than 1 % of the variance in any band are taken at their mean.
     """
-    masses = isochrone.mass_initial
+    points = isochrone.mass_initial
     share = np.cumsum(pop.number[:, None] * pop.flux**2, axis=0)
-    first = int((share < 0.01 * share[-1]).all(1).sum())
-    number = stars_below(masses) - stars_below(masses[first])
-    fine = np.geomspace(masses[first], masses[-1], 100_000)
-    below = stars_below(fine) - stars_below(fine[0])
-    quantile = np.interp((np.arange(400_000) + 0.5) / 400_000, below / below[-1], fine)
+    cut = points[int((share < 0.01 * share[-1]).all(1).sum())]
     log_flux = np.log(pop.flux)
-    bright = [np.interp(quantile, masses, band) for band in log_flux.T]
-    bright = np.exp(bright).T
-    counts = rng.poisson(mass * below[-1], n)
+
+    def shine(masses):
+        dark = {"left": -np.inf, "right": -np.inf}
+        return np.exp([np.interp(masses, points, x, **dark) for x in log_flux.T]).T
+
+    def systems(low, high, size=400_000):
+        """Give equally likely systems: their number per primary Msun, mass, light."""
+        fine = np.geomspace(low, high, 100_000)
+        below = stars_below(fine) - stars_below(low)
+        heavy = np.interp((np.arange(size) + 0.5) / size * below[-1], below, fine)
+        light = np.where(rng.random(size) < fraction, 1 - rng.random(size), 0) * heavy
+        return below[-1], heavy + light, shine(heavy) + shine(light)
+
+    few, faint_mass, faint = systems(0.08, cut)
+    many, bright_mass, bright = systems(cut, 120.0)
+    formed = few * faint_mass.mean() + many * bright_mass.mean()
+    counts = rng.poisson(mass / formed * many, n)
     ends = np.concatenate([[0], np.cumsum(counts)])
-    total = np.cumsum(bright[rng.integers(len(quantile), size=ends[-1])], axis=0)
+    total = np.cumsum(bright[rng.integers(len(bright), size=ends[-1])], axis=0)
     total = np.concatenate([np.zeros((1, total.shape[1])), total])
-    faint = np.exp(0.5 * (log_flux[:first] + log_flux[1 : first + 1]))
-    return np.diff(total[ends], axis=0) + mass * np.diff(number[: first + 1]) @ faint
+    return np.diff(total[ends], axis=0) + mass / formed * few * faint.mean(0)
+
+
+def assert_same_magnitudes_and_colours(light, other_light):
+    """Check distribution and scatter, the latter to 5 % and its error."""
+    light, other_light = map(colours_and_magnitudes, (light, other_light))
+    for one, other in zip(light.T, other_light.T, strict=True):
+        assert ks_2samp(one, other).pvalue > 1e-3
+        # each scatter has an error of its own, sqrt((k + 2) / 4 n)
+        error = np.sqrt((kurtosis(one) + kurtosis(other) + 4) / (4 * len(one)))
+        assert abs(one.std() / other.std() - 1) < max(0.05, 4 * error)
 
 
 @pytest.mark.parametrize(
@@ -181,17 +205,10 @@ def test_magnitudes_and_colours_are_those_of_clusters_drawn_star_by_star(
     target, sampled_light, log_age, mass
 ):
     isochrone = isochrones_of(target).at(log_age, target.feh)
+    pop = population(target, log_age)
     n = 7000
-    direct = light_star_by_star(
-        isochrone, population(target, log_age), mass, n, np.random.default_rng(13)
-    )
-    direct = colours_and_magnitudes(direct)
-    sampled = colours_and_magnitudes(sampled_light(log_age, mass)[:n])
-    for one, other in zip(direct.T, sampled.T, strict=True):
-        assert ks_2samp(one, other).pvalue > 1e-3
-        # each scatter has an error of its own, sqrt((k + 2) / 4 n)
-        error = np.sqrt((kurtosis(one) + kurtosis(other) + 4) / (4 * n))
-        assert abs(one.std() / other.std() - 1) < max(0.05, 4 * error)
+    direct = light_star_by_star(isochrone, pop, mass, n, np.random.default_rng(13))
+    assert_same_magnitudes_and_colours(direct, sampled_light(log_age, mass)[:n])
 
 
 def test_bright_stars_come_first_and_no_more_than_asked_for(target):
@@ -218,3 +235,82 @@ def test_extinction_reddens_by_the_law_of_each_star(target):
     magnitude = -2.5 * np.log10(pop.reddened(2.0) / pop.flux)
     assert np.allclose(magnitude, 2.0 * pop.extinction, rtol=1e-5)
     assert (magnitude[:, 0] > magnitude[:, 2]).all()
+
+
+def test_no_binaries_is_the_default_and_changes_nothing(target):
+    grid = isochrones_of(target)
+    isochrone = grid.at(8.0, target.feh)
+    single = Population.from_isochrone(isochrone, grid.vega_ab, target.distance_modulus)
+    assert target.binary_fraction == 0
+    for pop in (population_of(target, 8.0), population(target, 8.0, 0.0)):
+        np.testing.assert_array_equal(pop.number, single.number)
+        np.testing.assert_array_equal(pop.flux, single.flux)
+        np.testing.assert_array_equal(pop.extinction, single.extinction)
+
+
+@pytest.mark.parametrize("log_age", SCATTER_AGES)
+def test_mean_light_with_binaries_is_the_integral_over_masses_and_ratios(
+    target, log_age
+):
+    fraction = 0.7
+    isochrone = isochrones_of(target).at(log_age, target.feh)
+    single = population(target, log_age)
+
+    def light(mass):
+        dark = {"left": -np.inf, "right": -np.inf}
+        points = isochrone.mass_initial
+        columns = np.log(single.flux).T
+        return np.exp([np.interp(mass, points, x, **dark) for x in columns])
+
+    # the steps of giants are far smaller than those of an even grid
+    edges = np.union1d(np.geomspace(0.08, 120, 20_001), isochrone.mass_initial)
+    edges = np.sort(np.concatenate([edges, 0.5 * (edges[1:] + edges[:-1])]))
+    mass = np.sqrt(edges[1:] * edges[:-1])
+    number = np.diff(stars_below(edges))
+    ratios = (np.arange(500) + 0.5) / 500
+    companions = np.mean([light(q * mass) for q in ratios], axis=0)
+    formed = number @ (mass * (1 + fraction * ratios.mean()))
+    expected = (number * (light(mass) + fraction * companions)).sum(1) / formed
+    pop = population(target, log_age, fraction)
+    np.testing.assert_allclose(pop.mean_flux(), expected, rtol=0.01)
+
+
+@pytest.mark.parametrize("log_age", [7.5, 9.6])
+def test_clusters_with_binaries_are_those_drawn_system_by_system(target, log_age):
+    fraction, mass, n = 0.6, 3e3, 4000
+    isochrone = isochrones_of(target).at(log_age, target.feh)
+    rng = np.random.default_rng(17)
+    single = population(target, log_age)
+    direct = light_star_by_star(isochrone, single, mass, n, rng, fraction)
+    pop = population(target, log_age, fraction)
+    draws = (sample(pop, mass, 0.0, rng, 10, np.ones(3)) for _ in range(n))
+    sampled = np.array([stars.flux.sum(0) + stars.faint_flux for stars in draws])
+    assert_same_magnitudes_and_colours(direct, sampled)
+
+
+def test_a_companion_makes_a_main_sequence_star_brighter_and_redder(target):
+    # by up to 0.75 mag, two equal stars; it stands to the red of the single stars
+    isochrone = isochrones_of(target).at(8.0, target.feh)
+    single, pop = (population(target, 8.0, f) for f in (0.0, 0.5))
+    mass = isochrone.mass_initial  # the main sequence ends at 5 Msun
+    rows = np.flatnonzero((mass > 1) & (mass < 3))
+    n = len(single.number)
+    pairs = pop.flux.reshape(-1, n, 3)[1:, rows]
+    brighter = 2.5 * np.log10(pairs / single.flux[rows])
+    assert (brighter >= 0).all()
+    assert (brighter < 0.7526).all()
+    redder = brighter[..., 2] - brighter[..., 1]  # in F438W - F814W
+    assert (redder > -1e-3).all()
+    assert redder.max() > 0.05
+
+
+def test_dust_dims_a_pair_as_it_dims_its_stars(target):
+    pop = population(target, 8.0, 1.0)
+    n = len(population(target, 8.0).number)
+    pairs = pop.extinction.reshape(-1, n, 3)[1:]
+    primaries = pop.extinction[:n]
+    low, high = primaries.min(0), primaries.max(0)
+    assert ((pairs >= low - 1e-6) & (pairs <= high + 1e-6)).all()
+    # the least mass ratio adds next to nothing
+    heavy = isochrones_of(target).at(8.0, target.feh).mass_initial > 2
+    np.testing.assert_allclose(pairs[0, heavy], primaries[heavy], atol=1e-3)

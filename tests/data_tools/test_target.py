@@ -50,6 +50,7 @@ def test_a_box_in_another_order_is_brought_into_the_parameters_order(m83):
         ({"pixel_scale_arcsec": 40.0}, "between 0.005 and 1; received 40.0"),
         ({"cutout_px": 60}, "a multiple of 8, at least 16; received 60"),
         ({"cutout_px": 8}, "a multiple of 8, at least 16; received 8"),
+        ({"binary_fraction": 1.2}, "binary_fraction must be between 0 and 1; received"),
         ({"extinction_law": "SMC"}, "one of .*CCM89.*; received 'SMC'"),
         ({"isochrones_format": "padova"}, "one of .*parsec.*; received 'padova'"),
         ({"psf": {"F555W": "psf.fits"}}, "psf must be keyed by .*F336W"),
