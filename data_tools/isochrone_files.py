@@ -241,6 +241,5 @@ def _vega_offset(
             f"{path}: its header says {stated.pop()} magnitudes, system={system!r} was "
             "passed. Leave system out to believe the header."
         )
-    tables = load_tables()
-    indices = tables.band_indices(tuple(bands))
-    return tables.vega_ab[indices] if system == "AB" else np.zeros(len(indices))
+    vega_ab = load_tables(tuple(bands)).vega_ab
+    return vega_ab if system == "AB" else np.zeros(len(vega_ab))

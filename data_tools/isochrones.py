@@ -104,11 +104,8 @@ def vega_magnitudes(
     ndarray, shape (n, bands)
         In mag.
     """
-    tables = load_tables()
     correction = _on_stellar_grid(
-        tables.bc[..., tables.band_indices(tuple(bands))],
-        np.atleast_1d(log_teff),
-        np.atleast_1d(log_g),
+        load_tables(tuple(bands)).bc, np.atleast_1d(log_teff), np.atleast_1d(log_g)
     )
     bolometric = SOLAR_BOLOMETRIC_MAGNITUDE - 2.5 * np.atleast_1d(log_l)
     return bolometric[:, None] - correction
@@ -141,13 +138,9 @@ def extinction_coefficients(
     Computed at A_V = 1. One coefficient for all A_V holds to 0.012 mag per mag
     up to A_V = 3.
     """
-    tables = load_tables()
+    tables = load_tables(tuple(bands))
     values = tables.extinction[tables.law_index(law)]
-    return _on_stellar_grid(
-        values[..., tables.band_indices(tuple(bands))],
-        np.atleast_1d(log_teff),
-        np.atleast_1d(log_g),
-    )
+    return _on_stellar_grid(values, np.atleast_1d(log_teff), np.atleast_1d(log_g))
 
 
 @dataclass(frozen=True)
@@ -229,12 +222,11 @@ class IsochroneGrid:
         eep: np.ndarray,
         nodes: dict[tuple[int, int], _Node],
     ) -> None:
-        tables = load_tables()
         self.bands = tuple(bands)
         self.law = law
         self.log_ages = np.asarray(log_ages, float)
         self.fehs = np.asarray(fehs, float)
-        self.vega_ab = tables.vega_ab[tables.band_indices(self.bands)]
+        self.vega_ab = load_tables(self.bands).vega_ab
         self._eep = eep
         self._nodes = nodes
 

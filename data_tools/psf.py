@@ -47,13 +47,12 @@ def _offsets(n: int, pixel_scale_arcsec: float) -> tuple[np.ndarray, np.ndarray]
 def _empirical(
     band: str, position: int, n: int, pixel_scale_arcsec: float
 ) -> np.ndarray:
-    tables = load_tables()
-    index = int(tables.band_indices((band,))[0])
+    tables = load_tables((band,))
     x, y = _offsets(n, pixel_scale_arcsec)
-    core = tables.psf_core[index, position] * tables.psf_core_scale[index]
+    core = tables.psf_core[0, position] * tables.psf_core_scale[0]
     core = _sample(core, tables.psf_core_step_arcsec, x, y)
     core *= (pixel_scale_arcsec / tables.psf_pixel_arcsec) ** 2
-    wing = _sample(tables.psf_wing[index], tables.psf_wing_pixel_arcsec, x, y)
+    wing = _sample(tables.psf_wing[0], tables.psf_wing_pixel_arcsec, x, y)
     wing *= (pixel_scale_arcsec / tables.psf_wing_pixel_arcsec) ** 2
     low, high = _JOIN_ARCSEC
     outer = np.clip((np.hypot(x, y) - low) / (high - low), 0, 1)

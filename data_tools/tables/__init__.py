@@ -1,8 +1,8 @@
-"""The table of stellar and PSF physics that ships with the package.
+"""The tables of stellar and PSF physics that ship with the package.
 
-``wfc3_uvis.npz`` is built by ``scripts/build_tables.py``; ``PROVENANCE.md``
-beside it says where each number comes from. Nothing here computes photometry:
-see ``data_tools.isochrones`` and ``data_tools.psf``.
+They are built by ``scripts/build_tables.py``; ``PROVENANCE.md`` beside them says
+where each number comes from. Nothing here computes photometry: see
+``data_tools.isochrones`` and ``data_tools.psf``.
 """
 
 from __future__ import annotations
@@ -11,21 +11,41 @@ import io
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 import numpy as np
 
 SCHEMA_VERSION = 1
-FILE_NAME = "wfc3_uvis.npz"
+
+#: Bands of each file. The first also holds the isochrones and all that does not
+#: depend on the band; another is read only where one of its bands is asked for.
+FILES = {
+    "wfc3_uvis.npz": ("F336W", "F438W", "F814W"),
+    "wfc3_uvis_extra.npz": ("F275W", "F475W", "F555W"),
+}
+
+#: Attributes with an axis of bands, and which axis it is.
+_BAND_AXES = {
+    "pivot": 0,
+    "vega_ab": 0,
+    "photflam": 0,
+    "sun_vega": 0,
+    "bc": -1,
+    "extinction": -1,
+    "psf_core": 0,
+    "psf_core_scale": 0,
+    "psf_wing": 0,
+}
 
 
 @dataclass(frozen=True)
 class Tables:
-    """The shipped table, ready to use. Arrays are read-only.
+    """The shipped tables, ready to use. Arrays are read-only.
 
     Attributes
     ----------
     bands : tuple of str
-        Names of the bands, in the order of every axis called ``bands``.
+        Names of the bands asked for, in the order of every axis called ``bands``.
     laws : tuple of str
         Names of the extinction laws, in the order of the axis ``laws``.
     pivot : ndarray, shape (bands,)
@@ -110,23 +130,6 @@ class Tables:
     psf_wing_pixel_arcsec: float
     psf_core_oversampling: int
 
-    def band_indices(self, bands: tuple[str, ...]) -> np.ndarray:
-        """Return where these bands are along the band axes.
-
-        Raises
-        ------
-        ValueError
-            If a band is not in the table.
-        """
-        unknown = [band for band in bands if band not in self.bands]
-        if unknown:
-            raise ValueError(
-                f"{FILE_NAME} holds the bands {', '.join(self.bands)}; received "
-                f"{', '.join(unknown)}. Add them to scripts/build_tables.py and "
-                "build the table again."
-            )
-        return np.array([self.bands.index(band) for band in bands])
-
     def law_index(self, law: str) -> int:
         """Return where this extinction law is along the law axis.
 
@@ -143,21 +146,30 @@ class Tables:
         return self.laws.index(law)
 
 
-def _read_bytes() -> bytes:
-    """Return the content of the table file.
+def table_files(bands: tuple[str, ...]) -> list[Traversable]:
+    """Return the files that hold what these bands need.
+
+    Parameters
+    ----------
+    bands : tuple of str
+        Names of bands.
 
     Raises
     ------
-    FileNotFoundError
-        If the package was installed without its table.
+    ValueError
+        If a band is in no file.
     """
-    resource = resources.files(__name__).joinpath(FILE_NAME)
-    if not resource.is_file():
-        raise FileNotFoundError(
-            f"{resource} is missing: the package was installed without its table. "
-            "Install it again, or make the table with scripts/build_tables.py."
+    known = [band for held in FILES.values() for band in held]
+    unknown = [band for band in bands if band not in known]
+    if unknown:
+        raise ValueError(
+            f"the tables hold the bands {', '.join(sorted(known))}; received "
+            f"{', '.join(unknown)}. Add them to scripts/build_tables.py and build "
+            "the tables again."
         )
-    return resource.read_bytes()
+    first, *others = FILES
+    wanted = [first, *(name for name in others if set(FILES[name]) & set(bands))]
+    return [resources.files(__name__).joinpath(name) for name in wanted]
 
 
 def _integers(planes: np.ndarray) -> np.ndarray:
@@ -167,53 +179,85 @@ def _integers(planes: np.ndarray) -> np.ndarray:
     return np.cumsum(steps, dtype=steps.dtype).view(f"<i{width}")
 
 
-@lru_cache(maxsize=1)
-def load_tables() -> Tables:
-    """Load the shipped table, once per process.
-
-    Returns
-    -------
-    Tables
-        Dequantised, read-only arrays.
+@lru_cache(maxsize=len(FILES))
+def _read(file: Traversable) -> dict[str, np.ndarray]:
+    """Return the arrays of one file, dequantised and read-only.
 
     Raises
     ------
     FileNotFoundError
-        If the table file is missing.
+        If the package was installed without it.
     ValueError
         If it was written for another version of this module.
     """
-    with np.load(io.BytesIO(_read_bytes()), allow_pickle=False) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"{file} is missing: the package was installed without this table. "
+            "Install it again, or make the table with scripts/build_tables.py."
+        )
+    with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
+        arrays = {name.removeprefix("iso_"): stored[name] for name in stored.files}
     version = int(arrays.pop("schema_version", -1))
     if version != SCHEMA_VERSION:
         raise ValueError(
-            f"{FILE_NAME} has table schema {version}, this code reads "
+            f"{file.name} has table schema {version}, this code reads "
             f"{SCHEMA_VERSION}. "
             "Make the table again with scripts/build_tables.py."
         )
-    for old in [name for name in arrays if name.startswith("iso_")]:
-        arrays[old.removeprefix("iso_")] = arrays.pop(old)
-
-    step_fraction, step_l, step_teff, step_g = arrays.pop("steps")
-    mass = _integers(arrays["mass_initial"]).view("<f4").astype(np.float64)
-    arrays["mass_initial"] = mass
-    arrays["mass_current"] = (
-        mass * _integers(arrays.pop("mass_fraction")) * step_fraction
-    )
-    for name, step in (("log_l", step_l), ("log_teff", step_teff), ("log_g", step_g)):
-        arrays[name] = _integers(arrays[name]) * step
-    for name in ("first_eep", "counts"):
-        arrays[name] = arrays[name].astype(np.int64)
+    if "mass_initial" in arrays:
+        step_fraction, step_l, step_teff, step_g = arrays.pop("steps")
+        mass = _integers(arrays["mass_initial"]).view("<f4").astype(np.float64)
+        arrays["mass_initial"] = mass
+        arrays["mass_current"] = (
+            mass * _integers(arrays.pop("mass_fraction")) * step_fraction
+        )
+        steps = {"log_l": step_l, "log_teff": step_teff, "log_g": step_g}
+        for name, step in steps.items():
+            arrays[name] = _integers(arrays[name]) * step
+        for name in ("first_eep", "counts"):
+            arrays[name] = arrays[name].astype(np.int64)
     unit = np.float32(arrays.pop("psf_unit"))
     for name in ("psf_core", "psf_wing"):
         arrays[name] = arrays[name].astype(np.float32) / unit
     for array in arrays.values():
         array.setflags(write=False)
-    fields: dict[str, object] = dict(arrays)
-    for name, array in arrays.items():
-        if array.ndim == 0:
-            fields[name] = array.item()
-    for name in ("bands", "laws"):
-        fields[name] = tuple(arrays[name].tolist())
+    return arrays
+
+
+@lru_cache(maxsize=16)
+def load_tables(bands: tuple[str, ...] = FILES["wfc3_uvis.npz"]) -> Tables:
+    """Load the shipped tables for some bands, once per process.
+
+    Parameters
+    ----------
+    bands : tuple of str
+        Bands wanted, in this order.
+
+    Returns
+    -------
+    Tables
+        Dequantised, read-only arrays; what does not depend on the band is shared
+        between calls.
+
+    Raises
+    ------
+    ValueError
+        If a band is in no table, or a table was written for another version of
+        this module.
+    FileNotFoundError
+        If a table is missing.
+    """
+    parts = [_read(file) for file in table_files(bands)]
+    stored = [band for part in parts for band in part["bands"].tolist()]
+    order = [stored.index(band) for band in bands]
+    fields: dict[str, object] = {
+        name: array.item() if array.ndim == 0 else array
+        for name, array in parts[0].items()
+    }
+    for name, axis in _BAND_AXES.items():
+        joined = np.concatenate([part[name] for part in parts], axis=axis)
+        fields[name] = joined.take(order, axis=axis)
+        fields[name].setflags(write=False)
+    fields["bands"] = tuple(bands)
+    fields["laws"] = tuple(parts[0]["laws"].tolist())
     return Tables(**fields)
