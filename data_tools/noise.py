@@ -1,0 +1,281 @@
+"""The noise of mosaics, measured: sky level, scatter, correlation, depth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from astropy.stats import mad_std, sigma_clip
+
+from data_tools.mosaic import Mosaics
+from data_tools.observation import variance_factor
+from data_tools.psf import OVERSAMPLING, n_positions, psf_spectra
+from data_tools.target import AB_ZERO_NJY, Target
+
+#: Side in pixels of the boxes a mosaic is looked at in, and the most along an axis: of
+#: a larger mosaic a sample is read, evenly spread.
+BOX_PX = 64
+_BOXES = 32
+#: A box is used if so many of its pixels have data ...
+_LEAST_COVERED = 0.9
+#: ... and noise is measured in it if fewer neighbours than this are exactly equal:
+#: more means that pixels were clipped, or stored in steps coarser than the noise.
+_MOST_EQUAL = 0.2
+#: Noise is measured in this share of the boxes, those with the lowest level, where
+#: least light of the galaxy adds to it, and in at least so many.
+_DARKEST = 0.25
+_FEWEST_BOXES = 8
+
+#: Variance of the fourth difference (1, -4, 6, -4, 1) of independent unit noise: the
+#: sum of its squares; and what neighbours correlated by rho add to it, per rho.
+_INDEPENDENT, _PER_RHO = 70.0, -112.0
+#: Largest correlation of neighbours by drizzling at the detector's scale.
+_LARGEST_RHO = 0.5
+
+#: Side of the finer grid on which the sharpness of the PSF is summed.
+_PSF_GRID = 128
+
+
+@dataclass(frozen=True)
+class BandNoise:
+    """What one band of a mosaic shows about its noise.
+
+    Attributes
+    ----------
+    band : str
+        Filter name.
+    covered : float
+        Share of the pixels with data, in [0, 1].
+    sky_njy : float
+        Level of the darkest quarter of the mosaic, nJy per pixel; NaN without data.
+    sigma_njy : float
+        Scatter of a pixel by noise there, nJy, at the median weight; NaN where pixels
+        were clipped or rounded, so that none can be seen.
+    correlation : (float, float)
+        Correlation coefficient of the noise of neighbours along a column (axis 0) and
+        along a row; NaN as above.
+    median_weight : float
+        Median of the weight map where there are data; 1 without one.
+    weight_range : (float, float)
+        5th and 95th percentile of the weight over its median.
+    """
+
+    band: str
+    covered: float
+    sky_njy: float
+    sigma_njy: float
+    correlation: tuple[float, float]
+    median_weight: float
+    weight_range: tuple[float, float]
+
+    @property
+    def noise_shift_px(self) -> float:
+        """Shift d by which `data_tools.observation.drizzled` correlates noise so.
+
+        With q = d (1 - d) the coefficient is rho = q / (1 - 2 q), so q = rho / (1 + 2
+        rho). rho is the mean of both axes, taken to lie between 0 and 0.5.
+        """
+        rho = np.clip(np.mean(self.correlation), 0.0, _LARGEST_RHO)
+        return float(0.5 - np.sqrt(0.25 - rho / (1 + 2 * rho)))
+
+    @property
+    def white_variance(self) -> float:
+        """Variance per pixel before drizzling correlated the noise, nJy2."""
+        return float(self.sigma_njy**2 / variance_factor(self.noise_shift_px))
+
+
+def measure_noise(mosaics: Mosaics) -> tuple[BandNoise, ...]:
+    """Measure sky and noise of each band of a mosaic.
+
+    The mosaic is looked at in boxes of `BOX_PX`, at most 32 x 32 of them, evenly
+    spread. See `boxes_noise`.
+
+    Parameters
+    ----------
+    mosaics : Mosaics
+        Open mosaics of one field.
+
+    Returns
+    -------
+    tuple of BandNoise
+        In the order of the bands.
+    """
+    rows, columns = (
+        [slice(first, first + min(size, BOX_PX)) for first in _starts(size)]
+        for size in mosaics.shape
+    )
+    places = [(r, c) for r in rows for c in columns]
+    boxes = np.array([mosaics.window(*place) for place in places])
+    weights = np.ones_like(boxes)
+    if any(mosaics.has_weights):
+        weights = np.array([mosaics.weights(*place) for place in places])
+    return boxes_noise(boxes, weights, mosaics.bands)
+
+
+def _starts(size: int) -> np.ndarray:
+    """Give the first pixels of the boxes along an axis."""
+    count = min(max(size // BOX_PX, 1), _BOXES)
+    return np.linspace(0, max(size - BOX_PX, 0), count).astype(int)
+
+
+def boxes_noise(
+    boxes: np.ndarray, weights: np.ndarray, bands: Sequence[str]
+) -> tuple[BandNoise, ...]:
+    """Measure sky and noise of each band in boxes cut from a mosaic.
+
+    The level of a box is the median after clipping at 3 sigma. Noise is measured
+    (`pixel_noise`) in the quarter of the boxes with the lowest level: they are chosen
+    by their level and not by their noise, which would bias it low. With a weight map
+    the noise of a box is first brought to the median weight, as if its variance were
+    inverse to the weight.
+
+    Parameters
+    ----------
+    boxes : (n, rows, columns, bands) ndarray
+        nJy per pixel; NaN where there are no data.
+    weights : (n, rows, columns, bands) ndarray
+        Weight of each pixel; ones without a weight map.
+    bands : sequence of str
+        Filter names.
+
+    Returns
+    -------
+    tuple of BandNoise
+        In the order of the bands.
+    """
+    return tuple(
+        _band_noise(band, boxes[..., i], weights[..., i])
+        for i, band in enumerate(bands)
+    )
+
+
+def _band_noise(band: str, boxes: np.ndarray, weights: np.ndarray) -> BandNoise:
+    known = np.isfinite(boxes)
+    share = known.mean(axis=(1, 2))
+    covered = float(share.mean())
+    nan = float("nan")
+    if not covered:
+        return BandNoise(band, 0.0, nan, nan, (nan, nan), 1.0, (1.0, 1.0))
+    median_weight = float(np.median(weights[known]))
+    low, high = np.percentile(weights[known], (5, 95)) / median_weight
+    used = share >= min(_LEAST_COVERED, share.max())
+    boxes, known, weights = boxes[used], known[used], weights[used]
+    level = _levels(boxes)
+    order = np.argsort(level)
+    count = max(int(np.ceil(_DARKEST * len(order))), _FEWEST_BOXES)
+
+    equal = (np.diff(boxes, axis=2) == 0).mean(axis=(1, 2))
+    seen = order[equal[order] < _MOST_EQUAL][:count]
+    sigma, correlation = nan, (nan, nan)
+    if len(seen):
+        weight = [np.median(weights[i][known[i]]) / median_weight for i in seen]
+        sigma, correlation = pixel_noise(boxes[seen] * np.sqrt(weight)[:, None, None])
+    return BandNoise(
+        band,
+        covered,
+        float(np.median(level[order[:count]])),
+        sigma,
+        correlation,
+        median_weight,
+        (float(low), float(high)),
+    )
+
+
+def _levels(boxes: np.ndarray) -> np.ndarray:
+    """Give the median of each box after clipping at 3 sigma."""
+    pixels = np.ma.masked_invalid(boxes.reshape(len(boxes), -1))
+    return np.ma.median(sigma_clip(pixels, sigma=3, axis=1), axis=1).filled(np.nan)
+
+
+def pixel_noise(boxes: np.ndarray) -> tuple[float, tuple[float, float]]:
+    """Measure the noise of pixels and its correlation between neighbours.
+
+    Stars and smooth light are taken out by the fourth difference (1, -4, 6, -4, 1)
+    along both axes: it keeps the highest spatial frequencies, which a PSF leaves
+    nearly empty and noise fills (the idea of Immerkaer 1996, CVIU 64, 300); what
+    remains of stars are outliers to the median absolute deviation. Noise whose
+    neighbours along an axis are correlated by rho, and no others, as
+    `data_tools.observation.drizzled` makes it, has along that axis 70 - 112 rho times
+    the variance of a pixel; between pixels two apart (1, 0, -4, 0, 6, 0, -4, 0, 1) it
+    has 70 times. The ratio gives rho, and rho the variance.
+
+    Measured on synthetic fields, sigma is true to 6 % in F336W, and in F438W but for
+    bright discs (12 %). Where a band's light is a crowd of stars the crowd is taken for
+    noise: in F814W sigma is up to 1.4 times too high in the outskirts of a disc and 2
+    to 3 times in a bright one.
+    Noise correlated beyond neighbours (drizzled to pixels much smaller than the
+    detector's) comes out too low.
+
+    Parameters
+    ----------
+    boxes : (n, rows, columns) ndarray
+        Parts of an image of more than 8 pixels a side; NaN where there are no data.
+
+    Returns
+    -------
+    sigma : float
+        Standard deviation of a pixel in the unit of the image; NaN where most pixels
+        are equal.
+    correlation : (float, float)
+        rho along a column (axis 0) and along a row (axis 1).
+    """
+    near, far_0, far_1 = (
+        np.median(mad_std(_differences(boxes, *lags), axis=(1, 2), ignore_nan=True))
+        for lags in ((1, 1), (2, 1), (1, 2))
+    )
+    if not near > 0:
+        return float("nan"), (float("nan"), float("nan"))
+    variance = near**2
+    correlation = []
+    for far in (far_0, far_1):
+        rho = float(((near / far) ** 2 - 1) * _INDEPENDENT / _PER_RHO)
+        variance /= _INDEPENDENT + _PER_RHO * min(rho, _LARGEST_RHO)
+        correlation.append(rho)
+    return float(np.sqrt(variance)), (correlation[0], correlation[1])
+
+
+def _differences(boxes: np.ndarray, lag_0: int, lag_1: int) -> np.ndarray:
+    """Take the fourth difference along both axes, between pixels some lags apart."""
+    for axis, lag in ((1, lag_0), (2, lag_1)):
+        for _ in range(2):
+            n = boxes.shape[axis] - 2 * lag
+            before, middle, after = (
+                np.take(boxes, np.arange(first, first + n), axis)
+                for first in (0, lag, 2 * lag)
+            )
+            boxes = before - 2 * middle + after
+    return boxes
+
+
+def depth(
+    target: Target, white_variance: np.ndarray, blur_px: np.ndarray
+) -> np.ndarray:
+    """Give the AB magnitude of a point source seen at 5 sigma.
+
+    The flux of a star fitted by its PSF has the variance white_variance / sum PSF^2
+    (King 1983, PASP 95, 163), here at the mean over places of the star within a pixel.
+    Correlated noise counts by its variance before drizzling, which is what it adds
+    over the area of a PSF. The PSF is one from the middle of the detector's list.
+
+    Parameters
+    ----------
+    target : Target
+        Bands and PSFs.
+    white_variance : (bands,) ndarray
+        Variance per native pixel in nJy2.
+    blur_px : (bands,) ndarray
+        Gaussian blur of the PSF by drizzling, sigma in pixels.
+
+    Returns
+    -------
+    (bands,) ndarray
+        AB magnitude; NaN where the variance is.
+    """
+    spectra = psf_spectra(target, _PSF_GRID, n_positions() // 2, blur_px)
+    psf = scipy.fft.irfft2(spectra, (_PSF_GRID, _PSF_GRID), axes=(1, 2))
+    # the pixels of a star are every second sample of the finer grid, along both axes
+    sharpness = np.square(psf.astype(float)).sum(axis=(1, 2)) / OVERSAMPLING**2
+    flux = 5 * np.sqrt(white_variance / sharpness)
+    return -2.5 * np.log10(flux / AB_ZERO_NJY)
