@@ -1,8 +1,10 @@
 """Populations: the IMF, its sampling, and the light of a mean cluster."""
 
+import re
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise, product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -314,3 +316,12 @@ def test_dust_dims_a_pair_as_it_dims_its_stars(target):
     # the least mass ratio adds next to nothing
     heavy = isochrones_of(target).at(8.0, target.feh).mass_initial > 2
     np.testing.assert_allclose(pairs[0, heavy], primaries[heavy], atol=1e-3)
+
+
+def test_the_page_states_what_its_own_commands_give_for_binaries(capsys):
+    page = (Path(__file__).parents[2] / "docs/science.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page.partition("## Binaries")[2], re.S)
+    exec(code, {})
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 4
+    assert set(printed) <= set(page.splitlines())
