@@ -38,6 +38,7 @@ class NegativeMaker:
         self._box = clusters.target.box
         self._pixel_scale = clusters.target.pixel_scale_arcsec
         self._n_bands = len(clusters.target.bands)
+        self._blue_to_red = np.argsort([b.photplam for b in clusters.target.bands])
         self._makers: dict[str, Callable] = {
             "empty": self._empty,
             "bright_star": self._bright_star,
@@ -175,7 +176,8 @@ class NegativeMaker:
         y = u * np.sin(angle) + v * np.cos(angle)
         # AB colour between neighbouring bands, blue star-forming to red and redshifted
         colour = rng.uniform(0.2, 2.2, self._n_bands - 1)
-        magnitude = np.concatenate([[0.0], -np.cumsum(colour)])
+        magnitude = np.zeros(self._n_bands)
+        magnitude[self._blue_to_red[1:]] = -np.cumsum(colour)
         flux = np.repeat(10 ** (-0.4 * magnitude)[None] / n_points, n_points, axis=0)
         light = self._light(x, y, flux, centre, spectra)
         return self._scaled(light, variance, electron_njy, rng)

@@ -1,5 +1,7 @@
 """Look-alikes: each kind is drawn, as visible as asked, and what it says it is."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,21 @@ def test_background_galaxy_is_redder_band_by_band(draw):
     for _ in range(10):
         flux = draw("background_galaxy").sum((0, 1))
         assert flux[0] < flux[1] < flux[2]
+
+
+def test_background_galaxy_is_red_in_whatever_order_the_bands_come():
+    target = Target.load("m83-wfc3-uvis")
+    target = dataclasses.replace(target, bands=target.bands[::-1])
+    renderer = Renderer(target.cutout_px)
+    maker = NegativeMaker(ClusterMaker(target, Priors()), renderer)
+    spectra = psf_spectra(target, renderer.grid, 7, np.array([0.6, 0.8, 1.2]))
+    rng = np.random.default_rng(8)
+    for _ in range(5):
+        light = maker.draw(
+            "background_galaxy", np.zeros(2), spectra, VARIANCE, ELECTRON, rng
+        )
+        flux = light.sum((0, 1))
+        assert flux[0] > flux[1] > flux[2]
 
 
 def test_dust_edge_is_light_that_falls_off_through_the_middle(draw):
