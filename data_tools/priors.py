@@ -74,6 +74,16 @@ class Priors:
         log10 of the star-formation rate's surface density in Msun / yr / kpc^2.
     field_dust_a_v : (float, float)
         log10 of the median A_V through the disc in mag.
+    field_association_share : (float, float)
+        Share of the stars younger than 100 Myr in loose associations.
+    field_arm_fraction : float
+        Share of fields in or beside a spiral arm.
+    field_arm_contrast : (float, float)
+        log10 of the star-formation rate on an arm's ridge over that beside it.
+    field_bulge_fraction : float
+        Share of fields that lie on a bulge.
+    field_bulge_mass_density : (float, float)
+        log10 of the bulge's surface density at its middle in Msun / pc^2.
     foreground_a_v : float
         Extinction by the Milky Way in mag; part of every field's light.
     field_px : int
@@ -91,6 +101,7 @@ class Priors:
     king_log_concentration: Range = (0.5, 2.0)
     drizzle_blur_px: dict[str, Range] = field(
         default_factory=lambda: {
+            "F275W": (0.8, 1.3),
             "F336W": (0.9, 1.4),
             "F438W": (0.6, 1.0),
             "F814W": (0.4, 0.8),
@@ -105,6 +116,11 @@ class Priors:
     field_old_mass_density: Range = (1.0, 3.0)
     field_sfr_density: Range = (-3.0, -1.0)
     field_dust_a_v: Range = (-1.3, 0.2)
+    field_association_share: Range = (0.2, 0.7)
+    field_arm_fraction: float = 0.4
+    field_arm_contrast: Range = (0.3, 1.0)
+    field_bulge_fraction: float = 0.15
+    field_bulge_mass_density: Range = (2.5, 4.0)
     foreground_a_v: float = 0.18
     field_px: int = 768
     mocks_per_field: int = 256
@@ -116,6 +132,8 @@ class Priors:
             "king_fraction",
             "neighbour_fraction",
             "sky_residual",
+            "field_arm_fraction",
+            "field_bulge_fraction",
         ):
             _check_range(name, (0.0, getattr(self, name)), 0.0, 1.0)
         unknown = sorted(set(self.negatives) - set(KINDS[1:]))
@@ -139,6 +157,11 @@ class Priors:
         _check_range("field_old_mass_density", self.field_old_mass_density, -3, 4)
         _check_range("field_sfr_density", self.field_sfr_density, -6, 2)
         _check_range("field_dust_a_v", self.field_dust_a_v, -4, 1)
+        share = self.field_association_share
+        _check_range("field_association_share", share, 0.0, 1.0)
+        _check_range("field_arm_contrast", self.field_arm_contrast, 0.0, 3.0)
+        density = self.field_bulge_mass_density
+        _check_range("field_bulge_mass_density", density, -3, 6)
         _check_range("foreground_a_v", (0.0, self.foreground_a_v), 0.0, 5.0)
         if self.field_px < 128 or self.field_px % 16:
             raise ValueError(
