@@ -167,8 +167,8 @@ class MockMaker:
         self, spectra: np.ndarray, seen: Observation, rng: np.random.Generator
     ) -> np.ndarray:
         """Draw the light of a cluster or of a bright star beside the middle."""
-        # evenly over the ring's area
-        inner, outer = np.square(_NEIGHBOUR_PX)
+        # evenly over the ring's area, as far as a small cutout reaches
+        inner, outer = np.square(np.minimum(_NEIGHBOUR_PX, self.target.cutout_px / 2))
         distance = np.sqrt(rng.uniform(inner, outer))
         angle = rng.uniform(0, 2 * np.pi)
         place = distance * np.array([np.cos(angle), np.sin(angle)])

@@ -122,3 +122,11 @@ def test_same_seed_gives_the_same_records(maker, field, records):
     for first, second in zip(records, again, strict=False):
         for key, value in first.items():
             assert np.array_equal(value, second[key], equal_nan=key != "cluster")
+
+
+def test_neighbours_of_a_small_cutout_leave_it_finite(target):
+    small = dataclasses.replace(target, cutout_px=16)
+    maker = MockMaker(small, dataclasses.replace(PRIORS, neighbour_fraction=1.0))
+    rng = np.random.default_rng(6)
+    mocks = maker.mocks(maker.make_field(rng), 100, rng, 0, 0)
+    assert all(np.isfinite(mock["background"]).all() for mock in mocks)
