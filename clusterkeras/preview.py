@@ -75,9 +75,9 @@ def draw_preview(
 ) -> None:
     """Draw cutouts of a catalogue's rows in colour, with their numbers.
 
-    The longest band of the order is red, the middle one green, the first blue. The
-    median of each cutout is taken off; all cutouts share one asinh stretch (Lupton et
-    al. 2004, PASP 116, 133) in nJy, so that they can be compared: white is the same
+    The band of the longest wavelength is red, the middle one green, the shortest blue.
+    The median of each cutout is taken off; all cutouts share one asinh stretch (Lupton
+    et al. 2004, PASP 116, 133) in nJy, so that they can be compared: white is the same
     flux per frequency in the three bands.
 
     Parameters
@@ -104,7 +104,8 @@ def draw_preview(
     rows = best_rows(catalogue, n) if rows is None else np.asarray(rows)
     x, y = (np.asarray(getattr(catalogue[k], "value", catalogue[k])) for k in "xy")
     cutouts = [mosaics.cutout(x[i], y[i], px).filled() for i in rows]
-    colours = _colours(np.stack(cutouts)) if cutouts else []
+    blue_to_red = np.argsort([c.photplam for c in mosaics.calibrations])
+    colours = _colours(np.stack(cutouts)[..., blue_to_red]) if cutouts else []
 
     lines = max(math.ceil(len(rows) / COLUMNS), 1)
     height = lines * SIDE_INCH * (1 + CAPTION)
@@ -136,7 +137,7 @@ def draw_preview(
 
 
 def _colours(images: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Give RGB images (n, px, px, 3) of cutouts (n, px, px, bands) in nJy."""
+    """Give RGB images (n, px, px, 3) of cutouts (n, px, px, bands), bluest first."""
     bands = images.shape[-1]
     chosen = images[..., [bands - 1, bands // 2 if bands > 2 else 0, 0]]
     chosen = chosen - np.median(chosen, axis=(1, 2), keepdims=True)

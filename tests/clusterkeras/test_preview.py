@@ -34,9 +34,10 @@ def catalogue():
 
 
 @pytest.fixture
-def mosaics(tmp_path, m83, write_band):
-    """Give mosaics with a red source at the place of the fifth row."""
+def mosaics(request, tmp_path, m83, write_band):
+    """Give mosaics, bluest first or last, with a red source in the fifth row."""
     rng = np.random.default_rng(9)
+    order = slice(None, None, getattr(request, "param", 1))
     paths = []
     for i, band in enumerate(m83.bands):
         rate = 0.1 + 0.01 * rng.standard_normal((90, 120))
@@ -44,7 +45,8 @@ def mosaics(tmp_path, m83, write_band):
         source = np.exp(-((x - 76.7) ** 2 + (y - 45) ** 2) / 8)
         rate += source * (0.1, 0.3, 3.0)[i]
         paths.append(write_band(tmp_path / f"{band.name}.fits", rate, band))
-    with open_mosaics(paths, m83.band_names, m83.pixel_scale_arcsec) as mosaics:
+    names = m83.band_names[order]
+    with open_mosaics(paths[order], names, m83.pixel_scale_arcsec) as mosaics:
         yield mosaics
 
 
@@ -65,6 +67,7 @@ def test_a_caption_gives_the_numbers_and_flags(catalogue):
     assert words.endswith("edge outside_training")
 
 
+@pytest.mark.parametrize("mosaics", [1, -1], indirect=True)
 def test_a_page_shows_a_red_cluster_red(catalogue, mosaics, tmp_path):
     draw_preview(catalogue, mosaics, tmp_path / "page.png", np.array([4]), px=PX)
     page = imread(tmp_path / "page.png")
