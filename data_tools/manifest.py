@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import importlib.metadata
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from data_tools.priors import Priors
 from data_tools.schema import FEATURES, PIXEL_UNIT_NJY, SCHEMA_VERSION
+from data_tools.tables import table_files
 from data_tools.target import Target
+from data_tools.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from data_tools.backgrounds import Backgrounds
+    from data_tools.shards import MockSet
+
+#: Libraries whose version changes random numbers or the last bits of a mock.
+_VERSIONS_OF = ("clusterkeras", "numpy", "scipy")
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write a JSON file that is never seen half written."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(values, indent=1) + "\n")
-    partial.replace(path)
+    with whole_file(path) as file:
+        file.write((json.dumps(values, indent=1) + "\n").encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -30,9 +42,80 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
     """Write a YAML file, in the order of the values, never seen half written."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(yaml.safe_dump(values, sort_keys=False))
-    partial.replace(path)
+    with whole_file(path) as file:
+        file.write(yaml.safe_dump(dict(values), sort_keys=False).encode())
+
+
+def configuration(
+    target: Target,
+    priors: Priors,
+    mocks: MockSet,
+    backgrounds: Backgrounds | None = None,
+) -> dict[str, Any]:
+    """Give everything the bytes of a set depend on, as plain values.
+
+    Target, priors, size and backgrounds; SHA-256 of the tables that hold the target's
+    bands and of each file that target and backgrounds name; versions of this package
+    and of the libraries that draw and compute.
+    """
+    tables = {file.name: Path(str(file)) for file in table_files(target.band_names)}
+    named = [target.isochrones, *target.psf.values()]
+    if backgrounds is not None:
+        named += [*backgrounds.images, backgrounds.clusters]
+    tables |= {str(path): Path(path) for path in named if path}
+    versions = {}
+    for package in _VERSIONS_OF:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    plain = {
+        "schema_version": SCHEMA_VERSION,
+        "target": target.to_dict(),
+        "priors": dataclasses.asdict(priors),
+        "mocks": dataclasses.asdict(mocks),
+        "backgrounds": backgrounds and dataclasses.asdict(backgrounds),
+        "tables": {name: _sha256(path) for name, path in sorted(tables.items())},
+        "versions": versions,
+    }
+    return json.loads(json.dumps(plain))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def same_by_content(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the draws of a set depend on: content of files, not where they lie.
+
+    Two sets whose configurations are alike in this have the same mocks, but for the
+    last bits that another version of a library may change.
+    """
+    tables = configuration["tables"]
+
+    def by_content(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: by_content(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [by_content(v) for v in value]
+        return tables.get(value, value) if isinstance(value, str) else value
+
+    draws = {k: v for k, v in configuration.items() if k not in ("tables", "versions")}
+    return {**by_content(draws), "files": sorted(tables.values())}
+
+
+def differences(there: Any, now: Any, where: str = "") -> list[str]:
+    """List what differs between two configurations, a line each."""
+    if isinstance(there, dict) and isinstance(now, dict):
+        return [
+            line
+            for key in sorted(there.keys() | now.keys(), key=str)
+            for line in differences(there.get(key), now.get(key), f"{where}.{key}")
+        ]
+    if there == now:
+        return []
+    return [f"{where.lstrip('.')}: {there!r} there, {now!r} now"]
 
 
 def read_configuration(directory: Path) -> dict[str, Any]:
@@ -53,7 +136,8 @@ def read_configuration(directory: Path) -> dict[str, Any]:
     if version != SCHEMA_VERSION:
         raise ValueError(
             f"{path}: expected a mock set of schema version {SCHEMA_VERSION}; received "
-            f"{version or 'none'}. Make the set again with `clusterkeras simulate`"
+            f"{version or 'none'}. Make the set again, in another directory, with "
+            "`clusterkeras simulate`"
         )
     return configuration
 

@@ -1,11 +1,9 @@
-"""Records of a mock set: Example to TFRecord and back, and the training input."""
+"""The training input: a mock set on disk, checked and read as batches."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,10 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from data_tools.manifest import read_configuration, read_json
-from data_tools.schema import FEATURES, PIXEL_UNIT_NJY, SCHEMA_VERSION
+from data_tools.schema import FEATURES, PIXEL_UNIT_NJY
+from data_tools.shard_file import AGAIN, check_shard, read_shard
 from data_tools.target import Target
-
-SPLITS = ("train", "validation", "test")
 
 #: Shards read at once and records held while shuffling: neighbours in a shard share
 #: their field, and a batch should not. 4096 records of 64x64x3 are 200 MB.
@@ -34,140 +31,13 @@ _OF_BACKGROUND = (
 )
 
 
-def serialise(example: Mapping[str, Any]) -> bytes:
-    """Encode one mock as a ``tf.train.Example``.
-
-    Parameters
-    ----------
-    example : mapping of str to array
-        Every feature of `data_tools.schema.FEATURES` but ``schema_version``; images
-        are float16 in units of `PIXEL_UNIT_NJY` nJy.
-
-    Returns
-    -------
-    bytes
-        The same for the same values.
-
-    Raises
-    ------
-    ValueError
-        If a feature is missing, unknown, of another shape, or not finite where it
-        must be.
-    """
-    names = {f.name for f in FEATURES} - {"schema_version"}
-    if set(example) != names:
-        raise ValueError(
-            f"example: expected the features {sorted(names)}; missing "
-            f"{sorted(names - set(example))}, unknown {sorted(set(example) - names)}"
-        )
-    px, _, bands = np.shape(example["cluster"])
-    features = tf.train.Features()
-    for f in FEATURES:
-        value = SCHEMA_VERSION if f.name == "schema_version" else example[f.name]
-        value = np.asarray(value)
-        shape = f.sizes(px, bands)
-        if value.shape != shape:
-            raise ValueError(
-                f"example: {f.name} must have shape {shape}; received {value.shape}"
-            )
-        entry = features.feature[f.name]
-        if f.dtype == "float16":
-            if value.dtype != np.float16 or not np.isfinite(value).all():
-                raise ValueError(
-                    f"example: {f.name} must be finite float16 in units of "
-                    f"{PIXEL_UNIT_NJY} nJy; received {value.dtype} between "
-                    f"{value.min()} and {value.max()}"
-                )
-            entry.bytes_list.value.append(value.astype("<f2", copy=False).tobytes())
-        elif f.dtype == "float32":
-            entry.float_list.value.extend(value.ravel().tolist())
-        else:
-            entry.int64_list.value.extend(value.ravel().tolist())
-    record = tf.train.Example(features=features)
-    return record.SerializeToString(deterministic=True)
-
-
-def write_shard(path: Path, examples: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Write mocks as one TFRecord file that appears under its name only when whole.
-
-    Parameters
-    ----------
-    path : Path
-        File to write; one of that name is replaced.
-    examples : iterable of mapping
-        See `serialise`.
-
-    Returns
-    -------
-    dict
-        ``records``, ``size`` in bytes and ``sha256``, as the manifest holds them.
-    """
-    partial = path.with_name(path.name + ".partial")
-    count = 0
-    with tf.io.TFRecordWriter(str(partial)) as writer:
-        for example in examples:
-            writer.write(serialise(example))
-            count += 1
-    with partial.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-        size = file.tell()
-    partial.replace(path)
-    return {"records": count, "size": size, "sha256": digest}
-
-
-def read_shard(path: Path) -> Iterator[dict[str, np.ndarray]]:
-    """Read a shard record by record, as `serialise` was given them.
-
-    ``schema_version`` comes beside the other features. Images stay flat: the file
-    does not know their shape.
-
-    Raises
-    ------
-    ValueError
-        If the file ends within a record or a record is damaged or not of this
-        schema; the message names the file and the record's number, from 0.
-    """
-    dtypes = {f.name: f.dtype for f in FEATURES}
-    number = 0
-    try:
-        for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            feature = tf.train.Example.FromString(data).features.feature
-            version = list(feature["schema_version"].int64_list.value)
-            if version != [SCHEMA_VERSION]:
-                raise ValueError(
-                    f"{path}: record {number} is of schema version "
-                    f"{version[0] if version else 'none'}; this program reads "
-                    f"version {SCHEMA_VERSION}. Make the set again with "
-                    "`clusterkeras simulate`"
-                )
-            record = {}
-            for name, dtype in dtypes.items():
-                if dtype == "float16":
-                    raw = b"".join(feature[name].bytes_list.value)
-                    record[name] = np.frombuffer(raw, "<f2")
-                else:
-                    values = getattr(feature[name], f"{dtype[:-2]}_list", None)
-                    if values is None:
-                        values = feature[name].int64_list
-                    record[name] = np.array(values.value, dtype)
-            yield record
-            number += 1
-    except tf.errors.DataLossError as error:
-        raise ValueError(
-            f"{path}: record {number} is cut or damaged. Delete the file and run "
-            "`clusterkeras simulate` with the set's options again: it makes what is "
-            "missing"
-        ) from error
-
-
 def parse(serialised: tf.Tensor, px: int, bands: int) -> dict[str, tf.Tensor]:
     """Decode a batch of records.
 
     Parameters
     ----------
     serialised : (B,) string tensor
-        Records as `serialise` encodes them.
+        Records as `data_tools.shard_file.serialise` encodes them.
     px, bands : int
         Side of the cutout and number of bands.
 
@@ -227,11 +97,10 @@ def _check_shard(path: Path, entry: Mapping[str, Any], px: int, bands: int) -> N
     """Compare a shard's size with the manifest and its first record with the schema."""
     size = path.stat().st_size
     if size != entry["size"]:
-        records = sum(1 for _ in read_shard(path))  # names the record that is cut
+        records = check_shard(path)["records"]  # names the record that is cut
         raise ValueError(
             f"{path}: {size} bytes and {records} records; the manifest says "
-            f"{entry['size']} bytes and {entry['records']} records. Delete the file "
-            "and run `clusterkeras simulate` with the set's options again"
+            f"{entry['size']} bytes and {entry['records']} records. {AGAIN}"
         )
     first = next(read_shard(path))
     for f in FEATURES:
@@ -288,13 +157,10 @@ def read_set(directory: str | Path, checksums: bool = False) -> MockSetInfo:
         for name in names:
             path, entry = directory / name, manifest["shards"][name]
             _check_shard(path, entry, target.cutout_px, len(target.bands))
-            if checksums:
-                with path.open("rb") as file:
-                    digest = hashlib.file_digest(file, "sha256").hexdigest()
-                if digest != entry["sha256"]:
-                    for _ in read_shard(path):  # names the record, if it can
-                        pass
-                    raise ValueError(f"{path}: SHA-256 differs from the manifest's")
+            if checksums and check_shard(path) != entry:
+                raise ValueError(
+                    f"{path}: SHA-256 differs from the manifest's. {AGAIN}"
+                )
         shards[split] = tuple(
             (directory / n, manifest["shards"][n]["records"]) for n in names
         )
@@ -370,6 +236,26 @@ def _orientations(px: int) -> np.ndarray:
     return np.stack([t.ravel() for t in turned])
 
 
+def _name_damage(path: bytes) -> bytes:
+    """Say which record of a shard is cut or damaged."""
+    check_shard(Path(path.decode()))
+    raise ValueError(f"{path.decode()}: it has changed while it was read. {AGAIN}")
+
+
+def _records(path: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
+    """Read a shard's first records; an error names the file and the record.
+
+    TensorFlow compares each record's checksum, but its error names neither. So its
+    errors only end the records early, and what comes after them says why.
+    """
+    early_end = tf.data.Dataset.from_tensors(path).map(
+        lambda path: tf.numpy_function(_name_damage, [path], tf.string)
+    )
+    return (
+        tf.data.TFRecordDataset(path).ignore_errors().concatenate(early_end).take(count)
+    )
+
+
 def make_dataset(
     directory: str | Path,
     split: str,
@@ -416,6 +302,9 @@ def make_dataset(
     ------
     FileNotFoundError, ValueError
         As `read_set`, and for an unknown split or a bad size.
+    tf.errors.InvalidArgumentError
+        While it is read, at a record that is damaged by its checksum; the message
+        names the file and the record's number, from 0.
     """
     for name, value in (("batch_size", batch_size), ("limit", limit)):
         if value is not None and value < 1:
@@ -478,7 +367,7 @@ def make_dataset(
     if training:
         shards = shards.shuffle(int(used.sum()), seed)
     records = shards.interleave(
-        lambda path, count: tf.data.TFRecordDataset(path).take(count),
+        _records,
         cycle_length=_SHARDS_AT_ONCE if training else 1,
         num_parallel_calls=tf.data.AUTOTUNE if training else None,
     )

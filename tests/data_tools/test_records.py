@@ -1,4 +1,4 @@
-"""Records: written whole, read back as they were, and made into training input."""
+"""The training input: sets are checked, batches are what the records say."""
 
 import json
 
@@ -6,18 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_tools import records
-from data_tools.manifest import write_json, write_yaml
+from data_tools import records, shard_file
+from data_tools.manifest import configuration, write_json, write_yaml
 from data_tools.priors import Priors
-from data_tools.records import (
-    make_dataset,
-    read_set,
-    read_shard,
-    serialise,
-    write_shard,
-)
+from data_tools.records import make_dataset, read_set
 from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY, SCHEMA_VERSION
-from data_tools.simulate import MockSet, configuration
+from data_tools.shard_file import read_shard, serialise, write_shard
+from data_tools.shards import MockSet
 from data_tools.visibility import visibility
 
 PX, BANDS = 64, 3
@@ -94,25 +89,6 @@ def first_shard(directory):
     return directory / "mocks-train.tfrecord-00000-of-00003"
 
 
-def test_a_record_read_back_is_the_example(tmp_path):
-    path = tmp_path / "shard"
-    written = [example(3), example(4, "empty")]
-    entry = write_shard(path, written)
-    assert entry["records"] == 2
-    assert entry["size"] == path.stat().st_size
-    for before, after in zip(written, read_shard(path), strict=True):
-        assert after.pop("schema_version") == [SCHEMA_VERSION]
-        assert set(after) == set(before)
-        for name, value in before.items():
-            stored = np.ravel(value).astype(after[name].dtype)
-            np.testing.assert_array_equal(after[name], stored, err_msg=name)
-
-
-def test_the_same_example_gives_the_same_bytes():
-    reversed_keys = dict(reversed(example(7).items()))
-    assert serialise(example(7)) == serialise(reversed_keys)
-
-
 def test_parse_gives_every_feature_of_the_schema_in_its_shape():
     batch = tf.constant([serialise(example(i)) for i in range(3)])
     parsed = records.parse(batch, PX, BANDS)
@@ -120,38 +96,6 @@ def test_parse_gives_every_feature_of_the_schema_in_its_shape():
     for f in FEATURES:
         shape = () if f.dtype == "float16" else f.sizes(PX, BANDS)
         assert parsed[f.name].shape == (3, *shape), f.name
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"colour": 1.0}, r"missing \[\], unknown \['colour'\]"),
-        ({"centre": np.zeros(3)}, r"centre must have shape \(2,\); received \(3,\)"),
-        ({"background": np.zeros((8, 8, 3))}, r"background must have shape \(64, 64"),
-        ({"cluster": np.zeros((PX, PX, 3))}, "finite float16 .*; received float64"),
-        ({"cluster": np.full((PX, PX, 3), np.inf, np.float16)}, "finite.* inf"),
-    ],
-)
-def test_a_bad_example_is_refused_by_name(values, message):
-    with pytest.raises(ValueError, match=f"^example: .*{message}"):
-        serialise({**example(0), **values})
-
-
-def test_an_example_without_a_feature_is_refused():
-    values = example(0)
-    del values["centre"]
-    with pytest.raises(ValueError, match=r"missing \['centre'\]"):
-        serialise(values)
-
-
-def test_a_shard_that_is_not_whole_does_not_appear(tmp_path):
-    def examples():
-        yield example(0)
-        raise RuntimeError("stopped")
-
-    with pytest.raises(RuntimeError, match="stopped"):
-        write_shard(tmp_path / "shard", examples())
-    assert not (tmp_path / "shard").exists()
 
 
 def test_evaluation_reads_records_in_order_on_their_own_background(known_set, kinds):
@@ -396,6 +340,32 @@ def test_a_damaged_byte_is_found_by_its_checksum(own_set):
         read_set(own_set, checksums=True)
 
 
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("cycle", ["head", "data", "tail"])
+def test_a_byte_damaged_since_is_named_with_its_record_while_reading(
+    own_set, training, cycle
+):
+    path = own_set / "mocks-train.tfrecord-00001-of-00003"
+    data = bytearray(path.read_bytes())
+    size = len(data) // 16
+    data[7 * size + {"head": 3, "data": size // 2, "tail": size - 1}[cycle]] ^= 1
+    path.write_bytes(bytes(data))
+    dataset = make_dataset(own_set, "train", 4, training=training)
+    message = f"{path}: record 7 is cut or damaged.*simulate --verify"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        list(dataset)
+
+
+def test_a_shard_cut_since_is_named_with_its_record_while_reading(own_set):
+    path = own_set / "mocks-train.tfrecord-00001-of-00003"
+    dataset = make_dataset(own_set, "train", 4, training=True)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 + 100])
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=f"{path}: record 8 is cut"
+    ):
+        list(dataset)
+
+
 def test_a_shard_exchanged_for_another_is_found_by_its_checksum(own_set):
     path = first_shard(own_set)
     path.write_bytes(path.with_name(path.name.replace("00000", "00001")).read_bytes())
@@ -406,17 +376,21 @@ def test_a_shard_exchanged_for_another_is_found_by_its_checksum(own_set):
 def test_a_record_of_another_schema_version_is_named(own_set, monkeypatch):
     path = first_shard(own_set)
     with monkeypatch.context() as patch:
-        patch.setattr(records, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
+        patch.setattr(shard_file, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
         write_shard(path, [example(i) for i in range(16)])
-    with pytest.raises(ValueError, match=f"{path.name}: record 0 .* version 3; .* 2"):
+    other, own = SCHEMA_VERSION + 1, SCHEMA_VERSION
+    message = f"{path.name}: record 0 is of schema version {other}; .* version {own}"
+    with pytest.raises(ValueError, match=message):
         make_dataset(own_set, "train", 4, training=True)
 
 
-def test_a_set_of_another_schema_version_is_refused(own_set):
+def test_a_set_of_an_older_schema_is_refused_with_what_to_do(own_set):
     path = own_set / "configuration.yaml"
-    path.write_text(path.read_text().replace("schema_version: 2", "schema_version: 9"))
-    with pytest.raises(ValueError, match=r"configuration\.yaml: .*version 2; .* 9"):
-        read_set(own_set)
+    now = f"schema_version: {SCHEMA_VERSION}"
+    path.write_text(path.read_text().replace(now, "schema_version: 1"))
+    message = rf"configuration\.yaml: .* version {SCHEMA_VERSION}; received 1\. Make"
+    with pytest.raises(ValueError, match=message):
+        make_dataset(own_set, "train", 4, training=True)
 
 
 def test_a_target_with_other_bands_than_the_records_is_refused(own_set):
@@ -467,6 +441,16 @@ def test_the_description_lists_features_and_shards_for_tfds(small_set):
 
 def test_tensorflow_datasets_loads_the_set(small_set):
     tfds = pytest.importorskip("tensorflow_datasets")
-    dataset = tfds.builder_from_directory(small_set).as_dataset(split="test")
-    numbers = [int(record["mock_id"]) for record in dataset]
-    assert sorted(numbers) == list(range(50, 58))
+    builder = tfds.builder_from_directory(small_set)
+    sizes = {name: split.num_examples for name, split in builder.info.splits.items()}
+    assert sizes == {"train": 40, "validation": 10, "test": 8}
+    read = tfds.ReadConfig(interleave_cycle_length=1)
+    dataset = builder.as_dataset(split="train", read_config=read)
+    shards = read_set(small_set).shards["train"]
+    stored = (record for path, _ in shards for record in read_shard(path))
+    for there, here in zip(dataset.as_numpy_iterator(), stored, strict=True):
+        assert set(there) == set(here) == {f.name for f in FEATURES}
+        for f in FEATURES:
+            assert there[f.name].dtype == f.dtype
+            assert there[f.name].shape == f.sizes(PX, BANDS)
+            np.testing.assert_array_equal(there[f.name].ravel(), here[f.name])

@@ -1,7 +1,12 @@
 """Mock sets: complete, disjoint, the same bytes however they came to be."""
 
+import contextlib
 import dataclasses
+import json
 import os
+import random
+import re
+import signal
 import subprocess
 import sys
 import time
@@ -11,8 +16,10 @@ import numpy as np
 import pytest
 
 from data_tools.manifest import read_json, write_json
-from data_tools.records import read_set, read_shard
-from data_tools.simulate import MockSet, disk_size, simulate
+from data_tools.records import read_set
+from data_tools.shard_file import read_shard
+from data_tools.shards import MockSet
+from data_tools.simulate import disk_size, simulate
 
 MOCKS = MockSet(n=40, n_validation=10, n_test=8, shard_size=16)
 
@@ -91,16 +98,103 @@ def test_a_shard_that_comes_out_differently_is_refused_and_not_kept(
     assert not (copy_set / name).exists()
 
 
+def damage(path):
+    """Change a byte in the middle of a file and give its time of change."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+    return path.stat().st_mtime_ns
+
+
+def unlist(directory, name):
+    """Take a shard out of the manifest, as a kill after its writing does."""
+    manifest = read_json(directory / "manifest.json")
+    del manifest["shards"][name]
+    write_json(directory / "manifest.json", manifest)
+
+
+def test_a_shard_that_a_kill_kept_off_the_manifest_is_kept(
+    small_set, copy_set, m83, small_priors
+):
+    path = copy_set / "mocks-train.tfrecord-00001-of-00003"
+    unlist(copy_set, path.name)
+    made = path.stat().st_mtime_ns
+    simulate(copy_set, m83, small_priors, MOCKS, workers=1, progress=False)
+    assert path.stat().st_mtime_ns == made
+    assert content(copy_set) == content(small_set)
+
+
+@pytest.mark.parametrize(
+    "other", ["damaged", "mocks-train.tfrecord-00000-of-00003", "short"]
+)
+def test_a_shard_that_is_not_listed_and_not_whole_or_another_is_made_again(
+    small_set, copy_set, m83, small_priors, other
+):
+    path = copy_set / "mocks-train.tfrecord-00001-of-00003"
+    unlist(copy_set, path.name)
+    if other == "damaged":
+        damage(path)
+    elif other == "short":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    else:
+        path.write_bytes((copy_set / other).read_bytes())
+    simulate(copy_set, m83, small_priors, MOCKS, workers=1, progress=False)
+    assert content(copy_set) == content(small_set)
+
+
+def test_damage_that_keeps_the_size_is_found_and_mended_on_demand(
+    small_set, copy_set, m83, small_priors
+):
+    path = copy_set / "mocks-validation.tfrecord-00000-of-00001"
+    damaged = damage(path)
+    kept = {p: p.stat().st_mtime_ns for p in copy_set.glob("*train.tfrecord-*")}
+    simulate(copy_set, m83, small_priors, MOCKS, workers=1, progress=False)
+    assert path.stat().st_mtime_ns == damaged
+    simulate(copy_set, m83, small_priors, MOCKS, workers=1, progress=False, verify=True)
+    assert content(copy_set) == content(small_set)
+    assert all(p.stat().st_mtime_ns == made for p, made in kept.items())
+
+
 SCRIPT = """
-import sys
+import json, resource, sys
 from data_tools.priors import Priors
 from data_tools.simulate import MockSet, simulate
 from data_tools.target import Target
 
-priors = Priors(field_px=128, mocks_per_field=8)
-mocks = MockSet(n=40, n_validation=10, n_test=8, shard_size=16)
-simulate(sys.argv[1], Target.load("m83-wfc3-uvis"), priors, mocks, workers=1)
+output, mocks, workers, largest_file = sys.argv[1:]
+if int(largest_file):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest_file),) * 2)
+if __name__ == "__main__":
+    priors = Priors(field_px=128, mocks_per_field=8)
+    mocks = MockSet(**json.loads(mocks))
+    target = Target.load("m83-wfc3-uvis")
+    try:
+        simulate(output, target, priors, mocks, int(workers), progress=False)
+    except OSError as error:
+        sys.exit(f"{error.filename}: {error.strerror}")
 """
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Give a function that begins a run in a process, which ends with the test."""
+    with contextlib.ExitStack() as stack:
+
+        def begin(output, mocks=MOCKS, workers=1, largest_file=0, **keywords):
+            plain = json.dumps(dataclasses.asdict(mocks))
+            process = subprocess.Popen(
+                [sys.executable, "-c", SCRIPT]
+                + [str(a) for a in (output, plain, workers, largest_file)],
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                stderr=subprocess.PIPE,
+                text=True,
+                **keywords,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield begin
 
 
 def running(pid):
@@ -111,37 +205,109 @@ def running(pid):
         return False
 
 
-def wait_for(condition, seconds=300):
+def wait_for(condition, process, seconds=120):
+    """Wait while a run goes on; its end is told with what it said."""
     end = time.monotonic() + seconds
     while not condition():
+        assert process.poll() is None, process.communicate()
         assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
+        time.sleep(0.005)
+
+
+def begun(output):
+    """Say whether a run has begun to write a shard there."""
+    return output.exists() and any(".tfrecord-" in p.name for p in output.iterdir())
+
+
+MANY = MockSet(n=800, n_validation=40, n_test=40, shard_size=20)
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_leave_the_bytes_of_a_run_without(
+    tmp_path, m83, small_priors, start
+):
+    expected = simulate(
+        tmp_path / "never", m83, small_priors, MANY, workers=2, progress=False
+    )
+    output = tmp_path / "killed"
+
+    def whole():
+        return len(list(output.glob("*.tfrecord-?????-of-?????")))
+
+    moments = random.Random(3)
+    finished = []
+    for _ in range(10):
+        process = start(output, MANY, workers=2)
+        # at a random moment while it starts, or some shards and moments later
+        enough = whole() + moments.choice([0, 1, 2])
+        wait_for(lambda enough=enough: whole() >= enough, process)
+        time.sleep(moments.uniform(0, 0.1))
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+        finished.append(whole())
+    assert finished == sorted(finished)
+    assert 1 < finished[-1] < 44
+    with pytest.raises(FileNotFoundError, match=r"missing|no manifest"):
+        read_set(output)
+    simulate(output, m83, small_priors, MANY, workers=2, progress=False)
+    assert content(output) == content(expected)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_a_run_killed_with_sigkill_goes_on_to_the_same_bytes(
-    small_set, tmp_path, m83, small_priors
-):
+def test_workers_end_with_a_killed_parent(tmp_path, start):
     output = tmp_path / "killed"
-    with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(output)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-        begun = (output / "manifest.json").exists
-        try:
-            wait_for(lambda: process.poll() is not None or begun())
-            workers = children.read_text().split()
-        finally:
-            process.kill()
-    assert workers
-    wait_for(lambda: not any(running(pid) for pid in workers))
+    process = start(output, MANY, workers=2)
+    wait_for(lambda: begun(output), process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    workers = children.read_text().split()
+    process.kill()
+    assert len(workers) >= 2
+    end = time.monotonic() + 60
+    while any(running(pid) for pid in workers):
+        assert time.monotonic() < end, "a worker outlives its parent"
+        time.sleep(0.01)
 
-    made = read_json(output / "manifest.json")["shards"]
-    assert 1 <= len(made) < 5
-    with pytest.raises(FileNotFoundError, match="are missing"):
-        read_set(output)
+
+def test_an_interrupt_ends_a_run_soon_and_leaves_nothing_half_written(tmp_path, start):
+    output = tmp_path / "interrupted"
+    process = start(output, MANY, workers=2)
+    wait_for(lambda: begun(output), process)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert error.rstrip().endswith("KeyboardInterrupt")
+    assert not list(output.glob("*.partial"))
+
+
+def test_a_second_run_in_a_directory_is_refused_at_once_and_harms_nothing(
+    small_set, tmp_path, m83, small_priors, start
+):
+    output = tmp_path / "set"
+    first = start(output)
+    wait_for(lambda: begun(output), first)
+    with pytest.raises(BlockingIOError, match=f"{output}: another process is writing"):
+        simulate(output, m83, small_priors, MOCKS, workers=1, progress=False)
+    assert first.wait() == 0
+    assert content(output) == content(small_set)
+
+
+def test_a_full_disk_names_the_file_and_leaves_a_set_that_can_go_on(
+    small_set, tmp_path, m83, small_priors, start
+):
+    # shards of 8 and 10 records are written, those of 16 are too large
+    output = tmp_path / "full"
+    process = start(output, largest_file=600_000)
+    _, error = process.communicate()
+    assert process.returncode == 1
+    assert re.search(
+        r"mocks-train\.tfrecord-0000[01]-of-00003: File too large while writing it\. "
+        "Make room or write elsewhere; files that are finished are kept",
+        error,
+    ), error
+    assert not list(output.glob("*.partial"))
+    sizes = {p.name: p.stat().st_size for p in output.glob("*.tfrecord-*")}
+    whole = {p.name: p.stat().st_size for p in small_set.glob("*.tfrecord-*")}
+    assert sizes.items() <= whole.items()
     simulate(output, m83, small_priors, MOCKS, workers=1, progress=False)
     assert content(output) == content(small_set)
 
@@ -199,22 +365,17 @@ def test_the_size_on_disk_is_known_beforehand(small_set, m83):
 
 
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("arguments", "message"),
     [
-        ({"n": 0}, "n must be a whole number >= 1; received 0"),
-        ({"n": 1e5}, "n must be a whole number >= 1; received 100000.0"),
-        ({"n_validation": -1}, "n_validation must be a whole number >= 0"),
-        ({"n_test": -1}, "n_test must be a whole number >= 0"),
-        ({"shard_size": 0}, "shard_size must be a whole number >= 1"),
-        ({"seed": -3}, "seed must be a whole number >= 0; received -3"),
-        ({"name": "My-Mocks"}, "name must be small letters.*; received 'My-Mocks'"),
+        ({"workers": -1}, "workers must be >= 0, 0 for all cores; received -1"),
+        ({"runner": "flink"}, r"runner must be one of .*'beam'.*; received 'flink'"),
+        (
+            {"runner_options": ["--runner=X"]},
+            r"expected runner 'beam' beside \['--runner=X'\]; received 'local'",
+        ),
     ],
 )
-def test_a_bad_size_or_name_is_refused(values, message):
-    with pytest.raises(ValueError, match=f"^mocks: {message}"):
-        MockSet(**values)
-
-
-def test_a_negative_number_of_workers_is_refused(tmp_path, m83, small_priors):
-    with pytest.raises(ValueError, match="workers must be >= 0"):
-        simulate(tmp_path, m83, small_priors, MOCKS, workers=-1)
+def test_a_bad_argument_is_refused(tmp_path, m83, small_priors, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        simulate(tmp_path / "set", m83, small_priors, MOCKS, **arguments)
+    assert not (tmp_path / "set").exists()

@@ -1,0 +1,113 @@
+"""Make shards in parallel processes of this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Any
+
+from data_tools.shards import Plan, Shard, ShardMaker
+
+#: Each process is one thread: the processes share the cores between them.
+_ONE_THREAD = {
+    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+}
+
+_maker: ShardMaker
+_directory: Path
+_stop: Event
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Let processes that are started meanwhile compute in one thread each."""
+    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    os.environ.update(_ONE_THREAD)  # read when a process imports numpy
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _start(plan: Plan, directory: Path, stop: Event) -> None:
+    """Make the process's maker of shards, and end the process with its parent."""
+    global _maker, _directory, _stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    _maker, _directory, _stop = ShardMaker(plan), directory, stop
+
+
+def _watched(mocks: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for mock in mocks:
+        if _stop.is_set():
+            raise InterruptedError("the parent wants no more shards")
+        yield mock
+
+
+def _make(shard: Shard, entry: dict[str, Any] | None) -> dict[str, Any]:
+    return _maker.make(shard, _directory, entry, _watched(_maker.mocks(shard)))
+
+
+def make_shards(
+    plan: Plan,
+    jobs: Sequence[tuple[Shard, dict[str, Any] | None]],
+    directory: Path,
+    workers: int = 0,
+) -> Iterator[tuple[Shard, dict[str, Any]]]:
+    """Make shards, one a process at a time.
+
+    Parameters
+    ----------
+    plan : Plan
+        The set.
+    jobs : sequence of (Shard, dict or None)
+        What to make, with what the manifest says of it; see `ShardMaker.make`.
+    directory : Path
+        Where the files belong.
+    workers : int
+        Processes; 0 for one a core.
+
+    Yields
+    ------
+    Shard, dict
+        Each shard when it is finished, in any order, and what the manifest is to say.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `ShardMaker.make`; also if a process dies.
+    """
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    with one_thread_each():
+        pool = ProcessPoolExecutor(
+            min(workers or os.cpu_count() or 1, len(jobs)),
+            context,
+            initializer=_start,
+            initargs=(plan, directory, stop),
+        )
+        try:
+            futures = {pool.submit(_make, *job): job[0] for job in jobs}
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise ChildProcessError(
+                "a worker process died, perhaps for want of memory. Finished shards "
+                "are kept: run the same again, with fewer workers"
+            ) from error
+        finally:
+            stop.set()
+            pool.shutdown(cancel_futures=True)

@@ -1,0 +1,248 @@
+"""The shards of a mock set: what is in each, and how to make any one of them alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from data_tools.inject import MockMaker
+from data_tools.manifest import configuration, same_by_content
+from data_tools.priors import Priors
+from data_tools.shard_file import check_shard, read_shard, write_shard
+from data_tools.target import Target
+
+if TYPE_CHECKING:
+    from data_tools.backgrounds import Backgrounds
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class MockSet:
+    """Size and name of a mock set.
+
+    Attributes
+    ----------
+    n, n_validation, n_test : int
+        Records to train on, to watch the training with, and to test on. They come
+        from different fields.
+    shard_size : int
+        Records a file: one process makes it, and has to make it again if interrupted.
+    seed : int
+        Seed of the whole set.
+    name : str
+        Beginning of each file's name: small letters, digits and underscores.
+    """
+
+    n: int = 200_000
+    n_validation: int = 8_000
+    n_test: int = 10_000
+    shard_size: int = 2048
+    seed: int = 0
+    name: str = "mocks"
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        lowest = {"n": 1, "n_validation": 0, "n_test": 0, "shard_size": 1, "seed": 0}
+        for key, low in lowest.items():
+            value = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int) or value < low:
+                raise ValueError(
+                    f"mocks: {key} must be a whole number >= {low}; received {value!r}"
+                )
+        if not re.fullmatch("[a-z][a-z0-9_]*", self.name):
+            raise ValueError(
+                "mocks: name must be small letters, digits and underscores, a letter "
+                f"first; received {self.name!r}"
+            )
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Number of records of each split that is not empty."""
+        sizes = (self.n, self.n_validation, self.n_test)
+        return {s: n for s, n in zip(SPLITS, sizes, strict=True) if n}
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of a set: its place in it and what it holds.
+
+    Attributes
+    ----------
+    name : str
+        Name of the file.
+    split : {"train", "validation", "test"}
+        Part of the set.
+    number : int
+        Number within the split, from 0.
+    records : int
+        Mocks in it.
+    first_mock, first_field : int
+        Numbers in the whole set of its first mock and first field.
+    """
+
+    name: str
+    split: str
+    number: int
+    records: int
+    first_mock: int
+    first_field: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A mock set before it is made: everything that its bytes depend on.
+
+    Attributes
+    ----------
+    target : Target
+        Galaxy and instrument.
+    priors : Priors
+        What is drawn from.
+    mocks : MockSet
+        Size, seed and name.
+    backgrounds : Backgrounds, optional
+        Real mosaics to cut fields from; without, fields are synthetic.
+    """
+
+    target: Target
+    priors: Priors
+    mocks: MockSet
+    backgrounds: Backgrounds | None = None
+
+    @cached_property
+    def configuration(self) -> dict[str, Any]:
+        """Everything the bytes depend on; see `data_tools.manifest.configuration`."""
+        return configuration(self.target, self.priors, self.mocks, self.backgrounds)
+
+    @cached_property
+    def entropy(self) -> int:
+        """Seed of the set: versions and places of files do not change the draws."""
+        text = json.dumps(same_by_content(self.configuration), sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
+
+    @cached_property
+    def shards(self) -> tuple[Shard, ...]:
+        """Every shard; mocks and fields are numbered through the whole set."""
+        shards, mock, field = [], 0, 0
+        mocks = self.mocks
+        for split, size in mocks.splits.items():
+            of = math.ceil(size / mocks.shard_size)
+            for number in range(of):
+                records = min(mocks.shard_size, size - number * mocks.shard_size)
+                name = f"{mocks.name}-{split}.tfrecord-{number:05d}-of-{of:05d}"
+                shards.append(Shard(name, split, number, records, mock, field))
+                mock += records
+                field += math.ceil(records / self.priors.mocks_per_field)
+        return tuple(shards)
+
+
+class ShardMaker:
+    """Make shards of a set, any of them, each alone.
+
+    Parameters
+    ----------
+    plan : Plan
+        The set.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a file that the plan names is missing or wrong.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self._mocks = MockMaker(plan.target, plan.priors, plan.backgrounds)
+
+    def mocks(self, shard: Shard) -> Iterator[dict[str, Any]]:
+        """Draw the mocks of one shard, field by field.
+
+        A field's seed depends on the configuration, the split, the shard's and the
+        field's number only.
+        """
+        seed = np.random.SeedSequence(
+            self.plan.entropy, spawn_key=(SPLITS.index(shard.split), shard.number)
+        )
+        size = self.plan.priors.mocks_per_field
+        for i in range(math.ceil(shard.records / size)):
+            (child,) = seed.spawn(1)
+            rng = np.random.default_rng(child)
+            yield from self._mocks.mocks(
+                self._mocks.make_field(rng, shard.split),
+                min(size, shard.records - i * size),
+                rng,
+                shard.first_field + i,
+                shard.first_mock + i * size,
+            )
+
+    def make(
+        self,
+        shard: Shard,
+        directory: Path,
+        entry: dict[str, Any] | None = None,
+        mocks: Iterator[dict[str, Any]] | None = None,
+    ) -> dict[str, Any]:
+        """Give one shard's file, made anew unless it is there and whole.
+
+        A file that is there is read to the last byte: its checksums and its SHA-256
+        decide whether it stays.
+
+        Parameters
+        ----------
+        shard : Shard
+            One of the plan's.
+        directory : Path
+            Where the file belongs.
+        entry : dict, optional
+            What the manifest says of the file: records, size and SHA-256.
+        mocks : iterator, optional
+            What `mocks` gives, where the caller has to watch it.
+
+        Returns
+        -------
+        dict
+            What the manifest is to say of it.
+
+        Raises
+        ------
+        ValueError
+            If the file, made anew, is not what the manifest says.
+        OSError
+            If it can't be written; the message names it.
+        """
+        path = directory / shard.name
+        there = _whole(path, shard)
+        if there is not None and entry in (None, there):
+            return there
+        made = write_shard(path, mocks or self.mocks(shard))
+        if entry not in (None, made):
+            path.unlink()
+            raise ValueError(
+                f"{path}: made again, it is not what manifest.json says: this program "
+                "or machine differs from the one that made it. Choose another output "
+                "directory"
+            )
+        return made
+
+
+def _whole(path: Path, shard: Shard) -> dict[str, Any] | None:
+    """Give what the manifest is to say of a file that is there; None unless whole."""
+    try:
+        entry = check_shard(path)
+        if entry["records"] != shard.records:
+            return None
+        first = next(read_shard(path))
+    except (FileNotFoundError, ValueError):
+        return None
+    begins = int(first["mock_id"][0]), int(first["field_id"][0])
+    return entry if begins == (shard.first_mock, shard.first_field) else None

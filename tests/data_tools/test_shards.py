@@ -1,0 +1,119 @@
+"""Shards: what a plan says of them, and each made alone."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from data_tools.manifest import read_json
+from data_tools.priors import Priors
+from data_tools.shards import MockSet, Plan, ShardMaker
+
+MOCKS = MockSet(n=40, n_validation=10, n_test=8, shard_size=16)
+
+
+@pytest.fixture(scope="module")
+def plan(m83, small_priors):
+    """Give the plan of `small_set`."""
+    return Plan(m83, small_priors, MOCKS)
+
+
+@pytest.fixture(scope="module")
+def maker(plan):
+    return ShardMaker(plan)
+
+
+def test_a_plan_numbers_mocks_and_fields_through_the_whole_set(plan):
+    rows = [(s.split, s.records, s.first_mock, s.first_field) for s in plan.shards]
+    assert rows == [
+        ("train", 16, 0, 0),
+        ("train", 16, 16, 2),
+        ("train", 8, 32, 4),
+        ("validation", 10, 40, 5),
+        ("test", 8, 50, 7),
+    ]
+    assert plan.shards[1].name == "mocks-train.tfrecord-00001-of-00003"
+
+
+def test_any_shard_made_alone_has_the_bytes_of_the_set(
+    plan, maker, small_set, tmp_path
+):
+    entries = read_json(small_set / "manifest.json")["shards"]
+    for shard in reversed(plan.shards):
+        assert maker.make(shard, tmp_path) == entries[shard.name]
+        made, there = tmp_path / shard.name, small_set / shard.name
+        assert made.read_bytes() == there.read_bytes()
+
+
+def test_a_shard_that_is_there_and_whole_is_not_made_again(plan, maker, tmp_path):
+    shard = plan.shards[-1]
+    entry = maker.make(shard, tmp_path)
+    made = (tmp_path / shard.name).stat().st_mtime_ns
+    assert maker.make(shard, tmp_path) == maker.make(shard, tmp_path, entry) == entry
+    assert (tmp_path / shard.name).stat().st_mtime_ns == made
+
+
+def test_a_shard_that_is_not_what_the_manifest_says_is_refused(plan, maker, tmp_path):
+    shard = plan.shards[-1]
+    entry = {**maker.make(shard, tmp_path), "sha256": "0" * 64}
+    with pytest.raises(ValueError, match=f"{shard.name}: made again, it is not what"):
+        maker.make(shard, tmp_path, entry)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("changed", ["priors", "mocks", "target"])
+def test_every_part_of_a_plan_changes_the_draws(plan, changed):
+    other = {
+        "priors": dataclasses.replace(plan.priors, king_fraction=0.3),
+        "mocks": dataclasses.replace(plan.mocks, seed=1),
+        "target": dataclasses.replace(plan.target, feh=0.1),
+    }
+    assert dataclasses.replace(plan, **{changed: other[changed]}).entropy != (
+        plan.entropy
+    )
+
+
+def test_draws_depend_on_what_is_in_a_named_file_and_not_on_its_place(
+    tmp_path, m83, small_priors
+):
+    def entropy(name, content):
+        path = tmp_path / name
+        path.write_bytes(content)
+        target = dataclasses.replace(m83, psf={"F336W": str(path)})
+        return Plan(target, small_priors, MOCKS).entropy
+
+    assert entropy("here", b"psf") == entropy("there", b"psf")
+    assert entropy("here", b"psf") != entropy("here", b"another psf")
+
+
+def test_fields_draw_differently(plan, maker):
+    mocks = [m for shard in plan.shards for m in maker.mocks(shard)]
+    variances = {m["field_id"]: m["background_variance"].tobytes() for m in mocks}
+    assert sorted(variances) == list(range(8))
+    assert len(set(variances.values())) == 8
+    np.testing.assert_array_equal([m["mock_id"] for m in mocks], range(58))
+
+
+def test_the_default_set_has_shards_of_one_size():
+    plan = Plan(None, Priors(), MockSet())
+    assert len(plan.shards) == 98 + 4 + 5
+    assert sum(s.records for s in plan.shards) == 218_000
+    fields = [s.first_field for s in plan.shards]
+    assert np.diff(fields).tolist()[:97] == [8] * 97
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"n": 0}, "n must be a whole number >= 1; received 0"),
+        ({"n": 1e5}, "n must be a whole number >= 1; received 100000.0"),
+        ({"n_validation": -1}, "n_validation must be a whole number >= 0"),
+        ({"n_test": -1}, "n_test must be a whole number >= 0"),
+        ({"shard_size": 0}, "shard_size must be a whole number >= 1"),
+        ({"seed": -3}, "seed must be a whole number >= 0; received -3"),
+        ({"name": "My-Mocks"}, "name must be small letters.*; received 'My-Mocks'"),
+    ],
+)
+def test_a_bad_size_or_name_is_refused(values, message):
+    with pytest.raises(ValueError, match=f"^mocks: {message}"):
+        MockSet(**values)

@@ -1,0 +1,74 @@
+"""A file appears under its name only when it is whole."""
+
+import errno
+import subprocess
+import sys
+
+import pytest
+
+from data_tools.whole_file import remove_partial, whole_file
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    with whole_file(tmp_path / "file") as file:
+        file.write(b"new")
+        assert not (tmp_path / "file").exists()
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_was_there_stays_if_writing_fails(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    with pytest.raises(KeyboardInterrupt), whole_file(tmp_path / "file") as file:
+        file.write(b"new")
+        raise KeyboardInterrupt
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path):
+    with whole_file(tmp_path / "file") as one, whole_file(tmp_path / "file") as other:
+        one.write(b"one")
+        other.write(b"two, longer")
+    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"one"]
+
+
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from data_tools.whole_file import whole_file
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+try:
+    with whole_file(Path(sys.argv[1])) as file:
+        file.write(bytes(100_000))
+except OSError as error:
+    print(error.errno, error.filename, error.strerror)
+"""
+
+
+def test_a_file_that_cannot_be_written_whole_is_named_and_leaves_nothing(tmp_path):
+    path = tmp_path / "file"
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith(f"{errno.EFBIG} {path} File too large while writing")
+    assert "Make room or write elsewhere" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_error_of_something_else_stays_as_it_is(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match=r"none\.fits"),
+        whole_file(tmp_path / "file"),
+    ):
+        (tmp_path / "none.fits").read_bytes()
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    for name in ("file", "file.1f.partial", "file.2e.partial"):
+        (tmp_path / name).touch()
+    remove_partial(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
