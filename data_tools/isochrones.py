@@ -9,6 +9,7 @@ phase by phase.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,13 +150,23 @@ class _Node:
 
     ``mass`` is held constant where the isochrone has no stars (it did not get there, or
     skips that stage). ``span`` is the range of initial mass that is in a phase, zero
-    where there is none. ``rest`` is the share of the mass left, magnitudes and
-    coefficients.
+    where there is none. ``rest`` has a row for the share of the mass left and for each
+    magnitude and coefficient: along the phases numpy is several times faster.
     """
 
     mass: np.ndarray
     span: np.ndarray
     rest: np.ndarray
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """First phase that holds stars, and the one after the last."""
+        rows = np.flatnonzero(self.span)
+        return int(rows[0]), int(rows[-1]) + 1
+
+    def part(self, rows: slice | np.ndarray) -> _Node:
+        """Return some of the phases."""
+        return _Node(self.mass[rows], self.span[rows], self.rest[:, rows])
 
     def towards(self, other: _Node, weight: float) -> _Node:
         """Return the isochrone between two nodes, ``weight`` on the other.
@@ -165,19 +176,14 @@ class _Node:
         lacks, looks like the other's: no light is lost, and none appears, on the way
         from one node to the next.
         """
-        if weight == 0.0:
-            return self
-        if weight == 1.0:
-            return other
         mass = self.mass + weight * (other.mass - self.mass)
         theirs = weight * other.span
         span = (1.0 - weight) * self.span + theirs
         share = (theirs / np.maximum(span, _LEAST_SPAN)).astype(np.float32)
-        rest = self.rest + share[:, None] * (other.rest - self.rest)
-        return _Node(mass, span, rest)
+        return _Node(mass, span, self.rest + share * (other.rest - self.rest))
 
 
-def _bracket(nodes: np.ndarray, value: float, name: str) -> tuple[int, int, float]:
+def _bracket(nodes: Sequence[float], value: float, name: str) -> tuple[int, int, float]:
     """Return the nodes on either side of a value and the weight of the upper."""
     tolerance = 1e-6
     if not nodes[0] - tolerance <= value <= nodes[-1] + tolerance:
@@ -185,12 +191,13 @@ def _bracket(nodes: np.ndarray, value: float, name: str) -> tuple[int, int, floa
             f"{name} must be within the grid, {nodes[0]:g} to {nodes[-1]:g}; "
             f"received {value:g}. Narrow the prior or load a wider grid."
         )
-    upper = min(int(np.searchsorted(nodes, value)), len(nodes) - 1)
+    upper = min(bisect_left(nodes, value), len(nodes) - 1)
     lower = max(upper - 1, 0)
-    if lower == upper:
-        return lower, upper, 0.0
-    weight = (value - nodes[lower]) / (nodes[upper] - nodes[lower])
-    return lower, upper, float(min(max(weight, 0.0), 1.0))
+    if value >= nodes[upper]:
+        return upper, upper, 0.0
+    if value <= nodes[lower]:
+        return lower, lower, 0.0
+    return lower, upper, (value - nodes[lower]) / (nodes[upper] - nodes[lower])
 
 
 class IsochroneGrid:
@@ -229,6 +236,8 @@ class IsochroneGrid:
         self.vega_ab = load_tables(self.bands).vega_ab
         self._eep = eep
         self._nodes = nodes
+        self._axes = self.log_ages.tolist(), self.fehs.tolist()
+        self._extents = {key: node.extent for key, node in nodes.items()}
 
     def __repr__(self) -> str:
         """Return bands, law and extent."""
@@ -257,26 +266,30 @@ class IsochroneGrid:
         ValueError
             If either is outside the grid.
         """
-        young, old, age_weight = _bracket(self.log_ages, log_age, "log_age")
-        poor, rich, feh_weight = _bracket(self.fehs, feh, "feh")
-        nodes = self._nodes
-        node = nodes[poor, young].towards(nodes[poor, old], age_weight)
-        if feh_weight > 0.0:
-            other = nodes[rich, young].towards(nodes[rich, old], age_weight)
-            node = node.towards(other, feh_weight)
-        rows = np.flatnonzero(node.span)
-        first, last = rows[0], rows[-1] + 1
-        keep = slice(first, last) if last - first == len(rows) else rows
-        mass, rest = node.mass[keep], node.rest[keep]
+        young, old, age_weight = _bracket(self._axes[0], log_age, "log_age")
+        poor, rich, feh_weight = _bracket(self._axes[1], feh, "feh")
+        ages = [young] if age_weight == 0.0 else [young, old]
+        fehs = [poor] if feh_weight == 0.0 else [poor, rich]
+        extents = [self._extents[j, i] for j in fehs for i in ages]
+        rows = slice(min(x[0] for x in extents), max(x[1] for x in extents))
+        along = []
+        for j in fehs:
+            node, *older = (self._nodes[j, i].part(rows) for i in ages)
+            along.append(node.towards(older[0], age_weight) if older else node)
+        node = along[0] if len(along) == 1 else along[0].towards(along[1], feh_weight)
+        eep = self._eep[rows]
+        if not node.span.all():
+            held = np.flatnonzero(node.span)
+            node, eep = node.part(held), eep[held]
         bands = len(self.bands)
         return Isochrone(
             log_age=float(log_age),
             feh=float(feh),
-            eep=self._eep[keep],
-            mass_initial=mass,
-            mass_current=mass * rest[:, 0],
-            magnitude=rest[:, 1 : 1 + bands],
-            extinction=rest[:, 1 + bands :],
+            eep=eep,
+            mass_initial=node.mass,
+            mass_current=node.mass * node.rest[0],
+            magnitude=node.rest[1 : 1 + bands].T,
+            extinction=node.rest[1 + bands :].T,
         )
 
     @classmethod
@@ -448,8 +461,8 @@ def _carried(iso: FileIsochrone, bands: Sequence[str], law: str) -> np.ndarray:
 
 def _node(size: int, rows: np.ndarray, mass: np.ndarray, rest: np.ndarray) -> _Node:
     """Lay an isochrone on ``size`` phases, holding its mass where it has none."""
-    full = np.zeros((size, rest.shape[1]), np.float32)
-    full[rows] = rest
+    full = np.zeros((rest.shape[1], size), np.float32)
+    full[:, rows] = rest.T
     held = np.full(size, mass[0], np.float64)
     held[rows] = mass
     held = np.maximum.accumulate(held)

@@ -227,8 +227,7 @@ def test_light_does_not_depend_on_where_the_cut_between_bright_and_faint_is(targ
     sums = []
     for cut in (0, 50, 10**9):
         stars = sample(pop, 1e4, 0.5, np.random.default_rng(3), cut, np.ones(3))
-        sums.append(stars.flux.sum(0) + stars.faint_flux)
-        sums.append(sums[-1])
+        sums.append(stars.flux.sum(0, dtype=float) + stars.faint_flux)
     assert np.allclose(sums, sums[0], rtol=1e-6)
 
 
