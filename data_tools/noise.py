@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.fft
-from astropy.stats import mad_std, sigma_clip
+from astropy.stats import mad_std, sigma_clipped_stats
 
 from data_tools.mosaic import Mosaics
 from data_tools.observation import variance_factor
@@ -186,7 +186,7 @@ def _band_noise(band: str, boxes: np.ndarray, weights: np.ndarray) -> BandNoise:
 def _levels(boxes: np.ndarray) -> np.ndarray:
     """Give the median of each box after clipping at 3 sigma."""
     pixels = np.ma.masked_invalid(boxes.reshape(len(boxes), -1))
-    return np.ma.median(sigma_clip(pixels, sigma=3, axis=1), axis=1).filled(np.nan)
+    return sigma_clipped_stats(pixels, sigma=3, axis=1)[1]
 
 
 def pixel_noise(boxes: np.ndarray) -> tuple[float, tuple[float, float]]:
