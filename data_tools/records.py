@@ -249,7 +249,9 @@ def _records(path: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
     errors only end the records early, and what comes after them says why.
     """
     early_end = tf.data.Dataset.from_tensors(path).map(
-        lambda path: tf.numpy_function(_name_damage, [path], tf.string)
+        lambda path: tf.ensure_shape(
+            tf.numpy_function(_name_damage, [path], tf.string), ()
+        )
     )
     return (
         tf.data.TFRecordDataset(path).ignore_errors().concatenate(early_end).take(count)

@@ -109,6 +109,14 @@ def test_evaluation_reads_records_in_order_on_their_own_background(known_set, ki
             assert (images[number] == number * PIXEL_UNIT_NJY).all()
 
 
+def test_the_shapes_of_a_batch_are_known_before_it_is_read(known_set):
+    images, labels = make_dataset(known_set, "train", 4, training=True).element_spec
+    assert images.shape.as_list() == [None, PX, PX, BANDS]
+    for name, label in labels.items():
+        rest = [4] if name == "parameters" else []
+        assert label.shape.as_list() == [None, *rest], name
+
+
 def test_labels_say_what_is_there_and_are_never_nan(known_set, kinds, m83):
     _, labels = read_all(known_set, "train", 16, training=False)
     empty = np.array([kind == "empty" for kind in kinds])
