@@ -137,7 +137,8 @@ def extinction_coefficients(
     Notes
     -----
     Computed at A_V = 1. One coefficient for all A_V holds to 0.012 mag per mag
-    up to A_V = 3.
+    up to A_V = 3; in F275W to 0.03 above 5500 K, and not below, where the band's
+    red leak carries a growing part of the light.
     """
     tables = load_tables(tuple(bands))
     values = tables.extinction[tables.law_index(law)]
