@@ -13,7 +13,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -96,22 +96,73 @@ def _add_output(parser: ArgumentParser, what: str) -> None:
 
 
 def _add_simulate(parser: ArgumentParser) -> None:
+    from data_tools.backgrounds import Backgrounds
     from data_tools.priors import Priors
-    from data_tools.simulate import MockSet
+    from data_tools.shards import MockSet
+    from data_tools.simulate import RUNNERS
 
-    _add_output(parser, "Directory of the set; a set begun there is finished.")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="PATH",
+        help="Directory of the set, or gs://BUCKET/SET; a set begun there is finished.",
+    )
+    parser.add_argument(
+        "--images",
+        nargs="+",
+        metavar="FITS",
+        help="Mosaics to cut the backgrounds from, one a band in the order of the "
+        "target's bands; without, backgrounds are synthetic.",
+    )
     parser.add_argument(
         "--workers", type=int, default=0, help="Processes; 0 for one a core."
     )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="Also read what is finished, and make again what is damaged.",
+    )
+    parser.add_argument(
+        "--runner",
+        choices=RUNNERS,
+        default="local",
+        help="Processes of this machine, or an Apache Beam pipeline.",
+    )
+    parser.add_argument(
+        "runner_options",
+        nargs="*",
+        default=[],
+        metavar="-- BEAM_OPTION",
+        help="Beam's own options: --runner beam -- --runner=DataflowRunner "
+        "--project=P --region=R. Without any, Beam works in processes of this machine.",
+    )
     parser.add_class_arguments(MockSet, "mocks")
     parser.add_class_arguments(Priors, "priors")
+    parser.add_class_arguments(Backgrounds, "backgrounds", skip={"images"})
 
 
 def _simulate(args: Namespace) -> str:
+    from data_tools.backgrounds import Backgrounds
     from data_tools.simulate import simulate
 
+    backgrounds = None
+    if args.images:
+        backgrounds = replace(args.backgrounds, images=tuple(args.images))
+    elif args.backgrounds != Backgrounds():
+        raise ValueError(
+            "the options of backgrounds are for real mosaics: expected --images too"
+        )
     path = simulate(
-        args.output, args.target, args.priors, args.mocks, workers=args.workers
+        args.output,
+        args.target,
+        args.priors,
+        args.mocks,
+        workers=args.workers,
+        backgrounds=backgrounds,
+        runner=args.runner,
+        runner_options=args.runner_options,
+        verify=args.verify,
     )
     return f"wrote the mock set {path}"
 
@@ -315,6 +366,7 @@ COMMANDS: dict[str, Command] = {
         _add_simulate,
         _simulate,
         takes_target=True,
+        uses_tensorflow=False,
     ),
     "mosaic": Command(
         "Make a mock mosaic whose clusters are known.",

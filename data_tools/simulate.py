@@ -12,6 +12,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from data_tools import processes
 from data_tools.manifest import (
     describe,
     differences,
@@ -60,6 +61,16 @@ def _directory(output: str | Path) -> Path:
             "`pip install clusterkeras[beam]` brings, and gcsfs or s3fs"
         ) from error
     return UPath(output)
+
+
+def _import_beam() -> Any:
+    try:
+        from data_tools import beam
+    except ImportError as error:
+        raise ValueError(
+            "the runner 'beam' needs Apache Beam: pip install clusterkeras[beam]"
+        ) from error
+    return beam
 
 
 def _check_output(output: Path, wanted: dict[str, Any]) -> None:
@@ -217,6 +228,8 @@ def simulate(
             "options of a runner are for Beam alone: expected runner 'beam' beside "
             f"{list(runner_options)}; received 'local'"
         )
+    if runner == "beam":
+        _import_beam()
     directory = _directory(output)
     plan = Plan(target, priors, mocks, backgrounds)
     ShardMaker(plan)  # a bad table, image or PSF says so before anything is written
@@ -267,10 +280,7 @@ def _run(
     if not jobs:
         return
     if runner == "beam":
-        from data_tools import beam
-
+        beam = _import_beam()
         yield from beam.make_shards(plan, jobs, directory, workers, options)
     else:
-        from data_tools import processes
-
         yield from processes.make_shards(plan, jobs, directory, workers)

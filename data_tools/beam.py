@@ -1,0 +1,122 @@
+"""Make shards as an Apache Beam pipeline: the same shards, on any of Beam's runners."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineState
+
+from data_tools.manifest import differences, read_json, write_json
+from data_tools.processes import one_thread_each
+from data_tools.shards import Plan, Shard, ShardMaker
+from data_tools.whole_file import PARTIAL
+
+#: What the pipeline made, until the manifest says it.
+_ENTRIES = f"entries.json{PARTIAL}"
+
+
+class _MakeShards(apache_beam.DoFn):
+    """Make one shard an element."""
+
+    def __init__(self, plan: Plan, directory: Path) -> None:
+        self._plan = plan
+        self._directory = directory
+
+    def setup(self) -> None:
+        """Refuse to work with other tables, images or versions than the driver's."""
+        here = dataclasses.replace(self._plan).configuration
+        lines = differences(self._plan.configuration, here)
+        if lines:
+            raise ValueError(
+                "a worker's installation differs from the one that began the set: "
+                + "; ".join(lines)
+            )
+        self._maker = ShardMaker(self._plan)
+
+    def process(
+        self, job: tuple[Shard, dict[str, Any] | None]
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        shard, entry = job
+        yield shard.name, self._maker.make(shard, self._directory, entry)
+
+
+def make_shards(
+    plan: Plan,
+    jobs: Sequence[tuple[Shard, dict[str, Any] | None]],
+    directory: Path,
+    workers: int = 0,
+    options: Sequence[str] = (),
+) -> Iterator[tuple[Shard, dict[str, Any]]]:
+    """Make shards in a pipeline and wait for it.
+
+    Workers write the shards themselves, so all of them must reach `directory` under
+    the same name: a shared file system or a bucket. Mosaics, PSFs and isochrones that
+    the plan names are read by the workers too.
+
+    Parameters
+    ----------
+    plan : Plan
+        The set.
+    jobs : sequence of (Shard, dict or None)
+        What to make, with what the manifest says of it; see `ShardMaker.make`.
+    directory : Path
+        Where the files belong.
+    workers : int
+        Processes on this machine where `options` are empty; 0 for one a core.
+    options : sequence of str
+        Beam's own, such as ``--runner=DataflowRunner --project=...``. Without any,
+        Beam's local runner works in several processes.
+
+    Yields
+    ------
+    Shard, dict
+        Each shard and what the manifest is to say of it, when all are finished.
+
+    Raises
+    ------
+    ValueError
+        If `workers` and `options` are both given.
+    ChildProcessError
+        If the pipeline fails; the message ends with Beam's last words.
+    """
+    if workers and options:
+        raise ValueError(
+            "workers are for Beam's local runner: expected them or the runner's own "
+            f"options; received {workers} beside {list(options)}"
+        )
+    # DirectRunner would first try to download another runner, which works in one
+    # process; this is its engine for several
+    options = options or (
+        "--runner=FnApiRunner",
+        "--direct_running_mode=multi_processing",
+        f"--direct_num_workers={workers}",
+    )
+    pipeline = apache_beam.Pipeline(options=PipelineOptions(list(options)))
+    (
+        pipeline
+        | "Shards" >> apache_beam.Create(jobs)
+        | "Spread" >> apache_beam.Reshuffle()
+        | "Make" >> apache_beam.ParDo(_MakeShards(plan, directory))
+        | "Gather" >> apache_beam.combiners.ToDict()
+        | "Tell" >> apache_beam.Map(lambda made: write_json(directory / _ENTRIES, made))
+    )
+    try:
+        with one_thread_each():
+            state = pipeline.run().wait_until_finish()
+    except Exception as error:
+        last = str(error).strip().splitlines()[-1]
+        raise ChildProcessError(
+            f"the Beam pipeline failed; finished shards are kept. {last}"
+        ) from error
+    if state not in (None, PipelineState.DONE):
+        raise ChildProcessError(
+            f"the Beam pipeline ended as {state}; finished shards are kept"
+        )
+    made = read_json(directory / _ENTRIES)
+    for shard, _ in jobs:
+        yield shard, made[shard.name]
