@@ -358,6 +358,32 @@ def _compare(args: Namespace) -> str:
     return "\n".join(lines)
 
 
+def _add_check(parser: ArgumentParser) -> None:
+    from data_tools.priors import Priors
+
+    _add_images(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=None,
+        metavar="JSON",
+        help="Also write the comparison as JSON.",
+    )
+    parser.add_class_arguments(Priors, "priors")
+
+
+def _check(args: Namespace) -> str:
+    from clusterkeras.check import check, report_lines, write_report
+
+    rows = check(args.images, args.target, args.priors)
+    lines = report_lines(rows)
+    if args.output:
+        write_report(rows, args.output, args.images, args.target)
+        lines.append(f"wrote {args.output}")
+    return "\n".join(lines)
+
+
 COMMANDS: dict[str, Command] = {
     "simulate": Command(
         "Write a set of mock clusters as TFRecords: train, validation and test. "
@@ -365,6 +391,14 @@ COMMANDS: dict[str, Command] = {
         "clusterkeras simulate -o mocks --mocks.n 1000 --target.distance_mpc 4.6",
         _add_simulate,
         _simulate,
+        takes_target=True,
+        uses_tensorflow=False,
+    ),
+    "check": Command(
+        "Measure mosaics, their noise above all, beside what a model is trained on.",
+        "clusterkeras check --images F336W.fits F438W.fits F814W.fits -o check.json",
+        _add_check,
+        _check,
         takes_target=True,
         uses_tensorflow=False,
     ),
