@@ -10,7 +10,7 @@ from data_tools.disc import gaussian_random_field
 from data_tools.observation import Observation, draw_observation
 from data_tools.population import Population, Stars, population_of, sample
 from data_tools.priors import Priors
-from data_tools.psf import OVERSAMPLING, psf_spectra
+from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
 from data_tools.target import Target
 
@@ -25,7 +25,6 @@ _MAX_STARS = 8_000
 #: The same for one association, and the points that stand for all its other stars.
 _ASSOCIATION_STARS = 150
 _ASSOCIATION_FAINT_POINTS = 30
-_MARGIN_PX = 16
 #: Share of the stars younger than 100 Myr in loose associations, and the associations'
 #: half-mass radius in pc: loose means far above a cluster's few pc (Gouliermis 2018,
 #: PASP 130, 072001).
@@ -89,7 +88,7 @@ class FieldMaker:
         self.priors = priors
         self._old = [(population_of(target, age), share) for age, share in OLD_AGES]
         self._young = [(age, population_of(target, age)) for age in YOUNG_AGES]
-        self._renderer = Renderer(priors.field_px, _MARGIN_PX)
+        self._renderer = Renderer(priors.field_px, 0)
         self._weight = 1 / np.array([b.electron_njy for b in target.bands])
 
     def make(self, rng: np.random.Generator, split: str = "train") -> GalaxyField:
@@ -137,9 +136,9 @@ class FieldMaker:
         dust_a_v: float,
         rng: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Give the stars of a field, spread, and its smooth light on the finer grid."""
+        """Give the stars of a field, spread, and its smooth light."""
         renderer = self._renderer
-        n_cells = renderer.grid // OVERSAMPLING
+        n_cells = renderer.canvas_px
         cell_pc = self.target.pixel_scale_arcsec * self.target.pc_per_arcsec
         area_pc2 = (n_cells * cell_pc) ** 2
         dust = dust_a_v * np.exp(
@@ -185,17 +184,13 @@ class FieldMaker:
             )
 
         grid = renderer.source_grid(
-            np.concatenate(x) - renderer.margin_px,
-            np.concatenate(y) - renderer.margin_px,
-            np.concatenate(flux),
+            np.concatenate(x), np.concatenate(y), np.concatenate(flux)
         )
         # light of stars too many to place: its mean, and its own fluctuations, one
         # deviate a cell for all bands since the same stars shine in all
         fluctuation = rng.standard_normal((n_cells, n_cells), np.float32)
         cells = faint + np.sqrt(faint2) * fluctuation
-        cells /= OVERSAMPLING**2
-        fine = np.repeat(np.repeat(cells, OVERSAMPLING, axis=1), OVERSAMPLING, axis=2)
-        return grid, fine
+        return grid, cells
 
     def _place(
         self,

@@ -13,7 +13,7 @@ from data_tools.negatives import NegativeMaker
 from data_tools.observation import Observation
 from data_tools.priors import Priors
 from data_tools.psf import psf_spectra
-from data_tools.render import Renderer
+from data_tools.render import Filters, Renderer
 from data_tools.schema import KINDS, PARAMETER_NAMES, PIXEL_UNIT_NJY
 from data_tools.target import Target
 from data_tools.visibility import visibility
@@ -106,12 +106,14 @@ class MockMaker:
         """
         px = self.target.cutout_px
         seen = field.observation
-        spectra = psf_spectra(
-            self.target,
-            self._renderer.grid,
-            seen.psf_position,
-            seen.blur_px,
-            seen.band_shift_px,
+        psf = self._renderer.filters(
+            psf_spectra(
+                self.target,
+                self._renderer.grid,
+                seen.psf_position,
+                seen.blur_px,
+                seen.band_shift_px,
+            )
         )
         stored_field = _stored(field.image)
         for i in range(n):
@@ -119,7 +121,7 @@ class MockMaker:
             window = (slice(row, row + px), slice(column, column + px))
             background, stored_background = field.image[window], stored_field[window]
             if rng.random() < self.priors.neighbour_fraction:
-                light = self._neighbour(spectra, seen, rng)
+                light = self._neighbour(psf, seen, rng)
                 background = background + light + seen.noise(light, rng)
                 stored_background = _stored(background)
             variance = seen.pixel_variance(background)
@@ -128,11 +130,11 @@ class MockMaker:
             if rng.random() < self.priors.cluster_fraction:
                 kind = "cluster"
                 parameters = self._parameters(rng)
-                light = self.cluster(parameters, centre, spectra, rng)
+                light = self.cluster(parameters, centre, psf, rng)
             else:
                 kind = str(rng.choice(self._negative_kinds, p=self._negative_shares))
                 light = self._negatives.draw(
-                    kind, centre, spectra, variance, seen.electron_njy, rng
+                    kind, centre, psf, variance, seen.electron_njy, rng
                 )
             yield {
                 "cluster": _stored(light),
@@ -164,7 +166,7 @@ class MockMaker:
         return rng.integers(0, len(field.image) - self.target.cutout_px + 1, 2)
 
     def _neighbour(
-        self, spectra: np.ndarray, seen: Observation, rng: np.random.Generator
+        self, psf: Filters, seen: Observation, rng: np.random.Generator
     ) -> np.ndarray:
         """Draw the light of a cluster or of a bright star beside the middle."""
         # evenly over the ring's area, as far as a small cutout reaches
@@ -173,16 +175,16 @@ class MockMaker:
         angle = rng.uniform(0, 2 * np.pi)
         place = distance * np.array([np.cos(angle), np.sin(angle)])
         if rng.random() < 0.5:
-            return self.cluster(self._parameters(rng), place, spectra, rng)
+            return self.cluster(self._parameters(rng), place, psf, rng)
         return self._negatives.draw(
-            "bright_star", place, spectra, seen.white_variance, seen.electron_njy, rng
+            "bright_star", place, psf, seen.white_variance, seen.electron_njy, rng
         )
 
     def cluster(
         self,
         parameters: np.ndarray,
         centre: np.ndarray,
-        spectra: np.ndarray,
+        psf: np.ndarray | Filters,
         rng: np.random.Generator,
     ) -> np.ndarray:
         """Draw one cluster.
@@ -193,8 +195,8 @@ class MockMaker:
             In the order and units of `data_tools.schema.PARAMETERS`.
         centre : (2,) ndarray
             Offset (x, y) in pixels of the centre from the middle of the image.
-        spectra : (bands, grid, grid // 2 + 1) ndarray
-            PSFs on the renderer's grid.
+        psf : (bands, grid, grid // 2 + 1) ndarray or Filters
+            PSFs, as for `data_tools.render.Renderer.draw`.
         rng : numpy.random.Generator
             Source of randomness.
 
@@ -206,5 +208,5 @@ class MockMaker:
         x, y, flux = self.clusters.stars(parameters, rng)
         middle = (self._renderer.size_px - 1) / 2
         return self._renderer.draw(
-            x + (middle + centre[0]), y + (middle + centre[1]), flux, spectra
+            x + (middle + centre[0]), y + (middle + centre[1]), flux, psf
         )

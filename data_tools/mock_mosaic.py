@@ -177,9 +177,9 @@ def _clusters(
     cutout = Renderer(target.cutout_px)
     seen = field.observation
     through = (seen.psf_position, seen.blur_px, seen.band_shift_px)
-    cutout_spectra = psf_spectra(target, cutout.grid, *through)
+    cutout_psf = cutout.filters(psf_spectra(target, cutout.grid, *through))
     half = target.cutout_px // 2
-    source = np.zeros((len(target.bands), canvas.grid, canvas.grid), np.float32)
+    source = np.float32(0)
     log_snr = np.empty(len(x))
     for first in range(0, len(x), _CLUSTERS_AT_ONCE):
         chunk = range(first, min(first + _CLUSTERS_AT_ONCE, len(x)))
@@ -193,13 +193,11 @@ def _clusters(
             column = int(np.clip(np.floor(x[i]) - half + 1, 0, size - 2 * half))
             row = int(np.clip(np.floor(y[i]) - half + 1, 0, size - 2 * half))
             background = field.image[row : row + 2 * half, column : column + 2 * half]
-            alone = cutout.draw(
-                x[i] + dx - column, y[i] + dy - row, flux, cutout_spectra
-            )
+            alone = cutout.draw(x[i] + dx - column, y[i] + dy - row, flux, cutout_psf)
             log_snr[i] = visibility(
                 alone, seen.pixel_variance(background), seen.electron_njy
             )
-        source += canvas.source_grid(
+        source = source + canvas.source_grid(
             np.concatenate(star_x), np.concatenate(star_y), np.concatenate(star_flux)
         )
     spectra = psf_spectra(target, canvas.grid, *through)

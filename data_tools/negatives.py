@@ -10,8 +10,7 @@ from scipy.special import gammaincinv
 from data_tools.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
 from data_tools.disc import gaussian_random_field
 from data_tools.population import sample
-from data_tools.psf import OVERSAMPLING
-from data_tools.render import Renderer
+from data_tools.render import Filters, Renderer
 from data_tools.visibility import visibility
 
 #: log10 S/N of a single star, blend, galaxy, dust edge or artefact.
@@ -58,7 +57,7 @@ class NegativeMaker:
         self,
         kind: str,
         centre: np.ndarray,
-        spectra: np.ndarray,
+        psf: np.ndarray | Filters,
         variance: np.ndarray,
         electron_njy: np.ndarray,
         rng: np.random.Generator,
@@ -71,8 +70,8 @@ class NegativeMaker:
             One of `kinds`.
         centre : (2,) ndarray
             Offset (x, y) in pixels from the middle of the image.
-        spectra : (bands, grid, grid // 2 + 1) ndarray
-            PSFs on the renderer's grid.
+        psf : (bands, grid, grid // 2 + 1) ndarray or Filters
+            PSFs, as for `data_tools.render.Renderer.draw`.
         variance, electron_njy : (bands,) ndarray
             Of the background, as for `data_tools.visibility.visibility`.
         rng : numpy.random.Generator
@@ -83,12 +82,12 @@ class NegativeMaker:
         (px, px, bands) ndarray
             Noise-free light in nJy per pixel.
         """
-        return self._makers[kind](centre, spectra, variance, electron_njy, rng)
+        return self._makers[kind](centre, psf, variance, electron_njy, rng)
 
-    def _light(self, x, y, flux, centre, spectra) -> np.ndarray:
+    def _light(self, x, y, flux, centre, psf) -> np.ndarray:
         middle = (self._renderer.size_px - 1) / 2
         return self._renderer.draw(
-            x + (middle + centre[0]), y + (middle + centre[1]), flux, spectra
+            x + (middle + centre[0]), y + (middle + centre[1]), flux, psf
         )
 
     @staticmethod
@@ -122,23 +121,23 @@ class NegativeMaker:
             fluxes.append(flux * (10 ** rng.uniform(-0.6, 0.6) / electrons))
         return np.array(fluxes)
 
-    def _empty(self, centre, spectra, variance, electron_njy, rng) -> np.ndarray:
+    def _empty(self, centre, psf, variance, electron_njy, rng) -> np.ndarray:
         px = self._renderer.size_px
         return np.zeros((px, px, self._n_bands), np.float32)
 
-    def _bright_star(self, centre, spectra, variance, electron_njy, rng) -> np.ndarray:
+    def _bright_star(self, centre, psf, variance, electron_njy, rng) -> np.ndarray:
         flux = self._star_fluxes(1, rng)
-        light = self._light(np.zeros(1), np.zeros(1), flux, centre, spectra)
+        light = self._light(np.zeros(1), np.zeros(1), flux, centre, psf)
         return self._scaled(light, variance, electron_njy, rng)
 
-    def _blend(self, centre, spectra, variance, electron_njy, rng) -> np.ndarray:
+    def _blend(self, centre, psf, variance, electron_njy, rng) -> np.ndarray:
         n = int(rng.integers(2, 6))
         flux = self._star_fluxes(n, rng)
         x, y = rng.uniform(0.7, 2.5) * rng.standard_normal((2, n))
-        light = self._light(x, y, flux, centre, spectra)
+        light = self._light(x, y, flux, centre, psf)
         return self._scaled(light, variance, electron_njy, rng)
 
-    def _association(self, centre, spectra, variance, electron_njy, rng) -> np.ndarray:
+    def _association(self, centre, psf, variance, electron_njy, rng) -> np.ndarray:
         mass = 10 ** rng.uniform(2.5, 4.3)
         stars = sample(
             self._clusters.population(rng.uniform(6.6, 8.0)),
@@ -153,10 +152,10 @@ class NegativeMaker:
         largest = 10 ** self._box["log_half_light_radius"][1]
         radius = largest * rng.uniform(1.3, 3.5) / self._pixel_scale
         x, y = radius / 1.177 * rng.standard_normal((2, len(stars.flux)))
-        return self._light(x, y, stars.flux, centre, spectra)
+        return self._light(x, y, stars.flux, centre, psf)
 
     def _background_galaxy(
-        self, centre, spectra, variance, electron_njy, rng
+        self, centre, psf, variance, electron_njy, rng
     ) -> np.ndarray:
         """Draw a Sersic (1963) galaxy, red by dust, age and redshift."""
         n_points = MAX_FAINT_POINTS
@@ -179,17 +178,18 @@ class NegativeMaker:
         magnitude = np.zeros(self._n_bands)
         magnitude[self._blue_to_red[1:]] = -np.cumsum(colour)
         flux = np.repeat(10 ** (-0.4 * magnitude)[None] / n_points, n_points, axis=0)
-        light = self._light(x, y, flux, centre, spectra)
+        light = self._light(x, y, flux, centre, psf)
         return self._scaled(light, variance, electron_njy, rng)
 
-    def _dust_edge(self, centre, spectra, variance, electron_njy, rng) -> np.ndarray:
+    def _dust_edge(self, centre, psf, variance, electron_njy, rng) -> np.ndarray:
         """Draw smooth light of the disc beside a dust lane or between two.
 
         Of the light behind the dust only what exceeds its minimum is kept: the rest
         is even, and the background it is laid on has an even part of its own.
         """
-        side = self._renderer.grid // OVERSAMPLING
-        axis = np.arange(side) - (side - 1) / 2
+        side = self._renderer.canvas_px
+        middle = self._renderer.margin_px + (self._renderer.size_px - 1) / 2
+        axis = np.arange(side) - middle
         x, y = axis[None, :] - centre[0], axis[:, None] - centre[1]
         angle = rng.uniform(0, 2 * np.pi)
         across = x * np.cos(angle) + y * np.sin(angle)
@@ -224,15 +224,13 @@ class NegativeMaker:
             light += brightness[:, None, None] * 10 ** (
                 -0.4 * k[:, None, None] * a_v
             ).astype(np.float32)
-        for ax in (1, 2):
-            light = np.repeat(light, OVERSAMPLING, axis=ax)
-        image = self._renderer.convolve(np.zeros_like(light), spectra, light)
+        image = self._renderer.convolve(None, psf, light)
         image -= image.min((0, 1))
         return self._scaled(image, variance, electron_njy, rng)
 
-    def _artefact(self, centre, spectra, variance, electron_njy, rng) -> np.ndarray:
+    def _artefact(self, centre, psf, variance, electron_njy, rng) -> np.ndarray:
         """Draw a cosmic-ray track or a hot pixel in one band, without PSF."""
-        light = self._empty(centre, spectra, variance, electron_njy, rng)
+        light = self._empty(centre, psf, variance, electron_njy, rng)
         px = self._renderer.size_px
         band = rng.integers(light.shape[-1])
         length = int(rng.integers(1, 9))

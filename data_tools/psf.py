@@ -18,9 +18,9 @@ from data_tools.target import Target
 #: leave nothing of a UVIS PSF.
 OVERSAMPLING = 2
 
-#: Side of the finer grid beyond which a PSF is taken as zero: 5 arcsec, which hold all
+#: Largest side of the finer grid of a PSF: beyond 5 arcsec it is zero; they hold all
 #: but 0.3 % of the light.
-_LARGEST = 256
+LARGEST_GRID = 256
 
 #: Core and wings change over between these radii, in arcsec.
 _JOIN_ARCSEC = (0.28, 0.44)
@@ -83,7 +83,6 @@ def _from_fits(path: str, n: int, pixel_scale_arcsec: float) -> np.ndarray:
     return image * (OVERSAMPLING**2 / image.sum())
 
 
-@lru_cache(maxsize=512)
 def psf_image(
     path: str | None,
     band: str,
@@ -127,33 +126,17 @@ def psf_image(
         image = _empirical(band, position, n, pixel_scale_arcsec)
     else:
         image = _from_fits(path, n, pixel_scale_arcsec)
-    image = image.astype(np.float32)
-    image.flags.writeable = False
-    return image
+    return image.astype(np.float32)
 
 
 @lru_cache(maxsize=256)
-def _small_transform(
+def _transform(
     path: str | None, band: str, position: int, n: int, pixel_scale_arcsec: float
 ) -> np.ndarray:
     image = psf_image(path, band, position, n, pixel_scale_arcsec)
     spectrum = scipy.fft.rfft2(np.fft.ifftshift(image))
     spectrum.flags.writeable = False
     return spectrum
-
-
-def _transform(
-    path: str | None, band: str, position: int, n: int, pixel_scale_arcsec: float
-) -> np.ndarray:
-    if n <= _LARGEST:
-        return _small_transform(path, band, position, n, pixel_scale_arcsec)
-    # a field's transform is too large to keep
-    image = np.zeros((n, n), np.float32)
-    middle = slice(n // 2 - _LARGEST // 2, n // 2 + _LARGEST // 2)
-    image[middle, middle] = psf_image(
-        path, band, position, _LARGEST, pixel_scale_arcsec
-    )
-    return scipy.fft.rfft2(np.fft.ifftshift(image))
 
 
 def n_positions() -> int:
@@ -175,7 +158,7 @@ def psf_spectra(
     target : Target
         Bands, pixel scale, own PSF files.
     n : int
-        Side of the finer grid, even.
+        Side of the finer grid, even, at most `LARGEST_GRID`.
     position : int
         Which empirical PSF.
     blur_px : (bands,) ndarray

@@ -10,7 +10,7 @@ from data_tools.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES
 
-CONFIG = MosaicConfig(size_px=256, n=5, min_separation_px=70, edge_px=40, seed=2)
+CONFIG = MosaicConfig(size_px=256, n=5, min_separation_px=70, edge_px=40, seed=4)
 
 
 @pytest.fixture(scope="module")
