@@ -114,7 +114,7 @@ class Priors:
     read_noise_factor: Range = (0.9, 1.3)
     sky_residual: float = 0.1
     field_old_mass_density: Range = (1.0, 3.0)
-    field_sfr_density: Range = (-3.0, -1.0)
+    field_sfr_density: Range = (-3.0, -0.7)
     field_dust_a_v: Range = (-1.3, 0.2)
     field_association_share: Range = (0.2, 0.7)
     field_arm_fraction: float = 0.4

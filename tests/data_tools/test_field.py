@@ -7,7 +7,9 @@ import pytest
 from astropy.stats import mad_std
 
 from data_tools.field import FieldMaker
+from data_tools.population import population_of
 from data_tools.priors import Priors
+from data_tools.starlight import OLD_AGES
 from data_tools.target import Target
 
 SMALL = Priors(
@@ -20,6 +22,8 @@ SMALL = Priors(
     read_noise_factor=(1.0, 1.0),
     noise_shift_px=(0.0, 0.0),
     sky_residual=0.0,
+    field_arm_fraction=0.0,
+    field_bulge_fraction=0.0,
 )
 
 
@@ -92,8 +96,9 @@ def test_surface_brightness_is_that_of_the_stars_put_in(target):
         ).image.mean((0, 1))
         for seed in range(4)
     ]
-    maker = FieldMaker(target, SMALL)
-    per_mass = sum(share * pop.mean_flux() for pop, share in maker._old)
+    per_mass = sum(
+        share * population_of(target, age).mean_flux() for age, share in OLD_AGES
+    )
     pixel_pc2 = (target.pixel_scale_arcsec * target.pc_per_arcsec) ** 2
     expected = 10**2.5 * pixel_pc2 * per_mass
     assert np.allclose(np.mean(images, axis=0) / expected, 1, atol=0.06)

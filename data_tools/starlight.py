@@ -1,0 +1,328 @@
+"""The stars of a patch of disc: bright ones one by one, the light of all others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_tools.disc import Disc
+from data_tools.observation import Observation
+from data_tools.population import population_of
+from data_tools.target import Target
+
+#: Ages (log yr) that stand for the old disc and the bulge, and their shares of the
+#: mass: a constant star-formation rate between 1 and 12 Gyr, in three steps.
+OLD_AGES = ((9.2, 0.15), (9.6, 0.35), (9.95, 0.50))
+#: Ages that stand for stars formed at a constant rate in the last Gyr. Those of the
+#: first row are still where they were born: a star that drifts at some km/s crosses a
+#: field in 100 Myr.
+YOUNG_AGES = np.arange(6.65, 8.0, 0.1)
+MIDDLE_AGES = np.arange(8.1, 9.0, 0.2)
+
+#: Stars for each pixel that stand where they are, and stars that stand in the middle of
+#: a cell, where those that are fainter still shine as smooth light: a PSF's area holds
+#: one and a half of them.
+_EXACT_PER_PX = 0.015
+_STARS_PER_PX = 0.15
+#: Stars that a matched filter would see at less than this S/N are not placed.
+_MIN_SNR = 0.3
+#: Pixels of a UVIS PSF: 1 / sum(PSF^2) after drizzling.
+_PSF_PX = 10.0
+
+#: Masses of associations in Msun, dN/dM ~ M^-2 (Gouliermis 2018, PASP 130, 072001),
+#: and their half-mass radii in pc: loose means far above a cluster's few pc.
+_ASSOCIATION_MASS = (10**2.5, 10**4.7)
+_ASSOCIATION_RADIUS_PC = (10.0, 60.0)
+#: Where more are due, they are fewer and heavier.
+_MAX_ASSOCIATIONS = 1000
+#: Side in cells of the blocks that associations' faint light is evaluated in.
+_BLOCK = 4
+#: Rows of a map worked on at a time.
+_ROWS = 40
+
+_DIM = np.float32(0.4 * np.log(10))
+
+
+@dataclass(frozen=True)
+class _Associations:
+    """Loose Gaussian groups of stars born together.
+
+    Attributes
+    ----------
+    column, row : (n,) ndarray
+        Middles in cells.
+    sigma : (n,) ndarray
+        In cells.
+    mass : (n,) ndarray
+        In Msun; those of one age follow one another.
+    mass_of_age : (ages,) ndarray
+        Sum of the masses of each of YOUNG_AGES.
+    """
+
+    column: np.ndarray
+    row: np.ndarray
+    sigma: np.ndarray
+    mass: np.ndarray
+    mass_of_age: np.ndarray
+
+    def density(self, n: int) -> np.ndarray:
+        """Give the mass in each cell of an n x n map, as if edges met."""
+        axis = np.arange(_BLOCK / 2 - 0.5, n, _BLOCK)
+        sigma = np.maximum(self.sigma, 0.6 * _BLOCK)[:, None]
+
+        def along(middle: np.ndarray) -> np.ndarray:
+            distance = ((axis - middle[:, None] + n / 2) % n - n / 2) / sigma
+            share = np.exp(-0.5 * (distance * distance).astype(np.float32))
+            return share / share.sum(1, keepdims=True)
+
+        mass = self.mass[:, None].astype(np.float32)
+        blocks = (along(self.row) * mass).T @ along(self.column)
+        return np.repeat(np.repeat(blocks / _BLOCK**2, _BLOCK, axis=0), _BLOCK, axis=1)
+
+
+class _Places:
+    """A map to draw places from in proportion to its values."""
+
+    def __init__(self, density: np.ndarray) -> None:
+        self._side = density.shape[1]
+        self._cumulative = np.cumsum(density, dtype=float)
+
+    def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw n places (column, row), in no order."""
+        # neighbours in the list of numbers are neighbours in memory
+        sorted_share = np.sort(rng.random(n)) * self._cumulative[-1]
+        cell = np.searchsorted(self._cumulative[:-1], sorted_share, side="right")
+        row, column = np.divmod(rng.permutation(cell), self._side)
+        return column + rng.random(n) - 0.5, row + rng.random(n) - 0.5
+
+
+class Starlight:
+    """Draw the light of patches of disc at a target.
+
+    Parameters
+    ----------
+    target : Target
+        Galaxy and instrument.
+    foreground_a_v : float
+        Extinction by the Milky Way in mag.
+    """
+
+    def __init__(self, target: Target, foreground_a_v: float) -> None:
+        old = [(population_of(target, age), share) for age, share in OLD_AGES]
+        young = [population_of(target, age) for age in YOUNG_AGES]
+        middle = [population_of(target, age) for age in MIDDLE_AGES]
+        # every population of the field, one after the other; see `_masses`
+        populations = [p for p, _ in old] * 2 + middle + young * 2
+        sizes = [len(p.number) for p in populations]
+        self._of = np.repeat(np.arange(len(populations)), sizes)
+        self._number = np.concatenate([p.number for p in populations])
+        self._extinction = np.concatenate([p.extinction for p in populations])
+        self._flux = np.concatenate([p.reddened(foreground_a_v) for p in populations])
+        self._old_shares = np.array([share for _, share in old])
+        young_to = 10 ** (YOUNG_AGES + 0.05)
+        middle_to = 10 ** (MIDDLE_AGES + 0.1)
+        #: Years that each age stands for.
+        self._young_span = np.diff(young_to, prepend=0)
+        self._middle_span = np.diff(middle_to, prepend=young_to[-1])
+        parts = ("disc", "bulge", "disc", "young", "association")
+        counts = (len(old), len(old), len(middle), len(young), len(young))
+        #: Where the stars of each point lie.
+        self._part = np.repeat(parts, counts)[self._of]
+
+    def draw(
+        self, disc: Disc, observation: Observation, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Draw stars and smooth light.
+
+        The number of stars at each point of each isochrone is a Poisson deviate. The
+        stars that stand out most are placed one by one, those after them in the middle
+        of a cell. The light of all others is its mean, with a Gaussian deviate in each
+        cell whose variance is that of the sum of so many stars. Each star is at its own
+        depth in the dust, which is mixed evenly with the stars; the smooth light is
+        the mean over depth.
+
+        Parameters
+        ----------
+        disc : Disc
+            Where they lie.
+        observation : Observation
+            Its noise tells which stars stand out.
+        rng : numpy.random.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        column, row : (stars,) ndarray
+            Places in cells, 0 at the middle of the first.
+        flux : (stars, bands) ndarray
+            In nJy.
+        smooth : (bands, n, n) ndarray of float32
+            Light of all others in nJy per cell.
+        """
+        n = len(disc.dust)
+        places = {"disc": _Places(disc.smooth), "young": _Places(disc.young)}
+        associations = self._associations(disc, places["young"], rng)
+        expected = self._masses(disc, associations)[self._of] * self._number
+
+        mean_light = expected @ self._flux / n**2
+        noise = observation.white_variance + mean_light * observation.electron_njy
+        snr2 = (self._flux**2 / (noise * _PSF_PX)).sum(1)
+        order = np.argsort(-snr2)
+        until = np.cumsum(expected[order])
+        n_bright = min(
+            np.searchsorted(until, _STARS_PER_PX * n**2),
+            np.searchsorted(-snr2[order], -(_MIN_SNR**2)),
+        )
+        bright = order[:n_bright]
+        numbers = rng.poisson(expected[bright])
+        n_exact = numbers[: np.searchsorted(until, _EXACT_PER_PX * n**2)].sum()
+        star = np.repeat(bright, numbers)
+        expected[bright] = 0
+
+        column, row = np.empty((2, len(star)))
+        part = self._part[star]
+        for name in ("disc", "young"):
+            chosen = part == name
+            column[chosen], row[chosen] = places[name].draw(chosen.sum(), rng)
+        if disc.bulge is not None:
+            chosen = part == "bulge"
+            column[chosen], row[chosen] = _Places(disc.bulge).draw(chosen.sum(), rng)
+        chosen = part == "association"
+        age = self._of[star[chosen]] - (self._of[-1] + 1 - len(YOUNG_AGES))
+        column[chosen], row[chosen] = self._members(associations, age, n, rng)
+
+        cell_row, cell_column = (
+            np.clip(np.rint(v), 0, n - 1).astype(int) for v in (row, column)
+        )
+        a_v = disc.dust[cell_row, cell_column] * rng.random(len(star))
+        flux = self._flux[star] * np.exp(-_DIM * a_v[:, None] * self._extinction[star])
+
+        smooth = self._smooth(disc, associations, expected, rng)
+        cell = (cell_row * n + cell_column)[n_exact:]
+        for band, more in enumerate(flux[n_exact:].T):
+            smooth[band] += np.bincount(cell, more, n**2).reshape(n, n)
+        return column[:n_exact], row[:n_exact], flux[:n_exact], smooth
+
+    def _masses(self, disc: Disc, associations: _Associations) -> np.ndarray:
+        """Give the mass formed of each population in Msun."""
+        drawn = disc.properties
+        rate = drawn["sfr_density"] * 1e-6 * disc.area_pc2
+        old = drawn["old_mass_density"] * disc.area_pc2
+        bulge = 0 if disc.bulge is None else disc.bulge.sum() * disc.cell_pc**2
+        loose = 1 - drawn["association_share"]
+        return np.concatenate(
+            [
+                old * self._old_shares,
+                bulge * self._old_shares,
+                rate * self._middle_span,
+                loose * rate * self._young_span,
+                associations.mass_of_age,
+            ]
+        )
+
+    def _associations(
+        self, disc: Disc, places: _Places, rng: np.random.Generator
+    ) -> _Associations:
+        """Draw the associations of a patch."""
+        drawn = disc.properties
+        rate = drawn["association_share"] * drawn["sfr_density"] * 1e-6 * disc.area_pc2
+        low, high = _ASSOCIATION_MASS
+        mean_mass = np.log(high / low) / (1 / low - 1 / high)
+        expected = rate * self._young_span / mean_mass
+        heavier = max(1.0, expected.sum() / _MAX_ASSOCIATIONS)
+        numbers = rng.poisson(expected / heavier)
+        n = numbers.sum()
+        mass = heavier / (1 / low - rng.random(n) * (1 / low - 1 / high))
+        column, row = places.draw(n, rng)
+        # half of a two-dimensional Gaussian lies within 1.177 sigma
+        sigma = rng.uniform(*_ASSOCIATION_RADIUS_PC, n) / 1.177 / disc.cell_pc
+        age = np.repeat(np.arange(len(numbers)), numbers)
+        return _Associations(
+            column, row, sigma, mass, np.bincount(age, mass, len(numbers))
+        )
+
+    @staticmethod
+    def _members(
+        associations: _Associations, age: np.ndarray, n: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Place stars of the given ages in associations of that age."""
+        until = np.cumsum(associations.mass_of_age)
+        share = until[age] - rng.random(len(age)) * associations.mass_of_age[age]
+        home = np.searchsorted(np.cumsum(associations.mass), share)
+        home = np.minimum(home, len(associations.mass) - 1)
+        sigma = associations.sigma[home]
+        return tuple(
+            (middle[home] + sigma * rng.standard_normal(len(age)) + 0.5) % n - 0.5
+            for middle in (associations.column, associations.row)
+        )
+
+    def _smooth(
+        self,
+        disc: Disc,
+        associations: _Associations,
+        expected: np.ndarray,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Give the light of stars that are not placed, mixed evenly with the dust."""
+        n = len(disc.dust)
+        young = disc.young * np.float32(
+            (1 - disc.properties["association_share"])
+            * disc.properties["sfr_density"]
+            * 1e-6
+            * disc.cell_pc**2
+            * self._young_span.sum()
+        )
+        if len(associations.mass):
+            young += associations.density(n)
+        maps = {
+            ("disc",): disc.smooth,
+            ("bulge",): disc.bulge,
+            ("young", "association"): young,
+        }
+        smooth = np.zeros((self._flux.shape[1], n, n), np.float32)
+        for parts, density in maps.items():
+            number = np.where(np.isin(self._part, parts), expected, 0)
+            if number.any():
+                light = number @ self._flux
+                extinction = number @ (self._flux * self._extinction) / light
+                variance = number @ self._flux**2
+                share = density / density.sum()
+                # one deviate for all bands, since the same stars shine in all
+                deviate = np.sqrt(share) * rng.standard_normal((n, n), np.float32)
+                _add(smooth, share, deviate, disc.dust, light, variance, extinction)
+        return smooth
+
+
+def _add(
+    smooth: np.ndarray,
+    share: np.ndarray,
+    deviate: np.ndarray,
+    dust: np.ndarray,
+    light: np.ndarray,
+    variance: np.ndarray,
+    extinction: np.ndarray,
+) -> None:
+    """Add stars mixed evenly with dust to (bands, n, n) light, in place."""
+    light, variance = light.astype(np.float32), variance.astype(np.float32)
+    extinction = _DIM * extinction.astype(np.float32)
+    # some rows at a time, which stay in the processor's cache
+    for first in range(0, len(dust), _ROWS):
+        rows = slice(first, first + _ROWS)
+        for band, k in enumerate(extinction):
+            depth = np.maximum(dust[rows] * k, np.float32(1e-3))
+            # means over depth of e^-d and of its square
+            through = np.exp(-depth)
+            np.subtract(1, through, out=through)
+            through /= depth
+            depth *= through
+            depth *= np.float32(-0.5)
+            depth += 1
+            depth *= through
+            depth *= variance[band]
+            np.sqrt(depth, out=depth)
+            depth *= deviate[rows]
+            through *= share[rows]
+            through *= light[band]
+            smooth[band, rows] += through
+            smooth[band, rows] += depth
