@@ -9,12 +9,10 @@ import numpy as np
 from data_tools.disc import draw_disc
 from data_tools.observation import Observation, draw_observation
 from data_tools.priors import Priors
-from data_tools.psf import OVERSAMPLING, psf_spectra
+from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
 from data_tools.starlight import Starlight
 from data_tools.target import Target
-
-_MARGIN_PX = 16
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class FieldMaker:
         self.target = target
         self.priors = priors
         self._starlight = Starlight(target, priors.foreground_a_v)
-        self._renderer = Renderer(priors.field_px, _MARGIN_PX)
+        self._renderer = Renderer(priors.field_px, 0)
 
     def make(self, rng: np.random.Generator, split: str = "train") -> GalaxyField:
         """Draw one field: stars and dust, PSF, exposure, noise.
@@ -69,15 +67,11 @@ class FieldMaker:
         priors = self.priors
         renderer = self._renderer
         observation = draw_observation(self.target, priors, rng)
-        n_cells = renderer.grid // OVERSAMPLING
+        n_cells = renderer.canvas_px
         cell_pc = self.target.pixel_scale_arcsec * self.target.pc_per_arcsec
         disc = draw_disc(priors, n_cells, cell_pc, rng)
         column, row, flux, smooth = self._starlight.draw(disc, observation, rng)
-        stars = renderer.source_grid(
-            column - renderer.margin_px, row - renderer.margin_px, flux
-        )
-        fine = np.repeat(smooth / OVERSAMPLING**2, OVERSAMPLING, axis=1)
-        fine = np.repeat(fine, OVERSAMPLING, axis=2)
+        stars = renderer.source_grid(column, row, flux)
         spectra = psf_spectra(
             self.target,
             renderer.grid,
@@ -85,7 +79,7 @@ class FieldMaker:
             observation.blur_px,
             observation.band_shift_px,
         )
-        light = renderer.convolve(stars, spectra, fine)
+        light = renderer.convolve(stars, spectra, smooth)
         image = observation.image(light, rng)
         residual = priors.sky_residual * rng.uniform(-1, 1, len(observation.sky_njy))
         image -= (residual * observation.sky_njy).astype(np.float32)
