@@ -115,6 +115,38 @@ def test_a_file_gives_what_the_command_line_does_not(tmp_path):
     assert args.model.hidden == 64
 
 
+def test_simulate_takes_mosaics_and_the_options_of_a_runner():
+    args = parsed(
+        "simulate",
+        *("-o", "gs://bucket/mocks", "--images", "a.fits", "b.fits", "c.fits"),
+        *("--backgrounds.tile_px", "512", "--runner", "beam", "--verify"),
+        *("--", "--runner=FlinkRunner", "--parallelism=8"),
+    )
+    assert args.output == "gs://bucket/mocks"
+    assert args.images == ["a.fits", "b.fits", "c.fits"]
+    assert args.backgrounds.tile_px == 512
+    assert args.verify
+    assert args.runner_options == ["--runner=FlinkRunner", "--parallelism=8"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--backgrounds.tile_px", "512"], "expected --images too"),
+        (["--images", "no.fits", "no.fits", "no.fits"], "no.fits"),
+        (["--", "--runner=FlinkRunner"], "options of a runner are for Beam alone"),
+        (["stray"], "options of a runner are for Beam alone"),
+    ],
+)
+def test_simulate_refuses_options_that_do_not_go_together(
+    capsys, tmp_path, argv, message
+):
+    line, code = refused(capsys, "simulate", "-o", str(tmp_path / "set"), *argv)
+    assert code == 1
+    assert message in line
+    assert not (tmp_path / "set").exists()
+
+
 def test_simulate_says_how_big_a_set_is():
     """49 kB a record and 9.8 GB a set are what the schema makes of them."""
     sizes = {"px": 64, "bands": 3}

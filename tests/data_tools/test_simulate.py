@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import random
@@ -14,7 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
+from data_tools.backgrounds import Backgrounds
 from data_tools.manifest import read_json, write_json
 from data_tools.records import read_set
 from data_tools.shard_file import read_shard
@@ -324,6 +327,76 @@ def test_another_configuration_is_refused_with_what_differs(
     assert "priors.eff_eta: [1.2, 3.0] there, [1.2, 2.0] now" in message
     assert "mocks.seed: 0 there, 1 now" in message
     assert content(copy_set) == before
+
+
+@pytest.fixture
+def mosaics(tmp_path, small_target, write_band):
+    """Give a mosaic of 400 px of noise in each band of the small target."""
+    rates = np.random.default_rng(1).normal(0.1, 0.01, (2, 400, 400))
+    return [
+        str(write_band(tmp_path / f"{band.name}.fits", rate, band))
+        for rate, band in zip(rates, small_target.bands, strict=True)
+    ]
+
+
+def test_a_set_on_real_mosaics_has_the_same_bytes_and_each_split_its_own_sky(
+    tmp_path, small_target, small_priors, mosaics
+):
+    backgrounds = Backgrounds(
+        tuple(mosaics),
+        tile_px=112,
+        guard_px=32,
+        shares={"train": 1, "validation": 1, "test": 1},
+    )
+    mocks = MockSet(n=48, n_validation=16, n_test=16, shard_size=16)
+    sets = [
+        simulate(
+            tmp_path / str(workers),
+            small_target,
+            small_priors,
+            mocks,
+            workers=workers,
+            progress=False,
+            backgrounds=backgrounds,
+        )
+        for workers in (1, 2)
+    ]
+    assert content(sets[0]) == content(sets[1])
+    configuration = read_set(sets[0]).configuration
+    assert configuration["backgrounds"]["tile_px"] == 112
+    for path in mosaics:
+        digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        assert configuration["tables"][path] == digest
+    # noise: where a pixel's value is, the sky is the same
+    seen = {
+        split: stored(sets[0], split, "background").reshape(-1, 2 * 16 * 16)
+        for split in ("train", "validation", "test")
+    }
+    corners = {split: {tuple(b[:8]) for b in values} for split, values in seen.items()}
+    assert not corners["train"] & (corners["validation"] | corners["test"])
+
+
+def test_a_mosaic_that_has_changed_makes_another_set(
+    tmp_path, small_target, small_priors, mosaics
+):
+    def make():
+        return simulate(
+            tmp_path / "set",
+            small_target,
+            small_priors,
+            MockSet(n=8, n_validation=0, n_test=0),
+            workers=1,
+            progress=False,
+            backgrounds=Backgrounds(
+                tuple(mosaics), tile_px=112, guard_px=32, shares={"train": 1}
+            ),
+        )
+
+    make()
+    with fits.open(mosaics[1], mode="update") as hdus:
+        hdus[0].data[7, 7] += 1
+    with pytest.raises(ValueError, match=rf"tables\.{mosaics[1]}: '[0-9a-f]+' there"):
+        make()
 
 
 def test_another_seed_gives_other_mocks(small_set, tmp_path, m83, small_priors):
