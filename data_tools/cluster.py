@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 
-from data_tools.population import Population, population_of, sample
+from data_tools.population import Population, Stars, population_of, sample
 from data_tools.priors import Priors
-from data_tools.profile import EFF, King, even_positions, positions
+from data_tools.profile import EFF, King, positions, smooth_positions
 from data_tools.target import Target
 
-#: Stars of a cluster that are placed one by one, brightest first.
-MAX_STARS = 2500
-#: Points that stand for the light of all others.
+#: Stars of a cluster that are placed one by one, brightest first, at most.
+MAX_STARS = 1000
+#: Fewest electrons, in all bands over the target's exposure, of a star that is placed:
+#: some 2 in a band's brightest pixel, a third of the noise of an empty one.
+LEAST_ELECTRONS = 25.0
+#: Equal points that give the light of all others the clumping it has, at most.
+MAX_CLUMPS = 500
+#: Points that give the rest of that light smoothly, at most; fewest electrons of one;
+#: and their least distance in pixels.
 MAX_FAINT_POINTS = 1500
+_POINT_ELECTRONS = 100.0
+_SPACING_PX = 1.2
 
 
 class ClusterMaker:
@@ -70,22 +78,45 @@ class ClusterMaker:
             rng,
             MAX_STARS,
             self.electrons_per_njy,
+            LEAST_ELECTRONS,
         )
         if rng.random() < self.priors.king_fraction:
             profile = King(rng.uniform(*self.priors.king_log_concentration))
         else:
             profile = EFF(rng.uniform(*self.priors.eff_eta))
         radius = 10**log_radius / self.target.pixel_scale_arcsec
-        x, y = positions(profile, radius, len(stars.flux), rng)
-        if not stars.faint_flux2.any():
-            return x, y, stars.flux
-        # as many points as equal stars that would give the same light and variance
-        n_equal = (stars.faint_flux**2 / stars.faint_flux2).max()
-        n_faint = int(np.clip(n_equal, 1, MAX_FAINT_POINTS))
-        more_x, more_y = even_positions(profile, radius, n_faint, rng)
-        faint = np.repeat(stars.faint_flux[None] / n_faint, n_faint, axis=0)
-        return (
-            np.concatenate([x, more_x]),
-            np.concatenate([y, more_y]),
-            np.concatenate([stars.flux, faint]),
+        clumps, smooth = self._faint(stars)
+        flux = np.concatenate([stars.flux, clumps])
+        x, y = positions(profile, radius, len(flux), rng)
+        electrons = smooth @ self.electrons_per_njy
+        if not electrons > 0:
+            return x, y, flux
+        even_x, even_y, share = smooth_positions(
+            profile,
+            radius,
+            min(_POINT_ELECTRONS / electrons, 1.0),
+            _SPACING_PX,
+            MAX_FAINT_POINTS,
+            rng,
         )
+        return (
+            np.concatenate([x, even_x]),
+            np.concatenate([y, even_y]),
+            np.concatenate([flux, share[:, None] * smooth]),
+        )
+
+    def _faint(self, stars: Stars) -> tuple[np.ndarray, np.ndarray]:
+        """Split the light of the stars not placed in clumps and smooth light.
+
+        Stars placed at random, of fluxes f, give a variance from place to place that
+        goes as sum f^2, in each band. Equal clumps with that sum give the same, and
+        what light is left over is smooth.
+        """
+        light, light2 = stars.faint_flux, stars.faint_flux2
+        n = min(MAX_CLUMPS, int(light @ self.electrons_per_njy / LEAST_ELECTRONS))
+        if n == 0:
+            return np.empty((0, len(light))), light
+        # as many equal stars have that light and variance: one at least
+        n = max(1, min(n, int((light**2 / light2).min())))
+        clumps = np.repeat(np.sqrt(light2 / n)[None], n, axis=0)
+        return clumps, np.maximum(light - clumps.sum(0), 0)

@@ -14,6 +14,12 @@ EFF_TRUNCATION = 10.0
 #: Radii, in tidal radii, between which the light of a King profile is interpolated.
 _KING_RADII = np.concatenate([[0.0], np.geomspace(1e-5, 1.0, 800)])
 
+#: Shares of the light inside rings, finer outwards.
+_RINGS = 1 - (1 - np.linspace(0, 1, 129)) ** 2
+
+#: Points among which all smooth light is shared, at least.
+_FEWEST = 200
+
 _GOLDEN_ANGLE = math.pi * (3 - math.sqrt(5))
 
 
@@ -113,7 +119,7 @@ def positions(
     half_light_radius : float
         Projected half-light radius, in any unit.
     n : int
-        Number of stars.
+        Number of stars. The first ones stand where they would with fewer.
     rng : numpy.random.Generator
         Source of randomness.
 
@@ -123,31 +129,62 @@ def positions(
         Offsets from the centre, in the unit of `half_light_radius`.
     """
     # single precision is 1e-5 of a pixel, and several times faster
-    radius = profile.radius(rng.random(n, np.float32)) * np.float32(half_light_radius)
-    angle = rng.random(n, np.float32) * np.float32(2 * np.pi)
+    share, turn = rng.random((n, 2), np.float32).T
+    radius = profile.radius(share) * np.float32(half_light_radius)
+    angle = turn * np.float32(2 * np.pi)
     return radius * np.cos(angle), radius * np.sin(angle)
 
 
-def even_positions(
-    profile: EFF | King, half_light_radius: float, n: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Give positions that follow a profile evenly, for light that is not resolved.
+def smooth_positions(
+    profile: EFF | King,
+    half_light_radius: float,
+    least_share: float,
+    spacing: float,
+    most: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give points that stand for the smooth light of a profile.
 
-    Radii are the middles of n equal shares of the light and angles go on by the golden
-    angle (Vogel 1979, Mathematical Biosciences 44, 179) from a drawn start, so there
-    is less clumping than among as many drawn stars.
+    Each stands for an equal share of the light, but where that puts them closer than
+    `spacing`, which the PSF does not resolve, for an equal area. No point has more than
+    a small share of the light even so, or those of a small cluster would not average
+    out. Angles go on by the golden angle (Vogel 1979, Mathematical Biosciences 44, 179)
+    from a drawn start, so that the points clump less than drawn stars.
 
     Parameters
     ----------
-    profile, half_light_radius, n, rng
-        As for `positions`.
+    profile : EFF or King
+        Shape.
+    half_light_radius : float
+        Projected half-light radius, in any unit.
+    least_share : float
+        The equal share of the light, at most 1; more where that takes too many points.
+    spacing : float
+        Least distance of points, in the unit of `half_light_radius`.
+    most : int
+        At most so many points.
+    rng : numpy.random.Generator
+        Source of randomness.
 
     Returns
     -------
     x, y : (n,) ndarray
         Offsets from the centre, in the unit of `half_light_radius`.
+    share : (n,) ndarray
+        Share of the light of each point; they add up to one.
     """
+    area = np.pi * (half_light_radius * profile.radius(_RINGS)) ** 2
+    light = _RINGS[1:] - _RINGS[:-1]
+    apart = np.maximum((area[1:] - area[:-1]) / spacing**2, _FEWEST * light)
+    wanted = np.minimum(light / least_share, apart)
+    while wanted.sum() > most:
+        least_share *= 1.3
+        wanted = np.minimum(light / least_share, apart)
+    before = np.concatenate([[0.0], np.cumsum(wanted)])
+    n = max(int(before[-1]), 1)
+    before *= n / before[-1]
     index = np.arange(n)
-    radius = half_light_radius * profile.radius((index + 0.5) / n)
+    radius = np.sqrt(np.interp(index + 0.5, before, area) / np.pi)
+    within = np.interp(np.arange(n + 1), before, _RINGS)
     angle = rng.uniform(0, 2 * np.pi) + _GOLDEN_ANGLE * index
-    return radius * np.cos(angle), radius * np.sin(angle)
+    return radius * np.cos(angle), radius * np.sin(angle), within[1:] - within[:-1]

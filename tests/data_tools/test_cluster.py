@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from data_tools.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
+from data_tools import cluster
+from data_tools.cluster import MAX_CLUMPS, MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
 from data_tools.priors import Priors
+from data_tools.psf import psf_spectra
+from data_tools.render import Renderer
 from data_tools.target import Target
 
 
@@ -36,6 +39,79 @@ def test_half_of_the_light_is_inside_the_half_light_radius(maker, log_radius):
     assert np.isclose(inside / total, 0.5, atol=0.02)
 
 
+@pytest.mark.parametrize(
+    ("log_mass", "log_age", "log_radius"),
+    [
+        (3.0, 6.8, -1.0),
+        (3.0, 8.5, -0.8),
+        (4.0, 7.5, -0.6),
+        (4.0, 9.5, -0.5),
+        (5.0, 7.5, -1.4),
+        (5.0, 8.5, -0.6),
+        (5.48, 7.5, -0.6),
+        (5.48, 9.5, -0.5),
+    ],
+)
+def test_images_are_those_of_all_stars_within_photon_noise(
+    maker, monkeypatch, log_mass, log_age, log_radius
+):
+    # The same seeds give the same stars, and those that are placed the same places. The
+    # rest of the light is once made of clumps and smooth light, once of every star at a
+    # place of its own; it may differ by no more than another draw of the places would.
+    target = maker.target
+    radius = 10**log_radius / target.pixel_scale_arcsec
+    parameters = np.array([log_age, 0.0, log_mass, log_radius])
+    priors = Priors(eff_eta=(1.5, 1.5), king_fraction=0.0)
+    limited = ClusterMaker(target, priors)
+    renderer = Renderer(64)
+    blur = np.array([np.mean(priors.blur_range(name)) for name in target.band_names])
+    spectra = psf_spectra(target, renderer.grid, 0, blur)
+
+    def image(x, y, flux):  # in electrons
+        light = renderer.draw(x + 31.5, y + 31.5, flux, spectra)
+        return light * limited.electrons_per_njy
+
+    placed, rest, every = [], [], []
+    for seed in range(8):
+        fast = limited.stars(parameters, np.random.default_rng(seed))
+        with monkeypatch.context() as patch:
+            patch.setattr(cluster, "MAX_STARS", 10**9)
+            patch.setattr(cluster, "LEAST_ELECTRONS", 1e-30)
+            stars = limited.stars(parameters, np.random.default_rng(seed))
+        np.testing.assert_allclose(
+            *(one[2].sum(0, dtype=float) for one in (fast, stars)), rtol=1e-5
+        )
+        n = min(len(fast[0]), len(stars[0]))
+        shared = (fast[0][:n] == stars[0][:n]) & (fast[2][:n] == stars[2][:n]).all(1)
+        first = int(np.argmin(shared))
+        placed.append(image(*(values[:first] for values in fast)))
+        rest.append(image(*(values[first:] for values in fast)))
+        every.append(image(*(values[first:] for values in stars)))
+    rest, every = np.array(rest), np.array(every)
+    light = np.mean(placed, 0) + every.mean(0)
+    sky = np.array([b.sky_electrons_s * b.exposure_s for b in target.bands])
+    reads = np.array([b.n_exposures for b in target.bands])
+    noise = light + sky + target.read_noise_electrons**2 * reads
+
+    difference = rest - every
+    if log_mass <= 4:
+        # far below the noise: in each band's pixels together, and in any one
+        chi2 = (difference**2).mean(0) / noise
+        assert (chi2.mean((0, 1)) < 0.02).all()
+        assert chi2.max() < 0.3
+    distance = np.hypot(*(np.indices((64, 64)) - 31.5))
+    for inner, outer in ((0, radius), (radius, 2 * radius), (2 * radius, 4 * radius)):
+        ring = (distance >= inner) & (distance < outer)
+        # mean light to 1 %, or to a third of the ring's photon noise
+        off = np.abs(difference.mean(0)[ring].sum(0))
+        limit = np.maximum(0.01 * light[ring].sum(0), np.sqrt(noise[ring].sum(0)) / 3)
+        assert (off < limit).all()
+        # variance: photons, read-out, and the places of the stars not placed
+        scatter = every.var(0)[ring].mean(0)
+        change = rest.var(0)[ring].mean(0) - scatter
+        assert (np.abs(change) < 0.25 * (scatter + noise[ring].mean(0))).all()
+
+
 def test_dust_dims_the_blue_band_most(maker):
     clean, dusty = (
         maker.stars(np.array([9.0, a_v, 5.0, -1.0]), np.random.default_rng(3))[2].sum(0)
@@ -48,7 +124,7 @@ def test_dust_dims_the_blue_band_most(maker):
 
 def test_number_of_points_stays_bounded_at_any_mass(maker):
     x, _, _ = maker.stars(np.array([7.0, 0.0, 6.0, -1.0]), np.random.default_rng(4))
-    assert len(x) <= MAX_STARS + MAX_FAINT_POINTS
+    assert len(x) <= MAX_STARS + MAX_CLUMPS + MAX_FAINT_POINTS
 
 
 def test_same_seed_gives_the_same_cluster(maker):

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 
-from data_tools.profile import EFF, King, even_positions, positions
+from data_tools.profile import EFF, King, positions, smooth_positions
 
 PROFILES = [EFF(1.2), EFF(1.5), EFF(3.0), King(0.5), King(1.0), King(2.0)]
 
@@ -49,12 +50,52 @@ def test_king_density_is_that_of_king_1962():
     assert np.allclose(ratio / np.median(ratio), 1, atol=0.05)
 
 
-def test_even_points_follow_the_profile_with_less_scatter_than_drawn_ones():
+def test_more_stars_leave_the_first_where_they_were():
+    few, many = (
+        np.array(positions(EFF(1.5), 4.0, n, np.random.default_rng(3))) for n in (9, 99)
+    )
+    assert np.array_equal(few, many[:, :9])
+
+
+@pytest.mark.parametrize("profile", PROFILES, ids=str)
+@pytest.mark.parametrize("half_light_radius", [0.6, 4.0, 16.0])
+@pytest.mark.parametrize("least_share", [1.0, 1e-2, 1e-4, 1e-6])
+def test_points_of_smooth_light_follow_the_profile(
+    profile, half_light_radius, least_share
+):
+    rng = np.random.default_rng(2)
+    x, y, share = smooth_positions(
+        profile, half_light_radius, least_share, 1.2, 1500, rng
+    )
+    assert np.isclose(share.sum(), 1)
+    assert (share > 0).all()
+    assert len(share) <= min(1500, max(1 / least_share, 1))
+    if least_share < 0.1:
+        inside = share[np.hypot(x, y) < half_light_radius].sum()
+        assert np.isclose(inside, 0.5, atol=0.02)
+    if least_share < 1e-3:
+        assert abs(share @ x) + abs(share @ y) < 0.02 * half_light_radius
+
+
+def test_points_of_smooth_light_are_no_closer_than_asked():
+    x, y, share = smooth_positions(
+        EFF(1.5), 16.0, 1e-5, 1.2, 10**6, np.random.default_rng(4)
+    )
+    separation = cKDTree(np.column_stack([x, y])).query(np.column_stack([x, y]), k=2)
+    assert np.median(separation[0][:, 1]) > 1.2
+    assert separation[0][:, 1].min() > 0.6
+    assert share.max() > 1.5e-5
+
+
+def test_points_of_smooth_light_scatter_less_than_drawn_ones():
     profile, rng = EFF(1.5), np.random.default_rng(2)
-    even = [np.hypot(*even_positions(profile, 1.0, 500, rng)) < 1 for _ in range(20)]
-    drawn = [np.hypot(*positions(profile, 1.0, 500, rng)) < 1 for _ in range(20)]
-    assert np.allclose(np.mean(even, axis=1), 0.5, atol=0.003)
-    assert np.std(np.mean(drawn, axis=1)) > 0.01
+    smooth, drawn = [], []
+    for _ in range(20):
+        x, y, share = smooth_positions(profile, 4.0, 1e-4, 1.2, 500, rng)
+        smooth.append(share[np.hypot(x - 2, y) < 4].sum())
+        x, y = positions(profile, 4.0, len(share), rng)
+        drawn.append((np.hypot(x - 2, y) < 4).mean())
+    assert np.std(smooth) < 0.3 * np.std(drawn)
 
 
 @pytest.mark.parametrize(
