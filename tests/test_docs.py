@@ -5,10 +5,14 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
 from clusterkeras import cli
 from data_tools.schema import FEATURES, FLAGS, KINDS, PARAMETERS, PIXEL_UNIT_NJY
+from data_tools.tables import FILES, load_tables
+from data_tools.target import Target
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -117,16 +121,62 @@ def test_the_record_page_states_the_pixel_unit():
 def commands():
     """Give every `clusterkeras` command line in the pages' blocks of code."""
     for page in PAGES:
-        for block in re.findall(
-            r"```(?:bash|sh|console)?\n(.*?)```", page.read_text(), re.S
+        for language, block in re.findall(
+            r"^```(\w*)\n(.*?)^```$", page.read_text(), re.S | re.M
         ):
             for line in block.replace("\\\n", " ").splitlines():
-                if line.startswith("clusterkeras "):
+                if language in ("", "bash", "sh") and line.startswith("clusterkeras "):
                     yield pytest.param(line, id=f"{page.name}: {line[:40]}")
 
 
+def described_targets():
+    """Give name and text of every target that the pages write out."""
+    for page in PAGES:
+        yield from re.findall(
+            r"```yaml\n# (\S+\.yaml)\n(.*?)```", page.read_text(), re.S
+        )
+
+
+@pytest.fixture
+def among_described_targets(tmp_path, monkeypatch):
+    """Stand in a directory with the targets that the pages write out."""
+    for name, text in described_targets():
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_target_of_the_tutorial_is_complete(among_described_targets):
+    assert [name for name, _ in described_targets()] == ["ngcx.yaml"]
+    target = Target.load("ngcx.yaml")
+    assert target.name == "ngcx"
+    written = yaml.safe_load(Path("ngcx.yaml").read_text())
+    # all but what has a sensible default, and no key twice
+    assert set(target.to_dict()) - set(written) == {
+        "binary_fraction",
+        "isochrones",
+        "isochrones_format",
+        "psf",
+    }
+
+
+def test_the_tutorial_gives_every_bands_sky():
+    text = (ROOT / "docs/tutorial.md").read_text()
+    names, _, values = re.search(r"(\| F275W.*\n)(.*\n)(.*)\n", text).groups()
+    names, values = (
+        [c.strip() for c in r.strip().strip("|").split("|")] for r in (names, values)
+    )
+    tables = load_tables(tuple(names))
+    assert sorted(names) == sorted(b for held in FILES.values() for b in held)
+    for k, value in enumerate(values):
+        # as in tests/test_targets.py: zodiacal light, then dark current
+        ab = 22.7 + tables.sun_vega[k] - 4.81 + tables.vega_ab[k]
+        zero_point = -2.5 * np.log10(tables.photflam[k]) - 5 * np.log10(tables.pivot[k])
+        electrons = 10 ** (-0.4 * (ab - zero_point + 2.408)) * 0.0396**2
+        assert float(value) == pytest.approx(electrons + 0.002, abs=3e-4, rel=0.02)
+
+
 @pytest.mark.parametrize("line", list(commands()))
-def test_every_command_in_the_pages_is_valid(line):
+def test_every_command_in_the_pages_is_valid(line, among_described_targets):
     _, name, *argv = shlex.split(line, comments=True)
     parser = cli.build_parser(name)
     if cli.COMMANDS[name].takes_target:
