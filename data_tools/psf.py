@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import scipy.fft
-from astropy.io import fits
 from scipy.ndimage import map_coordinates
 
+from data_tools.psf_files import read_psf
 from data_tools.tables import load_tables
 from data_tools.target import Target
 
@@ -44,13 +43,17 @@ def _offsets(n: int, pixel_scale_arcsec: float) -> tuple[np.ndarray, np.ndarray]
     return np.meshgrid(axis, axis)
 
 
-def _empirical(
-    band: str, position: int, n: int, pixel_scale_arcsec: float
+def _with_wings(
+    core: np.ndarray,
+    step_arcsec: float,
+    band: str,
+    n: int,
+    pixel_scale_arcsec: float,
 ) -> np.ndarray:
+    """Join a core, in the unit of the tables' cores, to the wings of the tables."""
     tables = load_tables((band,))
     x, y = _offsets(n, pixel_scale_arcsec)
-    core = tables.psf_core[0, position] * tables.psf_core_scale[0]
-    core = _sample(core, tables.psf_core_step_arcsec, x, y)
+    core = _sample(core * tables.psf_core_scale[0], step_arcsec, x, y)
     core *= (pixel_scale_arcsec / tables.psf_pixel_arcsec) ** 2
     wing = _sample(tables.psf_wing[0], tables.psf_wing_pixel_arcsec, x, y)
     wing *= (pixel_scale_arcsec / tables.psf_wing_pixel_arcsec) ** 2
@@ -58,29 +61,6 @@ def _empirical(
     outer = np.clip((np.hypot(x, y) - low) / (high - low), 0, 1)
     outer = outer**2 * (3 - 2 * outer)
     return (1 - outer) * core + outer * wing
-
-
-def _from_fits(path: str, n: int, pixel_scale_arcsec: float) -> np.ndarray:
-    file = Path(path)
-    if not file.is_file():
-        raise FileNotFoundError(f"PSF file {path}: not found")
-    with fits.open(file) as hdus:
-        image = next((h for h in hdus if h.data is not None and h.data.ndim == 2), None)
-        if image is None:
-            raise ValueError(f"PSF file {path}: expected a 2-D image; found none")
-        data = np.asarray(image.data, float)
-        oversampling = float(image.header.get("OVERSAMP", 1))
-    if data.shape[0] != data.shape[1] or data.shape[0] % 2 == 0:
-        raise ValueError(
-            f"PSF file {path}: expected a square image of odd side with the star on "
-            f"the middle pixel; received {data.shape}"
-        )
-    if not np.isfinite(data).all() or data.sum() <= 0:
-        raise ValueError(f"PSF file {path}: expected finite pixels of positive sum")
-    x, y = _offsets(n, pixel_scale_arcsec)
-    step = pixel_scale_arcsec / oversampling
-    image = _sample(data, step, x, y)
-    return image * (OVERSAMPLING**2 / image.sum())
 
 
 def psf_image(
@@ -99,12 +79,13 @@ def psf_image(
     Parameters
     ----------
     path : str or None
-        Path of a FITS PSF (square, odd side, star on the middle pixel; ``OVERSAMP`` in
-        its header if it is finer than the mosaic), or None for the shipped one.
+        Path of a FITS PSF as `data_tools.psf_files.read_psf` takes it, or None for the
+        shipped one. STScI's empirical PSFs get the shipped wings.
     band : str
         Filter name.
     position : int
-        Which of the detector's 56 empirical PSFs (Anderson 2016, WFC3 ISR 2016-12).
+        Which of the detector's 56 empirical PSFs (Anderson 2016, WFC3 ISR 2016-12),
+        or which of a file's, which begin anew after the last.
     n : int
         Side of the finer grid, even.
     pixel_scale_arcsec : float
@@ -122,10 +103,18 @@ def psf_image(
     FileNotFoundError
         If the file does not exist.
     """
+    tables = load_tables((band,))
     if path is None:
-        image = _empirical(band, position, n, pixel_scale_arcsec)
+        core, step = tables.psf_core[0, position], tables.psf_core_step_arcsec
+        image = _with_wings(core, step, band, n, pixel_scale_arcsec)
+        return image.astype(np.float32)
+    file = read_psf(path, pixel_scale_arcsec, tables.psf_pixel_arcsec)
+    own = file.images[position % len(file.images)]
+    if file.is_core:
+        image = _with_wings(own, file.step_arcsec, band, n, pixel_scale_arcsec)
     else:
-        image = _from_fits(path, n, pixel_scale_arcsec)
+        image = _sample(own, file.step_arcsec, *_offsets(n, pixel_scale_arcsec))
+        image *= (pixel_scale_arcsec / file.pixel_arcsec) ** 2
     return image.astype(np.float32)
 
 
@@ -152,6 +141,11 @@ def psf_spectra(
     shift_px: np.ndarray | None = None,
 ) -> np.ndarray:
     """Give the Fourier transforms of all bands' PSFs on the finer grid.
+
+    With a blur of 1.2, 0.8 and 0.6 px the mean of F336W, F438W and F814W over the
+    detector holds the light that STScI states for drizzled images within 0.12 and 0.40
+    arcsec, to 0.02. Within 0.12 arcsec the positions scatter by 0.004 to 0.007; within
+    0.40 by less than 0.001, since they share their wings.
 
     Parameters
     ----------

@@ -1,13 +1,24 @@
 """PSFs: encircled energies of STScI, blur, the user's own."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from astropy.io import fits
+from astropy.table import Table
 
 from data_tools.psf import OVERSAMPLING, n_positions, psf_image, psf_spectra
 from data_tools.target import Target
 
 N = 256
+TABLE = (
+    Path(__file__)
+    .resolve()
+    .parents[3]
+    .joinpath("shared/data/reference/wfc3uvis1_aper_007_syn.csv")
+)
+#: Radii in arcsec at which the drizzled PSF is compared, and those it is held to.
+RADII = (0.12, 0.16, 0.20, 0.28, 0.40, 0.51, 0.75, 0.99, 1.50, 1.98)
+JUDGED = (0.12, 0.40)
 
 
 @pytest.fixture(scope="module")
@@ -23,33 +34,56 @@ def encircled(image, radius_arcsec, pixel_scale_arcsec):
     return (image * inside).sum() / OVERSAMPLING**2
 
 
-def mean_psfs(target, blur):
-    spectra = np.mean(
-        [psf_spectra(target, N, p, np.array(blur)) for p in range(n_positions())],
-        axis=0,
+def energies(target, blur):
+    """Encircled energies, (positions, bands, radii of RADII)."""
+    spectra = [psf_spectra(target, N, p, np.array(blur)) for p in range(n_positions())]
+    images = np.fft.fftshift(np.fft.irfft2(spectra, s=(N, N)), axes=(-2, -1))
+    scale = target.pixel_scale_arcsec
+    return np.array(
+        [[[encircled(b, r, scale) for r in RADII] for b in bands] for bands in images]
     )
-    return np.fft.fftshift(np.fft.irfft2(spectra, s=(N, N)), axes=(1, 2))
+
+
+@pytest.fixture(scope="module")
+def drizzled(target):
+    """Encircled energies with the drizzle blur of the science notes."""
+    return energies(target, [1.2, 0.8, 0.6])
 
 
 def test_encircled_energy_of_core_and_wings(target):
     # core + wings of science notes: 0.12 and 0.40 arcsec, F336W, F438W, F814W;
     # from STScI's empirical PSFs joined to TinyTim
-    expected = {0.12: (0.776, 0.783, 0.719), 0.40: (0.904, 0.911, 0.911)}
-    for radius, values in expected.items():
-        for image, value in zip(mean_psfs(target, [0.0] * 3), values, strict=True):
-            found = encircled(image, radius, target.pixel_scale_arcsec)
-            assert abs(found - value) < 0.015
+    expected = [(0.776, 0.904), (0.783, 0.911), (0.719, 0.911)]
+    found = energies(target, [0.0] * 3).mean(0)[:, [RADII.index(r) for r in JUDGED]]
+    np.testing.assert_allclose(found, expected, atol=0.015)
 
 
-def test_encircled_energy_of_drizzled_images(target):
-    # STScI, WFC3/UVIS1 encircled energy of drizzled images (table aper_007_syn), with
-    # a drizzle blur of 1.2, 0.8 and 0.6 px
-    expected = {0.12: (0.666, 0.746, 0.686), 0.40: (0.890, 0.906, 0.902)}
-    for radius, values in expected.items():
-        images = mean_psfs(target, [1.2, 0.8, 0.6])
-        for image, value in zip(images, values, strict=True):
-            found = encircled(image, radius, target.pixel_scale_arcsec)
-            assert abs(found - value) < 0.02
+def test_encircled_energy_of_drizzled_images(drizzled):
+    # STScI, WFC3/UVIS1 encircled energy of drizzled images (table aper_007_syn), at
+    # 0.12 and 0.40 arcsec
+    expected = [(0.666, 0.890), (0.746, 0.906), (0.686, 0.902)]
+    found = drizzled.mean(0)[:, [RADII.index(r) for r in JUDGED]]
+    np.testing.assert_allclose(found, expected, atol=0.02)
+
+
+def test_encircled_energy_scatters_over_the_detector_as_stated(drizzled):
+    within_0_12, within_0_40 = (drizzled[..., RADII.index(r)].std(0) for r in JUDGED)
+    assert ((within_0_12 > 0.003) & (within_0_12 < 0.008)).all()
+    assert (within_0_40 < 0.001).all()
+
+
+@pytest.mark.shared
+def test_encircled_energy_is_that_of_the_table_at_all_radii(target, drizzled):
+    if not TABLE.is_file():
+        pytest.skip(f"needs shared/data/reference/{TABLE.name} beside the repository")
+    table = Table.read(TABLE, format="ascii.csv")
+    columns = [f"APER#{radius:.2f}" for radius in RADII]
+    for band, found in zip(target.band_names, drizzled.mean(0), strict=True):
+        row = table[table["FILTER"] == band][0]
+        expected = np.array([row[c] for c in columns])
+        np.testing.assert_allclose(found, expected, atol=0.025)
+        judged = [RADII.index(r) for r in JUDGED]
+        np.testing.assert_allclose(found[judged], expected[judged], atol=0.02)
 
 
 @pytest.mark.parametrize(("band", "fwhm"), [("F336W", 1.71), ("F438W", 1.72)])
@@ -97,42 +131,3 @@ def test_shift_moves_each_band_by_exactly_so_much(target):
 
     moved = centroids(shift) - centroids(None)
     assert np.abs(moved - shift).max() < 0.01
-
-
-def write_psf(path, data, **header):
-    fits.PrimaryHDU(np.asarray(data, np.float32), fits.Header(header)).writeto(path)
-
-
-def gaussian(side, sigma):
-    axis = np.arange(side) - side // 2
-    return np.exp(-0.5 * (axis[:, None] ** 2 + axis**2) / sigma**2)
-
-
-def test_own_psf_replaces_the_shipped_one_and_is_normalised(target, tmp_path):
-    path = tmp_path / "psf.fits"
-    write_psf(path, 7.0 * gaussian(101, 6.0), OVERSAMP=4)
-    image = psf_image(str(path), "F336W", 0, 128, target.pixel_scale_arcsec)
-    assert np.isclose(image.sum() / OVERSAMPLING**2, 1)
-    # sigma of 6 / 4 px: peak of a unit Gaussian is 1 / (2 pi sigma^2)
-    assert np.isclose(image.max(), 1 / (2 * np.pi * 1.5**2), rtol=0.01)
-
-
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (np.ones((10, 10)), "odd side"),
-        (np.ones((11, 9)), "odd side"),
-        (np.full((11, 11), np.nan), "finite"),
-        (np.zeros((11, 11)), "positive sum"),
-    ],
-)
-def test_own_psf_that_is_none_is_refused_by_name(target, tmp_path, data, message):
-    path = tmp_path / "bad.fits"
-    write_psf(path, data)
-    with pytest.raises(ValueError, match=f"bad.fits.*{message}"):
-        psf_image(str(path), "F336W", 0, 64, target.pixel_scale_arcsec)
-
-
-def test_own_psf_that_is_missing_is_named(target):
-    with pytest.raises(FileNotFoundError, match=r"no-such\.fits"):
-        psf_image("no-such.fits", "F336W", 0, 64, target.pixel_scale_arcsec)
