@@ -43,6 +43,21 @@ def _offsets(n: int, pixel_scale_arcsec: float) -> tuple[np.ndarray, np.ndarray]
     return np.meshgrid(axis, axis)
 
 
+@lru_cache(maxsize=16)
+def _wing(
+    band: str, n: int, pixel_scale_arcsec: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the wings, faded out where the core is, and the weight of the core."""
+    tables = load_tables((band,))
+    x, y = _offsets(n, pixel_scale_arcsec)
+    low, high = _JOIN_ARCSEC
+    outer = np.clip((np.hypot(x, y) - low) / (high - low), 0, 1)
+    outer = outer**2 * (3 - 2 * outer)
+    wing = _sample(tables.psf_wing[0], tables.psf_wing_pixel_arcsec, x, y)
+    wing *= outer * (pixel_scale_arcsec / tables.psf_wing_pixel_arcsec) ** 2
+    return wing, 1 - outer
+
+
 def _with_wings(
     core: np.ndarray,
     step_arcsec: float,
@@ -52,15 +67,15 @@ def _with_wings(
 ) -> np.ndarray:
     """Join a core, in the unit of the tables' cores, to the wings of the tables."""
     tables = load_tables((band,))
-    x, y = _offsets(n, pixel_scale_arcsec)
-    core = _sample(core * tables.psf_core_scale[0], step_arcsec, x, y)
-    core *= (pixel_scale_arcsec / tables.psf_pixel_arcsec) ** 2
-    wing = _sample(tables.psf_wing[0], tables.psf_wing_pixel_arcsec, x, y)
-    wing *= (pixel_scale_arcsec / tables.psf_wing_pixel_arcsec) ** 2
-    low, high = _JOIN_ARCSEC
-    outer = np.clip((np.hypot(x, y) - low) / (high - low), 0, 1)
-    outer = outer**2 * (3 - 2 * outer)
-    return (1 - outer) * core + outer * wing
+    wing, weight = _wing(band, n, pixel_scale_arcsec)
+    inner = weight > 0
+    x, y = (offset[inner] for offset in _offsets(n, pixel_scale_arcsec))
+    scale = (
+        tables.psf_core_scale[0] * (pixel_scale_arcsec / tables.psf_pixel_arcsec) ** 2
+    )
+    image = wing.copy()
+    image[inner] += scale * weight[inner] * _sample(core, step_arcsec, x, y)
+    return image
 
 
 def psf_image(

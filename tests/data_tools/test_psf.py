@@ -26,21 +26,16 @@ def target():
     return Target.load("m83-wfc3-uvis")
 
 
-def encircled(image, radius_arcsec, pixel_scale_arcsec):
-    axis = (np.arange(len(image)) - len(image) // 2) / OVERSAMPLING
-    step = pixel_scale_arcsec / OVERSAMPLING
-    radius = np.hypot(*np.meshgrid(axis, axis)) * pixel_scale_arcsec
-    inside = np.clip((radius_arcsec - radius) / step + 0.5, 0, 1)
-    return (image * inside).sum() / OVERSAMPLING**2
-
-
 def energies(target, blur):
     """Encircled energies, (positions, bands, radii of RADII)."""
     spectra = [psf_spectra(target, N, p, np.array(blur)) for p in range(n_positions())]
     images = np.fft.fftshift(np.fft.irfft2(spectra, s=(N, N)), axes=(-2, -1))
-    scale = target.pixel_scale_arcsec
-    return np.array(
-        [[[encircled(b, r, scale) for r in RADII] for b in bands] for bands in images]
+    axis = (np.arange(N) - N // 2) / OVERSAMPLING * target.pixel_scale_arcsec
+    radius = np.hypot(*np.meshgrid(axis, axis))
+    step = target.pixel_scale_arcsec / OVERSAMPLING
+    inside = [np.clip((r - radius) / step + 0.5, 0, 1).ravel() for r in RADII]
+    return (
+        images.reshape(*images.shape[:2], -1) @ np.transpose(inside) / OVERSAMPLING**2
     )
 
 
