@@ -15,6 +15,8 @@ from data_tools.priors import Priors
 #: (Elmegreen & Scalo 2004, ARA&A 42, 211).
 _CLUMP_SLOPE, _CLUMP_SCATTER = 2.5, (0.6, 1.5)
 _DUST_SLOPE, _DUST_SCATTER = 2.8, (0.4, 1.0)
+#: Wavenumber in cycles per cell from which on random maps have no power.
+_FINEST = 0.25
 #: Largest change of the disc's density from the middle of a field to its edge, in e.
 _GRADIENT = 0.3
 #: Gaussian sigma of an arm's cross-section in pc (Reid et al. 2014, ApJ 783, 130,
@@ -35,14 +37,19 @@ _BULGE_SCALE_PC = (100.0, 600.0)
 
 @lru_cache(maxsize=8)
 def _amplitude(n: int, slope: float) -> np.ndarray:
-    """Give the amplitudes of a real map's Fourier coefficients, half of the plane."""
-    frequency = np.hypot(np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(n)[None, :])
+    """Give the amplitudes of a real map's Fourier coefficients below _FINEST.
+
+    Rows of positive and of negative frequencies, columns of positive ones.
+    """
+    rows = np.fft.fftfreq(n)
+    rows = rows[np.abs(rows) < _FINEST]
+    columns = np.fft.rfftfreq(n)
+    columns = columns[columns < _FINEST]
+    frequency = np.hypot(rows[:, None], columns)
     frequency[0, 0] = np.inf
     amplitude = frequency ** (-slope / 2)
     # a real map keeps half the variance of coefficients that mirror one another
     amplitude[:, 0] *= np.sqrt(2)
-    if n % 2 == 0:
-        amplitude[:, -1] *= np.sqrt(2)
     amplitude = amplitude.astype(np.float32)
     amplitude.flags.writeable = False
     return amplitude
@@ -51,7 +58,8 @@ def _amplitude(n: int, slope: float) -> np.ndarray:
 def gaussian_random_field(n: int, slope: float, rng: np.random.Generator) -> np.ndarray:
     """Draw a map of zero mean and unit variance with a power-law power spectrum.
 
-    Opposite edges meet.
+    Opposite edges meet. There is no power at wavelengths below four cells: a UVIS PSF
+    leaves little there.
 
     Parameters
     ----------
@@ -69,9 +77,14 @@ def gaussian_random_field(n: int, slope: float, rng: np.random.Generator) -> np.
     """
     amplitude = _amplitude(n, slope)
     white = rng.standard_normal((*amplitude.shape, 2), np.float32)
-    spectrum = white.view(np.complex64)[..., 0]
-    spectrum *= amplitude
-    field = scipy.fft.irfft2(spectrum, (n, n), overwrite_x=True)
+    waves = white.view(np.complex64)[..., 0]
+    waves *= amplitude
+    spectrum = np.zeros((n, amplitude.shape[1]), np.complex64)
+    positive = (len(waves) + 1) // 2
+    spectrum[:positive] = waves[:positive]
+    spectrum[positive - len(waves) :] = waves[positive:]
+    spectrum = scipy.fft.ifft(spectrum, axis=0, overwrite_x=True)
+    field = scipy.fft.irfft(spectrum, n, axis=1)
     field -= field.mean()
     field /= field.std()
     return field

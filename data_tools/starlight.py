@@ -41,6 +41,7 @@ _BLOCK = 4
 #: Rows of a map worked on at a time.
 _ROWS = 40
 
+_DISC, _BULGE, _YOUNG, _ASSOCIATION = range(4)
 _DIM = np.float32(0.4 * np.log(10))
 
 
@@ -117,15 +118,17 @@ class Starlight:
         sizes = [len(p.number) for p in populations]
         self._of = np.repeat(np.arange(len(populations)), sizes)
         self._number = np.concatenate([p.number for p in populations])
-        self._extinction = np.concatenate([p.extinction for p in populations])
-        self._flux = np.concatenate([p.reddened(foreground_a_v) for p in populations])
+        extinction = np.concatenate([p.extinction for p in populations])
+        self._extinction = extinction.astype(np.float32)
+        flux = np.concatenate([p.reddened(foreground_a_v) for p in populations])
+        self._flux = flux.astype(np.float32)
         self._old_shares = np.array([share for _, share in old])
         young_to = 10 ** (YOUNG_AGES + 0.05)
         middle_to = 10 ** (MIDDLE_AGES + 0.1)
         #: Years that each age stands for.
         self._young_span = np.diff(young_to, prepend=0)
         self._middle_span = np.diff(middle_to, prepend=young_to[-1])
-        parts = ("disc", "bulge", "disc", "young", "association")
+        parts = (_DISC, _BULGE, _DISC, _YOUNG, _ASSOCIATION)
         counts = (len(old), len(old), len(middle), len(young), len(young))
         #: Where the stars of each point lie.
         self._part = np.repeat(parts, counts)[self._of]
@@ -161,8 +164,10 @@ class Starlight:
             Light of all others in nJy per cell.
         """
         n = len(disc.dust)
-        places = {"disc": _Places(disc.smooth), "young": _Places(disc.young)}
-        associations = self._associations(disc, places["young"], rng)
+        places = {_DISC: _Places(disc.smooth), _YOUNG: _Places(disc.young)}
+        if disc.bulge is not None:
+            places[_BULGE] = _Places(disc.bulge)
+        associations = self._associations(disc, places[_YOUNG], rng)
         expected = self._masses(disc, associations)[self._of] * self._number
 
         mean_light = expected @ self._flux / n**2
@@ -180,28 +185,25 @@ class Starlight:
         star = np.repeat(bright, numbers)
         expected[bright] = 0
 
-        column, row = np.empty((2, len(star)))
+        column, row = np.empty((2, len(star)), np.float32)
         part = self._part[star]
-        for name in ("disc", "young"):
-            chosen = part == name
-            column[chosen], row[chosen] = places[name].draw(chosen.sum(), rng)
-        if disc.bulge is not None:
-            chosen = part == "bulge"
-            column[chosen], row[chosen] = _Places(disc.bulge).draw(chosen.sum(), rng)
-        chosen = part == "association"
+        for name, place in places.items():
+            chosen = np.flatnonzero(part == name)
+            column[chosen], row[chosen] = place.draw(len(chosen), rng)
+        chosen = np.flatnonzero(part == _ASSOCIATION)
         age = self._of[star[chosen]] - (self._of[-1] + 1 - len(YOUNG_AGES))
         column[chosen], row[chosen] = self._members(associations, age, n, rng)
 
         cell_row, cell_column = (
-            np.clip(np.rint(v), 0, n - 1).astype(int) for v in (row, column)
+            np.clip(np.rint(v), 0, n - 1).astype(np.int32) for v in (row, column)
         )
-        a_v = disc.dust[cell_row, cell_column] * rng.random(len(star))
+        cell = cell_row * n + cell_column
+        a_v = disc.dust.ravel()[cell] * rng.random(len(star), np.float32)
         flux = self._flux[star] * np.exp(-_DIM * a_v[:, None] * self._extinction[star])
 
         smooth = self._smooth(disc, associations, expected, rng)
-        cell = (cell_row * n + cell_column)[n_exact:]
         for band, more in enumerate(flux[n_exact:].T):
-            smooth[band] += np.bincount(cell, more, n**2).reshape(n, n)
+            smooth[band] += np.bincount(cell[n_exact:], more, n**2).reshape(n, n)
         return column[:n_exact], row[:n_exact], flux[:n_exact], smooth
 
     def _masses(self, disc: Disc, associations: _Associations) -> np.ndarray:
@@ -275,54 +277,57 @@ class Starlight:
         )
         if len(associations.mass):
             young += associations.density(n)
-        maps = {
-            ("disc",): disc.smooth,
-            ("bulge",): disc.bulge,
-            ("young", "association"): young,
-        }
-        smooth = np.zeros((self._flux.shape[1], n, n), np.float32)
-        for parts, density in maps.items():
-            number = np.where(np.isin(self._part, parts), expected, 0)
+        components = []
+        for parts, density in (
+            ((_DISC,), disc.smooth),
+            ((_BULGE,), disc.bulge),
+            ((_YOUNG, _ASSOCIATION), young),
+        ):
+            number = expected * np.isin(self._part, parts)
             if number.any():
                 light = number @ self._flux
                 extinction = number @ (self._flux * self._extinction) / light
                 variance = number @ self._flux**2
-                share = density / density.sum()
-                # one deviate for all bands, since the same stars shine in all
-                deviate = np.sqrt(share) * rng.standard_normal((n, n), np.float32)
-                _add(smooth, share, deviate, disc.dust, light, variance, extinction)
+                total = density.sum(dtype=float)
+                components.append(
+                    (density, light / total, variance / total, _DIM * extinction)
+                )
+
+        smooth = np.zeros((self._flux.shape[1], n, n), np.float32)
+        # some rows at a time, which stay in the processor's cache
+        for first in range(0, n, _ROWS):
+            rows = slice(first, first + _ROWS)
+            dust = disc.dust[rows]
+            # one deviate for all bands, since the same stars shine in all; a flat one,
+            # since the PSF adds up many cells
+            deviate = rng.random(dust.shape, np.float32)
+            deviate -= np.float32(0.5)
+            deviate *= np.float32(np.sqrt(12))
+            for band, out in enumerate(smooth[:, rows]):
+                variance = np.zeros_like(dust)
+                for density, *per_unit in components:
+                    light, light2, k = (np.float32(v[band]) for v in per_unit)
+                    through, through2 = _through(k * dust)
+                    through *= density[rows]
+                    through *= light
+                    out += through
+                    through2 *= density[rows]
+                    through2 *= light2
+                    variance += through2
+                np.sqrt(variance, out=variance)
+                variance *= deviate
+                out += variance
         return smooth
 
 
-def _add(
-    smooth: np.ndarray,
-    share: np.ndarray,
-    deviate: np.ndarray,
-    dust: np.ndarray,
-    light: np.ndarray,
-    variance: np.ndarray,
-    extinction: np.ndarray,
-) -> None:
-    """Add stars mixed evenly with dust to (bands, n, n) light, in place."""
-    light, variance = light.astype(np.float32), variance.astype(np.float32)
-    extinction = _DIM * extinction.astype(np.float32)
-    # some rows at a time, which stay in the processor's cache
-    for first in range(0, len(dust), _ROWS):
-        rows = slice(first, first + _ROWS)
-        for band, k in enumerate(extinction):
-            depth = np.maximum(dust[rows] * k, np.float32(1e-3))
-            # means over depth of e^-d and of its square
-            through = np.exp(-depth)
-            np.subtract(1, through, out=through)
-            through /= depth
-            depth *= through
-            depth *= np.float32(-0.5)
-            depth += 1
-            depth *= through
-            depth *= variance[band]
-            np.sqrt(depth, out=depth)
-            depth *= deviate[rows]
-            through *= share[rows]
-            through *= light[band]
-            smooth[band, rows] += through
-            smooth[band, rows] += depth
+def _through(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the means of e^-d and of its square over d from 0 to an optical depth."""
+    np.maximum(depth, np.float32(1e-3), out=depth)
+    mean = np.exp(-depth)
+    np.subtract(1, mean, out=mean)
+    mean /= depth
+    depth *= mean
+    depth *= np.float32(-0.5)
+    depth += 1
+    depth *= mean
+    return mean, depth
