@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from clusterkeras import photometry
+
 
 @dataclass(frozen=True)
 class ResNet:
@@ -98,7 +100,8 @@ def build(name: str, image_shape: tuple[int, int, int]) -> keras.Model:
     Parameters
     ----------
     name : str
-        One of `BACKBONES`.
+        One of `BACKBONES`, or ``photometry`` for the dense network of
+        `clusterkeras.photometry`.
     image_shape : (int, int, int)
         Height, width and number of bands of the (already scaled) image.
 
@@ -112,9 +115,12 @@ def build(name: str, image_shape: tuple[int, int, int]) -> keras.Model:
     ValueError
         If the name is unknown.
     """
+    if name == "photometry":
+        return photometry.build_backbone(name, image_shape)
     if name not in BACKBONES:
         raise ValueError(
-            f"backbone: expected one of {sorted(BACKBONES)}; received {name!r}"
+            f"backbone: expected one of {sorted(BACKBONES)} or 'photometry'; received "
+            f"{name!r}"
         )
     shape = BACKBONES[name]
     inputs = keras.Input(image_shape, name="scaled")
