@@ -51,8 +51,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError) and error.errno and error.filename is None:
             raise OSError(
                 error.errno,
-                f"{error.strerror} while writing it. Make room or write elsewhere; "
-                "files that are finished are kept",
+                f"{error.strerror} while writing it. Make room, then run the same "
+                "again: files that are finished are kept",
                 str(path),
             ) from error
         raise

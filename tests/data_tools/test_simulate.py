@@ -304,7 +304,7 @@ def test_a_full_disk_names_the_file_and_leaves_a_set_that_can_go_on(
     assert process.returncode == 1
     assert re.search(
         r"mocks-train\.tfrecord-0000[01]-of-00003: File too large while writing it\. "
-        "Make room or write elsewhere; files that are finished are kept",
+        "Make room, then run the same again: files that are finished are kept",
         error,
     ), error
     assert not list(output.glob("*.partial"))

@@ -55,7 +55,7 @@ def test_a_file_that_cannot_be_written_whole_is_named_and_leaves_nothing(tmp_pat
         check=True,
     )
     assert done.stdout.startswith(f"{errno.EFBIG} {path} File too large while writing")
-    assert "Make room or write elsewhere" in done.stdout
+    assert "Make room, then run the same again" in done.stdout
     assert not list(tmp_path.iterdir())
 
 

@@ -1,0 +1,98 @@
+"""Workers of `simulate`: how their memory grows, and how much faster two are than one.
+
+Memory: one process makes shard after shard, as a worker does, and prints its resident
+memory as it goes. The growth is counted from the first tenth on, when the tables are
+read and the caches are full.
+
+Scaling: wall time of whole runs of `data_tools.simulate.simulate`. The rate is that of
+a longer run minus a shorter one, so that starting up does not count. Other work on the
+machine does: run it alone.
+"""
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+
+from data_tools.priors import Priors
+from data_tools.shards import MockSet, Plan, ShardMaker
+from data_tools.simulate import RUNNERS, simulate
+from data_tools.target import Target
+
+#: Shards of the shorter and of the longer run; one and two workers share them evenly.
+SHORTER, LONGER = 2, 10
+
+
+def resident_mb() -> float:
+    """Give the resident memory of this process in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def measure_memory(
+    target: Target, priors: Priors, mocks: int, directory: Path
+) -> list[tuple[int, float]]:
+    """Give the memory in MB after every tenth of so many mocks, and print it."""
+    size = -(-mocks // 10)
+    plan = Plan(target, priors, MockSet(mocks, 0, 0, shard_size=size))
+    maker = ShardMaker(plan)
+    made, rows = 0, [(0, resident_mb())]
+    print(f"{'mocks made':>12}{'resident MB':>14}")
+    print(f"{0:12d}{rows[0][1]:14.1f}", flush=True)
+    for shard in plan.shards:
+        maker.make(shard, directory)
+        (directory / shard.name).unlink()
+        made += shard.records
+        rows.append((made, resident_mb()))
+        print(f"{made:12d}{rows[-1][1]:14.1f}", flush=True)
+    return rows
+
+
+def measure_rate(
+    target: Target, priors: Priors, workers: int, runner: str, directory: Path
+) -> float:
+    """Give mocks a second of so many workers, without their starting up."""
+    size = 2 * priors.mocks_per_field
+    seconds = []
+    for shards in (SHORTER, LONGER):
+        output = directory / f"{workers}-{shards}"
+        mocks = MockSet(shards * size, 0, 0, shard_size=size)
+        began = time.perf_counter()
+        simulate(output, target, priors, mocks, workers, progress=False, runner=runner)
+        seconds.append(time.perf_counter() - began)
+    return (LONGER - SHORTER) * size / (seconds[1] - seconds[0])
+
+
+def main() -> None:
+    """Print tables, the machine, and one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--mocks", type=int, default=100_000, help="0: no memory")
+    parser.add_argument("--runner", choices=RUNNERS, default="local")
+    args = parser.parse_args()
+    target, priors = Target.load("m83-wfc3-uvis"), Priors()
+    print(
+        f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+    )
+    figures = {}
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        rates = {
+            w: measure_rate(target, priors, w, args.runner, directory) for w in (1, 2)
+        }
+        print(f"{'workers':>12}{'mocks/s':>14}")
+        for workers, rate in rates.items():
+            print(f"{workers:12d}{rate:14.1f}")
+        figures["scaling_2_workers"] = rates[2] / rates[1]
+        if args.mocks:
+            rows = measure_memory(target, priors, args.mocks, directory)
+            figures["rss_growth_mb"] = rows[-1][1] - rows[1][1]
+            figures["rss_mb"] = rows[-1][1]
+    print(json.dumps({key: round(value, 2) for key, value in figures.items()}))
+
+
+# the workers import this file
+if __name__ == "__main__":
+    main()
