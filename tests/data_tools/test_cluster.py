@@ -65,10 +65,10 @@ def test_images_are_those_of_all_stars_within_photon_noise(
     limited = ClusterMaker(target, priors)
     renderer = Renderer(64)
     blur = np.array([np.mean(priors.blur_range(name)) for name in target.band_names])
-    spectra = psf_spectra(target, renderer.grid, 0, blur)
+    psf = renderer.filters(psf_spectra(target, renderer.grid, 0, blur))
 
     def image(x, y, flux):  # in electrons
-        light = renderer.draw(x + 31.5, y + 31.5, flux, spectra)
+        light = renderer.draw(x + 31.5, y + 31.5, flux, psf)
         return light * limited.electrons_per_njy
 
     placed, rest, every = [], [], []
