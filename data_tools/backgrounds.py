@@ -15,6 +15,7 @@ from data_tools.field import GalaxyField
 from data_tools.mosaic import open_mosaics
 from data_tools.noise import measure_noise
 from data_tools.observation import Observation, draw_observation
+from data_tools.plane import weights_beside
 from data_tools.positions import pixel_positions, read_positions
 from data_tools.priors import Priors
 from data_tools.sky_tiles import Tile, split_sky
@@ -85,6 +86,12 @@ class Backgrounds:
                 f"backgrounds: shares must be >= 0 of {', '.join(SPLITS)}, and not all "
                 f"zero; received {self.shares}"
             )
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that the fields depend on."""
+        weights = [str(w) for w in map(weights_beside, self.images) if w]
+        return (*self.images, *weights, *filter(None, [self.clusters]))
 
 
 class _Sky(NamedTuple):

@@ -61,7 +61,7 @@ def configuration(
     tables = {file.name: Path(str(file)) for file in table_files(target.band_names)}
     named = [target.isochrones, *target.psf.values()]
     if backgrounds is not None:
-        named += [*backgrounds.images, backgrounds.clusters]
+        named += backgrounds.files
     tables |= {str(path): Path(path) for path in named if path}
     versions = {}
     for package in _VERSIONS_OF:

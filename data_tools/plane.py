@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import re
 import warnings
 import zlib
 from dataclasses import dataclass
@@ -38,6 +39,9 @@ _STRIP_ROWS = 256
 _STRIPS_KEPT = 3
 
 _SCALING = ("BSCALE", "BZERO", "BLANK")
+
+#: The end of the name of a science image whose weights are in a file of their own.
+_SCIENCE_NAME = re.compile(r"(?<=[_-])sci(\.fits(\.\w+)?)$")
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,9 @@ class Plane:
     ----------
     path : str or Path
         FITS file: one image, a drizzled multi-extension file (``SCI`` and, if it is
-        there, ``WHT``), or a tile-compressed image.
+        there, ``WHT``), or a tile-compressed image. A file whose name ends in ``sci``
+        and that has no WHT has its weights in the one beside it that ends in ``wht``,
+        if there is one: AstroDrizzle may write them apart.
 
     Attributes
     ----------
@@ -107,8 +113,8 @@ class Plane:
         self.path = Path(path)
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path}: no such mosaic")
-        self._whole = self.path.suffix.lower() in (".gz", ".bz2")
-        self._hdus = self._open()
+        self._hdus, self._in_strips = _open(self.path)
+        self._weight_hdus, self._weight_in_parts = None, self._in_strips
         try:
             self._science = self._find_science()
             self._check_length()
@@ -131,35 +137,8 @@ class Plane:
     def close(self) -> None:
         """Close the file."""
         self._hdus.close()
-
-    def _open(self) -> fits.HDUList:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", AstropyWarning)
-                hdus = fits.open(self.path, memmap=not self._whole)
-                # scaled and compressed pixels cannot be mapped but are read in parts
-                self._in_strips = not self._whole and any(
-                    isinstance(hdu, fits.CompImageHDU)
-                    or any(key in hdu.header for key in _SCALING)
-                    for hdu in hdus
-                )
-                if self._in_strips:
-                    hdus.close()
-                    hdus = fits.open(self.path, memmap=False)
-                len(hdus)  # reads every header
-                if self._whole:
-                    logger.warning(
-                        "%s is compressed as a whole and is read into memory; "
-                        "decompress it to read only what is needed",
-                        self.path.name,
-                    )
-                    for hdu in hdus:
-                        _ = hdu.data
-        except (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error) as e:
-            raise ValueError(
-                f"{self.path}: not readable as FITS (damaged or cut short?): {e}"
-            ) from e
-        return hdus
+        if self._weight_hdus is not None:
+            self._weight_hdus.close()
 
     def _find_science(self) -> Any:
         named = [hdu for hdu in self._hdus if hdu.name == "SCI"]
@@ -178,7 +157,7 @@ class Plane:
         return images[0]
 
     def _check_length(self) -> None:
-        if self._whole:
+        if _is_zipped(self.path):
             return
         length = self.path.stat().st_size
         with warnings.catch_warnings():
@@ -263,16 +242,26 @@ class Plane:
         for hdu in self._hdus:
             if hdu.name == "WHT" and getattr(hdu, "shape", None) == self.shape:
                 return hdu
-        return None
+        beside = weights_beside(self.path)
+        if beside is None:
+            return None
+        self._weight_hdus, self._weight_in_parts = _open(beside)
+        for hdu in self._weight_hdus:
+            if hdu.is_image and getattr(hdu, "shape", None) == self.shape:
+                return hdu
+        raise ValueError(
+            f"{beside}: expected weights of {self.shape[0]} x {self.shape[1]} pixels "
+            f"(rows x columns) as in {self.path.name}, found none; take it away to do "
+            "without"
+        )
 
-    def _section(self, hdu: Any, rows: slice, columns: slice) -> NDArray[np.float32]:
-        source = hdu.section if self._in_strips else hdu.data
-        return np.asarray(source[rows, columns], dtype=np.float32)
+    def _weights(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        return _section(self._weight, self._weight_in_parts, rows, columns)
 
     def _calibrated(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        pixels = self._section(self._science, rows, columns)
+        pixels = _section(self._science, self._in_strips, rows, columns)
         if self._weight is not None:
-            missing = ~(self._section(self._weight, rows, columns) > 0)
+            missing = ~(self._weights(rows, columns) > 0)
         else:
             missing = (pixels == 0) & self._zero_is_missing
         missing |= ~np.isfinite(pixels)
@@ -296,7 +285,7 @@ class Plane:
         if self._weight is None:
             shape = (rows.stop - rows.start, columns.stop - columns.start)
             return np.ones(shape, np.float32)
-        weight = self._section(self._weight, rows, columns)
+        weight = self._weights(rows, columns)
         return np.where(weight > 0, weight, np.float32(0))
 
     def _read_strip(self, number: int) -> NDArray[np.float32]:
@@ -325,3 +314,59 @@ class Plane:
             inside = slice(max(rows.start - top, 0), rows.stop - top)
             parts.append(self._strip(number)[inside, columns])
         return np.concatenate(parts)
+
+
+def weights_beside(path: str | Path) -> Path | None:
+    """Give the file beside a science image that may hold its weights, if there is one.
+
+    Parameters
+    ----------
+    path : str or Path
+        Of the science image; ``..._sci.fits`` has ``..._wht.fits``.
+    """
+    path = Path(path)
+    beside = path.with_name(_SCIENCE_NAME.sub(r"wht\1", path.name))
+    return beside if beside != path and beside.is_file() else None
+
+
+def _is_zipped(path: Path) -> bool:
+    return path.suffix.lower() in (".gz", ".bz2")
+
+
+def _open(path: Path) -> tuple[fits.HDUList, bool]:
+    """Open a file, and say whether its pixels are to be read in parts, not mapped."""
+    zipped = _is_zipped(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            hdus = fits.open(path, memmap=not zipped)
+            # scaled and compressed pixels cannot be mapped but are read in parts
+            in_parts = not zipped and any(
+                isinstance(hdu, fits.CompImageHDU)
+                or any(key in hdu.header for key in _SCALING)
+                for hdu in hdus
+            )
+            if in_parts:
+                hdus.close()
+                hdus = fits.open(path, memmap=False)
+            len(hdus)  # reads every header
+            if zipped:
+                logger.warning(
+                    "%s is compressed as a whole and is read into memory; "
+                    "decompress it to read only what is needed",
+                    path.name,
+                )
+                for hdu in hdus:
+                    _ = hdu.data
+    except (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error) as e:
+        raise ValueError(
+            f"{path}: not readable as FITS (damaged or cut short?): {e}"
+        ) from e
+    return hdus, in_parts
+
+
+def _section(
+    hdu: Any, in_parts: bool, rows: slice, columns: slice
+) -> NDArray[np.float32]:
+    source = hdu.section if in_parts else hdu.data
+    return np.asarray(source[rows, columns], dtype=np.float32)

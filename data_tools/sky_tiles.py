@@ -89,9 +89,9 @@ def split_sky(
             None,
         )
         advice = (
-            f"use tiles of at most {fit} px (tile_px)"
+            f"use tiles of at most {fit} px (backgrounds.tile_px)"
             if fit
-            else "use a larger mosaic or a smaller guard band (guard_px)"
+            else "use a larger mosaic or a smaller guard band (backgrounds.guard_px)"
         )
         raise ValueError(
             f"expected room for {len(wanted)} tiles of {tile_px} px, {guard_px} px "

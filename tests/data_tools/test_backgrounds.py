@@ -16,6 +16,11 @@ from data_tools.backgrounds import BackgroundMaker, Backgrounds
 from data_tools.inject import MockMaker
 from data_tools.mock_mosaic import MosaicConfig, make_mosaic
 from data_tools.priors import Priors
+from data_tools.records import read_set
+from data_tools.shard_file import read_shard
+from data_tools.shards import MockSet
+from data_tools.simulate import simulate
+from data_tools.target import Target
 
 PX = 16
 SIZE = 400
@@ -284,6 +289,16 @@ def test_mocks_on_real_fields_are_whole(target, write):
             assert (mock["background_variance"] > 0).all()
 
 
+def test_files_are_all_that_fields_depend_on(tmp_path):
+    names = ["a_sci.fits", "a_wht.fits", "b.fits"]
+    for name in names:
+        (tmp_path / name).touch()
+    images = (tmp_path / "a_sci.fits", tmp_path / "b.fits")
+    files = Backgrounds(images, clusters="known.ecsv").files
+    assert sorted(files) == sorted([*(str(tmp_path / n) for n in names), "known.ecsv"])
+    assert Backgrounds(images[1:]).files == (str(images[1]),)
+
+
 def test_a_split_without_sky_is_refused(target, write):
     made = maker(target, write(), shares={"train": 1.0})
     with pytest.raises(ValueError, match="shares gives no sky to 'test', only to tra"):
@@ -300,7 +315,9 @@ def test_a_split_without_any_cutout_is_refused(target, write, tmp_path):
 
 def test_tiles_that_do_not_fit_are_refused_with_a_size_that_does(target, write):
     images = write()
-    with pytest.raises(ValueError, match=r"at most (\d+) px \(tile_px\)") as caught:
+    with pytest.raises(
+        ValueError, match=r"at most (\d+) px \(backgrounds.tile_px\)"
+    ) as caught:
         maker(target, images, tile_px=300)
     fits_px = int(str(caught.value).split("at most ")[1].split()[0])
     assert len(maker(target, images, tile_px=fits_px).tiles) == 3
@@ -333,35 +350,41 @@ def test_bad_values_are_refused(values, message):
         Backgrounds(("a.fits",), **values)
 
 
-def test_mosaics_of_a_mock_galaxy_serve_as_backgrounds(m83, tmp_path):
-    """The way of a user: three mosaics, a table of known clusters, mocks."""
-    config = MosaicConfig(size_px=512, n=20, seed=3)
-    make_mosaic(tmp_path, m83, Priors(), config)
-    backgrounds = Backgrounds(
-        tuple(tmp_path / f"{b}.fits" for b in m83.band_names),
-        clusters=str(tmp_path / "truth.ecsv"),
-        tile_px=208,
-    )
-    mocks = MockMaker(m83, Priors(), backgrounds)
-    rng = np.random.default_rng(11)
-    for split in NAMES:
-        field = mocks.make_field(rng, split)
-        assert len(field.corners) > 1000
-        records = list(mocks.mocks(field, 8, rng, 0, 0))
-        assert all(np.isfinite(r["background"]).all() for r in records)
-
-
-@pytest.mark.shared
-def test_real_mosaics_of_m83_serve_as_backgrounds(m83):
+@pytest.fixture(params=["mock", pytest.param("preview", marks=pytest.mark.shared)])
+def two_bands(request, tmp_path):
+    """Give a target of two bands and backgrounds: a mock galaxy, and the real M83."""
+    target = Target.load("m83-f438w-f814w")
+    if request.param == "mock":
+        make_mosaic(tmp_path, target, Priors(), MosaicConfig(size_px=512, n=20))
+        images = [tmp_path / f"{name}.fits" for name in target.band_names]
+        known = str(tmp_path / "truth.ecsv")
+        return target, Backgrounds(tuple(images), clusters=known, tile_px=208)
     directory = Path(__file__).parents[3] / "shared" / "data" / "m83_preview"
     if not directory.is_dir():
         pytest.skip("the development data are not beside the repository")
-    images = [directory / f"m83_preview_{b.lower()}.fits" for b in m83.band_names]
-    mocks = MockMaker(m83, Priors(), Backgrounds(tuple(images), tile_px=448))
-    rng = np.random.default_rng(12)
-    assert sum(len(tiles) for tiles in mocks._fields.tiles.values()) == 16
-    for split in NAMES:
-        field = mocks.make_field(rng, split)
-        assert len(field.corners) > 10_000
-        records = list(mocks.mocks(field, 8, rng, 0, 0))
-        assert all(np.isfinite(r["background"]).all() for r in records)
+    names = [f"m83_preview_{name.lower()}.fits" for name in target.band_names]
+    return target, Backgrounds(tuple(directory / n for n in names), tile_px=448)
+
+
+def test_a_training_set_is_cut_from_mosaics(two_bands, tmp_path):
+    target, backgrounds = two_bands
+    made = simulate(
+        tmp_path / "set",
+        target,
+        Priors(mocks_per_field=8),
+        MockSet(n=24, n_validation=8, n_test=8, shard_size=32),
+        workers=1,
+        progress=False,
+        backgrounds=backgrounds,
+    )
+    info = read_set(made)
+    assert info.splits == {"train": 24, "validation": 8, "test": 8}
+    for shards in info.shards.values():
+        for path, _ in shards:
+            for record in read_shard(path):
+                background = record["background"].astype(float)
+                assert np.isfinite(background).all()
+                assert background.std() > 0
+                assert np.isfinite(record["background_variance"]).all()
+                assert (record["noise_shift_px"] >= 0).all()
+                assert (record["noise_shift_px"] <= 0.5).all()

@@ -157,6 +157,35 @@ def test_weights_are_those_of_the_file_and_one_without(path, tmp_path):
     assert (weight[0, 0], weight[5, 5], weight[1, 2]) == (1880, 0, 0)
 
 
+@pytest.mark.parametrize("ending", [".fits", ".fits.fz"])
+@pytest.mark.parametrize("stem", ["m83_f438w_drc_sci", "m83_f438w_exp-drc-sci"])
+def test_weights_in_a_file_beside_are_found(path, tmp_path, stem, ending):
+    science = path.rename(tmp_path / f"{stem}.fits")
+    weight = np.full(SHAPE, 1880.0, np.float32)
+    weight[255, 35] = 0
+    hdu = fits.PrimaryHDU(weight)
+    if ending == ".fits.fz":
+        compressed = fits.CompImageHDU(
+            weight, quantize_level=0, compression_type="GZIP_1"
+        )
+        science = as_tiles(science, tmp_path).rename(tmp_path / f"{stem}.fits.fz")
+        hdu = fits.HDUList([fits.PrimaryHDU(), compressed])
+    hdu.writeto(tmp_path / f"{stem[:-3]}wht{ending}")
+    with closing(Plane(science)) as plane:
+        assert plane.has_weight
+        missing = np.isnan(plane.read(ROWS, COLUMNS))
+        assert plane.weight(ROWS, COLUMNS)[0, 0] == 1880
+    assert missing[5, 5]
+    assert missing.sum() == 1
+
+
+def test_weights_beside_that_do_not_fit_are_refused_by_name(path, tmp_path):
+    science = path.rename(tmp_path / "m83_sci.fits")
+    fits.PrimaryHDU(np.ones((5, 6))).writeto(tmp_path / "m83_wht.fits")
+    with pytest.raises(ValueError, match=r"m83_wht.fits: expected weights of 300 x"):
+        Plane(science)
+
+
 @pytest.mark.parametrize("unit", ["ELECTRONS", "COUNTS"])
 def test_counts_are_divided_by_the_exposure(path, unit):
     per_second = read(path)

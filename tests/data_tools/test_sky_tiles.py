@@ -86,7 +86,7 @@ def test_too_large_tiles_are_refused_with_a_size_that_fits():
     with pytest.raises(ValueError, match=r"expected room for 3 tiles of 768 px") as e:
         split((1000, 1000), 768)
     assert "on 1000 x 1000 pixels (rows x columns) 1 have data" in str(e.value)
-    assert str(e.value).endswith("use tiles of at most 464 px (tile_px)")
+    assert str(e.value).endswith("use tiles of at most 464 px (backgrounds.tile_px)")
     assert len(every(split((1000, 1000), 464))) == 4
     with pytest.raises(ValueError, match="at most 464 px"):
         split((1000, 1000), 472)
