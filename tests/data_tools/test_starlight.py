@@ -131,15 +131,17 @@ def test_associations_hold_the_share_of_light_asked_for(light_of, seen, nothing_
     assert np.allclose(half / none, 1, atol=0.1)
 
 
+@pytest.mark.parametrize("dust", [0.0, 2.0])
 def test_stars_placed_carry_the_light_that_smooth_light_has(
-    m83, light_of, seen, all_placed
+    m83, light_of, seen, all_placed, dust
 ):
     total = np.zeros(3)
     for i in range(8):
-        _, _, flux, smooth = light_of.draw(patch(old=20.0), seen, RNG(i))
+        _, _, flux, smooth = light_of.draw(patch(old=20.0, dust=dust), seen, RNG(i))
         assert not smooth.any()
         total += flux.sum(0) / N**2 / 8
-    assert np.allclose(total / expected_light(m83, masses=old(20.0)), 1, atol=0.1)
+    expected = expected_light(m83, dust, masses=old(20.0))
+    assert np.allclose(total / expected, 1, atol=0.1)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +192,16 @@ def test_associations_are_clumps_of_stars(light_of, seen):
 
     assert clumpiness(0.0) < 1.3
     assert clumpiness(0.9) > 1.6
+
+
+def test_faint_light_of_associations_is_where_they_are(light_of, seen, nothing_placed):
+    def unevenness(share):
+        disc = dataclasses.replace(patch(sfr=10.0, share=share), cell_pc=5.0)
+        light = light_of.draw(disc, seen, RNG(0))[3][0]
+        blocks = light.reshape(8, N // 8, 8, N // 8).mean((1, 3))
+        return blocks.std() / blocks.mean()
+
+    assert unevenness(0.9) > 3 * unevenness(0.0)
 
 
 def test_stars_placed_stay_within_bounds_however_near_and_dense(m83, seen):
