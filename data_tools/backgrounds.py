@@ -128,8 +128,9 @@ class BackgroundMaker:
 
     What is known of the pixels comes from the files: the flux of one electron from
     PHOTFLAM, PHOTPLAM and EXPTIME (from the target where the header has no EXPTIME);
-    variance and correlation of the noise from `data_tools.noise.measure_noise`, or, in
-    a band where none can be seen, from the priors. Where there is a weight map, the
+    variance and correlation of the noise from `data_tools.noise.measure_noise`, less
+    the photons of the light there, or, in a band where none can be seen, from the
+    priors. Where there is a weight map, the
     exposure of a pixel is taken as EXPTIME times its weight over the mosaic's median
     weight. That holds for AstroDrizzle's weights by exposure time (EXP), and for those
     by inverse variance (IVM) as long as the sky makes the noise. All cutouts of one
@@ -261,18 +262,20 @@ class BackgroundMaker:
         """Draw what is not known of a field; take the rest from the mosaics."""
         drawn = draw_observation(self.target, self.priors, rng)
         electron_njy = self._electron_njy / depth
-        # both the sky's photons and the read-outs add up with the exposure
-        white = np.array([n.white_variance for n in self._noise]) / depth
+        reads = np.array([b.n_exposures for b in self.target.bands], float)
+        reads *= (self.target.read_noise_electrons * electron_njy) ** 2
+        # photons of the sky and of light, and read-outs, all add up with the exposure
+        measured = np.array([n.white_variance for n in self._noise]) / depth
+        light = np.maximum([n.sky_njy for n in self._noise], 0) * electron_njy
+        white = np.maximum(measured - light, np.minimum(measured, reads))
         shift = np.array([n.noise_shift_px for n in self._noise])
         seen = np.isfinite(white)
         white = np.where(seen, white, drawn.white_variance)
-        read_noise = self.target.read_noise_electrons
-        reads = np.array([b.n_exposures for b in self.target.bands]) * read_noise**2
         return dataclasses.replace(
             drawn,
             electron_njy=electron_njy,
             white_variance=white,
-            sky_njy=np.maximum(white / electron_njy - reads * electron_njy, 0),
+            sky_njy=np.maximum(white - reads, 0) / electron_njy,
             noise_shift_px=np.where(seen, shift, drawn.noise_shift_px),
         )
 
