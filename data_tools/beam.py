@@ -13,7 +13,7 @@ from apache_beam.runners.runner import PipelineState
 
 from data_tools.manifest import differences, read_json, write_json
 from data_tools.processes import one_thread_each
-from data_tools.shards import Plan, Shard, ShardMaker
+from data_tools.shards import Job, Plan, Shard, ShardMaker
 from data_tools.whole_file import PARTIAL
 
 #: What the pipeline made, until the manifest says it.
@@ -38,16 +38,15 @@ class _MakeShards(apache_beam.DoFn):
             )
         self._maker = ShardMaker(self._plan)
 
-    def process(
-        self, job: tuple[Shard, dict[str, Any] | None]
-    ) -> Iterator[tuple[str, dict[str, Any]]]:
+    def process(self, job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Give the shard's name and what the manifest is to say of it."""
         shard, entry = job
         yield shard.name, self._maker.make(shard, self._directory, entry)
 
 
 def make_shards(
     plan: Plan,
-    jobs: Sequence[tuple[Shard, dict[str, Any] | None]],
+    jobs: Sequence[Job],
     directory: Path,
     workers: int = 0,
     options: Sequence[str] = (),
@@ -62,8 +61,8 @@ def make_shards(
     ----------
     plan : Plan
         The set.
-    jobs : sequence of (Shard, dict or None)
-        What to make, with what the manifest says of it; see `ShardMaker.make`.
+    jobs : sequence of Job
+        What to make; see `ShardMaker.make`.
     directory : Path
         Where the files belong.
     workers : int

@@ -14,7 +14,7 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
-from data_tools.shards import Plan, Shard, ShardMaker
+from data_tools.shards import Job, Plan, Shard, ShardMaker
 
 #: Each process is one thread: the processes share the cores between them.
 _ONE_THREAD = {
@@ -63,7 +63,7 @@ def _make(shard: Shard, entry: dict[str, Any] | None) -> dict[str, Any]:
 
 def make_shards(
     plan: Plan,
-    jobs: Sequence[tuple[Shard, dict[str, Any] | None]],
+    jobs: Sequence[Job],
     directory: Path,
     workers: int = 0,
 ) -> Iterator[tuple[Shard, dict[str, Any]]]:
@@ -73,8 +73,8 @@ def make_shards(
     ----------
     plan : Plan
         The set.
-    jobs : sequence of (Shard, dict or None)
-        What to make, with what the manifest says of it; see `ShardMaker.make`.
+    jobs : sequence of Job
+        What to make; see `ShardMaker.make`.
     directory : Path
         Where the files belong.
     workers : int

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 
+#: A shard to make, with what the manifest says of it, if anything.
+Job = tuple["Shard", dict[str, Any] | None]
+
 
 @dataclass(frozen=True)
 class MockSet:

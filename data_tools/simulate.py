@@ -24,7 +24,7 @@ from data_tools.manifest import (
 from data_tools.priors import Priors
 from data_tools.schema import FEATURES
 from data_tools.shard_file import framed, serialise
-from data_tools.shards import MockSet, Plan, Shard, ShardMaker
+from data_tools.shards import Job, MockSet, Plan, Shard, ShardMaker
 from data_tools.target import Target
 from data_tools.whole_file import PARTIAL, remove_partial
 
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 RUNNERS = ("local", "beam")
 
 _LOCK = ".lock"
-
-Job = tuple[Shard, dict[str, Any] | None]
 
 
 def disk_size(target: Target, mocks: MockSet) -> int:
@@ -189,7 +187,7 @@ def simulate(
     mocks : MockSet
         Size, seed and name.
     workers : int
-        Processes, one thread each; 0 for one a core. A process needs about 0.3 GB.
+        Processes, one thread each; 0 for one a core. A process needs about 0.2 GB.
     progress : bool
         Whether to show a bar of mocks made, with their rate.
     backgrounds : Backgrounds, optional
