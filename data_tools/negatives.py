@@ -15,6 +15,8 @@ from data_tools.visibility import visibility
 
 #: log10 S/N of a single star, blend, galaxy, dust edge or artefact.
 _LOG_SNR = (0.2, 3.2)
+#: Points that stand for an association's stars that are too many to place.
+_FAINT_POINTS = 300
 #: log10 of the A_V of a dust lane's middle in mag, and its flat inner radius in pixels.
 _LANE_LOG_A_V = (-0.3, 0.5)
 _LANE_RADIUS_PX = (1.5, 8.0)
@@ -151,8 +153,10 @@ class NegativeMaker:
         # radius above the box's upper end is no cluster
         largest = 10 ** self._box["log_half_light_radius"][1]
         radius = largest * rng.uniform(1.3, 3.5) / self._pixel_scale
-        x, y = radius / 1.177 * rng.standard_normal((2, len(stars.flux)))
-        return self._light(x, y, stars.flux, centre, psf)
+        faint = np.tile(stars.faint_flux / _FAINT_POINTS, (_FAINT_POINTS, 1))
+        flux = np.concatenate([stars.flux, faint])
+        x, y = radius / 1.177 * rng.standard_normal((2, len(flux)))
+        return self._light(x, y, flux, centre, psf)
 
     def _background_galaxy(
         self, centre, psf, variance, electron_njy, rng
