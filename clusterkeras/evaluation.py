@@ -6,7 +6,7 @@ import math
 import platform
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -134,20 +134,24 @@ def predict(
             "visibility_std": visibility.stddev(),
         }
 
-    parts: list[dict[str, np.ndarray]] = []
+    parts: list[Predictions] = []
     for images, labels in batches:
-        found = step(images, labels) | {
-            "truth": labels["parameters"],
-            "is_cluster": labels["is_cluster"] > 0,
-            "has_object": labels["has_object"] > 0,
-            "kind": labels["kind"],
-            "mock_id": labels["mock_id"],
-            "log_snr": labels["log_snr"],
-        }
-        parts.append({name: value.numpy() for name, value in found.items()})
-    return Predictions(
-        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    )
+        found = {name: value.numpy() for name, value in step(images, labels).items()}
+        parts.append(Predictions(**found, **truth_of(labels)))
+    return Predictions.joined(parts)
+
+
+def truth_of(labels: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    """Give what `Predictions` holds beside the predictions, from a batch's labels."""
+    plain = {name: np.asarray(value) for name, value in labels.items()}
+    return {
+        "truth": plain["parameters"],
+        "is_cluster": plain["is_cluster"] > 0,
+        "has_object": plain["has_object"] > 0,
+        "kind": plain["kind"],
+        "mock_id": plain["mock_id"],
+        "log_snr": plain["log_snr"],
+    }
 
 
 def write_report(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -83,11 +84,74 @@ class Predictions:
         """Give the number of records."""
         return len(self.truth)
 
+    def arrays(self) -> dict[str, NDArray]:
+        """Give every array by its name."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+
     def select(self, rows: NDArray[np.bool_]) -> Predictions:
         """Give some of the records."""
-        return Predictions(
-            **{f.name: getattr(self, f.name)[rows] for f in dataclasses.fields(self)}
+        return Predictions(**{k: v[rows] for k, v in self.arrays().items()})
+
+    @classmethod
+    def joined(cls, parts: Sequence[Predictions]) -> Predictions:
+        """Give the records of all parts, one part after the other."""
+        every = [part.arrays() for part in parts]
+        return cls(**{k: np.concatenate([a[k] for a in every]) for k in every[0]})
+
+    @classmethod
+    def of_posterior(
+        cls,
+        truth: Mapping[str, NDArray],
+        log_prob: NDArray[np.floating],
+        draws: NDArray[np.floating],
+        log_prob_draws: NDArray[np.floating],
+    ) -> Predictions:
+        """Give the predictions of a method that knows of posteriors only.
+
+        For presence and visibility it predicts what holds for all its records.
+
+        Parameters
+        ----------
+        truth : mapping of str to array
+            ``truth``, ``is_cluster``, ``has_object``, ``kind``, ``mock_id`` and
+            ``log_snr``.
+        log_prob, draws, log_prob_draws : ndarray
+            As the attributes.
+        """
+        n = len(log_prob)
+        seen = truth["log_snr"][truth["has_object"]]
+        return cls(
+            **truth,
+            log_prob=log_prob,
+            draws=draws,
+            log_prob_draws=log_prob_draws,
+            p_cluster=np.full(n, truth["is_cluster"].mean()),
+            visibility_mean=np.full(n, seen.mean()),
+            visibility_std=np.full(n, seen.std()),
         )
+
+    def write(self, path: str | Path) -> None:
+        """Write all arrays as a numpy ``.npz`` file, for `read`."""
+        np.savez(path, **self.arrays())
+
+    @classmethod
+    def read(cls, path: str | Path) -> Predictions:
+        """Read what `write` wrote, here or where another method runs.
+
+        Raises
+        ------
+        ValueError
+            If an array is missing, unknown, or has another number of rows.
+        """
+        with np.load(path) as file:
+            arrays = dict(file)
+        expected = {f.name for f in dataclasses.fields(cls)}
+        if set(arrays) != expected:
+            raise ValueError(
+                f"{path}: expected the arrays {sorted(expected)}; received "
+                f"{sorted(arrays)}"
+            )
+        return cls(**arrays)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from clusterkeras.diagnostics import report, strata
+from clusterkeras.diagnostics.report import Predictions
 from data_tools.schema import PARAMETER_NAMES
 
 
@@ -149,3 +150,41 @@ def test_visibility_bias_and_scatter_are_those_put_in(calibrated):
 def test_arrays_of_different_length_are_refused(calibrated):
     with pytest.raises(ValueError, match="one number of rows"):
         dataclasses.replace(calibrated, kind=calibrated.kind[:-1])
+
+
+def test_predictions_survive_the_disk(calibrated, tmp_path):
+    calibrated.write(tmp_path / "predictions.npz")
+    again = Predictions.read(tmp_path / "predictions.npz")
+    for name, values in calibrated.arrays().items():
+        np.testing.assert_array_equal(getattr(again, name), values)
+
+
+def test_a_file_of_something_else_is_refused(calibrated, tmp_path):
+    path = tmp_path / "predictions.npz"
+    np.savez(path, truth=calibrated.truth, extra=calibrated.truth)
+    with pytest.raises(ValueError, match=r"expected the arrays \['draws'.*'extra'"):
+        Predictions.read(path)
+
+
+def test_parts_are_joined_in_their_order(calibrated):
+    rows = np.arange(len(calibrated)) < 100
+    joined = Predictions.joined([calibrated.select(rows), calibrated.select(~rows)])
+    np.testing.assert_array_equal(joined.draws, calibrated.draws)
+
+
+def test_a_method_that_knows_of_posteriors_only_gets_a_whole_report(calibrated, box):
+    clusters = calibrated.select(calibrated.is_cluster)
+    said = {"log_prob", "draws", "log_prob_draws"}
+    guessed = {"p_cluster", "visibility_mean", "visibility_std"}
+    truth = {k: v for k, v in clusters.arrays().items() if k not in said | guessed}
+    predictions = Predictions.of_posterior(
+        truth, **{name: getattr(clusters, name) for name in said}
+    )
+    assert report.presence_report(predictions) is None
+    seen = report.visibility_report(predictions)["clusters"]
+    assert abs(seen["bias"]) < 0.1 and 0.6 < seen["coverage_68"] < 0.76
+    scored = report.score_clusters(predictions, box)
+    row = report.posterior_report(predictions, scored, box)["overall"]
+    expected = report.score_clusters(clusters, box)
+    expected = report.posterior_report(clusters, expected, box)["overall"]
+    assert row == expected
