@@ -1,11 +1,15 @@
-"""Predictions of a made-up network whose posterior is known exactly."""
+"""Predictions of a made-up network with an exact posterior, and a set to measure."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from clusterkeras.diagnostics.report import Predictions
+from data_tools.priors import Priors
 from data_tools.schema import PARAMETERS
+from data_tools.simulate import MockSet, simulate
 
 BOX = {p.name: (p.low, p.high) for p in PARAMETERS}
 LOW, HIGH = np.transpose(list(BOX.values()))
@@ -80,3 +84,22 @@ def calibrated():
 def over_confident():
     """Give predictions whose posteriors are a fifth too narrow."""
     return make_predictions(stretch=0.8)
+
+
+@pytest.fixture(scope="session")
+def photometric_target(m83):
+    """Give a target with two bands and cutouts that just hold the apertures."""
+    return dataclasses.replace(m83, bands=m83.bands[1:], cutout_px=48)
+
+
+@pytest.fixture(scope="session")
+def photometric_mock_set(photometric_target, tmp_path_factory):
+    """Give the directory of a mock set of it: 192 and 48 records to fit a grid with."""
+    return simulate(
+        tmp_path_factory.mktemp("mocks"),
+        photometric_target,
+        Priors(field_px=128, mocks_per_field=32),
+        MockSet(n=192, n_validation=48, n_test=0, shard_size=96),
+        workers=1,
+        progress=False,
+    )

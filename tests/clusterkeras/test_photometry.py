@@ -9,6 +9,7 @@ from photutils.aperture import (
 from scipy.special import erf
 
 from clusterkeras import backbones
+from clusterkeras.model import ClusterModel
 from clusterkeras.photometry import (
     RADII_PX,
     SKY_PX,
@@ -62,7 +63,7 @@ def test_it_measures_what_photutils_measures_at_the_same_centre(offsets):
     found = measure(images, softening=3.0)
     for i, image in enumerate(images):
         x, y = np.round(8 * found["centre"][i, ::-1]) / 8
-        ring = CircularAnnulus(np.round((x, y)), *SKY_PX)
+        ring = CircularAnnulus(np.round(found["centre"][i, ::-1]), *SKY_PX)
         sky = ApertureStats(image, ring, sum_method="center").median
         apertures = [CircularAperture((x, y), r) for r in RADII_PX]
         table = aperture_photometry(image - sky, apertures)
@@ -153,3 +154,13 @@ def test_the_backbone_survives_the_round_trip(check_round_trip):
     backbone(images, training=True)  # so that the statistics are not those of the start
     assert backbone(images).dtype == "float32"
     check_round_trip(backbone, images)
+
+
+def test_a_model_on_photometry_is_one_like_any_other(
+    photometric_target, check_round_trip
+):
+    config = {"backbone": "photometry", "components": 2, "hidden": 8}
+    model = ClusterModel(photometric_target, config)
+    images = np.random.default_rng(0).normal(size=(3, 48, 48, 2)).astype("f4")
+    assert np.isfinite(model.summarise(images)["median"]).all()
+    check_round_trip(model, images)
