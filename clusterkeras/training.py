@@ -10,6 +10,7 @@ import os
 import platform
 import shutil
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,18 @@ class KeepBest(keras.callbacks.Callback):
         if logs["val_loss"] < self.best:
             self.best = logs["val_loss"]
             _save_whole(self.model, self.path)
+
+
+class ProcessorHours(keras.callbacks.Callback):
+    """Note the hours of processor time, all threads together, of each epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None):
+        """Start the clock."""
+        self._began = time.process_time()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None):
+        """Put the hours among the numbers of the epoch."""
+        logs["cpu_hours"] = (time.process_time() - self._began) / 3600
 
 
 def _save_whole(model: keras.Model, path: Path) -> None:
@@ -215,6 +228,7 @@ def fit(
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
             StopOnNonFinite(),
+            ProcessorHours(),
             # before the averaged weights take the place of those that are trained
             keras.callbacks.BackupAndRestore(
                 output / "backup", double_checkpoint=True, delete_checkpoint=False

@@ -106,6 +106,11 @@ def test_a_fit_leaves_the_documented_files(finished_run):
     assert [row["epoch"] for row in read_history(finished_run)] == ["0", "1"]
 
 
+def test_history_tells_the_processor_time_of_each_epoch(finished_run):
+    hours = [float(row["cpu_hours"]) for row in read_history(finished_run)]
+    assert all(0 < h < 0.1 for h in hours)
+
+
 def test_the_configuration_is_kept_with_the_versions(finished_run, small_target):
     kept = yaml.safe_load((finished_run / "configuration.yaml").read_text())
     assert kept["training"]["batch_size"] == 32
