@@ -384,6 +384,20 @@ def _check(args: Namespace) -> str:
     return "\n".join(lines)
 
 
+def _add_psf(parser: ArgumentParser) -> None:
+    from data_tools.isolated_stars import StarSelection
+
+    _add_images(parser)
+    _add_output(parser, "Directory for one FITS PSF a band and a picture.")
+    parser.add_class_arguments(StarSelection, "stars")
+
+
+def _psf(args: Namespace) -> str:
+    from clusterkeras.psf_report import make_psfs
+
+    return "\n".join(make_psfs(args.images, args.target, args.output, args.stars))
+
+
 COMMANDS: dict[str, Command] = {
     "simulate": Command(
         "Write a set of mock clusters as TFRecords: train, validation and test. "
@@ -399,6 +413,14 @@ COMMANDS: dict[str, Command] = {
         "clusterkeras check --images F336W.fits F438W.fits F814W.fits -o check.json",
         _add_check,
         _check,
+        takes_target=True,
+        uses_tensorflow=False,
+    ),
+    "psf": Command(
+        "Build PSFs from the stars of mosaics, for a target to name.",
+        "clusterkeras psf --images F336W.fits F438W.fits F814W.fits -o psf",
+        _add_psf,
+        _psf,
         takes_target=True,
         uses_tensorflow=False,
     ),
