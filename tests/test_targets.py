@@ -11,11 +11,12 @@ import yaml
 from data_tools.cluster import ClusterMaker
 from data_tools.inject import MockMaker
 from data_tools.isochrones import IsochroneGrid
+from data_tools.manifest import read_configuration
 from data_tools.priors import Priors
 from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
 from data_tools.schema import FEATURES, KINDS
-from data_tools.tables import load_tables
+from data_tools.tables import load_tables, table_files
 from data_tools.target import Target
 
 NAMES = sorted(
@@ -161,6 +162,8 @@ def test_any_bands_in_any_order_go_from_yaml_to_a_step_of_training(bands, tmp_pa
 
     mocks = MockSet(n=24, n_validation=0, n_test=0, shard_size=24)
     output = simulate(tmp_path / "set", target, QUICK, mocks, workers=1, progress=False)
+    used = {file.name for file in table_files(bands)}
+    assert set(read_configuration(output)["tables"]) == used
     data = make_dataset(output, "train", 8, training=True)
     images, labels = next(iter(data))
     assert images.shape == (8, 16, 16, len(bands))
