@@ -1,8 +1,8 @@
 """Workers of `simulate`: how their memory grows, and how much faster two are than one.
 
 Memory: one process makes shard after shard, as a worker does, and prints its resident
-memory as it goes. The growth is counted from the first tenth on, when the tables are
-read and the caches are full.
+memory as it goes. The growth is that of the second half: by then every one of the
+detector's PSFs has been drawn and is kept.
 
 Scaling: wall time of whole runs of `data_tools.simulate.simulate`. The rate is that of
 a longer run minus a shorter one, so that starting up does not count. Other work on the
@@ -88,7 +88,7 @@ def main() -> None:
         figures["scaling_2_workers"] = rates[2] / rates[1]
         if args.mocks:
             rows = measure_memory(target, priors, args.mocks, directory)
-            figures["rss_growth_mb"] = rows[-1][1] - rows[1][1]
+            figures["rss_growth_mb"] = rows[-1][1] - rows[5][1]
             figures["rss_mb"] = rows[-1][1]
     print(json.dumps({key: round(value, 2) for key, value in figures.items()}))
 
