@@ -85,9 +85,9 @@ def evaluate(
         data, split, batch_size, training=False, seed=SEED, limit=limit
     )
     total = min(info.splits[split], limit or info.splits[split])
-    predictions = predict(
-        network, tqdm(dataset, "evaluate", math.ceil(total / batch_size)), draws
-    )
+    batches = tqdm(dataset, "evaluate", math.ceil(total / batch_size))
+    with records.damage_named():
+        predictions = predict(network, batches, draws)
     about = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "model": str(model),

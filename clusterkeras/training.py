@@ -22,7 +22,7 @@ import yaml
 from clusterkeras.config import ModelConfig, TrainingConfig
 from clusterkeras.model import ClusterModel
 from clusterkeras.monitoring import Monitor
-from data_tools.records import make_dataset, read_set
+from data_tools.records import damage_named, make_dataset, read_set
 
 #: Packages whose versions go into ``configuration.yaml``.
 PACKAGES = ("clusterkeras", "tensorflow", "keras", "tensorflow-probability", "numpy")
@@ -218,36 +218,37 @@ def fit(
     network.compile(make_optimizer(training, steps))
     best = output / "best.keras"
     history = output / "history.csv"
-    network.fit(
-        batches,
-        validation_data=validation,
-        epochs=training.epochs,
-        # the dataset shuffles itself
-        shuffle=False,
-        # a bar with the time left on a terminal, a line an epoch in a log
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            StopOnNonFinite(),
-            ProcessorHours(),
-            # before the averaged weights take the place of those that are trained
-            keras.callbacks.BackupAndRestore(
-                output / "backup", double_checkpoint=True, delete_checkpoint=False
-            ),
-            *(
-                [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
-                if training.ema_momentum > 0
-                else []
-            ),
-            KeepBest(best, best=_best_loss(history) if best.exists() else math.inf),
-            keras.callbacks.CSVLogger(str(history), append=True),
-            Monitor(
-                output / "tensorboard",
-                validation,
-                configuration,
-                picture_epochs=training.picture_epochs,
-            ),
-        ],
-    )
+    with damage_named():
+        network.fit(
+            batches,
+            validation_data=validation,
+            epochs=training.epochs,
+            # the dataset shuffles itself
+            shuffle=False,
+            # a bar with the time left on a terminal, a line an epoch in a log
+            verbose=1 if sys.stdout.isatty() else 2,
+            callbacks=[
+                StopOnNonFinite(),
+                ProcessorHours(),
+                # before the averaged weights take the place of those that are trained
+                keras.callbacks.BackupAndRestore(
+                    output / "backup", double_checkpoint=True, delete_checkpoint=False
+                ),
+                *(
+                    [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
+                    if training.ema_momentum > 0
+                    else []
+                ),
+                KeepBest(best, best=_best_loss(history) if best.exists() else math.inf),
+                keras.callbacks.CSVLogger(str(history), append=True),
+                Monitor(
+                    output / "tensorboard",
+                    validation,
+                    configuration,
+                    picture_epochs=training.picture_epochs,
+                ),
+            ],
+        )
     _save_whole(keras.models.load_model(best, compile=False), finished)
     best.unlink()
     shutil.rmtree(output / "backup")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -242,6 +244,25 @@ def _name_damage(path: bytes) -> bytes:
     raise ValueError(f"{path.decode()}: it has changed while it was read. {AGAIN}")
 
 
+@contextmanager
+def damage_named() -> Iterator[None]:
+    """Raise what a dataset of `make_dataset` says of a damaged record in plain words.
+
+    Raises
+    ------
+    ValueError
+        In place of the `tf.errors.InvalidArgumentError` in whose many lines TensorFlow
+        wraps the file, the record and what to do.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        said = re.search(f"ValueError: (.*{re.escape(AGAIN)})", str(error))
+        if not said:
+            raise
+        raise ValueError(said[1]) from error
+
+
 def _records(path: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
     """Read a shard's first records; an error names the file and the record.
 
@@ -306,7 +327,7 @@ def make_dataset(
         As `read_set`, and for an unknown split or a bad size.
     tf.errors.InvalidArgumentError
         While it is read, at a record that is damaged by its checksum; the message
-        names the file and the record's number, from 0.
+        names the file and the record's number, from 0. See `damage_named`.
     """
     for name, value in (("batch_size", batch_size), ("limit", limit)):
         if value is not None and value < 1:
