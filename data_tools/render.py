@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,9 +22,12 @@ _BETA = 2.4 * _WIDTH
 #: Steps of a star's place between two points of the finer grid.
 _STEP_BITS = 12
 _STEPS = 1 << _STEP_BITS
-#: A star so far outside the image, in pixels, doesn't shine into it from round the
-#: canvas: 1.9 arcsec, beyond which a UVIS PSF has less than 1e-5 of its peak.
-_REACH_PX = 48
+#: No star is nearer than this, in pixels, to a part of the image that it reaches round
+#: the canvas: 1.6 arcsec, beyond which a UVIS PSF has less than 5e-5 of its peak.
+_REACH_PX = 40
+#: Where no star is farther from any part of the image than these shares of its side, a
+#: smaller canvas does.
+_SMALLER = (0.625, 0.875)
 
 
 def _spread(distance: np.ndarray) -> np.ndarray:
@@ -49,20 +53,48 @@ def _sharpening(n: int) -> np.ndarray:
     return (1 / (spectrum[:, None] * spectrum[: n // 2 + 1])).astype(np.float32)
 
 
+def _seen_from(psf: np.ndarray, odd: tuple[int, int], side: int) -> np.ndarray:
+    """Transform a PSF as pixels of a canvas see it from such points of the finer grid.
+
+    Parameters
+    ----------
+    psf : (bands, n, n) ndarray
+        On the finer grid, centred on its first point.
+    odd : (int, int)
+        Row and column of the points, modulo `OVERSAMPLING`.
+    side : int
+        Of the canvas, in pixels.
+
+    Returns
+    -------
+    (bands, side, side // 2 + 1) ndarray of complex64
+    """
+    n = psf.shape[-1]
+    reach = min(n // OVERSAMPLING, side)
+    pixel = np.arange(reach) - reach // 2
+    row, column = (OVERSAMPLING * pixel - one for one in odd)
+    rows = np.zeros((len(psf), reach, side), np.float32)
+    rows[..., pixel] = psf[:, row[:, None], column]
+    out = np.zeros((len(psf), side, side // 2 + 1), np.complex64)
+    out[:, pixel] = scipy.fft.rfft(rows)
+    return scipy.fft.fft(out, axis=1, overwrite_x=True)
+
+
 @dataclass(frozen=True)
 class Filters:
-    """PSFs made ready for one renderer's canvas.
+    """PSFs made ready for a renderer's canvases.
 
     Attributes
     ----------
-    stars : (2, 2, bands, canvas, canvas // 2 + 1) ndarray of complex64
-        Transform of the PSF, sharpened by what spreading blurs, as the pixels see it
-        from the finer grid's points of even and odd row and column.
+    stars : dict of int to (2, 2, bands, side, side // 2 + 1) ndarray of complex64
+        By the side of the canvas: the transform of the PSF, sharpened by what spreading
+        blurs, as the pixels see it from the finer grid's points of even and odd row
+        and column.
     smooth : (bands, canvas, canvas // 2 + 1) ndarray of complex64
         Transform of the PSF as the pixels see it from the middle of a pixel.
     """
 
-    stars: np.ndarray
+    stars: dict[int, np.ndarray]
     smooth: np.ndarray
 
 
@@ -77,8 +109,9 @@ class Renderer:
     column are four images of the canvas, each with a PSF of its own, that add up.
 
     Stars outside the image and its margin are left out. The canvas goes on beyond,
-    so that no light comes in from the opposite side; without a margin it is the image
-    itself, and light that leaves at one edge comes in at the other.
+    so that no light comes in from the opposite side, and is smaller where all stars
+    stand nearer to the middle. Without a margin it is the image itself, and light that
+    leaves at one edge comes in at the other.
 
     Attributes
     ----------
@@ -109,6 +142,18 @@ class Renderer:
         return scipy.fft.next_fast_len(self.size_px + self.margin_px + reach)
 
     @property
+    def _smaller(self) -> dict[int, float]:
+        """Sides of smaller canvases, and how far light may go on each, in pixels."""
+        distances = [share * self.size_px for share in _SMALLER]
+        sides = [scipy.fft.next_fast_len(math.ceil(d) + _REACH_PX) for d in distances]
+        least = self.size_px + self.margin_px if self.margin_px else self.canvas_px
+        return {
+            side: distance
+            for side, distance in zip(sides, distances, strict=True)
+            if least <= side < self.canvas_px
+        }
+
+    @property
     def grid(self) -> int:
         """Side of the finer grid that PSF spectra must have."""
         return min(OVERSAMPLING * self.canvas_px, LARGEST_GRID)
@@ -126,34 +171,28 @@ class Renderer:
         ValueError
             If the spectra are those of another grid.
         """
-        n, m = self.grid, self.canvas_px
+        n = self.grid
         if spectra.shape[1:] != (n, n // 2 + 1):
             raise ValueError(
                 f"renderer: expected PSF spectra on a grid of {n} points; received "
                 f"{spectra.shape}"
             )
-        shape = (n, n)
-        sharp = scipy.fft.irfft2(spectra * _sharpening(n), s=shape)
-        plain = scipy.fft.irfft2(spectra, s=shape)
-        # pixels, and where they are on the canvas when the PSF is on its first
-        pixel = np.arange(n // 2)
-        place = np.where(2 * pixel < n // 2, pixel, pixel + m - n // 2)
+        sharp = scipy.fft.irfft2(spectra * _sharpening(n), s=(n, n))
+        plain = scipy.fft.irfft2(spectra, s=(n, n))
+        odds = list(np.ndindex(OVERSAMPLING, OVERSAMPLING))
+        stars = {}
+        for side in (*self._smaller, self.canvas_px):
+            parts = np.array([_seen_from(sharp, odd, side) for odd in odds])
+            stars[side] = parts.reshape(OVERSAMPLING, OVERSAMPLING, *parts.shape[1:])
+        return Filters(stars, _seen_from(plain, (0, 0), self.canvas_px))
 
-        def transform(points: np.ndarray) -> np.ndarray:
-            rows = np.zeros((*points.shape[:-1], m), np.float32)
-            rows[..., place] = points
-            out = np.zeros((*points.shape[:-2], m, m // 2 + 1), np.complex64)
-            out[..., place, :] = scipy.fft.rfft(rows)
-            return scipy.fft.fft(out, axis=-2, overwrite_x=True)
-
-        seen_from = [(OVERSAMPLING * pixel - odd) % n for odd in range(OVERSAMPLING)]
-        stars = [[sharp[:, r[:, None], c] for c in seen_from] for r in seen_from]
-        return Filters(
-            transform(np.array(stars)),
-            transform(plain[:, ::OVERSAMPLING, ::OVERSAMPLING]),
-        )
-
-    def source_grid(self, x: np.ndarray, y: np.ndarray, flux: np.ndarray) -> np.ndarray:
+    def source_grid(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        flux: np.ndarray,
+        canvas_px: int | None = None,
+    ) -> np.ndarray:
         """Spread stars on the finer grid.
 
         Parameters
@@ -162,12 +201,14 @@ class Renderer:
             Places in pixels of the image, 0 at the middle of the first pixel.
         flux : (n, bands) ndarray
             Fluxes.
+        canvas_px : int, optional
+            Side of the canvas, if not the renderer's own.
 
         Returns
         -------
         (2 canvas, 2 canvas, bands) ndarray of float32
         """
-        n = OVERSAMPLING * self.canvas_px
+        n = OVERSAMPLING * (canvas_px or self.canvas_px)
         # a patch that repeats has room for stars that reach over its edges
         guard = 0 if self.margin_px else _WIDTH
         side = n + 2 * guard
@@ -230,14 +271,13 @@ class Renderer:
         (size_px, size_px, bands) ndarray of float32
         """
         filters = psf if isinstance(psf, Filters) else self.filters(psf)
-        m = self.canvas_px
-        spectrum = np.zeros_like(filters.smooth)
+        m = self.canvas_px if source is None else len(source) // OVERSAMPLING
+        spectrum = 0
         if source is not None:
             points = source.reshape(m, OVERSAMPLING, m, OVERSAMPLING, -1)
             parts = scipy.fft.rfft2(points.transpose(1, 3, 4, 0, 2))
-            parts *= filters.stars
             for odd in np.ndindex(OVERSAMPLING, OVERSAMPLING):
-                spectrum += parts[odd]
+                spectrum += parts[odd] * filters.stars[m][odd]
         if smooth is not None:
             spectrum += scipy.fft.rfft2(smooth) * filters.smooth
         keep = slice(self.margin_px, self.margin_px + self.size_px)
@@ -268,4 +308,7 @@ class Renderer:
         (size_px, size_px, bands) ndarray of float32
             nJy per pixel.
         """
-        return self.convolve(self.source_grid(x, y, flux), psf)
+        middle = (self.size_px - 1) / 2
+        farthest = middle + max(abs(v - middle).max(initial=0) for v in (x, y))
+        side = next((s for s, far in self._smaller.items() if farthest < far), None)
+        return self.convolve(self.source_grid(x, y, flux, side), psf)

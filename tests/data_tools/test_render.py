@@ -175,6 +175,20 @@ def test_star_in_the_margin_does_not_shine_in_at_the_opposite_edge(renderer, spe
     assert beyond[:, :8].max() < 5e-5 * inside.max()
 
 
+@pytest.mark.parametrize("place", [(31.2, 33.7), (24.5, 39.9), (9.1, 53.3)])
+def test_star_is_the_same_whatever_else_is_drawn(renderer, spectra, place):
+    # a star without light in the margin asks for the largest canvas
+    x, y = np.array([place, (-9.0, 70.0)]).T
+    alone = renderer.draw(x[:1], y[:1], np.ones((1, 3)), spectra)
+    both = renderer.draw(x, y, np.array([[1.0] * 3, [0.0] * 3]), spectra)
+    assert np.abs(alone - both).max() < 1e-4 * both.max()
+
+
+def test_image_without_stars_is_dark(renderer, spectra):
+    nothing = np.empty(0)
+    assert not renderer.draw(nothing, nothing, np.empty((0, 3)), spectra).any()
+
+
 def test_patch_without_margin_repeats_itself(target):
     patch = Renderer(160, 0)
     spectra = psf_spectra(target, patch.grid, 20, np.array([1.2, 0.8, 0.6]))
@@ -206,7 +220,7 @@ def test_filters_made_once_draw_the_same(renderer, spectra):
 
 def test_renderer_refuses_psfs_of_another_grid(target, renderer):
     spectra = psf_spectra(target, 192, 0, np.ones(3))
-    with pytest.raises(ValueError, match="grid of 256 points; received"):
+    with pytest.raises(ValueError, match="grid of 240 points; received"):
         renderer.filters(spectra)
 
 
