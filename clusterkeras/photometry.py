@@ -15,14 +15,15 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from photutils.aperture import CircularAnnulus, CircularAperture
 
-#: Radii in pixels. 1 and 3 give the concentration index, and 5 the flux, of LEGUS, on
-#: pixels of 0.0396 arcsec (Adamo et al. 2017, ApJ 841, 131, section 3); 10, 0.4 arcsec
-#: there, holds the light of wide clusters.
-RADII_PX = (1.0, 3.0, 5.0, 10.0)
+#: Radii in pixels. 1 and 3 give the concentration index of LEGUS, and 6 the largest of
+#: its apertures, on pixels of 0.0396 arcsec (Adamo et al. 2017, ApJ 841, 131); 16,
+#: 0.63 arcsec there, is the largest half-light radius that is simulated.
+RADII_PX = (1.0, 3.0, 6.0, 16.0)
 
-#: Inner and outer radius, in pixels, of the ring the local sky is taken from. That of
-#: LEGUS, 7 to 8, lies within the clusters that this package simulates.
-SKY_PX = (12.0, 16.0)
+#: Inner and outer radius, in pixels, of the ring the local sky is taken from: as far
+#: out as a cutout of 64 pixels lets it. That of LEGUS, 7 to 8, lies within the wider
+#: clusters, and a dense network on 42,000 mocks loses 0.17 nat by it.
+SKY_PX = (20.0, 26.0)
 
 #: Side, in pixels, of the square around the middle in which the object is looked for.
 SEARCH_PX = 8
@@ -46,8 +47,9 @@ class AperturePhotometry(keras.layers.Layer):
 
     It is found as the highest pixel near the middle of the sum over bands of
     ``asinh(flux / softening)``, smoothed, and centred there by the centroid under a
-    Gaussian window (Bertin & Arnouts 1996, A&AS 117, 393; ``XWIN`` of SExtractor), in
-    steps of an eighth of a pixel. The sky is the median of a ring around it.
+    Gaussian window, iterated as SExtractor's ``XWIN_IMAGE`` (Bertin & Arnouts 1996,
+    A&AS 117, 393, and its manual), in steps of an eighth of a pixel. The sky is the
+    median of a ring around it.
 
     Parameters
     ----------

@@ -1,4 +1,8 @@
-"""Clusters measured in rings: those of a mock set, and more drawn from its prior."""
+"""Clusters measured in rings: those of a mock set, and more drawn from its prior.
+
+The rings lie between the apertures of `clusterkeras.photometry`, so that their noise is
+nearly independent.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +25,6 @@ from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.target import Target
-
-#: Outer radii in pixels of the disc and the rings whose light is compared. Between
-#: them they hold the flux and the concentration index of LEGUS; see
-#: `clusterkeras.photometry.RADII_PX`.
-RINGS_PX = (1.0, 3.0, 5.0)
 
 #: Flux in nJy per pixel for `AperturePhotometry`: three times the noise of M83.
 SOFTENING_NJY = 4.0
@@ -64,7 +63,7 @@ class _Rings:
     """Measure images (B, px, px, bands) in rings."""
 
     def __init__(self) -> None:
-        self._layer = AperturePhotometry(SOFTENING_NJY, RINGS_PX)
+        self._layer = AperturePhotometry(SOFTENING_NJY)
         self._call = tf.function(self._layer.call, reduce_retracing=True)
         self._area = np.diff(self._layer.areas, prepend=0)
 

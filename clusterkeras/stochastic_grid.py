@@ -5,7 +5,7 @@ apertures as the image; each counts by the likelihood of its fluxes, and a kerne
 density estimate turns what is left into a posterior. So do `cluster_slug` (Krumholz et
 al. 2015, MNRAS 452, 1447) and de Meulenaer et al. (2013, A&A 550, A20). Aperture
 correction and concentration index need no step of their own: the models' light in
-rings of 0 to 1, 1 to 3 and 3 to 5 px holds both, with their scatter.
+rings of 0 to 1, 1 to 3, 3 to 6 and 6 to 16 px holds both, with their scatter.
 
 It knows what a network that is trained on the same mock set knows: the prior, the noise
 and crowding of the training split, and on the validation split it chooses its kernels.
@@ -40,7 +40,7 @@ TAILS = 5.0
 
 #: Kernels to choose among: of the fluxes in mag, and of the density, see
 #: `kernel.estimate`.
-_MAGNITUDES = (0.05, 0.1, 0.2, 0.3)
+_MAGNITUDES = (0.05, 0.1, 0.2, 0.3, 0.45)
 _SMOOTHINGS = (0.4, 0.6, 0.8, 1.1)
 _FLOORS = (0.03, 0.06, 0.12)
 

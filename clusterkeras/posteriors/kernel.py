@@ -91,7 +91,7 @@ def estimate(
 
     The kernels' covariance is that of the points times ``smoothing^2 N^(-2 / (P +
     4))``, N the effective number of points (Scott 1992, Multivariate Density
-    Estimation, eq. 6.42), plus ``floor^2`` along each axis.
+    Estimation), plus ``floor^2`` along each axis.
 
     Parameters
     ----------

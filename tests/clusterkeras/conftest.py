@@ -88,8 +88,8 @@ def over_confident():
 
 @pytest.fixture(scope="session")
 def photometric_target(m83):
-    """Give a target with two bands and cutouts that just hold the apertures."""
-    return dataclasses.replace(m83, bands=m83.bands[1:], cutout_px=48)
+    """Give a target with two bands and cutouts that hold the apertures."""
+    return dataclasses.replace(m83, bands=m83.bands[1:])
 
 
 @pytest.fixture(scope="session")

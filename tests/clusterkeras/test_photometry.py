@@ -18,7 +18,7 @@ from clusterkeras.photometry import (
     flux_error,
 )
 
-PX = 48
+PX = 64
 MIDDLE = (PX - 1) / 2
 
 
@@ -80,7 +80,7 @@ def test_sky_and_its_scatter_are_those_of_the_ring():
 
 
 def test_turning_and_mirroring_changes_no_flux():
-    image = gaussian(MIDDLE + 1.3, MIDDLE - 2.1) + gaussian(40, 9, 300)
+    image = gaussian(MIDDLE + 1.3, MIDDLE - 2.1) + gaussian(60, 3, 300)
     turned = [np.rot90(i, k) for i in (image, image.T) for k in range(4)]
     flux = measure(turned)["flux"][..., 0]
     np.testing.assert_allclose(flux, np.tile(flux[:1], (8, 1)), rtol=5e-3)
@@ -96,7 +96,9 @@ def test_the_brightest_of_two_near_the_middle_is_measured():
 
 
 def test_a_bright_neighbour_beyond_the_search_is_left_alone():
-    image = gaussian(MIDDLE, MIDDLE, 500, 1.0) + gaussian(MIDDLE, 34, 5000, 1.0)
+    image = gaussian(MIDDLE, MIDDLE, 500, 1.0) + gaussian(
+        MIDDLE, MIDDLE + 11, 5000, 1.0
+    )
     np.testing.assert_allclose(measure([image])["centre"], [[MIDDLE, MIDDLE]], atol=0.1)
 
 
@@ -109,7 +111,7 @@ def test_an_empty_image_is_measured_as_empty():
 def test_errors_are_the_scatter_of_repeated_measurements():
     electron, source = 0.5, gaussian(MIDDLE, MIDDLE, 3000)
     rng = np.random.default_rng(3)
-    noise = rng.normal(0, np.sqrt(4 + electron * source), (1500, PX, PX))
+    noise = rng.normal(0, np.sqrt(4 + electron * source), (800, PX, PX))
     layer = AperturePhotometry(softening=8.0)
     found = layer(np.float32(source + noise)[..., None])
     flux, scatter = found["flux"].numpy(), found["scatter"].numpy()
@@ -134,8 +136,8 @@ def test_bad_options_are_refused(options, message):
 
 
 def test_images_too_small_for_the_sky_are_refused():
-    with pytest.raises(ValueError, match=r"at least \d+ pixels a side.*24, 24"):
-        AperturePhotometry()(np.zeros((1, 24, 24, 2), np.float32))
+    with pytest.raises(ValueError, match=r"at least \d+ pixels a side.*48, 48"):
+        AperturePhotometry()(np.zeros((1, 48, 48, 2), np.float32))
 
 
 def test_the_backbone_reads_what_the_layer_measures():
@@ -161,6 +163,6 @@ def test_a_model_on_photometry_is_one_like_any_other(
 ):
     config = {"backbone": "photometry", "components": 2, "hidden": 8}
     model = ClusterModel(photometric_target, config)
-    images = np.random.default_rng(0).normal(size=(3, 48, 48, 2)).astype("f4")
+    images = np.random.default_rng(0).normal(size=(3, PX, PX, 2)).astype("f4")
     assert np.isfinite(model.summarise(images)["median"]).all()
     check_round_trip(model, images)

@@ -42,6 +42,14 @@ def test_a_normal_is_found_again_from_its_points(line):
     assert 0 < gap.mean() < 0.03
 
 
+def test_kernels_shrink_with_the_number_of_points_as_scott_says(line):
+    for n in (20, 1280):
+        covariance = np.cov(line[:n].T, bias=True) * 0.5**2 * n ** (-1 / 3)
+        kernels = make(to_box(line[:n]), smoothing=0.5, floor=0.1).cholesky
+        expected = covariance + 0.01 * np.eye(2)
+        np.testing.assert_allclose(kernels @ kernels.T, expected, rtol=1e-6)
+
+
 def test_weights_count_as_so_many_points(line):
     rng = np.random.default_rng(2)
     flat = rng.normal(size=(60_000, 2))
