@@ -71,6 +71,9 @@ class TrainingConfig:
         Epochs between pictures in TensorBoard; 0 for none.
     seed : int
         Seed of the weights and of the data's order and augmentation.
+    start_from : str
+        Trained model, by name or path, whose weights the training starts from; it
+        must have the same shape, bands and box. Empty for none.
     """
 
     epochs: int = 20
@@ -84,6 +87,7 @@ class TrainingConfig:
     visibility_weight: float = 0.2
     picture_epochs: int = 2
     seed: int = 0
+    start_from: str = ""
 
     def __post_init__(self) -> None:
         """Check every value."""

@@ -22,6 +22,7 @@ import yaml
 from clusterkeras.config import ModelConfig, TrainingConfig
 from clusterkeras.model import ClusterModel
 from clusterkeras.monitoring import Monitor
+from clusterkeras.presets import load_model
 from data_tools.records import damage_named, make_dataset, read_set
 
 #: Packages whose versions go into ``configuration.yaml``.
@@ -182,7 +183,8 @@ def fit(
     Raises
     ------
     FileNotFoundError, ValueError
-        If `data` is not a whole mock set, or `output` holds another run.
+        If `data` is not a whole mock set, `output` holds another run, or there is no
+        model of this shape to start from.
     FloatingPointError
         If the loss stops being finite.
     """
@@ -214,6 +216,8 @@ def fit(
         visibility_weight=training.visibility_weight,
         cluster_share=info.configuration["priors"]["cluster_fraction"],
     )
+    if training.start_from and not done:
+        _start_from(network, training.start_from)
     steps = training.epochs * int(batches.cardinality())
     network.compile(make_optimizer(training, steps))
     best = output / "best.keras"
@@ -253,6 +257,23 @@ def fit(
     best.unlink()
     shutil.rmtree(output / "backup")
     return finished
+
+
+def _start_from(network: ClusterModel, name_or_path: str) -> None:
+    """Give a network the weights of a trained one."""
+    trained = load_model(name_or_path)
+    for name, there, wanted in (
+        ("model", trained.config, network.config),
+        ("bands", trained.target.band_names, network.target.band_names),
+        ("cutout_px", trained.target.cutout_px, network.target.cutout_px),
+        ("box", trained.target.box, network.target.box),
+    ):
+        if there != wanted:
+            raise ValueError(
+                f"training.start_from: expected a model with the {name} {wanted}; "
+                f"{name_or_path} has {there}"
+            )
+    network.set_weights(trained.get_weights())
 
 
 def _claim(output: Path, configuration: dict[str, Any]) -> None:

@@ -221,6 +221,32 @@ def test_the_plain_keras_script_trains_a_model(
     assert isinstance(keras.models.load_model(tmp_path / "mine.keras"), ClusterModel)
 
 
+def test_a_fit_can_start_from_a_trained_model(finished_run, small_mock_set, tmp_path):
+    model, _ = configuration_of(finished_run)
+    # at this rate nothing is learnt: what is saved is what it started from
+    still = TrainingConfig(
+        epochs=1,
+        batch_size=16,
+        learning_rate=1e-12,
+        picture_epochs=0,
+        start_from=str(finished_run),
+    )
+    path = fit(small_mock_set, tmp_path / "run", model, still)
+    trained = keras.models.load_model(finished_run / "model.keras")
+    again = keras.models.load_model(path)
+    for one, other in zip(
+        trained.trainable_weights, again.trainable_weights, strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_model_of_another_shape_is_no_start(finished_run, small_mock_set, tmp_path):
+    other = ModelConfig(backbone="resnet_tiny", components=3, hidden=8)
+    training = TrainingConfig(start_from=str(finished_run))
+    with pytest.raises(ValueError, match=r"start_from: expected .*components=3.* has"):
+        fit(small_mock_set, tmp_path / "run", other, training)
+
+
 def test_a_directory_without_mocks_is_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match="expected a mock set"):
         fit(tmp_path, tmp_path / "run")
