@@ -6,6 +6,10 @@ TensorFlow is not imported here, so that the command line answers at once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+#: Names of the joint posteriors; `clusterkeras.posteriors.build` makes them.
+POSTERIORS = ("mixture", "flow")
 
 
 def _require(condition: bool, name: str, expected: str, received: object) -> None:
@@ -21,8 +25,16 @@ class ModelConfig:
     ----------
     backbone : str
         Name of a backbone in `clusterkeras.backbones`.
+    posterior : {"mixture", "flow"}
+        Joint posterior: a mixture of Gaussians, or a spline coupling flow.
     components : int
-        Gaussians of the posterior's mixture.
+        Gaussians of the mixture.
+    flow_depth : int
+        Couplings of the flow.
+    flow_bins : int
+        Bins of each of its splines.
+    flow_width : int
+        Width of the networks that shape them.
     hidden : int
         Width of the dense layer between backbone and heads.
     softening_njy : float
@@ -32,15 +44,32 @@ class ModelConfig:
     """
 
     backbone: str = "resnet_small"
+    posterior: Literal["mixture", "flow"] = "mixture"
     components: int = 12
+    flow_depth: int = 6
+    flow_bins: int = 8
+    flow_width: int = 32
     hidden: int = 256
     softening_njy: float = 4.0
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
         """Check every value."""
-        _require(self.components >= 1, "model.components", ">= 1", self.components)
-        _require(self.hidden >= 1, "model.hidden", ">= 1", self.hidden)
+        _require(
+            self.posterior in POSTERIORS,
+            "model.posterior",
+            f"one of {POSTERIORS}",
+            self.posterior,
+        )
+        for name, least in (
+            ("components", 1),
+            ("flow_depth", 1),
+            ("flow_bins", 2),
+            ("flow_width", 1),
+            ("hidden", 1),
+        ):
+            value = getattr(self, name)
+            _require(value >= least, f"model.{name}", f">= {least}", value)
         _require(self.softening_njy > 0, "softening_njy", "> 0", self.softening_njy)
         _require(0 <= self.dropout < 1, "model.dropout", "in [0, 1)", self.dropout)
 

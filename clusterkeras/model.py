@@ -10,9 +10,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from clusterkeras import backbones
+from clusterkeras import backbones, posteriors
 from clusterkeras.config import ModelConfig
-from clusterkeras.posteriors.mixture import MixturePosterior
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.target import Target
 
@@ -116,7 +115,7 @@ class ClusterModel(keras.Model):
         px = self._target.cutout_px
         self.image_shape = (px, px, len(self._target.bands))
         low, high = np.transpose([self._target.box[name] for name in PARAMETER_NAMES])
-        self.mixture = MixturePosterior(self.config.components, low, high)
+        self.joint = posteriors.build(self.config, low, high)
 
         self.scale_input = JointAsinh(self.config.softening_njy, name="scale_input")
         self.backbone = backbones.build(self.config.backbone, self.image_shape)
@@ -132,7 +131,7 @@ class ClusterModel(keras.Model):
                 outputs, kernel_initializer=small, dtype="float32", name=f"{name}_head"
             )
             for name, outputs in (
-                ("posterior", self.mixture.n_outputs),
+                ("posterior", self.joint.n_outputs),
                 ("presence", 1),
                 ("visibility", 2),
             )
@@ -217,7 +216,7 @@ class ClusterModel(keras.Model):
             Of the parameters in their own units; batch (B,), event (P,); zero outside
             the target's box.
         """
-        return self.mixture.distribution(raw)
+        return self.joint.distribution(raw)
 
     def visibility(self, raw: tf.Tensor) -> tfd.Normal:
         """Build the distribution of the visibility, log10 S/N in dex.
@@ -254,7 +253,7 @@ class ClusterModel(keras.Model):
         tensor (B, n, P)
             In the parameters' own units, inside the box.
         """
-        return self.mixture.draw(raw_posterior, seed, n)
+        return self.joint.draw(raw_posterior, seed, n)
 
     def summarise(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Give the numbers of a catalogue row, the same each time.
@@ -277,7 +276,7 @@ class ClusterModel(keras.Model):
         return {
             "p_cluster": tf.math.sigmoid(outputs["presence"][:, 0]),
             "log_snr": outputs["visibility"][:, 0] + VISIBILITY_START[0],
-            **self.mixture.summarise(outputs["posterior"]),
+            **self.joint.summarise(outputs["posterior"]),
         }
 
     def compute_loss(

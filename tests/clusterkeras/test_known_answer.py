@@ -51,7 +51,7 @@ def exact_log_prob(colour, parameters):
 def trained():
     """Give a mixture and the network that has learned the problem."""
     keras.utils.set_random_seed(0)
-    mixture = MixturePosterior(12, LOW, HIGH)
+    mixture = MixturePosterior(LOW, HIGH, 12)
     small = keras.initializers.VarianceScaling(0.01)
     network = keras.Sequential(
         [

@@ -1,0 +1,192 @@
+"""What every posterior over the parameters can do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from scipy.special import ndtri
+from scipy.stats import qmc
+
+tfd = tfp.distributions
+
+#: Points of the fixed set from which `Posterior.summarise` reads.
+SUMMARY_POINTS = 1024
+
+#: Cumulative probabilities of median, lower and upper: the normal's ±1 sigma.
+QUANTILES = {"median": 0.5, "lower": 0.15865525, "upper": 0.84134475}
+
+
+def sobol(points: int, dimensions: int) -> np.ndarray:
+    """Give the first `points` (a power of two) Sobol points, none on an edge."""
+    sequence = qmc.Sobol(dimensions, scramble=False)
+    return sequence.random_base2(points.bit_length() - 1) + 0.5 / points
+
+
+class Posterior(keras.layers.Layer):
+    """Turn a network's plain outputs into a joint posterior of the parameters.
+
+    One posterior says how many outputs it takes (`n_outputs`), which density they mean
+    (`distribution`) and where they carry standard random numbers (`carry`); draws and
+    summaries follow. It is a layer so that one with weights of its own is trained and
+    saved with the model that owns it; it is never called.
+
+    Parameters
+    ----------
+    low, high : sequence of float (P,)
+        Edges of the prior's box in the parameters' own units.
+
+    Attributes
+    ----------
+    n_outputs : int
+        Outputs the network must give; all zero they are a posterior near the prior.
+    dimensions : int
+        Number of parameters, P.
+
+    Raises
+    ------
+    ValueError
+        If the edges are not two sequences of one length, the lower below the upper.
+    """
+
+    n_outputs: int
+
+    def __init__(
+        self, low: Sequence[float], high: Sequence[float], **kwargs: Any
+    ) -> None:
+        # half the precision of a mixed policy is too little for a density
+        super().__init__(**{"dtype": "float32", **kwargs})
+        low, high = np.asarray(low, np.float32), np.asarray(high, np.float32)
+        if low.ndim != 1 or low.shape != high.shape or not (low < high).all():
+            raise ValueError(
+                "low, high: expected two sequences of one length, low < high; "
+                f"received {low.tolist()} and {high.tolist()}"
+            )
+        self.low, self.high = low, high
+        self.dimensions = len(low)
+        points = sobol(SUMMARY_POINTS, 1 + self.dimensions)
+        self._summary_uniform = points[:, 0].astype(np.float32)
+        self._summary_normal = ndtri(points[:, 1:]).astype(np.float32)
+        # all weights, if any, are made by the constructor
+        self.built = True
+
+    def distribution(self, raw: tf.Tensor) -> tfd.Distribution:
+        """Build the posterior over the parameters in their own units.
+
+        Parameters
+        ----------
+        raw : tensor (B, n_outputs)
+            Outputs of the network.
+
+        Returns
+        -------
+        tfd.Distribution
+            Batch shape (B,), event shape (P,); zero density outside the box.
+        """
+        raise NotImplementedError
+
+    def carry(self, raw: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor) -> tf.Tensor:
+        """Carry standard random numbers to draws, with plain operations alone.
+
+        Parameters
+        ----------
+        raw : tensor (B, n_outputs)
+            Outputs of the network.
+        uniform : tensor (B, n)
+            Uniform in (0, 1).
+        normal : tensor (B, n, P)
+            Standard normal.
+
+        Returns
+        -------
+        tensor (B, n, P)
+            In the parameters' own units, inside the box; distributed as the posterior.
+        """
+        raise NotImplementedError
+
+    def draw(self, raw: tf.Tensor, seed: tf.Tensor, n: int) -> tf.Tensor:
+        """Draw from the posterior, with TensorFlow's own operations alone.
+
+        Parameters
+        ----------
+        raw : tensor (B, n_outputs)
+            Outputs of the network.
+        seed : tensor (B,) int32
+            A row's draws depend on its own seed and outputs only, not on its place.
+        n : int
+            Draws a row.
+
+        Returns
+        -------
+        tensor (B, n, P)
+            Independent draws in the parameters' own units, inside the box.
+        """
+        p = self.dimensions
+
+        def numbers(row_seed: tf.Tensor) -> tf.Tensor:
+            for_uniform, for_normal = tf.stack([row_seed, 0]), tf.stack([row_seed, 1])
+            uniform = tf.random.stateless_uniform((n, 1), for_uniform, alg="philox")
+            normal = tf.random.stateless_normal((n, p), for_normal, alg="philox")
+            return tf.concat([uniform, normal], axis=-1)
+
+        seed = tf.cast(tf.convert_to_tensor(seed), tf.int32)
+        signature = tf.TensorSpec((n, 1 + p), tf.float32)
+        drawn = tf.map_fn(numbers, seed, fn_output_signature=signature)
+        return self.carry(raw, drawn[..., 0], drawn[..., 1:])
+
+    def summarise(self, raw: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Summarise the posterior, the same way each time.
+
+        The numbers come from `SUMMARY_POINTS` Sobol points carried through the
+        posterior, which is more exact than as many random draws.
+
+        Parameters
+        ----------
+        raw : tensor (B, n_outputs)
+            Outputs of the network.
+
+        Returns
+        -------
+        dict of str to tensor
+            ``median``, ``lower``, ``upper`` (16 and 84 %), ``mean``: (B, P);
+            ``covariance``: (B, P, P); in the parameters' own units.
+        """
+        shape = (tf.shape(raw)[0], SUMMARY_POINTS)
+        draws = self.carry(
+            raw,
+            tf.broadcast_to(self._summary_uniform, shape),
+            tf.broadcast_to(self._summary_normal, (*shape, self.dimensions)),
+        )
+        ordered = tf.sort(tf.transpose(draws, (0, 2, 1)), axis=-1)
+        summary = {}
+        for name, probability in QUANTILES.items():
+            place = probability * SUMMARY_POINTS - 0.5
+            below = int(place)
+            step = ordered[..., below + 1] - ordered[..., below]
+            summary[name] = ordered[..., below] + (place - below) * step
+        mean = tf.reduce_mean(draws, axis=1)
+        residual = draws - mean[:, None, :]
+        summary["mean"] = mean
+        summary["covariance"] = (
+            tf.matmul(residual, residual, transpose_a=True) / SUMMARY_POINTS
+        )
+        return summary
+
+    def check(self, raw: tf.Tensor) -> tf.Tensor:
+        """Give `raw` as a float32 tensor, or refuse outputs of another network."""
+        raw = tf.convert_to_tensor(raw, tf.float32)
+        if raw.shape.rank != 2 or raw.shape[-1] != self.n_outputs:
+            raise ValueError(
+                f"posterior: expected (batch, {self.n_outputs}) outputs of the "
+                f"network; received shape {tuple(raw.shape)}"
+            )
+        return raw
+
+    def get_config(self) -> dict[str, Any]:
+        """Give all arguments, as plain values."""
+        edges = {"low": self.low.tolist(), "high": self.high.tolist()}
+        return {**super().get_config(), **edges}
