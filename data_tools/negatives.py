@@ -101,12 +101,14 @@ class NegativeMaker:
     ) -> np.ndarray:
         """Scale light to a drawn S/N, so that negatives are as visible as clusters."""
         log_snr = rng.uniform(*_LOG_SNR)
-        # the scale that gives it if the object's own photons didn't count, then one
-        # Newton step in log space: S/N falls from linear to square root in the scale
-        scale = 10.0 ** (log_snr - visibility(light, variance, 0 * electron_njy))
+        # pixels that hold next to nothing don't change the S/N
+        seen = light[(light > 1e-3 * light.max(axis=(0, 1))).any(axis=-1)]
+        # the scale that gives it if the object's own photons didn't count, then
+        # Newton steps in log space: S/N goes from linear to square root in the scale
+        scale = 10.0 ** (log_snr - visibility(seen, variance, 0 * electron_njy))
         for _ in range(6):
             scale *= 10.0 ** (
-                log_snr - visibility(light * scale, variance, electron_njy)
+                log_snr - visibility(seen * scale, variance, electron_njy)
             )
         return light * scale
 

@@ -21,7 +21,7 @@ def visibility(
 
     Parameters
     ----------
-    cluster : (px, px, bands) ndarray
+    cluster : (px, px, bands) or (pixels, bands) ndarray
         Noise-free light of the object in nJy.
     variance : (bands,) ndarray
         Variance per pixel in nJy2.
