@@ -28,8 +28,9 @@ SKY_PX = (20.0, 26.0)
 #: Side, in pixels, of the square around the middle in which the object is looked for.
 SEARCH_PX = 8
 
-#: Standard deviation, in pixels, of the Gaussian that finds and centres the object.
-WINDOW_PX = 1.5
+#: Standard deviation, in pixels, of the Gaussian that finds and centres the object; on
+#: 42,000 mocks 1.0 is 0.01 nat better than 1.5, and 2.2 is 0.1 worse.
+WINDOW_PX = 1.0
 
 #: Sub-pixel centres along a pixel.
 _STEPS = 8
@@ -59,6 +60,8 @@ class AperturePhotometry(keras.layers.Layer):
         Radii of the apertures, rising.
     sky_px : (float, float)
         Inner and outer radius of the ring of the sky.
+    window_px : float
+        Standard deviation of the Gaussian that finds and centres the object.
 
     Raises
     ------
@@ -72,6 +75,7 @@ class AperturePhotometry(keras.layers.Layer):
         softening: float = 1.0,
         radii_px: tuple[float, ...] = RADII_PX,
         sky_px: tuple[float, float] = SKY_PX,
+        window_px: float = WINDOW_PX,
         **kwargs: Any,
     ) -> None:
         # a flux of 1e5 keeps its faint neighbours in float32 only
@@ -80,7 +84,8 @@ class AperturePhotometry(keras.layers.Layer):
             raise ValueError(
                 f"softening: expected a flux above 0; received {softening}"
             )
-        for name, radii in (("radii_px", radii_px), ("sky_px", sky_px)):
+        named = {"radii_px": radii_px, "sky_px": sky_px, "window_px": (window_px,)}
+        for name, radii in named.items():
             if not (np.diff([0.0, *radii]) > 0).all():
                 raise ValueError(
                     f"{name}: expected radii that rise from above 0; received "
@@ -89,6 +94,7 @@ class AperturePhotometry(keras.layers.Layer):
         self.softening = float(softening)
         self.radii_px = tuple(float(r) for r in radii_px)
         self.sky_px = (float(sky_px[0]), float(sky_px[1]))
+        self.window_px = float(window_px)
         self._half = math.ceil(self.radii_px[-1]) + 1
         self._weights = self._aperture_weights()
         self._ring = self._ring_offsets()
@@ -174,14 +180,14 @@ class AperturePhotometry(keras.layers.Layer):
     def _centre(self, images: tf.Tensor) -> tf.Tensor:
         """Find the object: (B, 2) row and column, nowhere near the images' edge."""
         rows, columns = images.shape[1:3]
-        half = math.ceil(3 * WINDOW_PX)
+        half = math.ceil(3 * self.window_px)
         first = [(side - SEARCH_PX) // 2 - half - 1 for side in (rows, columns)]
         size = SEARCH_PX + 2 * half + 2
         part = images[:, first[0] : first[0] + size, first[1] : first[1] + size]
         signal = tf.reduce_sum(tf.asinh(part / self.softening), -1, keepdims=True)
         offset = _square(half).astype(np.float32)
-        window = np.exp(-0.5 * np.sum(offset**2, 1) / WINDOW_PX**2, dtype=np.float32)
-        kernel = window.reshape(2 * half + 1, 2 * half + 1, 1, 1)
+        window = np.exp(-0.5 * np.sum(offset**2, 1) / self.window_px**2)
+        kernel = np.float32(window.reshape(2 * half + 1, 2 * half + 1, 1, 1))
         smooth = tf.nn.conv2d(signal, kernel, 1, "VALID")[:, 1:-1, 1:-1]
         peak = tf.argmax(tf.reshape(smooth, (-1, SEARCH_PX**2)), 1, tf.int32)
         peak = tf.stack([peak // SEARCH_PX, peak % SEARCH_PX], 1) + half + 1
@@ -192,7 +198,7 @@ class AperturePhotometry(keras.layers.Layer):
         for _ in range(_CENTRING_STEPS):
             distance = offset - moved[:, None]
             weight = around * tf.exp(
-                -0.5 * tf.reduce_sum(distance**2, 2) / WINDOW_PX**2
+                -0.5 * tf.reduce_sum(distance**2, 2) / self.window_px**2
             )
             shift = tf.math.divide_no_nan(
                 tf.reduce_sum(weight[..., None] * distance, 1),
@@ -219,6 +225,7 @@ class AperturePhotometry(keras.layers.Layer):
             "softening": self.softening,
             "radii_px": list(self.radii_px),
             "sky_px": list(self.sky_px),
+            "window_px": self.window_px,
         }
 
 
@@ -265,11 +272,22 @@ class PhotometricFeatures(keras.layers.Layer):
 
     Fluxes and sky become ``asinh`` of themselves in units of the scaling's softening,
     the sky's scatter its logarithm.
+
+    Parameters
+    ----------
+    radii_px, sky_px, window_px
+        As for `AperturePhotometry`; a saved model keeps its own.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        radii_px: tuple[float, ...] = RADII_PX,
+        sky_px: tuple[float, float] = SKY_PX,
+        window_px: float = WINDOW_PX,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**{"dtype": "float32", **kwargs})
-        self.apertures = AperturePhotometry()
+        self.apertures = AperturePhotometry(1.0, radii_px, sky_px, window_px)
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Check that the apertures fit into the images."""
@@ -287,6 +305,12 @@ class PhotometricFeatures(keras.layers.Layer):
         bands = scaled.shape[-1]
         n = bands * (len(self.apertures.radii_px) + 2)
         return tf.reshape(tf.concat(parts, axis=1), (-1, n))
+
+    def get_config(self) -> dict[str, Any]:
+        """Give all arguments."""
+        own = self.apertures.get_config()
+        names = ("radii_px", "sky_px", "window_px")
+        return {**super().get_config(), **{name: own[name] for name in names}}
 
 
 def build_backbone(name: str, image_shape: tuple[int, int, int]) -> keras.Model:

@@ -136,7 +136,7 @@ def draw_models(
     priors : Priors
         Profiles, PSFs and centres are drawn from these.
     n : int
-        Number of models; some 250 are made in a second.
+        Number of models; some 130 are made in a second.
     seed : int
         Seed of the draws.
 

@@ -40,8 +40,8 @@ TAILS = 5.0
 
 #: Kernels to choose among: of the fluxes in mag, and of the density, see
 #: `kernel.estimate`.
-_MAGNITUDES = (0.05, 0.1, 0.2, 0.3, 0.45)
-_SMOOTHINGS = (0.4, 0.6, 0.8, 1.1)
+_MAGNITUDES = (0.05, 0.1, 0.2, 0.3, 0.45, 0.7)
+_SMOOTHINGS = (0.4, 0.6, 0.8, 1.1, 1.5)
 _FLOORS = (0.03, 0.06, 0.12)
 
 #: Models less likely than the best by more than this, in nats, do not count.
