@@ -6,16 +6,21 @@ detector's PSFs has been drawn and is kept.
 
 Scaling: wall time of whole runs of `data_tools.simulate.simulate`. The rate is that of
 a longer run minus a shorter one, so that starting up does not count. Other work on the
-machine does: run it alone.
+machine does: run it alone. Beside it what the machine itself gives two processes that
+share nothing, each with its own Fourier transforms.
 """
 
 import argparse
 import json
+import multiprocessing
 import os
 import platform
 import tempfile
 import time
 from pathlib import Path
+
+import numpy as np
+import scipy.fft
 
 from data_tools.priors import Priors
 from data_tools.shards import MockSet, Plan, ShardMaker
@@ -23,7 +28,7 @@ from data_tools.simulate import RUNNERS, simulate
 from data_tools.target import Target
 
 #: Shards of the shorter and of the longer run; one and two workers share them evenly.
-SHORTER, LONGER = 2, 10
+SHORTER, LONGER = 2, 22
 
 
 def resident_mb() -> float:
@@ -66,6 +71,25 @@ def measure_rate(
     return (LONGER - SHORTER) * size / (seconds[1] - seconds[0])
 
 
+def transforms(count: int) -> None:
+    """Do what most of a mock's time goes into."""
+    image = np.random.default_rng(0).standard_normal((3, 256, 256), np.float32)
+    for _ in range(count):
+        scipy.fft.rfft2(image)
+
+
+def measure_ceiling(count: int = 4000) -> float:
+    """Give how much faster two processes that share nothing are than one."""
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        pool.map(transforms, [1, 1], chunksize=1)  # both have started
+        seconds = []
+        for processes in (1, 2):
+            began = time.perf_counter()
+            pool.map(transforms, [count] * processes, chunksize=1)
+            seconds.append(time.perf_counter() - began)
+    return 2 * seconds[0] / seconds[1]
+
+
 def main() -> None:
     """Print tables, the machine, and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -86,6 +110,7 @@ def main() -> None:
         for workers, rate in rates.items():
             print(f"{workers:12d}{rate:14.1f}")
         figures["scaling_2_workers"] = rates[2] / rates[1]
+        figures["scaling_of_the_machine"] = measure_ceiling()
         if args.mocks:
             rows = measure_memory(target, priors, args.mocks, directory)
             figures["rss_growth_mb"] = rows[-1][1] - rows[5][1]
