@@ -12,7 +12,10 @@ from clusterkeras import photometry
 
 @dataclass(frozen=True)
 class ResNet:
-    """Shape of a pre-activation residual network (He et al. 2016, ECCV, fig. 1b).
+    """Pre-activation residual network (He et al. 2016, ECCV, fig. 1b).
+
+    The features are the mean over the whole image and the mean over its middle, where
+    the object stands.
 
     Attributes
     ----------
@@ -25,12 +28,75 @@ class ResNet:
     widths: tuple[int, ...]
     blocks: int = 2
 
+    def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Give the features of an image, symbolically."""
+        x = _convolve(x, self.widths[0], 3, 2, "stem")
+        for stage, width in enumerate(self.widths):
+            for block in range(self.blocks):
+                stride = 2 if stage > 0 and block == 0 else 1
+                x = _block(x, width, stride, f"stage{stage}_block{block}")
+        x = _activate(x, "last")
+        middle = keras.layers.Cropping2D(
+            tuple((side - 1) // 2 for side in x.shape[1:3]), name="middle"
+        )(x)
+        return keras.layers.Concatenate(name="features", dtype="float32")(
+            [
+                keras.layers.GlobalAveragePooling2D(name="mean")(x),
+                keras.layers.GlobalAveragePooling2D(name="middle_mean")(middle),
+            ]
+        )
 
-BACKBONES: dict[str, ResNet] = {
+
+@dataclass(frozen=True)
+class PublishedResNet:
+    """The published network (Bialopetravicius & Narbutis 2020, A&A 633, A148, Table 1).
+
+    The table gives conv1, 7 x 7 with 64 channels and stride 1; a 3 x 3 max pool;
+    conv2_x to conv5_x of the widths below; a stride of 2 at the pool and at the first
+    block of conv3_x to conv5_x; the mean over the image; a dense layer. "50-layer CNN
+    based on the ResNet architecture", its widths half of ResNet-50's, is read as the
+    bottleneck blocks of He et al. 2016, CVPR, Table 1, with half of all channels: 1 x 1
+    and 3 x 3 of a quarter of the width, then 1 x 1; normalisation after each
+    convolution and before its ReLU; the stride in the first 1 x 1. Its initial weights
+    and the scaling of its input are not known here: He's, and the joint asinh of this
+    package.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Channels of conv2_x to conv5_x.
+    blocks : tuple of int
+        Bottleneck blocks of each.
+    dense : int
+        Width of the dense layer.
+    """
+
+    widths: tuple[int, ...] = (128, 256, 512, 1024)
+    blocks: tuple[int, ...] = (3, 4, 6, 3)
+    dense: int = 1024
+
+    def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Give the features of an image, symbolically."""
+        x = _activate(_convolve(x, 64, 7, 1, "conv1"), "conv1")
+        x = keras.layers.MaxPooling2D(3, 2, padding="same", name="pool")(x)
+        stages = zip(self.widths, self.blocks, strict=True)
+        for stage, (width, blocks) in enumerate(stages, 2):
+            for block in range(1, blocks + 1):
+                stride = 2 if stage > 2 and block == 1 else 1
+                x = _bottleneck(x, width, stride, f"conv{stage}_{block}")
+        x = keras.layers.GlobalAveragePooling2D(name="mean", dtype="float32")(x)
+        return keras.layers.Dense(self.dense, "relu", name="dense", dtype="float32")(x)
+
+
+BACKBONES: dict[str, ResNet | PublishedResNet] = {
     "resnet_tiny": ResNet((8, 16), blocks=1),
     "resnet_small": ResNet((16, 32, 64, 128)),
     "resnet_medium": ResNet((32, 64, 128, 256)),
+    "published_resnet50": PublishedResNet(),
 }
+
+#: Backbones that end in a dense layer of their own, on which the heads stand.
+WITH_DENSE = ("published_resnet50",)
 
 
 @keras.saving.register_keras_serializable(package="clusterkeras")
@@ -62,11 +128,14 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return outputs
 
 
-def _activate(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+def _normalise(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     # Statistics follow the weights within some thirty steps, so that the validation
     # of a fast-moving early epoch already means something.
-    x = FusedBatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
-    return keras.layers.ReLU(name=f"{name}_relu")(x)
+    return FusedBatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
+
+
+def _activate(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    return keras.layers.ReLU(name=f"{name}_relu")(_normalise(x, name))
 
 
 def _convolve(x, width: int, size: int, stride: int, name: str) -> keras.KerasTensor:
@@ -91,11 +160,22 @@ def _block(x: keras.KerasTensor, width: int, stride: int, name: str):
     return keras.layers.Add(name=f"{name}_add")([shortcut, x])
 
 
+def _bottleneck(x: keras.KerasTensor, width: int, stride: int, name: str):
+    shortcut = x
+    if stride != 1 or x.shape[-1] != width:
+        shortcut = _normalise(
+            _convolve(x, width, 1, stride, f"{name}_shortcut"), f"{name}_shortcut"
+        )
+    for i, (size, step) in enumerate(((1, stride), (3, 1))):
+        x = _convolve(x, width // 4, size, step, f"{name}_{i}_conv")
+        x = _activate(x, f"{name}_{i}")
+    x = _normalise(_convolve(x, width, 1, 1, f"{name}_2_conv"), f"{name}_2")
+    x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
+    return keras.layers.ReLU(name=name)(x)
+
+
 def build(name: str, image_shape: tuple[int, int, int]) -> keras.Model:
     """Build a backbone.
-
-    The features are the mean over the whole image and the mean over its middle, where
-    the object stands.
 
     Parameters
     ----------
@@ -122,21 +202,5 @@ def build(name: str, image_shape: tuple[int, int, int]) -> keras.Model:
             f"backbone: expected one of {sorted(BACKBONES)} or 'photometry'; received "
             f"{name!r}"
         )
-    shape = BACKBONES[name]
     inputs = keras.Input(image_shape, name="scaled")
-    x = _convolve(inputs, shape.widths[0], 3, 2, "stem")
-    for stage, width in enumerate(shape.widths):
-        for block in range(shape.blocks):
-            stride = 2 if stage > 0 and block == 0 else 1
-            x = _block(x, width, stride, f"stage{stage}_block{block}")
-    x = _activate(x, "last")
-    middle = keras.layers.Cropping2D(
-        tuple((side - 1) // 2 for side in x.shape[1:3]), name="middle"
-    )(x)
-    features = keras.layers.Concatenate(name="features", dtype="float32")(
-        [
-            keras.layers.GlobalAveragePooling2D(name="mean")(x),
-            keras.layers.GlobalAveragePooling2D(name="middle_mean")(middle),
-        ]
-    )
-    return keras.Model(inputs, features, name=name)
+    return keras.Model(inputs, BACKBONES[name].features(inputs), name=name)

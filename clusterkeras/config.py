@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 #: Names of the joint posteriors; `clusterkeras.posteriors.build` makes them.
-POSTERIORS = ("mixture", "flow")
+POSTERIORS = ("mixture", "flow", "grid")
 
 
 def _require(condition: bool, name: str, expected: str, received: object) -> None:
@@ -25,8 +25,9 @@ class ModelConfig:
     ----------
     backbone : str
         Name of a backbone in `clusterkeras.backbones`.
-    posterior : {"mixture", "flow"}
-        Joint posterior: a mixture of Gaussians, or a spline coupling flow.
+    posterior : {"mixture", "flow", "grid"}
+        Joint posterior: a mixture of Gaussians, a spline coupling flow, or the
+        published network's joint softmax, which bins the visibility too.
     components : int
         Gaussians of the mixture.
     flow_depth : int
@@ -36,7 +37,8 @@ class ModelConfig:
     flow_width : int
         Width of the networks that shape them.
     hidden : int
-        Width of the dense layer between backbone and heads.
+        Width of the dense layer between backbone and heads; a backbone that ends in a
+        dense layer of its own, as the published one, has none between.
     softening_njy : float
         Flux per pixel, in nJy, where the input scaling turns from linear to log.
     dropout : float
@@ -44,7 +46,7 @@ class ModelConfig:
     """
 
     backbone: str = "resnet_small"
-    posterior: Literal["mixture", "flow"] = "mixture"
+    posterior: Literal["mixture", "flow", "grid"] = "mixture"
     components: int = 12
     flow_depth: int = 6
     flow_bins: int = 8

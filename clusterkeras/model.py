@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 
 from clusterkeras import backbones, posteriors
 from clusterkeras.config import ModelConfig
+from clusterkeras.posteriors import grid
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.target import Target
 
@@ -121,9 +122,12 @@ class ClusterModel(keras.Model):
         self.backbone = backbones.build(self.config.backbone, self.image_shape)
         dense = keras.layers.Dense
         self.dropout = keras.layers.Dropout(self.config.dropout, dtype="float32")
-        self.hidden = dense(
-            self.config.hidden, activation="gelu", dtype="float32", name="hidden"
-        )
+        if self.config.backbone in backbones.WITH_DENSE:
+            self.hidden = keras.layers.Identity(name="hidden")
+        else:
+            self.hidden = dense(
+                self.config.hidden, activation="gelu", dtype="float32", name="hidden"
+            )
         # small first weights: training starts at the prior, not at chance spikes
         small = keras.initializers.VarianceScaling(0.01)
         self.heads = {
@@ -132,8 +136,9 @@ class ClusterModel(keras.Model):
             )
             for name, outputs in (
                 ("posterior", self.joint.n_outputs),
+                # one logit says all that a softmax over two classes can
                 ("presence", 1),
-                ("visibility", 2),
+                ("visibility", grid.VISIBILITY_CELLS if self._is_grid else 2),
             )
         }
         self.loss_parts = {
@@ -151,6 +156,10 @@ class ClusterModel(keras.Model):
         return self._target
 
     @property
+    def _is_grid(self) -> bool:
+        return self.config.posterior == "grid"
+
+    @property
     def parameter_names(self) -> tuple[str, ...]:
         """Names of the parameters, in the order of the posterior's last axis."""
         return PARAMETER_NAMES
@@ -160,8 +169,9 @@ class ClusterModel(keras.Model):
         if self.built:
             return
         self.hidden.build(self.backbone.output_shape)
+        features = self.hidden.compute_output_shape(self.backbone.output_shape)
         for head in self.heads.values():
-            head.build((None, self.config.hidden))
+            head.build(features)
         super().build(input_shape)
 
     def __call__(self, images: tf.Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -194,7 +204,7 @@ class ClusterModel(keras.Model):
         -------
         dict of str to float32 tensor
             ``posterior`` (B, O) for `posterior`, ``presence`` (B, 1) logit,
-            ``visibility`` (B, 2) for `visibility`, ``features`` (B, F).
+            ``visibility`` (B, V) for `visibility`, ``features`` (B, F).
         """
         features = self.backbone(self.scale_input(images), training=training)
         features = keras.ops.cast(features, "float32")
@@ -218,19 +228,21 @@ class ClusterModel(keras.Model):
         """
         return self.joint.distribution(raw)
 
-    def visibility(self, raw: tf.Tensor) -> tfd.Normal:
+    def visibility(self, raw: tf.Tensor) -> tfd.Distribution:
         """Build the distribution of the visibility, log10 S/N in dex.
 
         Parameters
         ----------
-        raw : tensor (B, 2)
+        raw : tensor (B, V)
             The output ``visibility`` of the network.
 
         Returns
         -------
-        tfd.Normal
-            Batch (B,).
+        tfd.Distribution
+            Batch (B,): normal, or constant within cells where the posterior is a grid.
         """
+        if self._is_grid:
+            return grid.histogram(raw, *grid.VISIBILITY_RANGE)
         start_mean, start_scale = VISIBILITY_START
         offset = float(np.log(np.expm1(start_scale - VISIBILITY_FLOOR)))
         scale = tf.math.softplus(raw[:, 1] + offset) + VISIBILITY_FLOOR
@@ -275,7 +287,7 @@ class ClusterModel(keras.Model):
         """Do what `summarise` does, from the network's outputs."""
         return {
             "p_cluster": tf.math.sigmoid(outputs["presence"][:, 0]),
-            "log_snr": outputs["visibility"][:, 0] + VISIBILITY_START[0],
+            "log_snr": self.visibility(outputs["visibility"]).mean(),
             **self.joint.summarise(outputs["posterior"]),
         }
 

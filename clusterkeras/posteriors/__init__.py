@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from clusterkeras.config import ModelConfig
 from clusterkeras.posteriors.base import Posterior
 from clusterkeras.posteriors.flow import FlowPosterior
+from clusterkeras.posteriors.grid import GridPosterior
 from clusterkeras.posteriors.mixture import MixturePosterior
 
 
@@ -24,6 +25,8 @@ def build(
     """
     if config.posterior == "mixture":
         return MixturePosterior(low, high, config.components)
-    return FlowPosterior(
-        low, high, config.flow_depth, config.flow_bins, config.flow_width
-    )
+    if config.posterior == "flow":
+        return FlowPosterior(
+            low, high, config.flow_depth, config.flow_bins, config.flow_width
+        )
+    return GridPosterior(low, high)

@@ -10,7 +10,9 @@ from clusterkeras.backbones import FusedBatchNormalization
 def test_each_backbone_gives_finite_features(name):
     model = backbones.build(name, (24, 24, 5))
     features = model(np.random.default_rng(0).normal(size=(2, 24, 24, 5)))
-    assert features.shape == (2, 2 * backbones.BACKBONES[name].widths[-1])
+    shape = backbones.BACKBONES[name]
+    width = shape.dense if name in backbones.WITH_DENSE else 2 * shape.widths[-1]
+    assert features.shape == (2, width)
     assert features.dtype == "float32"
     assert np.all(np.isfinite(features))
 
@@ -20,6 +22,70 @@ def test_the_default_has_the_documented_shape():
     assert 0.65e6 < model.count_params() < 0.75e6
     assert model.get_layer("stem").output.shape == (None, 32, 32, 16)
     assert model.get_layer("last_relu").output.shape == (None, 4, 4, 128)
+
+
+#: Layer, side and channels of its output, size, stride and channels before of its
+#: convolution: Bialopetravicius & Narbutis 2020, A&A 633, A148, Table 1, and the
+#: bottleneck blocks of He et al. 2016, CVPR, Table 1, at half their width.
+PUBLISHED = [
+    ("conv1", 64, 64, 7, 1, 3),
+    *[
+        row
+        for stage, side, blocks, before in (
+            (2, 32, 3, 64),
+            (3, 16, 4, 128),
+            (4, 8, 6, 256),
+            (5, 4, 3, 512),
+        )
+        for block in range(1, blocks + 1)
+        for width in [64 * 2 ** (stage - 1)]
+        for stride in [2 if stage > 2 and block == 1 else 1]
+        for into in [before if block == 1 else width]
+        for row in (
+            (f"conv{stage}_{block}_0_conv", side, width // 4, 1, stride, into),
+            (f"conv{stage}_{block}_1_conv", side, width // 4, 3, 1, width // 4),
+            (f"conv{stage}_{block}_2_conv", side, width, 1, 1, width // 4),
+        )
+    ],
+]
+
+
+def test_the_published_network_is_that_of_the_table_layer_by_layer():
+    model = backbones.build("published_resnet50", (64, 64, 3))
+    convolutions = [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Conv2D) and "shortcut" not in layer.name
+    ]
+    found = [
+        (
+            layer.name,
+            layer.output.shape[1],
+            layer.filters,
+            layer.kernel_size[0],
+            layer.strides[0],
+            layer.input.shape[-1],
+        )
+        for layer in convolutions
+    ]
+    assert sorted(found) == sorted(PUBLISHED)
+    # with the dense layer of the outputs, the fifty of its name
+    assert len(found) + 1 == 50
+    pool = model.get_layer("pool")
+    assert pool.input.shape == (None, 64, 64, 64)
+    assert pool.output.shape == (None, 32, 32, 64)
+    assert (pool.pool_size, pool.strides) == ((3, 3), (2, 2))
+    for stage, (side, width, blocks) in {
+        "conv2": (32, 128, 3),
+        "conv3": (16, 256, 4),
+        "conv4": (8, 512, 6),
+        "conv5": (4, 1024, 3),
+    }.items():
+        last = model.get_layer(f"{stage}_{blocks}")
+        assert last.output.shape == (None, side, side, width)
+    assert model.get_layer("mean").output.shape == (None, 1024)
+    assert model.output.shape == (None, 1024)
+    assert model.get_layer("dense").activation is keras.activations.relu
 
 
 def test_features_know_what_stands_in_the_middle():

@@ -78,7 +78,7 @@ def test_outputs_are_float32_of_the_documented_shapes(model, images):
     assert shapes == {
         "posterior": (6, model.joint.n_outputs),
         "presence": (6, 1),
-        "visibility": (6, 2),
+        "visibility": (6, 20 if model.config.posterior == "grid" else 2),
         "features": (6, 32),
     }
     assert {value.dtype for value in outputs.values()} == {tf.float32}
@@ -91,6 +91,19 @@ def test_the_round_trip_keeps_model_and_posterior(model, images, check_round_tri
     expected, found = (made.summarise_outputs(made(images)) for made in (model, loaded))
     for name in expected:
         np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_the_published_network_has_its_outputs_and_size(m83):
+    model = ClusterModel(m83, {"backbone": "published_resnet50", "posterior": "grid"})
+    # no dense layer but the published one stands before the heads
+    assert [head.kernel.shape[0] for head in model.heads.values()] == [1024] * 3
+    outputs = {name: head.units for name, head in model.heads.items()}
+    assert outputs == {
+        "posterior": 20 * 10 * 14 + 14,
+        "presence": 1,  # with its negative, a softmax over two classes
+        "visibility": 20,
+    }
+    assert model.count_params() == pytest.approx(9.9e6, rel=0.01)
 
 
 def test_the_package_is_light_and_loads_models_once_keras_is_there(

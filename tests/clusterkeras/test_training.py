@@ -15,7 +15,9 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from clusterkeras.config import ModelConfig, TrainingConfig
+from clusterkeras.evaluation import predict
 from clusterkeras.model import ClusterModel
+from clusterkeras.presets import load_model
 from clusterkeras.training import (
     KeepBest,
     StopOnNonFinite,
@@ -24,6 +26,7 @@ from clusterkeras.training import (
     fit,
     make_optimizer,
 )
+from data_tools.records import make_dataset
 
 MODEL = ModelConfig(backbone="resnet_tiny", components=2, hidden=8)
 #: Trains in a process of its own, which the test kills.
@@ -245,6 +248,21 @@ def test_a_model_of_another_shape_is_no_start(finished_run, small_mock_set, tmp_
     training = TrainingConfig(start_from=str(finished_run))
     with pytest.raises(ValueError, match=r"start_from: expected .*components=3.* has"):
         fit(small_mock_set, tmp_path / "run", other, training)
+
+
+@pytest.mark.slow
+def test_the_published_network_trains_and_predicts_by_configuration_alone(
+    small_mock_set, tmp_path
+):
+    published = ModelConfig(backbone="published_resnet50", posterior="grid")
+    training = TrainingConfig(
+        epochs=1, batch_size=32, learning_rate=1e-4, picture_epochs=0
+    )
+    path = fit(small_mock_set, tmp_path / "run", published, training)
+    test = make_dataset(small_mock_set, "test", 32, training=False)
+    predictions = predict(load_model(path), test, draws=16)
+    assert np.all(np.isfinite(predictions.log_prob))
+    assert np.all(np.isfinite(predictions.visibility_std))
 
 
 def test_a_directory_without_mocks_is_refused(tmp_path):
