@@ -84,7 +84,8 @@ def predictions_of_all(
         yield GRID if name == "grid" else name, Predictions.read(path), None
     if not any(given.startswith("grid=") for given in args.predictions):
         used = time.process_time()
-        grid = fit_grid(args.data, args.n_models, limit=args.limit_train)
+        mocks = args.grid_data or args.data
+        grid = fit_grid(mocks, args.n_models, limit=args.limit_train)
         hours = (time.process_time() - used) / 3600
         print(f"{len(grid.flux)} models, {grid.kernels}", flush=True)
         objects = measure(args.data, args.split, args.limit)
@@ -152,7 +153,12 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument("--limit", type=int, help="only the first so many records")
-    parser.add_argument("--n_models", type=int, default=0, help="more for the grid")
+    parser.add_argument(
+        "--grid_data", type=Path, help="the set the grid is made of, if another"
+    )
+    parser.add_argument(
+        "--n_models", type=int, default=0, help="models of the grid beside its mocks"
+    )
     parser.add_argument("--limit_train", type=int, help="fewer mocks for the grid")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
