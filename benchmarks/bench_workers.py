@@ -22,8 +22,9 @@ from pathlib import Path
 import numpy as np
 import scipy.fft
 
+from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
-from data_tools.shards import MockSet, Plan, ShardMaker
+from data_tools.shards import Plan, ShardMaker
 from data_tools.simulate import RUNNERS, simulate
 from data_tools.target import Target
 

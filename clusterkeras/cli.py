@@ -97,8 +97,8 @@ def _add_output(parser: ArgumentParser, what: str) -> None:
 
 def _add_simulate(parser: ArgumentParser) -> None:
     from data_tools.backgrounds import Backgrounds
+    from data_tools.mock_set import MockSet
     from data_tools.priors import Priors
-    from data_tools.shards import MockSet
     from data_tools.simulate import RUNNERS
 
     parser.add_argument(

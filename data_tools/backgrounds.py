@@ -12,6 +12,7 @@ import numpy as np
 from scipy.ndimage import maximum_filter
 
 from data_tools.field import GalaxyField
+from data_tools.mock_set import SPLITS
 from data_tools.mosaic import open_mosaics
 from data_tools.noise import measure_noise
 from data_tools.observation import Observation, draw_observation
@@ -20,8 +21,6 @@ from data_tools.positions import pixel_positions, read_positions
 from data_tools.priors import Priors
 from data_tools.sky_tiles import Tile, split_sky
 from data_tools.target import AB_ZERO_NJY, Target
-
-SPLITS = ("train", "validation", "test")
 
 #: Every so many pixels along both axes a mosaic is looked at for data.
 _COVERAGE_STEP_PX = 16

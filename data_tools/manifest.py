@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
 from data_tools.schema import FEATURES, PIXEL_UNIT_NJY, SCHEMA_VERSION
 from data_tools.tables import table_files
@@ -20,7 +21,6 @@ from data_tools.whole_file import whole_file
 
 if TYPE_CHECKING:
     from data_tools.backgrounds import Backgrounds
-    from data_tools.shards import MockSet
 
 #: Libraries whose version changes random numbers or the last bits of a mock.
 _VERSIONS_OF = ("clusterkeras", "numpy", "scipy")

@@ -21,10 +21,11 @@ from data_tools.manifest import (
     write_json,
     write_yaml,
 )
+from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
 from data_tools.schema import FEATURES
 from data_tools.shard_file import framed, serialise
-from data_tools.shards import Job, MockSet, Plan, Shard, ShardMaker
+from data_tools.shards import Job, Plan, Shard, ShardMaker
 from data_tools.target import Target
 from data_tools.whole_file import PARTIAL, remove_partial
 

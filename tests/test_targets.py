@@ -148,8 +148,9 @@ def test_any_bands_in_any_order_go_from_yaml_to_a_step_of_training(bands, tmp_pa
     import keras
 
     from clusterkeras.model import ClusterModel
+    from data_tools.mock_set import MockSet
     from data_tools.records import make_dataset
-    from data_tools.simulate import MockSet, simulate
+    from data_tools.simulate import simulate
 
     known = {b.name: b for name in NAMES for b in Target.load(name).bands}
     m83 = Target.load("m83-f438w-f814w")

@@ -15,10 +15,10 @@ from scipy.ndimage import maximum_filter
 from data_tools.backgrounds import BackgroundMaker, Backgrounds
 from data_tools.inject import MockMaker
 from data_tools.mock_mosaic import MosaicConfig, make_mosaic
+from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
 from data_tools.records import read_set
 from data_tools.shard_file import read_shard
-from data_tools.shards import MockSet
 from data_tools.simulate import simulate
 from data_tools.target import Target
 

@@ -8,11 +8,11 @@ import tensorflow as tf
 
 from data_tools import records, shard_file
 from data_tools.manifest import configuration, write_json, write_yaml
+from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
 from data_tools.records import damage_named, make_dataset, read_set
 from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY, SCHEMA_VERSION
 from data_tools.shard_file import read_shard, serialise, write_shard
-from data_tools.shards import MockSet
 from data_tools.visibility import visibility
 
 PX, BANDS = 64, 3
