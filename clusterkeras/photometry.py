@@ -270,8 +270,8 @@ def flux_error(
 class PhotometricFeatures(keras.layers.Layer):
     """Measure images scaled by `clusterkeras.model.JointAsinh`, and scale the results.
 
-    Fluxes and sky become ``asinh`` of themselves in units of the scaling's softening,
-    the sky's scatter its logarithm.
+    Fluxes and sky become ``asinh(flux / softening) / 4``, as the pixels are; the sky's
+    scatter becomes its logarithm.
 
     Parameters
     ----------
@@ -298,8 +298,8 @@ class PhotometricFeatures(keras.layers.Layer):
         """Give (B, bands x (apertures + 2)) for images (B, rows, columns, bands)."""
         measured = self.apertures(tf.sinh(4 * scaled))
         parts = [
-            tf.asinh(measured["flux"]),
-            tf.asinh(measured["sky"])[:, None],
+            tf.asinh(measured["flux"]) / 4,
+            tf.asinh(measured["sky"])[:, None] / 4,
             tf.math.log(measured["scatter"] + 1e-3)[:, None],
         ]
         bands = scaled.shape[-1]
@@ -339,7 +339,8 @@ def build_backbone(name: str, image_shape: tuple[int, int, int]) -> keras.Model:
     layers = keras.layers
     scaled = keras.Input(image_shape, name="scaled")
     x = PhotometricFeatures(name="photometry")(scaled)
-    x = layers.BatchNormalization(momentum=0.97, dtype="float32", name="norm")(x)
+    # no batch normalisation: a batch's own statistics of so few numbers are noise, and
+    # that would make the network unsure
     for i, width in enumerate(_DENSE):
         x = layers.Dense(width, "gelu", dtype="float32", name=f"dense{i}")(x)
     return keras.Model(scaled, x, name=name)
