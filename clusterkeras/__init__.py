@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _EXPORTS = {
     "ClusterModel": "clusterkeras.model",
     "DetectionConfig": "clusterkeras.config",
+    "Ensemble": "clusterkeras.ensemble",
     "InferenceConfig": "clusterkeras.config",
     "ModelConfig": "clusterkeras.config",
     "TrainingConfig": "clusterkeras.config",
@@ -43,4 +44,4 @@ def __dir__() -> list[str]:
 
 if "keras" in sys.modules:
     # so that keras.models.load_model knows the classes at once
-    importlib.import_module("clusterkeras.model")
+    importlib.import_module("clusterkeras.ensemble")

@@ -245,6 +245,53 @@ def _evaluate(args: Namespace) -> str:
     return f"wrote metrics.json and the pictures: {args.output}"
 
 
+def _add_recalibrate(parser: ArgumentParser) -> None:
+    _add_model(parser)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIRECTORY",
+        help="A mock set written by `clusterkeras simulate`, with a split validation "
+        "that the model was not trained on.",
+    )
+    _add_output(parser, "Directory for model.keras and recalibration.json.")
+    parser.add_argument("--batch_size", type=int, default=256, help="Images a step.")
+    parser.add_argument(
+        "--limit", type=int, default=None, help="Only the first so many records."
+    )
+
+
+def _recalibrate(args: Namespace) -> str:
+    from clusterkeras.recalibrate import recalibrate, report_lines
+
+    report = recalibrate(
+        args.model,
+        args.data,
+        args.output,
+        batch_size=args.batch_size,
+        limit=args.limit,
+    )
+    return "\n".join([*report_lines(report), f"wrote the model {args.output}"])
+
+
+def _add_ensemble(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="NAME_OR_PATH",
+        help="Trained models, two or more, of the same bands, cutout and box.",
+    )
+    _add_output(parser, "Directory for model.keras, which holds them all.")
+
+
+def _ensemble(args: Namespace) -> str:
+    from clusterkeras.ensemble import make_ensemble
+
+    path = make_ensemble(args.models, args.output)
+    return f"wrote the ensemble of {len(args.models)} models {path}"
+
+
 def _add_detect(parser: ArgumentParser) -> None:
     from clusterkeras.config import DetectionConfig
 
@@ -443,6 +490,18 @@ COMMANDS: dict[str, Command] = {
         "clusterkeras evaluate --model runs/first --data mocks -o runs/first/test",
         _add_evaluate,
         _evaluate,
+    ),
+    "ensemble": Command(
+        "Join trained models: an equally weighted mixture of their posteriors.",
+        "clusterkeras ensemble runs/first runs/second -o runs/both",
+        _add_ensemble,
+        _ensemble,
+    ),
+    "recalibrate": Command(
+        "Widen or narrow a model's posteriors, if a validation set gains by it.",
+        "clusterkeras recalibrate --model runs/first --data mocks -o runs/recalibrated",
+        _add_recalibrate,
+        _recalibrate,
     ),
     "detect": Command(
         "Find candidates on mosaics.",

@@ -20,12 +20,11 @@ import clusterkeras
 from clusterkeras import card
 from clusterkeras.diagnostics import coverage, examples, plots, report, strata
 from clusterkeras.diagnostics.report import ClusterScores, Predictions
-from clusterkeras.model import ClusterModel
+from clusterkeras.posterior_model import PosteriorModel, check_same_target
 from clusterkeras.presets import load_model
 from data_tools import records
 from data_tools.manifest import write_json
 from data_tools.schema import PARAMETER_NAMES
-from data_tools.target import Target
 
 #: Seed of the records' photon noise and of TARP's reference points; draws are seeded
 #: by each record's own ``mock_id``.
@@ -80,7 +79,7 @@ def evaluate(
         raise ValueError(f"draws must be >= 16; received {draws}")
     network = load_model(model)
     info = records.read_set(data)
-    _check_same_target(network.target, info.target, data)
+    check_same_target(network.target, info.target, data)
     dataset = records.make_dataset(
         data, split, batch_size, training=False, seed=SEED, limit=limit
     )
@@ -103,13 +102,13 @@ def evaluate(
 
 
 def predict(
-    model: ClusterModel, batches: Iterable[tuple[tf.Tensor, dict]], draws: int
+    model: PosteriorModel, batches: Iterable[tuple[tf.Tensor, dict]], draws: int
 ) -> Predictions:
     """Run a model over batches of images and labels.
 
     Parameters
     ----------
-    model : ClusterModel
+    model : PosteriorModel
         The model.
     batches : iterable of (images, labels)
         As `data_tools.records.make_dataset` gives them.
@@ -150,7 +149,9 @@ def truth_of(labels: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
         "has_object": plain["has_object"] > 0,
         "kind": plain["kind"],
         "mock_id": plain["mock_id"],
+        "field_id": plain["field_id"],
         "log_snr": plain["log_snr"],
+        "crowding": plain["crowding"],
     }
 
 
@@ -236,16 +237,6 @@ def as_plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _check_same_target(model: Target, mocks: Target, data: str | Path) -> None:
-    for name in ("band_names", "cutout_px", "pixel_scale_arcsec", "box"):
-        expected, received = getattr(model, name), getattr(mocks, name)
-        if expected != received:
-            raise ValueError(
-                f"{data}: the model was made for {name} {expected}; the set has "
-                f"{received}. Simulate a set with the model's target"
-            )
 
 
 def _choose_examples(clusters: Predictions, box: report.Box) -> dict[str, int]:

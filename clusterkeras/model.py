@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 
 from clusterkeras import backbones, posteriors
 from clusterkeras.config import ModelConfig
+from clusterkeras.posterior_model import PosteriorModel, Recalibration
 from clusterkeras.posteriors import grid
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.target import Target
@@ -63,7 +64,7 @@ class JointAsinh(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="clusterkeras")
-class ClusterModel(keras.Model):
+class ClusterModel(PosteriorModel):
     """Learn what an image says about a star cluster.
 
     ``model.compile(optimizer)`` and ``model.fit(dataset)`` train it; the loss is its
@@ -81,11 +82,13 @@ class ClusterModel(keras.Model):
     cluster_share : float
         Share of clusters among the records it is trained on, in (0, 1): the prior
         under which its probability of a cluster holds.
+    recalibration : dict or Recalibration, optional
+        What was found after training, `clusterkeras.recalibration`; without, none.
 
     Raises
     ------
     ValueError
-        On an unknown key or a value outside its range.
+        On an unknown key or a value outside its range, or if a grid is recalibrated.
     """
 
     def __init__(
@@ -95,13 +98,10 @@ class ClusterModel(keras.Model):
         presence_weight: float = 1.0,
         visibility_weight: float = 0.2,
         cluster_share: float = 0.7,
+        recalibration: dict[str, Any] | Recalibration | None = None,
         **kwargs: Any,
     ) -> None:
-        # the model itself stays in float32: only the backbone follows a mixed policy
-        super().__init__(**{"dtype": "float32", "name": "cluster_model", **kwargs})
-        self._target = (
-            target if isinstance(target, Target) else Target.from_dict(target)
-        )
+        super().__init__(target, recalibration, **{"name": "cluster_model", **kwargs})
         self.config = _as_config(config)
         self.presence_weight = float(presence_weight)
         self.visibility_weight = float(visibility_weight)
@@ -110,13 +110,16 @@ class ClusterModel(keras.Model):
                 f"cluster_share: expected a share in (0, 1); received {cluster_share}"
             )
         self.cluster_share = float(cluster_share)
-        # XLA is slower than plain kernels on a CPU
-        self.supports_jit = False
+        if self._is_grid and self.recalibration != Recalibration():
+            raise ValueError(
+                "recalibration: expected a mixture or a flow; received a grid, whose "
+                "cells cannot be stretched"
+            )
 
-        px = self._target.cutout_px
-        self.image_shape = (px, px, len(self._target.bands))
         low, high = np.transpose([self._target.box[name] for name in PARAMETER_NAMES])
-        self.joint = posteriors.build(self.config, low, high)
+        self.joint = posteriors.build(
+            self.config, low, high, self.recalibration.stretch
+        )
 
         self.scale_input = JointAsinh(self.config.softening_njy, name="scale_input")
         self.backbone = backbones.build(self.config.backbone, self.image_shape)
@@ -151,18 +154,8 @@ class ClusterModel(keras.Model):
         self.build((None, *self.image_shape))
 
     @property
-    def target(self) -> Target:
-        """The target the model was made for."""
-        return self._target
-
-    @property
     def _is_grid(self) -> bool:
         return self.config.posterior == "grid"
-
-    @property
-    def parameter_names(self) -> tuple[str, ...]:
-        """Names of the parameters, in the order of the posterior's last axis."""
-        return PARAMETER_NAMES
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """Make all weights; called by the constructor."""
@@ -173,20 +166,6 @@ class ClusterModel(keras.Model):
         for head in self.heads.values():
             head.build(features)
         super().build(input_shape)
-
-    def __call__(self, images: tf.Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Check the images' shape, then run `call`."""
-        shape = tuple(getattr(images, "shape", np.shape(images)))
-        if len(shape) != 4 or any(
-            size not in (None, wanted)
-            for size, wanted in zip(shape[1:], self.image_shape, strict=True)
-        ):
-            expected = ", ".join(str(size) for size in self.image_shape)
-            raise ValueError(
-                f"images: expected shape (batch, {expected}) with bands "
-                f"{list(self._target.band_names)}; received {shape}"
-            )
-        return super().__call__(images, *args, **kwargs)
 
     def call(
         self, images: tf.Tensor, training: bool | None = None
@@ -210,23 +189,8 @@ class ClusterModel(keras.Model):
         features = keras.ops.cast(features, "float32")
         hidden = self.hidden(self.dropout(features, training=training))
         outputs = {name: head(hidden) for name, head in self.heads.items()}
+        outputs["presence"] = self.recalibration.presence(outputs["presence"])
         return {**outputs, "features": features}
-
-    def posterior(self, raw: tf.Tensor) -> tfd.Distribution:
-        """Build the joint posterior.
-
-        Parameters
-        ----------
-        raw : tensor (B, O)
-            The output ``posterior`` of the network.
-
-        Returns
-        -------
-        tfd.Distribution
-            Of the parameters in their own units; batch (B,), event (P,); zero outside
-            the target's box.
-        """
-        return self.joint.distribution(raw)
 
     def visibility(self, raw: tf.Tensor) -> tfd.Distribution:
         """Build the distribution of the visibility, log10 S/N in dex.
@@ -246,50 +210,8 @@ class ClusterModel(keras.Model):
         start_mean, start_scale = VISIBILITY_START
         offset = float(np.log(np.expm1(start_scale - VISIBILITY_FLOOR)))
         scale = tf.math.softplus(raw[:, 1] + offset) + VISIBILITY_FLOOR
+        scale *= self.recalibration.visibility_factor
         return tfd.Normal(raw[:, 0] + start_mean, scale)
-
-    def draw_from(self, raw_posterior: tf.Tensor, seed: tf.Tensor, n: int) -> tf.Tensor:
-        """Draw from the joint posterior, without TensorFlow Probability.
-
-        Parameters
-        ----------
-        raw_posterior : tensor (B, O)
-            The output ``posterior`` of the network.
-        seed : tensor (B,) int32
-            A row's draws depend on its own seed and outputs only.
-        n : int
-            Draws a row.
-
-        Returns
-        -------
-        tensor (B, n, P)
-            In the parameters' own units, inside the box.
-        """
-        return self.joint.draw(raw_posterior, seed, n)
-
-    def summarise(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Give the numbers of a catalogue row, the same each time.
-
-        Parameters
-        ----------
-        images : tensor (B, px, px, bands)
-            Flux in nJy per pixel.
-
-        Returns
-        -------
-        dict of str to tensor
-            ``p_cluster`` and ``log_snr`` [dex] (B,); ``median``, ``lower``, ``upper``
-            (16, 84 %), ``mean`` (B, P); ``covariance`` (B, P, P).
-        """
-        return self.summarise_outputs(self(images, training=False))
-
-    def summarise_outputs(self, outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Do what `summarise` does, from the network's outputs."""
-        return {
-            "p_cluster": tf.math.sigmoid(outputs["presence"][:, 0]),
-            "log_snr": self.visibility(outputs["visibility"]).mean(),
-            **self.joint.summarise(outputs["posterior"]),
-        }
 
     def compute_loss(
         self,
@@ -350,18 +272,12 @@ class ClusterModel(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """Give all arguments, as plain values."""
         return {
-            "name": self.name,
-            "target": self._target.to_dict(),
+            **super().get_config(),
             "config": dataclasses.asdict(self.config),
             "presence_weight": self.presence_weight,
             "visibility_weight": self.visibility_weight,
             "cluster_share": self.cluster_share,
         }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> ClusterModel:
-        """Build a model from what `get_config` gives."""
-        return cls(**config)
 
     @classmethod
     def from_preset(cls, name_or_path: str) -> ClusterModel:

@@ -5,16 +5,27 @@ TensorFlow is imported only when a model is loaded.
 
 from __future__ import annotations
 
+import os
 import zipfile
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from data_tools.whole_file import whole_file
 
 if TYPE_CHECKING:
-    from clusterkeras.model import ClusterModel
+    import keras
+
+    from clusterkeras.posterior_model import PosteriorModel
 
 #: The file that a run directory and a preset's directory keep their model in.
 MODEL_FILE = "model.keras"
+
+#: Packages whose versions stand in the configuration of what `write_run` writes.
+PACKAGES = ("clusterkeras", "tensorflow", "keras")
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,7 @@ def find_model(name_or_path: str | Path) -> Path:
     return path
 
 
-def load_model(name_or_path: str | Path = DEFAULT_PRESET) -> ClusterModel:
+def load_model(name_or_path: str | Path = DEFAULT_PRESET) -> PosteriorModel:
     """Load a trained model, ready to infer with.
 
     Parameters
@@ -103,12 +114,17 @@ def load_model(name_or_path: str | Path = DEFAULT_PRESET) -> ClusterModel:
     name_or_path : str or Path
         As for `find_model`.
 
+    Returns
+    -------
+    PosteriorModel
+        A `ClusterModel` or an `Ensemble`.
+
     Raises
     ------
     FileNotFoundError
         If there is no such model.
     ValueError
-        If the file is not a `ClusterModel` written by Keras.
+        If the file is neither of the two, written by Keras.
     """
     path = find_model(name_or_path)
     if not zipfile.is_zipfile(path):
@@ -118,6 +134,8 @@ def load_model(name_or_path: str | Path = DEFAULT_PRESET) -> ClusterModel:
         )
     import keras
 
+    # Keras finds the classes once they are imported
+    from clusterkeras.ensemble import Ensemble
     from clusterkeras.model import ClusterModel
 
     try:
@@ -125,8 +143,63 @@ def load_model(name_or_path: str | Path = DEFAULT_PRESET) -> ClusterModel:
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"{path}: Keras cannot load this model: {reason}") from error
-    if not isinstance(model, ClusterModel):
+    if not isinstance(model, ClusterModel | Ensemble):
         raise ValueError(
-            f"{path}: expected a ClusterModel; received {type(model).__name__}"
+            f"{path}: expected a ClusterModel or an Ensemble; received "
+            f"{type(model).__name__}"
         )
     return model
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Save a model so that the file appears whole or not at all.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The model.
+    path : Path
+        A ``.keras`` file; one of that name is replaced.
+    """
+    part = path.with_name(f"part-{path.name}")
+    model.save(part)
+    os.replace(part, path)
+
+
+def write_run(
+    model: PosteriorModel, output: str | Path, configuration: dict[str, Any]
+) -> Path:
+    """Write a model that came of others, and a configuration that says how.
+
+    Parameters
+    ----------
+    model : PosteriorModel
+        The model.
+    output : str or Path
+        Directory for ``model.keras`` and ``configuration.yaml``, made if missing.
+    configuration : dict
+        Plain values; the versions of the packages are added.
+
+    Returns
+    -------
+    Path
+        ``output/model.keras``.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a model already.
+    """
+    path = Path(output) / MODEL_FILE
+    if path.exists():
+        raise FileExistsError(
+            f"{path}: a model exists and is never overwritten; name another output"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    versions = {name: metadata.version(name) for name in PACKAGES}
+    text = yaml.safe_dump({**configuration, "versions": versions}, sort_keys=False)
+    with whole_file(path.with_name("configuration.yaml")) as file:
+        file.write(text.encode())
+    # last, so that a model is never without its configuration
+    save_model(model, path)
+    return path

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from clusterkeras.model import ClusterModel
+from clusterkeras.posterior_model import PosteriorModel
 
 #: Draws that the signature ``samples`` gives a row.
 SAMPLES = 256
@@ -27,7 +27,7 @@ SAMPLES = 256
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 
-def export(model: ClusterModel, output: str | Path, name: str, version: int) -> Path:
+def export(model: PosteriorModel, output: str | Path, name: str, version: int) -> Path:
     """Write a model as ``output/name/version``, the layout TensorFlow Serving reads.
 
     The signatures, all with the batch first and of any size:
@@ -49,8 +49,8 @@ def export(model: ClusterModel, output: str | Path, name: str, version: int) -> 
 
     Parameters
     ----------
-    model : ClusterModel
-        A trained model.
+    model : PosteriorModel
+        A trained model, or an ensemble.
     output : str or Path
         Directory of the served models; made if it is not there.
     name : str
@@ -69,11 +69,12 @@ def export(model: ClusterModel, output: str | Path, name: str, version: int) -> 
     FileExistsError
         If this version exists.
     ValueError
-        On a bad name or version, or if `model` is not a `ClusterModel`.
+        On a bad name or version, or if `model` is another Keras model.
     """
-    if not isinstance(model, ClusterModel):
+    if not isinstance(model, PosteriorModel):
         raise ValueError(
-            f"export: expected a ClusterModel; received {type(model).__name__}"
+            "export: expected a ClusterModel or an Ensemble; received "
+            f"{type(model).__name__}"
         )
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
         raise ValueError(
@@ -158,7 +159,7 @@ class _Signature:
         )
 
 
-def _write(model: ClusterModel, directory: Path) -> None:
+def _write(model: PosteriorModel, directory: Path) -> None:
     images = tf.TensorSpec((None, *model.image_shape), tf.float32, name="images")
     seed = tf.TensorSpec((None,), tf.int32, name="seed")
     parameters = tf.TensorSpec(
@@ -181,7 +182,7 @@ def _write(model: ClusterModel, directory: Path) -> None:
     archive.write_out(directory, verbose=False)
 
 
-def _write_warmup(model: ClusterModel, name: str, path: Path) -> None:
+def _write_warmup(model: PosteriorModel, name: str, path: Path) -> None:
     """Write one request a signature, in the format TensorFlow Serving replays."""
     images = np.zeros((1, *model.image_shape), np.float32)
     box = [model.target.box[parameter] for parameter in model.parameter_names]

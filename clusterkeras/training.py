@@ -22,7 +22,7 @@ import yaml
 from clusterkeras.config import ModelConfig, TrainingConfig
 from clusterkeras.model import ClusterModel
 from clusterkeras.monitoring import Monitor
-from clusterkeras.presets import load_model
+from clusterkeras.presets import load_model, save_model
 from data_tools.records import damage_named, make_dataset, read_set
 
 #: Packages whose versions go into ``configuration.yaml``.
@@ -108,7 +108,7 @@ class KeepBest(keras.callbacks.Callback):
         """Save if the epoch was the best so far."""
         if logs["val_loss"] < self.best:
             self.best = logs["val_loss"]
-            _save_whole(self.model, self.path)
+            save_model(self.model, self.path)
 
 
 class ProcessorHours(keras.callbacks.Callback):
@@ -121,12 +121,6 @@ class ProcessorHours(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None):
         """Put the hours among the numbers of the epoch."""
         logs["cpu_hours"] = (time.process_time() - self._began) / 3600
-
-
-def _save_whole(model: keras.Model, path: Path) -> None:
-    part = path.with_name(f"part-{path.name}")
-    model.save(part)
-    os.replace(part, path)
 
 
 def make_optimizer(training: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
@@ -253,7 +247,7 @@ def fit(
                 ),
             ],
         )
-    _save_whole(keras.models.load_model(best, compile=False), finished)
+    save_model(keras.models.load_model(best, compile=False), finished)
     best.unlink()
     shutil.rmtree(output / "backup")
     return finished

@@ -12,7 +12,10 @@ from clusterkeras.posteriors.mixture import MixturePosterior
 
 
 def build(
-    config: ModelConfig, low: Sequence[float], high: Sequence[float]
+    config: ModelConfig,
+    low: Sequence[float],
+    high: Sequence[float],
+    stretch: Sequence[float] | None = None,
 ) -> Posterior:
     """Build the posterior that a configuration names.
 
@@ -22,11 +25,12 @@ def build(
         Its ``posterior``, and the settings of that posterior.
     low, high : sequence of float (P,)
         Edges of the prior's box in the parameters' own units.
+    stretch : sequence of float (P,), optional
+        Factors that make it wider; a grid takes none.
     """
     if config.posterior == "mixture":
-        return MixturePosterior(low, high, config.components)
+        return MixturePosterior(low, high, config.components, stretch=stretch)
     if config.posterior == "flow":
-        return FlowPosterior(
-            low, high, config.flow_depth, config.flow_bins, config.flow_width
-        )
+        shape = config.flow_depth, config.flow_bins, config.flow_width
+        return FlowPosterior(low, high, *shape, stretch=stretch)
     return GridPosterior(low, high)

@@ -138,6 +138,27 @@ class Posterior(keras.layers.Layer):
         drawn = tf.map_fn(numbers, seed, fn_output_signature=signature)
         return self.carry(raw, drawn[..., 0], drawn[..., 1:])
 
+    def summary_numbers(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Give the numbers that `carry` takes for summaries, alike for all rows.
+
+        Parameters
+        ----------
+        rows : tensor () int32
+            B.
+
+        Returns
+        -------
+        uniform : tensor (B, SUMMARY_POINTS)
+            One coordinate of Sobol points.
+        normal : tensor (B, SUMMARY_POINTS, P)
+            The others, as normal numbers.
+        """
+        shape = (rows, SUMMARY_POINTS)
+        return (
+            tf.broadcast_to(self._summary_uniform, shape),
+            tf.broadcast_to(self._summary_normal, (*shape, self.dimensions)),
+        )
+
     def summarise(self, raw: tf.Tensor) -> dict[str, tf.Tensor]:
         """Summarise the posterior, the same way each time.
 
@@ -155,12 +176,7 @@ class Posterior(keras.layers.Layer):
             ``median``, ``lower``, ``upper`` (16 and 84 %), ``mean``: (B, P);
             ``covariance``: (B, P, P); in the parameters' own units.
         """
-        shape = (tf.shape(raw)[0], SUMMARY_POINTS)
-        draws = self.carry(
-            raw,
-            tf.broadcast_to(self._summary_uniform, shape),
-            tf.broadcast_to(self._summary_normal, (*shape, self.dimensions)),
-        )
+        draws = self.carry(raw, *self.summary_numbers(tf.shape(raw)[0]))
         ordered = tf.sort(tf.transpose(draws, (0, 2, 1)), axis=-1)
         summary = {}
         for name, probability in QUANTILES.items():

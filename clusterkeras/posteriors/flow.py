@@ -10,10 +10,9 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from clusterkeras.posteriors.base import Posterior
 from clusterkeras.posteriors.cholesky import cholesky_entries, fill_cholesky
+from clusterkeras.posteriors.line import LinePosterior
 from clusterkeras.posteriors.spline import inverse_spline, spline, spline_outputs
-from clusterkeras.posteriors.transforms import BoxProbit, InBox, line_to_box
 
 tfd = tfp.distributions
 
@@ -135,7 +134,7 @@ class Coupling(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="clusterkeras")
-class FlowPosterior(Posterior):
+class FlowPosterior(LinePosterior):
     """Turn a network's plain outputs into a joint posterior: a coupling flow.
 
     The flow lives on the real line, where the flat prior is a standard normal
@@ -269,18 +268,19 @@ class FlowPosterior(Posterior):
             axis=-1,
         )
 
-    def distribution(self, raw: tf.Tensor) -> tfd.Distribution:
-        """Build the posterior; see `Posterior.distribution`."""
+    def plain_line(self, raw: tf.Tensor) -> tfd.Distribution:
+        """Build the flow; see `LinePosterior.plain_line`."""
         raw = self.check(raw)
         normal = tfd.MultivariateNormalDiag(tf.zeros_like(raw[:, : self.dimensions]))
-        line = tfd.TransformedDistribution(normal, FlowBijector(self, raw))
-        return InBox(line, BoxProbit(self.low, self.high))
+        return tfd.TransformedDistribution(normal, FlowBijector(self, raw))
 
-    def carry(self, raw: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor) -> tf.Tensor:
-        """Carry normal numbers to draws; see `Posterior.carry`."""
+    def plain_carry(
+        self, raw: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
+    ) -> tf.Tensor:
+        """Carry normal numbers to draws; see `LinePosterior.plain_carry`."""
         # the rows in the last place but one, where the network's outputs have them
         u = self.from_normal(raw, tf.transpose(normal, (1, 0, 2)))
-        return line_to_box(tf.transpose(u, (1, 0, 2)), self.low, self.high)
+        return tf.transpose(u, (1, 0, 2))
 
     def get_config(self) -> dict[str, Any]:
         """Give all arguments, as plain values."""

@@ -11,9 +11,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy.special import ndtri
 
-from clusterkeras.posteriors.base import Posterior, sobol
+from clusterkeras.posteriors.base import sobol
 from clusterkeras.posteriors.cholesky import cholesky_entries, fill_cholesky
-from clusterkeras.posteriors.transforms import BoxProbit, InBox, line_to_box
+from clusterkeras.posteriors.line import LinePosterior
 
 tfd = tfp.distributions
 
@@ -24,7 +24,7 @@ START_SCALE = (1 - START_SPREAD**2) ** 0.5
 
 
 @keras.saving.register_keras_serializable(package="clusterkeras")
-class MixturePosterior(Posterior):
+class MixturePosterior(LinePosterior):
     """Turn a network's plain outputs into a joint posterior: a Gaussian mixture.
 
     The Gaussians live on the real line, where the flat prior is a standard normal
@@ -104,26 +104,31 @@ class MixturePosterior(Posterior):
         cholesky = tf.reshape(cholesky, (-1, k, entries))
         return logits, means, fill_cholesky(cholesky, p, START_SCALE)
 
-    def distribution(self, raw: tf.Tensor) -> tfd.Distribution:
-        """Build the posterior; see `Posterior.distribution`."""
+    def plain_line(self, raw: tf.Tensor) -> tfd.Distribution:
+        """Build the mixture; see `LinePosterior.plain_line`."""
         logits, means, cholesky = self.parts(raw)
-        mixture = tfd.MixtureSameFamily(
+        return tfd.MixtureSameFamily(
             tfd.Categorical(logits=logits),
             tfd.MultivariateNormalTriL(means, cholesky),
         )
-        return InBox(mixture, BoxProbit(self.low, self.high))
 
-    def carry(self, raw: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor) -> tf.Tensor:
-        """Carry random numbers to draws; see `Posterior.carry`."""
+    def centre(self, raw: tf.Tensor) -> tf.Tensor:
+        """Give the mixture's mean, exactly: (B, P)."""
+        logits, means, _ = self.parts(raw)
+        return tf.linalg.matvec(means, tf.nn.softmax(logits), transpose_a=True)
+
+    def plain_carry(
+        self, raw: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
+    ) -> tf.Tensor:
+        """Carry random numbers to draws; see `LinePosterior.plain_carry`."""
         logits, means, cholesky = self.parts(raw)
         cumulative = tf.cumsum(tf.nn.softmax(logits), axis=-1)
         chosen = tf.reduce_sum(
             tf.cast(uniform[..., None] > cumulative[:, None, :-1], tf.int32), axis=-1
         )
-        u = tf.gather(means, chosen, batch_dims=1) + tf.linalg.matvec(
+        return tf.gather(means, chosen, batch_dims=1) + tf.linalg.matvec(
             tf.gather(cholesky, chosen, batch_dims=1), normal
         )
-        return line_to_box(u, self.low, self.high)
 
     def get_config(self) -> dict[str, Any]:
         """Give all arguments, as plain values."""

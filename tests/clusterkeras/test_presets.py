@@ -75,6 +75,6 @@ def test_another_keras_model_is_refused(tmp_path):
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     other.save(tmp_path / "other.keras")
     with pytest.raises(
-        ValueError, match="expected a ClusterModel; received Sequential"
+        ValueError, match="expected a ClusterModel or an Ensemble; received Sequential"
     ):
         presets.load_model(tmp_path / "other.keras")

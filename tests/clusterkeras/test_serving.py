@@ -202,7 +202,7 @@ def test_bad_names_and_versions_are_refused(model, tmp_path, name, version, mess
 
 def test_only_a_cluster_model_is_exported(tmp_path):
     with pytest.raises(
-        ValueError, match="expected a ClusterModel; received Sequential"
+        ValueError, match="expected a ClusterModel or an Ensemble; received Sequential"
     ):
         serving.export(keras.Sequential(), tmp_path, "m83", 1)
 
