@@ -200,6 +200,34 @@ def log_visibility(
     return tf.math.log(tf.reduce_sum(snr2, axis=(1, 2))) * (0.5 / math.log(10))
 
 
+def crowding(
+    background_variance: tf.Tensor, electron_njy: tf.Tensor, target: Target
+) -> tf.Tensor:
+    """Give how much rougher backgrounds are than empty sky of the same exposure.
+
+    Parameters
+    ----------
+    background_variance : (B, bands) tensor
+        Variance per pixel of the background, nJy2.
+    electron_njy : (B, bands) tensor
+        Flux of one electron over its exposure, nJy.
+    target : Target
+        Whose sky and read-out noise are those of the empty sky.
+
+    Returns
+    -------
+    (B,) tensor
+        log10 of the scatter over that of sky and read-out, both root mean squares over
+        the bands in units of the latter: 0 for empty sky, 1 where stars that are not
+        told apart make it ten times as rough.
+    """
+    sky = [b.sky_electrons_s * b.exposure_s * b.electron_njy for b in target.bands]
+    reads = [b.n_exposures * target.read_noise_electrons**2 for b in target.bands]
+    empty = electron_njy * (tf.constant(sky) + electron_njy * tf.constant(reads))
+    ratio = tf.reduce_mean(background_variance / empty, axis=1)
+    return tf.math.log(ratio) * (0.5 / math.log(10))
+
+
 def _fresh_noise(shape: tuple[tf.Tensor, int, int], seed: tf.Tensor) -> tf.Tensor:
     """Draw unit Gaussian noise for a batch of images (B, rows, columns).
 
@@ -319,7 +347,8 @@ def make_dataset(
         Of ``images`` (B, px, px, bands) float32 in nJy and a dictionary of labels,
         (B,) each: ``parameters`` (B, 4) float32 (the middle of the box where there is
         no cluster), ``is_cluster`` float32, ``log_snr`` float32 (0 where there is no
-        object), ``has_object`` float32, ``kind``, ``mock_id`` and ``field_id`` int64.
+        object), ``has_object`` float32, ``crowding`` float32 (see `crowding`),
+        ``kind``, ``mock_id`` and ``field_id`` int64.
 
     Raises
     ------
@@ -374,6 +403,9 @@ def make_dataset(
             "is_cluster": tf.cast(is_cluster, tf.float32),
             "log_snr": tf.where(has_object, log_snr, 0.0),
             "has_object": tf.cast(has_object, tf.float32),
+            "crowding": crowding(
+                record["background_variance"], record["electron_njy"], info.target
+            ),
             "kind": record["kind"],
             "mock_id": record["mock_id"],
             "field_id": record["field_id"],

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from scipy import stats
 
 from clusterkeras.diagnostics import classification, coverage, scores, strata, tarp
 from clusterkeras.diagnostics.coverage import LEVELS
+from clusterkeras.diagnostics.predictions import Predictions
 from data_tools.schema import KINDS, PARAMETER_NAMES
 
 #: |median - truth| beyond which an estimate is called catastrophic: a factor of 10 in
@@ -29,129 +29,6 @@ CATASTROPHIC: dict[str, float] = {
 COMPLETENESS = 0.9
 
 Box = Mapping[str, tuple[float, float]]
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What a model says of N records, beside the truth.
-
-    Attributes
-    ----------
-    truth : ndarray, shape (N, P)
-        Parameters in the order of PARAMETERS; anything finite without a cluster.
-    is_cluster, has_object : ndarray of bool, shape (N,)
-        Whether a cluster, and whether any object, stands in the middle.
-    kind : ndarray of int, shape (N,)
-        Index into KINDS.
-    mock_id : ndarray of int, shape (N,)
-        Number of the record.
-    log_snr : ndarray, shape (N,)
-        True visibility in dex; meaningless without an object.
-    log_prob : ndarray, shape (N,)
-        Natural log of the posterior's density at the truth, native units.
-    draws : ndarray, shape (N, S, P)
-        Draws of the posterior.
-    log_prob_draws : ndarray, shape (N, S)
-        Log density at the draws.
-    p_cluster : ndarray, shape (N,)
-        Probability of a cluster.
-    visibility_mean, visibility_std : ndarray, shape (N,)
-        Normal posterior of the visibility, in dex.
-    """
-
-    truth: NDArray[np.floating]
-    is_cluster: NDArray[np.bool_]
-    has_object: NDArray[np.bool_]
-    kind: NDArray[np.int64]
-    mock_id: NDArray[np.int64]
-    log_snr: NDArray[np.floating]
-    log_prob: NDArray[np.floating]
-    draws: NDArray[np.floating]
-    log_prob_draws: NDArray[np.floating]
-    p_cluster: NDArray[np.floating]
-    visibility_mean: NDArray[np.floating]
-    visibility_std: NDArray[np.floating]
-
-    def __post_init__(self) -> None:
-        """Check that every array has the same number of rows."""
-        lengths = {f.name: len(getattr(self, f.name)) for f in dataclasses.fields(self)}
-        if len(set(lengths.values())) != 1:
-            raise ValueError(
-                f"predictions must have one number of rows; received {lengths}"
-            )
-
-    def __len__(self) -> int:
-        """Give the number of records."""
-        return len(self.truth)
-
-    def arrays(self) -> dict[str, NDArray]:
-        """Give every array by its name."""
-        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-
-    def select(self, rows: NDArray[np.bool_]) -> Predictions:
-        """Give some of the records."""
-        return Predictions(**{k: v[rows] for k, v in self.arrays().items()})
-
-    @classmethod
-    def joined(cls, parts: Sequence[Predictions]) -> Predictions:
-        """Give the records of all parts, one part after the other."""
-        every = [part.arrays() for part in parts]
-        return cls(**{k: np.concatenate([a[k] for a in every]) for k in every[0]})
-
-    @classmethod
-    def of_posterior(
-        cls,
-        truth: Mapping[str, NDArray],
-        log_prob: NDArray[np.floating],
-        draws: NDArray[np.floating],
-        log_prob_draws: NDArray[np.floating],
-    ) -> Predictions:
-        """Give the predictions of a method that knows of posteriors only.
-
-        For presence and visibility it predicts what holds for all its records.
-
-        Parameters
-        ----------
-        truth : mapping of str to array
-            ``truth``, ``is_cluster``, ``has_object``, ``kind``, ``mock_id`` and
-            ``log_snr``.
-        log_prob, draws, log_prob_draws : ndarray
-            As the attributes.
-        """
-        n = len(log_prob)
-        seen = truth["log_snr"][truth["has_object"]]
-        return cls(
-            **truth,
-            log_prob=log_prob,
-            draws=draws,
-            log_prob_draws=log_prob_draws,
-            p_cluster=np.full(n, truth["is_cluster"].mean()),
-            visibility_mean=np.full(n, seen.mean()),
-            visibility_std=np.full(n, seen.std()),
-        )
-
-    def write(self, path: str | Path) -> None:
-        """Write all arrays as a numpy ``.npz`` file, for `read`."""
-        np.savez(path, **self.arrays())
-
-    @classmethod
-    def read(cls, path: str | Path) -> Predictions:
-        """Read what `write` wrote, here or where another method runs.
-
-        Raises
-        ------
-        ValueError
-            If an array is missing, unknown, or has another number of rows.
-        """
-        with np.load(path) as file:
-            arrays = dict(file)
-        expected = {f.name for f in dataclasses.fields(cls)}
-        if set(arrays) != expected:
-            raise ValueError(
-                f"{path}: expected the arrays {sorted(expected)}; received "
-                f"{sorted(arrays)}"
-            )
-        return cls(**arrays)
 
 
 @dataclass(frozen=True)

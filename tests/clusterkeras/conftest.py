@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from clusterkeras.diagnostics.report import Predictions
+from clusterkeras.diagnostics.predictions import Predictions
 from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETERS
@@ -59,7 +59,9 @@ def make_predictions(n=3000, draws=200, stretch=1.0, seed=0):
         has_object=kind != 1,
         kind=kind,
         mock_id=np.arange(n) + 1000,
+        field_id=np.arange(n) // 100,
         log_snr=np.where(kind != 1, log_snr, 0.0),
+        crowding=rng.uniform(0, 1, n),
         log_prob=log_prob(truth_line)[:, 0],
         draws=to_box(draws_line),
         log_prob_draws=log_prob(draws_line),

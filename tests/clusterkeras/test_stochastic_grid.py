@@ -54,7 +54,9 @@ def observe(n, seed):
             "has_object": np.ones(n, bool),
             "kind": np.zeros(n, np.int64),
             "mock_id": np.arange(n),
+            "field_id": np.arange(n) // 100,
             "log_snr": rng.normal(1, 0.3, n),
+            "crowding": np.full(n, 0.5),
         },
     )
 

@@ -9,6 +9,7 @@ import tensorflow as tf
 from data_tools import records, shard_file
 from data_tools.manifest import configuration, write_json, write_yaml
 from data_tools.mock_set import MockSet
+from data_tools.observation import draw_observation
 from data_tools.priors import Priors
 from data_tools.records import damage_named, make_dataset, read_set
 from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY, SCHEMA_VERSION
@@ -98,12 +99,24 @@ def test_parse_gives_every_feature_of_the_schema_in_its_shape():
         assert parsed[f.name].shape == (3, *shape), f.name
 
 
+def test_crowding_is_that_of_the_observation_without_stars_times_what_is_put_in(m83):
+    as_it_is = dict.fromkeys(("exposure_factor", "sky_factor"), (0.0, 0.0))
+    priors = Priors(read_noise_factor=(1.0, 1.0), **as_it_is)
+    seen = draw_observation(m83, priors, np.random.default_rng(0))
+    for roughness in (1.0, 10.0):
+        variance = np.float32(seen.white_variance * roughness**2)[None]
+        electron = np.float32(seen.electron_njy)[None]
+        found = records.crowding(variance, electron, m83).numpy()
+        assert found == pytest.approx([np.log10(roughness)], abs=1e-5)
+
+
 def test_evaluation_reads_records_in_order_on_their_own_background(known_set, kinds):
     images, labels = read_all(known_set, "train", 16, training=False)
     assert images.dtype == np.float32
     assert images.shape == (40, PX, PX, BANDS)
     np.testing.assert_array_equal(labels["mock_id"], range(40))
     np.testing.assert_array_equal(labels["field_id"], 1000 + np.arange(40))
+    assert np.ptp(labels["crowding"]) > 0
     for number, kind in enumerate(kinds):
         if kind == "empty":
             assert (images[number] == number * PIXEL_UNIT_NJY).all()
