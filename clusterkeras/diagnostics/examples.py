@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from clusterkeras.diagnostics.arrays import as_finite
 
@@ -78,3 +79,40 @@ def choose(
     left[chosen["typical"]] = False
     chosen["faint"] = middle(among((log_snr > np.log10(3)) & (log_snr <= 1)))
     return chosen
+
+
+def spread(values: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Choose objects that stand for all, by rule.
+
+    Each value is replaced by its rank among all; the objects are those nearest to the
+    first `n` points of a Halton sequence, which fills the cube of ranks evenly.
+
+    Parameters
+    ----------
+    values : array_like, shape (N, D)
+        Values whose range the choice should span, as age, mass and visibility.
+    n : int
+        Number of objects.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        Rows, each once, in the order of the sequence.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than `n` objects.
+    """
+    values = as_finite("values", values, 2)
+    if len(values) < n:
+        raise ValueError(f"{n} examples need as many objects; received {len(values)}")
+    ranks = (stats.rankdata(values, axis=0) - 0.5) / len(values)
+    points = stats.qmc.Halton(values.shape[1], scramble=False)
+    points.fast_forward(1)  # the first point is the corner
+    chosen: list[int] = []
+    for point in points.random(n):
+        distance = np.sum((ranks - point) ** 2, axis=1)
+        distance[chosen] = np.inf
+        chosen.append(int(np.argmin(distance)))
+    return np.array(chosen, dtype=np.int64)

@@ -46,3 +46,24 @@ def test_typical_example_has_the_median_log_probability():
 def test_fewer_than_three_clusters_are_refused():
     with pytest.raises(ValueError, match="received 2"):
         examples.choose([1.0, 2.0], [0.0, 0.0], [0.0, 0.0])
+
+
+def test_a_spread_of_examples_has_low_middle_and_high_of_every_value():
+    values = np.random.default_rng(0).lognormal(size=(2000, 3))
+    chosen = examples.spread(values, 10)
+    assert len(set(chosen)) == 10
+    ranks = np.argsort(np.argsort(values, axis=0), axis=0)[chosen] / 2000
+    for third in (0, 1, 2):
+        inside = (ranks >= third / 3) & (ranks < (third + 1) / 3)
+        assert (inside.sum(axis=0) >= 2).all()
+
+
+def test_a_spread_does_not_depend_on_the_order_of_the_objects():
+    values = np.random.default_rng(0).normal(size=(300, 2))
+    turned = examples.spread(values[::-1], 5)
+    np.testing.assert_array_equal(examples.spread(values, 5), 299 - turned)
+
+
+def test_a_spread_of_more_objects_than_there_are_is_refused():
+    with pytest.raises(ValueError, match="received 3"):
+        examples.spread(np.zeros((3, 2)), 4)

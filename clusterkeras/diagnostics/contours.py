@@ -1,0 +1,320 @@
+"""Two methods' posteriors in one plane: how far they agree, and a picture of both.
+
+A method that sees more than another, as a network that sees the image sees more than
+photometry, has the narrower posterior of the two, and lies inside the other's. What
+must not happen is that it lies elsewhere: if both are calibrated and one knows what the
+other knows, then 95 % of its probability lies in the other's 95 % regions, on average
+over clusters (the truth does, and the truth is one more draw of its posterior).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import gaussian_filter
+
+from clusterkeras.diagnostics.arrays import as_finite
+from clusterkeras.diagnostics.plots import axis_label
+from data_tools.schema import Parameter
+
+#: Shares of the probability that contours enclose.
+SHARES = (0.68, 0.95)
+
+#: Cells of a side of the box: 0.018 dex of age and 0.02 mag of A_V in M83's.
+CELLS = 200
+
+#: Standard deviations of the kernels, in cells.
+_WIDTHS = np.array([1.0, 1.5, 2.2, 3.3, 5.0, 7.5, 11.0, 16.0])
+
+#: Most by which a kernel is wider than the one for all.
+_MOST_WIDER = 2.0
+
+#: Share of a flat density in a half of the draws that is held to the other half, so
+#: that a lone draw far from all others does not set the width of the kernel.
+_FLAT = 0.01
+
+_NETWORK = "#0072B2"
+_TRUTH = "#D55E00"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How two posteriors of one object compare in a plane; see `compare`.
+
+    Attributes
+    ----------
+    overlap : float
+        Integral of the smaller of both densities: 1 for the same, 0 for posteriors
+        that have no place in common.
+    inside : float
+        Share of the second's probability inside the first's 95 % region.
+    area_ratio : float
+        Area of the second's 68 % region over that of the first's.
+    first_level, second_level : float
+        Share of the probability at higher density than the truth's, of each: the
+        truth is in the 68 % region below 0.68.
+    """
+
+    overlap: float
+    inside: float
+    area_ratio: float
+    first_level: float
+    second_level: float
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is drawn of one object.
+
+    Attributes
+    ----------
+    first, second : ndarray (S, 2)
+        Draws of both posteriors in the plane.
+    truth : ndarray (2,)
+        Where the truth is.
+    title : str
+        A line or two above it.
+    """
+
+    first: NDArray[np.floating]
+    second: NDArray[np.floating]
+    truth: NDArray[np.floating]
+    title: str = ""
+
+
+def density(
+    draws: ArrayLike, low: ArrayLike, high: ArrayLike, cells: int = CELLS
+) -> NDArray[np.float64]:
+    """Turn draws in a plane into the probability of each cell of a box.
+
+    A histogram smoothed by Gaussians, reflected at the box's edges. First by one width,
+    that with which either half of the draws gives the other the highest probability
+    (Scott's rule, which takes a density for one mode, would fill the gap between two).
+    Then by more of it where that density is low, and less where it is high, as the
+    inverse square root (Abramson 1982, Ann. Statist. 10, 1217).
+
+    Parameters
+    ----------
+    draws : array_like, shape (S, 2)
+        Draws inside the box.
+    low, high : array_like, shape (2,)
+        Edges of the box.
+    cells : int
+        Number of cells along each side.
+
+    Returns
+    -------
+    ndarray, shape (cells, cells)
+        Sum 1; the first axis is the first parameter.
+
+    Raises
+    ------
+    ValueError
+        If a draw is not finite or lies outside the box.
+    """
+    places = _cells(draws, low, high, cells)
+    halves = [np.zeros((cells, cells)) for _ in range(2)]
+    for i, half in enumerate(halves):
+        np.add.at(half, tuple(places[i::2].T), 1)
+
+    def score(width: float) -> float:
+        smooth = [gaussian_filter(half, width, mode="reflect") for half in halves]
+        return sum(
+            np.sum(other * np.log(one + _FLAT * one.mean()))
+            for one, other in zip(smooth, halves[::-1], strict=True)
+        )
+
+    counts, width = sum(halves), max(_WIDTHS, key=score)
+    pilot = gaussian_filter(counts, width, mode="reflect")
+    typical = np.exp(np.sum(counts * np.log(pilot + 1e-9)) / counts.sum())
+    factor = np.sqrt(typical / (pilot + 1e-9))
+    wanted = width * np.minimum(factor, _MOST_WIDER)
+    nearest = np.abs(np.log(wanted[..., None] / _WIDTHS)).argmin(axis=-1)
+    smooth = sum(
+        gaussian_filter(np.where(nearest == i, counts, 0), w, mode="reflect")
+        for i, w in enumerate(_WIDTHS)
+    )
+    return smooth / smooth.sum()
+
+
+def levels(
+    probability: NDArray[np.float64], draws: ArrayLike, low: ArrayLike, high: ArrayLike
+) -> NDArray[np.float64]:
+    """Give for each cell the share of the draws that lie in denser cells.
+
+    The region of highest density with a share q is ``levels < q``. The share is that
+    of the draws and not of the smoothed density, which would enclose more than q.
+
+    Parameters
+    ----------
+    probability : ndarray, shape (cells, cells)
+        What `density` gives.
+    draws, low, high
+        What it was given.
+    """
+    at_draws = probability[tuple(_cells(draws, low, high, len(probability)).T)]
+    denser = np.searchsorted(np.sort(at_draws), probability.ravel(), side="right")
+    return 1 - denser.reshape(probability.shape) / len(at_draws)
+
+
+def compare(
+    first: ArrayLike,
+    second: ArrayLike,
+    truth: ArrayLike,
+    low: ArrayLike,
+    high: ArrayLike,
+) -> Agreement:
+    """Compare two posteriors of one object in a plane.
+
+    Parameters
+    ----------
+    first, second : array_like, shape (S, 2)
+        Draws of both, the second from the method that sees more.
+    truth : array_like, shape (2,)
+        Where the truth is.
+    low, high : array_like, shape (2,)
+        Edges of the box.
+    """
+    p, q = density(first, low, high), density(second, low, high)
+    p_levels, q_levels = levels(p, first, low, high), levels(q, second, low, high)
+    (at_truth,) = _cells(np.reshape(truth, (1, 2)), low, high, CELLS)
+    at_second = tuple(_cells(second, low, high, CELLS).T)
+    return Agreement(
+        overlap=float(np.minimum(p, q).sum()),
+        inside=float(np.mean(p_levels[at_second] < SHARES[1])),
+        area_ratio=float(
+            np.count_nonzero(q_levels < SHARES[0])
+            / np.count_nonzero(p_levels < SHARES[0])
+        ),
+        first_level=float(p_levels[tuple(at_truth)]),
+        second_level=float(q_levels[tuple(at_truth)]),
+    )
+
+
+def draw_contours(
+    groups: Mapping[str, Sequence[Panel]],
+    parameters: tuple[Parameter, Parameter],
+    box: Mapping[str, tuple[float, float]],
+    names: tuple[str, str] = ("stochastic grid", "network"),
+) -> Figure:
+    """Draw the second posterior's contours over the first's, object by object.
+
+    Grey areas are the first's 68 and 95 % regions, the thick and the thin lines the
+    second's, and a cross the truth. The number in each panel is the overlap of both.
+
+    Parameters
+    ----------
+    groups : mapping of str to sequence of Panel
+        Panels under a common heading: two columns of the picture each.
+    parameters : tuple of Parameter
+        What the plane's two axes are.
+    box : mapping of str to (float, float)
+        Range of each parameter.
+    names : tuple of str
+        What the two methods are called in the legend.
+    """
+    low, high = np.transpose([box[p.name] for p in parameters])
+    rows = max(-(-len(panels) // 2) for panels in groups.values())
+    figure = Figure(figsize=(3.55 * len(groups), 1.75 * rows + 0.8))
+    figure.set_layout_engine("constrained", h_pad=0.02, w_pad=0.02)
+    parts = figure.subfigures(1, len(groups), squeeze=False)[0]
+    for part, (heading, panels) in zip(parts, groups.items(), strict=True):
+        part.suptitle(heading, fontsize=8, fontweight="bold")
+        axes = part.subplots(rows, 2, squeeze=False, sharex=True, sharey=True).ravel()
+        axes[0].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        axes[0].locator_params(nbins=5)
+        for ax, panel in zip(axes, panels, strict=False):
+            _draw_panel(ax, panel, low, high)
+        for ax in axes[len(panels) :]:
+            ax.set_visible(False)
+        part.supxlabel(axis_label(parameters[0]), fontsize=8)
+        part.supylabel(axis_label(parameters[1]), fontsize=8)
+    handles = [
+        Patch(facecolor="0.62", label=f"{names[0]}, 68 %"),
+        Patch(facecolor="0.85", label="95 %"),
+        Line2D([], [], color=_NETWORK, linewidth=2, label=f"{names[1]}, 68 %"),
+        Line2D([], [], color=_NETWORK, linewidth=0.9, label="95 %"),
+        _truth_marker(label="truth"),
+        Line2D(
+            [], [], linestyle="none", marker="$\\%$", color="black", label="overlap"
+        ),
+    ]
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=6, fontsize=8, frameon=False
+    )
+    return figure
+
+
+def _cells(
+    draws: ArrayLike, low: ArrayLike, high: ArrayLike, cells: int
+) -> NDArray[np.int64]:
+    """Give the cell (S, 2) of each draw."""
+    draws = as_finite("draws", draws, 2)
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    share = (draws - low) / (high - low)
+    # float32 draws may lie a rounding error outside
+    if np.abs(share - 0.5).max(initial=0) > 0.5 + 1e-5:
+        raise ValueError(
+            f"draws must lie in the box from {low} to {high}; received values from "
+            f"{draws.min(axis=0)} to {draws.max(axis=0)}"
+        )
+    return np.clip((share * cells).astype(int), 0, cells - 1)
+
+
+def _draw_panel(ax: Axes, panel: Panel, low: NDArray, high: NDArray) -> None:
+    first, second = (
+        levels(density(draws, low, high), draws, low, high)
+        for draws in (panel.first, panel.second)
+    )
+    edges = np.linspace(low, high, CELLS + 1)
+    x, y = ((edges[1:] + edges[:-1]) / 2).T
+    # regions of highest density: the level falls towards the middle
+    ax.contourf(x, y, first.T, levels=(0, *SHARES), colors=("0.62", "0.85"), zorder=1)
+    ax.contour(
+        x,
+        y,
+        second.T,
+        levels=SHARES,
+        colors=_NETWORK,
+        linewidths=(2, 0.9),
+        zorder=2,
+    )
+    ax.add_line(_truth_marker(panel.truth))
+    agreement = compare(panel.first, panel.second, panel.truth, low, high)
+    ax.set_title(panel.title, fontsize=6.5, pad=2)
+    ax.tick_params(labelsize=7, length=2, pad=1.5)
+    ax.text(
+        0.97,
+        0.96,
+        f"{agreement.overlap:.0%}",
+        transform=ax.transAxes,
+        ha="right",
+        va="top",
+        fontsize=7.5,
+        zorder=4,
+        bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
+    )
+
+
+def _truth_marker(at: ArrayLike = (), **kwargs) -> Line2D:
+    """Give the truth's mark, which stands out on white, on grey and in print."""
+    at = np.asarray(at, float)
+    return Line2D(
+        at[:1],
+        at[1:],
+        linestyle="none",
+        marker="P",
+        markersize=7,
+        markerfacecolor=_TRUTH,
+        markeredgecolor="white",
+        markeredgewidth=0.8,
+        zorder=3,
+        **kwargs,
+    )
