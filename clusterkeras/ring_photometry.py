@@ -21,7 +21,6 @@ from data_tools import records
 from data_tools.cluster import ClusterMaker
 from data_tools.observation import draw_observation
 from data_tools.priors import Priors
-from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.target import Target
@@ -156,13 +155,7 @@ def draw_models(
     fluxes = []
     for first in tqdm(range(0, n, _BATCH), "models"):
         seen = draw_observation(target, priors, rng)
-        spectra = psf_spectra(
-            target,
-            renderer.grid,
-            seen.psf_position,
-            seen.blur_px,
-            seen.band_shift_px,
-        )
+        spectra = seen.psf(target, renderer.grid)
         images = []
         for row in parameters[first : first + _BATCH]:
             x, y, flux = clusters.stars(row, rng)

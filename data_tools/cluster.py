@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
-from data_tools.population import Population, Stars, population_of, sample
+from data_tools.population import (
+    Population,
+    Stars,
+    isochrones_of,
+    population_of,
+    sample,
+)
 from data_tools.priors import Priors
 from data_tools.profile import EFF, King, positions, smooth_positions
 from data_tools.target import Target
@@ -42,14 +50,25 @@ class ClusterMaker:
     def __init__(self, target: Target, priors: Priors) -> None:
         self.target = target
         self.priors = priors
+        laws = priors.extinction_laws or (target.extinction_law,)
+        #: Targets that differ by their extinction law, of which each cluster takes one.
+        self._targets = [replace(target, extinction_law=law) for law in laws]
         for log_age in target.box["log_age"]:
             population_of(target, log_age)
+        reached = isochrones_of(target).fehs[[0, -1]]
+        #: Lowest and highest [Fe/H] of a cluster.
+        self._feh = np.clip(target.feh + np.array(priors.feh_offset), *reached)
         #: (bands,) electrons that one nJy gives over the target's exposure.
         self.electrons_per_njy = 1 / np.array([b.electron_njy for b in target.bands])
 
     def population(self, log_age: float) -> Population:
         """Give the target's population of an age (log10 yr), before dust."""
         return population_of(self.target, log_age)
+
+    def _drawn_population(self, log_age: float, rng: np.random.Generator) -> Population:
+        """Give a population of an age, of a [Fe/H] and extinction law by chance."""
+        target = self._targets[rng.integers(len(self._targets))]
+        return population_of(replace(target, feh=rng.uniform(*self._feh)), log_age)
 
     def stars(
         self, parameters: np.ndarray, rng: np.random.Generator
@@ -72,7 +91,7 @@ class ClusterMaker:
         """
         log_age, a_v, log_mass, log_radius = parameters
         stars = sample(
-            self.population(log_age),
+            self._drawn_population(log_age, rng),
             10**log_mass,
             a_v,
             rng,

@@ -9,7 +9,6 @@ import numpy as np
 from data_tools.disc import draw_disc
 from data_tools.observation import Observation, draw_observation
 from data_tools.priors import Priors
-from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
 from data_tools.starlight import Starlight
 from data_tools.target import Target
@@ -72,13 +71,7 @@ class FieldMaker:
         disc = draw_disc(priors, n_cells, cell_pc, rng)
         column, row, flux, smooth = self._starlight.draw(disc, observation, rng)
         stars = renderer.source_grid(column, row, flux)
-        spectra = psf_spectra(
-            self.target,
-            renderer.grid,
-            observation.psf_position,
-            observation.blur_px,
-            observation.band_shift_px,
-        )
+        spectra = observation.psf(self.target, renderer.grid)
         light = renderer.convolve(stars, spectra, smooth)
         image = observation.image(light, rng)
         residual = priors.sky_residual * rng.uniform(-1, 1, len(observation.sky_njy))

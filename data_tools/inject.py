@@ -12,7 +12,6 @@ from data_tools.field import FieldMaker, GalaxyField
 from data_tools.negatives import NegativeMaker
 from data_tools.observation import Observation
 from data_tools.priors import Priors
-from data_tools.psf import psf_spectra
 from data_tools.render import Filters, Renderer
 from data_tools.schema import KINDS, PARAMETER_NAMES, PIXEL_UNIT_NJY
 from data_tools.target import Target
@@ -106,15 +105,7 @@ class MockMaker:
         """
         px = self.target.cutout_px
         seen = field.observation
-        psf = self._renderer.filters(
-            psf_spectra(
-                self.target,
-                self._renderer.grid,
-                seen.psf_position,
-                seen.blur_px,
-                seen.band_shift_px,
-            )
-        )
+        psf = self._renderer.filters(seen.psf(self.target, self._renderer.grid))
         stored_field = _stored(field.image)
         for i in range(n):
             row, column = self._corner(field, rng)

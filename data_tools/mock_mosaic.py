@@ -14,7 +14,6 @@ from astropy.wcs import WCS
 from data_tools.field import FieldMaker, GalaxyField
 from data_tools.inject import MockMaker
 from data_tools.priors import Priors
-from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 from data_tools.target import Target
@@ -176,8 +175,7 @@ def _clusters(
     canvas = Renderer(size)
     cutout = Renderer(target.cutout_px)
     seen = field.observation
-    through = (seen.psf_position, seen.blur_px, seen.band_shift_px)
-    cutout_psf = cutout.filters(psf_spectra(target, cutout.grid, *through))
+    cutout_psf = cutout.filters(seen.psf(target, cutout.grid))
     half = target.cutout_px // 2
     source = np.float32(0)
     log_snr = np.empty(len(x))
@@ -200,8 +198,7 @@ def _clusters(
         source = source + canvas.source_grid(
             np.concatenate(star_x), np.concatenate(star_y), np.concatenate(star_flux)
         )
-    spectra = psf_spectra(target, canvas.grid, *through)
-    return canvas.convolve(source, spectra), log_snr
+    return canvas.convolve(source, seen.psf(target, canvas.grid)), log_snr
 
 
 def _wcs(size_px: int, pixel_scale_arcsec: float) -> WCS:

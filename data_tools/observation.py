@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_tools.priors import Priors
-from data_tools.psf import n_positions
+from data_tools.psf import n_positions, psf_spectra
 from data_tools.target import Target
 
 
@@ -32,6 +32,8 @@ class Observation:
         Gaussian blur of the PSF by drizzling, sigma in pixels.
     band_shift_px : (bands, 2) ndarray
         Offset (x, y) of each band's image from the common pixel grid.
+    zero_point_mag : (bands,) ndarray
+        How much brighter, in mag, everything is recorded than it is.
     """
 
     electron_njy: np.ndarray
@@ -41,6 +43,28 @@ class Observation:
     psf_position: int
     blur_px: np.ndarray
     band_shift_px: np.ndarray
+    zero_point_mag: np.ndarray
+
+    def psf(self, target: Target, n: int) -> np.ndarray:
+        """Give the Fourier transforms of the PSFs, with the zero points' errors.
+
+        Parameters
+        ----------
+        target : Target
+            What is observed.
+        n : int
+            Side of the finer grid.
+
+        Returns
+        -------
+        (bands, n, n // 2 + 1) ndarray of complex64
+            As `data_tools.psf.psf_spectra`.
+        """
+        spectra = psf_spectra(
+            target, n, self.psf_position, self.blur_px, self.band_shift_px
+        )
+        factor = 10 ** (0.4 * self.zero_point_mag)
+        return spectra * factor[:, None, None].astype(np.float32)
 
     def noise(self, light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw the photon noise that light adds to an image that has its own.
@@ -183,4 +207,5 @@ def draw_observation(
             [rng.uniform(*priors.blur_range(b)) for b in target.band_names]
         ),
         band_shift_px=rng.uniform(-1, 1, (n, 2)) * priors.band_shift_px,
+        zero_point_mag=rng.uniform(-1, 1, n) * priors.zero_point_mag,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from data_tools.schema import KINDS
+from data_tools.target import EXTINCTION_LAWS
 
 Range = tuple[float, float]
 
@@ -52,6 +53,11 @@ class Priors:
         Share of clusters with a King (1962) profile instead.
     king_log_concentration : (float, float)
         log10 of tidal over core radius of those.
+    feh_offset : (float, float)
+        [Fe/H] of each cluster less the target's, in dex; as far as isochrones reach.
+    extinction_laws : tuple of str
+        Laws that each cluster's extinction is drawn from, all equally likely; none for
+        the target's alone.
     drizzle_blur_px : dict of str to (float, float)
         Gaussian blur, sigma in pixels, added to the PSF by drizzling, per band; the
         default for a band not named is (0.5, 1.0).
@@ -60,6 +66,10 @@ class Priors:
         `data_tools.observation.drizzled`. (0, 0) leaves pixels independent.
     band_shift_px : float
         Largest offset, in x and in y, of a band's image from the others' grid.
+    zero_point_mag : float
+        Largest error of a field's photometric zero point, in each band: about 0.01 mag
+        from the detector (Calamida et al. 2022, AJ 164, 32), the rest for drizzling and
+        charge transfer.
     exposure_factor : (float, float)
         log10 of the factor between a field's exposure and the target's.
     sky_factor : (float, float)
@@ -99,6 +109,8 @@ class Priors:
     eff_eta: Range = (1.2, 3.0)
     king_fraction: float = 0.2
     king_log_concentration: Range = (0.5, 2.0)
+    feh_offset: Range = (-0.25, 0.25)
+    extinction_laws: tuple[str, ...] = EXTINCTION_LAWS
     drizzle_blur_px: dict[str, Range] = field(
         default_factory=lambda: {
             "F275W": (0.8, 1.3),
@@ -109,6 +121,7 @@ class Priors:
     )
     noise_shift_px: Range = (0.0, 0.5)
     band_shift_px: float = 0.15
+    zero_point_mag: float = 0.05
     exposure_factor: Range = (-0.3, 0.2)
     sky_factor: Range = (-0.2, 0.3)
     read_noise_factor: Range = (0.9, 1.3)
@@ -147,10 +160,18 @@ class Priors:
         _check_range("centre_offset_px", (0.0, self.centre_offset_px), 0.0, 8.0)
         _check_range("eff_eta", self.eff_eta, 1.05, 10.0)
         _check_range("king_log_concentration", self.king_log_concentration, 0.1, 3.0)
+        _check_range("feh_offset", self.feh_offset, -3.0, 1.0)
+        unknown = sorted(set(self.extinction_laws) - set(EXTINCTION_LAWS))
+        if unknown:
+            raise ValueError(
+                f"priors: extinction_laws must be among {EXTINCTION_LAWS}; received "
+                f"{unknown}"
+            )
         for band, blur in self.drizzle_blur_px.items():
             _check_range(f"drizzle_blur_px.{band}", blur, 0.0, 3.0)
         _check_range("noise_shift_px", self.noise_shift_px, 0.0, 0.5)
         _check_range("band_shift_px", (0.0, self.band_shift_px), 0.0, 2.0)
+        _check_range("zero_point_mag", (0.0, self.zero_point_mag), 0.0, 1.0)
         _check_range("exposure_factor", self.exposure_factor, -2.0, 2.0)
         _check_range("sky_factor", self.sky_factor, -2.0, 2.0)
         _check_range("read_noise_factor", self.read_noise_factor, 0.0, 10.0)

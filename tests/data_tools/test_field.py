@@ -66,7 +66,7 @@ def test_empty_sky_has_the_noise_of_photons_and_read_out(target):
 def test_residual_of_the_sky_is_a_share_of_it_and_differs_from_field_to_field(target):
     means = [
         field(target, seed, sky_residual=0.5, **DARK).image.mean((0, 1))
-        for seed in range(6)
+        for seed in range(12)
     ]
     sky = np.array(
         [b.sky_electrons_s * b.exposure_s * b.electron_njy for b in target.bands]
