@@ -1,4 +1,4 @@
-"""Residual networks by name: image in, feature vector out."""
+"""Networks by name: image in, feature vector out."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class ResNet:
     """Pre-activation residual network (He et al. 2016, ECCV, fig. 1b).
 
     The features are the mean over the whole image and the mean over its middle, where
-    the object stands.
+    the object stands, and, if wanted, a dense network on aperture photometry: fluxes
+    to a few per cent are what convolutions learn last, and what ages hang on.
 
     Attributes
     ----------
@@ -23,13 +24,21 @@ class ResNet:
         Channels of each stage; every stage after the first halves the image.
     blocks : int
         Residual blocks a stage.
+    photometry : tuple of int
+        Widths of the dense layers on photometry; none for no photometry. Images must
+        then be wide enough for the ring of the sky.
     """
 
     widths: tuple[int, ...]
     blocks: int = 2
+    photometry: tuple[int, ...] = ()
 
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Give the features of an image, symbolically."""
+        measured = []
+        if self.photometry:
+            radii = photometry.FINE_RADII_PX
+            measured = [photometry.dense_features(x, self.photometry, radii)]
         x = _convolve(x, self.widths[0], 3, 2, "stem")
         for stage, width in enumerate(self.widths):
             for block in range(self.blocks):
@@ -43,6 +52,7 @@ class ResNet:
             [
                 keras.layers.GlobalAveragePooling2D(name="mean")(x),
                 keras.layers.GlobalAveragePooling2D(name="middle_mean")(middle),
+                *measured,
             ]
         )
 
@@ -88,11 +98,30 @@ class PublishedResNet:
         return keras.layers.Dense(self.dense, "relu", name="dense", dtype="float32")(x)
 
 
-BACKBONES: dict[str, ResNet | PublishedResNet] = {
+@dataclass(frozen=True)
+class PhotometricNet:
+    """Dense network on aperture photometry alone: what four apertures a band can tell.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Width of each layer.
+    """
+
+    widths: tuple[int, ...]
+
+    def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Give the features of an image, symbolically."""
+        return photometry.dense_features(x, self.widths)
+
+
+BACKBONES: dict[str, ResNet | PublishedResNet | PhotometricNet] = {
     "resnet_tiny": ResNet((8, 16), blocks=1),
     "resnet_small": ResNet((16, 32, 64, 128)),
     "resnet_medium": ResNet((32, 64, 128, 256)),
+    "resnet_small_photometry": ResNet((16, 32, 64, 128), photometry=(256, 256)),
     "published_resnet50": PublishedResNet(),
+    "photometry": PhotometricNet((256, 256, 256)),
 }
 
 #: Backbones that end in a dense layer of their own, on which the heads stand.
@@ -180,8 +209,7 @@ def build(name: str, image_shape: tuple[int, int, int]) -> keras.Model:
     Parameters
     ----------
     name : str
-        One of `BACKBONES`, or ``photometry`` for the dense network of
-        `clusterkeras.photometry`.
+        One of `BACKBONES`.
     image_shape : (int, int, int)
         Height, width and number of bands of the (already scaled) image.
 
@@ -193,14 +221,11 @@ def build(name: str, image_shape: tuple[int, int, int]) -> keras.Model:
     Raises
     ------
     ValueError
-        If the name is unknown.
+        If the name is unknown, or the image too small for apertures it wants.
     """
-    if name == "photometry":
-        return photometry.build_backbone(name, image_shape)
     if name not in BACKBONES:
         raise ValueError(
-            f"backbone: expected one of {sorted(BACKBONES)} or 'photometry'; received "
-            f"{name!r}"
+            f"backbone: expected one of {sorted(BACKBONES)}; received {name!r}"
         )
     inputs = keras.Input(image_shape, name="scaled")
     return keras.Model(inputs, BACKBONES[name].features(inputs), name=name)

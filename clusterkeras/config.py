@@ -45,7 +45,7 @@ class ModelConfig:
         Share of features dropped before the heads in training.
     """
 
-    backbone: str = "resnet_small"
+    backbone: str = "resnet_small_photometry"
     posterior: Literal["mixture", "flow", "grid"] = "mixture"
     components: int = 12
     flow_depth: int = 6
@@ -201,6 +201,9 @@ class InferenceConfig:
         ``p_cluster``; None estimates it from all positions together.
     min_log_snr : float
         Visibility (dex) below which a row is flagged.
+    unlike_share : float
+        A row is flagged as unlike the mocks if a smaller share of them is further out:
+        the share of false alarms among images that are like them.
     saturation_electrons : float
         Pixels above this many electrons in one exposure are flagged as saturated;
         used where the header gives the exposure time.
@@ -214,6 +217,7 @@ class InferenceConfig:
     seed: int = 0
     cluster_share: float | None = None
     min_log_snr: float = 0.7
+    unlike_share: float = 0.01
     saturation_electrons: float = 60_000.0
     origin: int = 0
 
@@ -227,6 +231,12 @@ class InferenceConfig:
             self.cluster_share,
         )
         _require(self.draws >= 16, "draws", ">= 16", self.draws)
+        _require(
+            0 <= self.unlike_share < 1,
+            "unlike_share",
+            "in [0, 1), 0 for no flag",
+            self.unlike_share,
+        )
         _require(
             self.saturation_electrons > 0,
             "saturation_electrons",

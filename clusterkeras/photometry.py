@@ -20,6 +20,10 @@ from photutils.aperture import CircularAnnulus, CircularAperture
 #: 0.63 arcsec there, is the largest half-light radius that is simulated.
 RADII_PX = (1.0, 3.0, 6.0, 16.0)
 
+#: Radii, in pixels, for a network that wants sizes as well: between those above, and
+#: each from the one before by some 1.5.
+FINE_RADII_PX = (1.0, 2.0, 3.0, 4.5, 6.0, 9.0, 16.0)
+
 #: Inner and outer radius, in pixels, of the ring the local sky is taken from: as far
 #: out as a cutout of 64 pixels lets it. That of LEGUS, 7 to 8, lies within the wider
 #: clusters, and a dense network on 42,000 mocks loses 0.17 nat by it.
@@ -37,9 +41,6 @@ _STEPS = 8
 
 #: Steps of the centroid; the wider the source, the slower it gets there.
 _CENTRING_STEPS = 12
-
-#: Width of the dense layers of `build_backbone`.
-_DENSE = (256, 256, 256)
 
 
 @keras.saving.register_keras_serializable(package="clusterkeras")
@@ -313,37 +314,40 @@ class PhotometricFeatures(keras.layers.Layer):
         return {**super().get_config(), **{name: own[name] for name in names}}
 
 
-def build_backbone(name: str, image_shape: tuple[int, int, int]) -> keras.Model:
-    """Build the dense network on photometry: what four apertures a band can tell.
-
-    It takes the place of a residual network in a `clusterkeras.model.ClusterModel`, so
-    that posterior, loss and training are the same.
+def dense_features(
+    scaled: keras.KerasTensor,
+    widths: tuple[int, ...],
+    radii_px: tuple[float, ...] = RADII_PX,
+) -> keras.KerasTensor:
+    """Give what dense layers make of some apertures a band, symbolically.
 
     Parameters
     ----------
-    name : str
-        Name of the model.
-    image_shape : (int, int, int)
-        Height, width and number of bands of the scaled images.
+    scaled : tensor (B, height, width, bands)
+        Images scaled by `clusterkeras.model.JointAsinh`.
+    widths : tuple of int
+        Width of each layer.
+    radii_px : tuple of float
+        Radii of the apertures, rising.
 
     Returns
     -------
-    keras.Model
-        From (B, height, width, bands) to (B, features).
+    tensor (B, last width)
 
     Raises
     ------
     ValueError
         If the images are too small for the apertures.
     """
-    layers = keras.layers
-    scaled = keras.Input(image_shape, name="scaled")
-    x = PhotometricFeatures(name="photometry")(scaled)
+    x = PhotometricFeatures(radii_px, name="photometry")(scaled)
     # no batch normalisation: a batch's own statistics of so few numbers are noise, and
     # that would make the network unsure
-    for i, width in enumerate(_DENSE):
-        x = layers.Dense(width, "gelu", dtype="float32", name=f"dense{i}")(x)
-    return keras.Model(scaled, x, name=name)
+    for i, width in enumerate(widths):
+        layer = keras.layers.Dense(
+            width, "gelu", dtype="float32", name=f"photometry_dense{i}"
+        )
+        x = layer(x)
+    return x
 
 
 def _square(half: int) -> NDArray[np.int64]:

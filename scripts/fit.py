@@ -19,7 +19,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--learning-rate", type=float, default=2e-3)
-    parser.add_argument("--backbone", default="resnet_small")
+    parser.add_argument("--backbone", help="by default the one that ships")
     parser.add_argument("--logs", help="directory for TensorBoard")
     args = parser.parse_args()
 
@@ -32,9 +32,8 @@ def main() -> None:
     train = make_dataset(args.data, "train", args.batch_size, training=True)
     validation = make_dataset(args.data, "validation", args.batch_size, training=False)
 
-    model = ClusterModel(
-        read_set(args.data).target, ModelConfig(backbone=args.backbone)
-    )
+    config = ModelConfig(backbone=args.backbone) if args.backbone else ModelConfig()
+    model = ClusterModel(read_set(args.data).target, config)
     steps = args.epochs * len(train)
     model.compile(
         keras.optimizers.AdamW(
