@@ -133,3 +133,31 @@ def test_same_seed_gives_the_same_cluster(maker):
         for _ in range(2)
     )
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def drawn(priors, target=None, n=30):
+    """Give the colours (last band less first, mag) of heavy clusters of one age."""
+    target = target or Target.load("m83-wfc3-uvis")
+    maker, rng = ClusterMaker(target, priors), np.random.default_rng(3)
+    rows = (maker.stars(np.array([9.5, 3.0, 6.0, -1.0]), rng)[2] for _ in range(n))
+    flux = np.array([row.sum(0) for row in rows])
+    return 2.5 * np.log10(flux[:, -1] / flux[:, 0])
+
+
+def test_clusters_scatter_in_metallicity_and_law_only_as_far_as_priors_say():
+    fixed = {"feh_offset": (0.0, 0.0), "extinction_laws": ()}
+    scatter = np.std(drawn(Priors(**fixed)))
+    assert np.std(drawn(Priors(**fixed | {"feh_offset": (-0.25, 0.25)}))) > 3 * scatter
+    laws = Priors(**fixed | {"extinction_laws": ("CCM89", "G23")})
+    assert np.std(drawn(laws)) > 2 * scatter
+
+
+def test_richer_clusters_are_redder_and_the_isochrones_end_limits_them():
+    poor, rich = (
+        drawn(Priors(feh_offset=(offset, offset), extinction_laws=()), n=10).mean()
+        for offset in (-0.25, 0.25)
+    )
+    assert rich > poor + 0.2
+    # [Fe/H] ends at 0.25
+    beyond = drawn(Priors(feh_offset=(0.9, 0.9), extinction_laws=()), n=10).mean()
+    assert np.isclose(beyond, rich, atol=0.02)

@@ -129,3 +129,18 @@ def test_same_seed_gives_the_same_observation(target):
     )
     for name, value in vars(first).items():
         assert np.array_equal(value, getattr(again, name))
+
+
+def test_everything_is_brighter_by_the_error_of_the_zero_point(target, seen):
+    exact = dataclasses.replace(seen, zero_point_mag=np.zeros(3))
+    off = dataclasses.replace(seen, zero_point_mag=np.array([0.1, 0.0, -0.2]))
+    # a spectrum's first number is the flux of a star
+    flux, flux_off = (s.psf(target, 128)[:, 0, 0].real for s in (exact, off))
+    np.testing.assert_allclose(-2.5 * np.log10(flux_off / flux), [-0.1, 0, 0.2], 1e-4)
+
+
+def test_zero_points_are_off_by_no_more_than_the_prior_says(target):
+    rng, priors = np.random.default_rng(4), Priors(zero_point_mag=0.03)
+    off = [draw_observation(target, priors, rng).zero_point_mag for _ in range(200)]
+    assert 0.028 < np.abs(off).max() <= 0.03
+    assert np.allclose(np.corrcoef(np.transpose(off)), np.eye(3), atol=0.25)
