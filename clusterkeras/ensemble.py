@@ -14,7 +14,7 @@ from clusterkeras.config import ModelConfig
 from clusterkeras.model import ClusterModel
 from clusterkeras.posterior_model import SHARED, PosteriorModel, Recalibration
 from clusterkeras.posteriors.ensemble import EnsemblePosterior
-from clusterkeras.presets import find_model, load_model, write_run
+from clusterkeras.presets import find_model, load_model, new_model_file, write_run
 
 tfd = tfp.distributions
 
@@ -115,6 +115,15 @@ class Ensemble(PosteriorModel):
             tfd.Normal(mean + factor * (means - mean), factor * scales),
         )
 
+    def unlike_mocks(self, images: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
+        """Give the mean of the members' scores; see `PosteriorModel.unlike_mocks`."""
+        sizes = [member.unlike.features for member in self.members]
+        parts = tf.split(features, sizes, axis=-1)
+        scores = [
+            m.unlike_mocks(images, f) for m, f in zip(self.members, parts, strict=True)
+        ]
+        return tf.reduce_mean(tf.stack(scores), axis=0)
+
     def get_config(self) -> dict[str, Any]:
         """Give all arguments, as plain values."""
         config = super().get_config()
@@ -176,6 +185,7 @@ def make_ensemble(models: Sequence[str | Path], output: str | Path) -> Path:
     ValueError
         If a file is no model, or the models make no ensemble.
     """
+    new_model_file(output)
     members = [load_model(model) for model in models]
     configuration = {
         "ensemble": [str(find_model(model).resolve()) for model in models],

@@ -166,6 +166,27 @@ def save_model(model: keras.Model, path: Path) -> None:
     os.replace(part, path)
 
 
+def new_model_file(output: str | Path) -> Path:
+    """Give the path of a model that is to be written, or refuse where one is.
+
+    Parameters
+    ----------
+    output : str or Path
+        Directory of the run.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a model already.
+    """
+    path = Path(output) / MODEL_FILE
+    if path.exists():
+        raise FileExistsError(
+            f"{path}: a model exists and is never overwritten; name another output"
+        )
+    return path
+
+
 def write_run(
     model: PosteriorModel, output: str | Path, configuration: dict[str, Any]
 ) -> Path:
@@ -190,11 +211,7 @@ def write_run(
     FileExistsError
         If there is a model already.
     """
-    path = Path(output) / MODEL_FILE
-    if path.exists():
-        raise FileExistsError(
-            f"{path}: a model exists and is never overwritten; name another output"
-        )
+    path = new_model_file(output)
     path.parent.mkdir(parents=True, exist_ok=True)
     versions = {name: metadata.version(name) for name in PACKAGES}
     text = yaml.safe_dump({**configuration, "versions": versions}, sort_keys=False)

@@ -24,7 +24,7 @@ from clusterkeras.posterior_model import (
     Recalibration,
     check_same_target,
 )
-from clusterkeras.presets import load_model, write_run
+from clusterkeras.presets import load_model, new_model_file, write_run
 from clusterkeras.recalibration import Outputs, fit_recalibration, presence_log_prob
 from data_tools import records
 from data_tools.manifest import write_json
@@ -147,6 +147,7 @@ def recalibrate(
         If model or set are missing, damaged or made for other targets, the posterior
         is a grid, or there are too few clusters.
     """
+    new_model_file(output)
     network = load_model(model).recalibrated(Recalibration())
     outputs = run_model(network, data, batch_size, limit)
     middle = len(outputs.presence) // 2
@@ -162,7 +163,7 @@ def recalibrate(
     changed = network.recalibrated(found)
     before = log_probs(network, held_out, Recalibration())
     after = log_probs(changed, held_out, found)
-    effects = {name: _effect(before[name], after[name]) for name in before}
+    effects = {name: effect_of(before[name], after[name]) for name in before}
     used = _only(found, {name for name, effect in effects.items() if effect.on})
     report = {
         "model": str(model),
@@ -236,7 +237,8 @@ def run_model(
     )
 
 
-def _effect(before: NDArray[np.floating], after: NDArray[np.floating]) -> Effect:
+def effect_of(before: NDArray[np.floating], after: NDArray[np.floating]) -> Effect:
+    """Compare the log-probabilities (N,) of the same truths, in nats."""
     gain = np.asarray(after, float) - before
     return Effect(
         before=float(-np.mean(before)),
