@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from clusterkeras.diagnostics import limits, strata
 from data_tools.schema import PARAMETERS
 
 
@@ -53,8 +54,46 @@ def parameter_table(stratum: dict[str, Any], thresholds: dict[str, float]) -> st
     return _table([*head, "far off"], rows)
 
 
+def _joint(stratum: dict[str, Any]) -> str:
+    joint = stratum["tarp"]
+    return f"{joint['max_deviation']:.3f} ({joint['max_deviation_noise']:.3f})"
+
+
+def limits_table(metrics: dict[str, Any]) -> str:
+    """Write what misses its limit, and the limits of all clusters, what fails first.
+
+    Parameters
+    ----------
+    metrics : dict
+        Content of ``metrics.json``.
+
+    Returns
+    -------
+    str
+        A Markdown table: N, how far from calibrated, how far it may be, and what 95 of
+        100 perfect posteriors stay below with so many clusters.
+    """
+    verdicts = [limits.Verdict(**v) for v in metrics["posterior"]["verdicts"]]
+    rows = [
+        [
+            "pass" if v.ok else "**FAIL**",
+            v.stratum,
+            str(v.n),
+            limits.describe(v).replace("|", "\\|"),
+            f"{v.deviation:+.3f}",
+            f"{v.limit:.3f}",
+            f"{v.noise:.3f}",
+        ]
+        for v in limits.worth_telling(verdicts)
+    ]
+    head = ["", "clusters", "N", "what", "deviation", "limit", "perfect, 95 %"]
+    return _table(head, rows)
+
+
 def strata_table(metrics: dict[str, Any]) -> str:
-    """Write calibration in strata of the prediction, the worst first.
+    """Write calibration in strata of the prediction and of crowding.
+
+    What misses its limit comes first, then what is worst.
 
     Parameters
     ----------
@@ -65,16 +104,14 @@ def strata_table(metrics: dict[str, Any]) -> str:
     -------
     str
         A Markdown table: N, mean negative log-probability in nats, information gained
-        over the prior in nats, and the share of truths in each 68 % interval.
+        over the prior in nats, largest abs(ECP - alpha) of the joint with what 95 of
+        100 perfect posteriors stay below, and the share of truths in each 68 %
+        interval.
     """
-    strata = [
-        s
-        for s in metrics["posterior"]["strata"]["predicted"]
-        if s.get("worst_coverage")
-    ]
-    strata.sort(key=lambda s: -abs(s["worst_coverage"]["sigmas"]))
     rows = []
-    for stratum in strata:
+    predicted = metrics["posterior"]["strata"]["predicted"]
+    with_joint = all("tarp" in stratum for stratum in predicted if stratum["n"])
+    for stratum in strata.worst_calibrated_first(predicted):
         score = stratum["negative_log_probability"]
         rows.append(
             [
@@ -82,6 +119,7 @@ def strata_table(metrics: dict[str, Any]) -> str:
                 str(stratum["n"]),
                 f"{score['mean']:.2f}",
                 f"{score['gain_over_prior']:.2f}",
+                *([_joint(stratum)] if with_joint else []),
                 *(
                     f"{stratum['parameters'][p.name]['coverage_68']:.1%}"
                     for p in PARAMETERS
@@ -89,7 +127,9 @@ def strata_table(metrics: dict[str, Any]) -> str:
                 f"{stratum['worst_coverage']['sigmas']:+.1f}",
             ]
         )
-    head = ["predicted", "N", "-log p", "gain", *(p.label for p in PARAMETERS)]
+    head = ["predicted", "N", "-log p", "gain"]
+    head += ["joint (perfect)"] if with_joint else []
+    head += [p.label for p in PARAMETERS]
     return _table([*head, "worst, sigma"], rows)
 
 
@@ -104,42 +144,165 @@ def presence_table(metrics: dict[str, Any]) -> str:
     Returns
     -------
     str
-        A Markdown table: N, area under the ROC curve, and the share of that kind that
-        passes where 90 % of the clusters do.
+        A Markdown table: N, area under the ROC curve, the share of that kind that
+        passes where 90 % of the clusters do, and the purity there, among all clusters
+        and that kind alone.
     """
     presence = metrics["presence"]
+    point = presence["at_90_completeness"]
+    everything = {
+        "n_others": presence["n_others"],
+        "auc": presence["auc"],
+        "false_positive_rate": point["false_positive_rate"],
+        "purity_at_90_completeness": point["purity"],
+    }
+    kinds = sorted(presence["by_kind"].items(), key=lambda item: item[1]["auc"])
     rows = [
-        [kind, str(s["n_others"]), f"{s['auc']:.3f}", f"{s['false_positive_rate']:.1%}"]
-        for kind, s in presence["by_kind"].items()
+        [
+            kind,
+            str(s["n_others"]),
+            f"{s['auc']:.3f}",
+            f"{s['false_positive_rate']:.1%}",
+            f"{s['purity_at_90_completeness']:.1%}",
+        ]
+        for kind, s in [*kinds, ("all", everything)]
     ]
-    rows.sort(key=lambda r: float(r[2]))
-    overall = presence["at_90_completeness"]["false_positive_rate"]
-    rows.append(
-        ["all", str(presence["n_others"]), f"{presence['auc']:.3f}", f"{overall:.1%}"]
-    )
-    return _table(["look-alike", "N", "AUC", "pass where 90 % of clusters do"], rows)
+    head = ["look-alike", "N", "AUC", "pass where 90 % of clusters do"]
+    return _table([*head, "purity there"], rows)
 
 
-def tables(metrics: dict[str, Any]) -> str:
-    """Write all tables of an evaluation, with a heading each.
+def presence_strata_table(metrics: dict[str, Any]) -> str:
+    """Write how well clusters of each visibility and crowding are told from the rest.
 
     Parameters
     ----------
     metrics : dict
         Content of ``metrics.json``.
+
+    Returns
+    -------
+    str
+        A Markdown table: numbers of clusters and of look-alikes, area under the ROC
+        curve, completeness at the threshold that keeps 90 % of all clusters, and purity
+        at the one that keeps 90 % of these.
+    """
+    presence = metrics["presence"]
+    rows = [
+        [
+            s["label"],
+            str(s["n_clusters"]),
+            str(s["n_others"]),
+            f"{s['auc']:.3f}",
+            f"{s['completeness']:.1%}",
+            f"{s['purity_at_90_completeness']:.1%}",
+        ]
+        for s in presence["by_log_snr"] + presence.get("by_crowding", [])
+        if "auc" in s
+    ]
+    head = ["true visibility, crowding", "clusters", "look-alikes", "AUC"]
+    return _table([*head, "completeness", "purity at own 90 %"], rows)
+
+
+def visibility_table(metrics: dict[str, Any]) -> str:
+    """Write how well the visibility is recovered, in dex.
+
+    Parameters
+    ----------
+    metrics : dict
+        Content of ``metrics.json``.
+
+    Returns
+    -------
+    str
+        A Markdown table: N, bias, scatter and the share in the 68 % interval, over all
+        objects, clusters alone, and by predicted visibility and crowding.
+    """
+    seen = metrics["visibility"]
+    parts = [("all objects", seen["objects"]), ("clusters", seen["clusters"])]
+    parts += [
+        (s["label"], s)
+        for s in seen["by_predicted_log_snr"] + seen.get("by_crowding", [])
+    ]
+    rows = [
+        [
+            label,
+            str(s["n"]),
+            f"{s['bias']:+.3f}",
+            f"{s['scatter']:.3f}",
+            f"{s['coverage_68']:.1%}",
+        ]
+        for label, s in parts
+        if s["n"]
+    ]
+    head = ["predicted visibility, crowding", "N", "bias [dex]", "scatter [dex]"]
+    return _table([*head, "in the 68 % interval"], rows)
+
+
+def fields_part(fields: dict[str, Any]) -> list[str]:
+    """Say whether the clusters of one field err together; nothing for too few fields.
+
+    Parameters
+    ----------
+    fields : dict
+        ``posterior.fields`` of ``metrics.json``.
+
+    Returns
+    -------
+    list of str
+        Paragraphs.
+    """
+    if any(found["rank"] is None for found in fields.values()):
+        return []
+    ranks = [fields[parameter.name]["rank"] for parameter in PARAMETERS]
+    shown = ", ".join(
+        f"{parameter.label} {rank['dispersion']:.2f}"
+        for parameter, rank in zip(PARAMETERS, ranks, strict=True)
+    )
+    return [
+        f"Variance of the mean rank between the {ranks[0]['n_groups']} fields over "
+        "that of independent clusters (in 95 % of sets below "
+        f"{ranks[0]['noise']:.2f}): "
+        f"{shown}. Above it, clusters of one field err together, and numbers over few "
+        "fields scatter by more than their N says."
+    ]
+
+
+def tables(metrics: dict[str, Any]) -> str:
+    """Write all tables of an evaluation, with a heading each, what fails first.
+
+    Parameters
+    ----------
+    metrics : dict
+        Content of ``metrics.json``. One of version 0.1 has no verdicts, no joint and
+        no crowding in its strata; its tables go without.
     """
     thresholds = metrics["catastrophic_thresholds"]
     posterior = metrics["posterior"]
     overall, joint = posterior["overall"], posterior["joint"]["tarp"]
     score = overall["negative_log_probability"]
-    parts = [
+    parts = []
+    if "verdicts" in posterior:
+        verdicts = [limits.Verdict(**v) for v in posterior["verdicts"]]
+        passed = len(verdicts) - len(limits.worth_telling(verdicts))
+        parts += [
+            f"### Calibration: {limits.headline(verdicts)}",
+            limits_table(metrics),
+            f"The joint of {passed} other strata passes. A stratum of fewer than "
+            f"{limits.Limits().least_n} clusters may miss the limit by what 95 of 100 "
+            "perfect posteriors stay below.",
+        ]
+    parts += [
         f"### All {overall['n']} clusters",
         f"Mean negative log-probability {score['mean']:.2f} nats (prior "
         f"{score['prior']:.2f}). Joint calibration (TARP): max |ECP - alpha| "
         f"{joint['max_deviation']:.3f}; a perfect posterior stays below "
-        f"{joint['max_deviation_noise']:.3f} in 95 % of such sets.",
+        f"{joint['max_deviation_noise']:.3f} in 95 % of such sets. The same "
+        "of its regions of highest density: "
+        f"{posterior['joint']['hpd']['max_deviation']:.3f}.",
         parameter_table(overall, thresholds),
     ]
+    if "fields" in posterior:
+        parts += fields_part(posterior["fields"])
     for regime in posterior["strata"]["true"]:
         if regime["label"] == "published_regime" and regime["n"]:
             score = regime["negative_log_probability"]
@@ -153,5 +316,10 @@ def tables(metrics: dict[str, Any]) -> str:
             ]
     parts += ["### Calibration by stratum, worst first", strata_table(metrics)]
     if metrics["presence"] is not None:
-        parts += ["### Cluster or not", presence_table(metrics)]
+        parts += [
+            "### Cluster or not",
+            presence_table(metrics),
+            presence_strata_table(metrics),
+        ]
+    parts += ["### Visibility", visibility_table(metrics)]
     return "\n\n".join(parts)

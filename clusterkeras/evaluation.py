@@ -18,7 +18,17 @@ from tqdm import tqdm
 
 import clusterkeras
 from clusterkeras import card
-from clusterkeras.diagnostics import coverage, examples, plots, report, strata
+from clusterkeras.diagnostics import (
+    bands,
+    calibration_plots,
+    coverage,
+    examples,
+    limits,
+    plots,
+    report,
+    strata,
+    tarp,
+)
 from clusterkeras.diagnostics.report import ClusterScores, Predictions
 from clusterkeras.posterior_model import PosteriorModel, check_same_target
 from clusterkeras.presets import load_model
@@ -208,21 +218,32 @@ def write_report(
 
 
 def summary(posterior: dict[str, Any]) -> str:
-    """Write the strata as tables for the terminal, the worst first."""
-    joint = posterior["joint"]["tarp"]
+    """Write limits and strata as tables for the terminal, what fails first."""
     cuts = posterior["strata"]
+    verdicts = [limits.Verdict(**v) for v in posterior["verdicts"]]
     return "\n\n".join(
         [
-            strata.table([posterior["overall"]])
-            + f"\njoint (TARP): max |ECP - alpha| {joint['max_deviation']:.4f}; a "
-            f"perfect posterior stays below {joint['max_deviation_noise']:.4f} (95 %)",
-            "cut in the prediction, worst calibrated first: a perfect posterior covers "
-            "68 and 95 % in each\n"
+            limits.table(verdicts),
+            strata.table([posterior["overall"]]) + "\n" + _between_fields(posterior),
+            "cut in the prediction and in crowding, what fails first, then the worst "
+            "calibrated: a perfect posterior covers 68 and 95 % in each\n"
             + strata.table(strata.worst_calibrated_first(cuts["predicted"])),
             "cut in the truth, least known first: not even a perfect posterior's "
             "coverage is nominal in each\n"
             + strata.table(strata.least_known_first(cuts["true"])),
         ]
+    )
+
+
+def _between_fields(posterior: dict[str, Any]) -> str:
+    ranks = {name: found["rank"] for name, found in posterior["fields"].items()}
+    if None in ranks.values():
+        return "too few fields to tell whether their clusters err together"
+    noise = next(iter(ranks.values()))["noise"]
+    shown = ", ".join(f"{k} {v['dispersion']:.2f}" for k, v in ranks.items())
+    return (
+        "variance of the mean rank between fields over that of independent clusters "
+        f"(in 95 % of sets below {noise:.2f}): {shown}"
     )
 
 
@@ -263,22 +284,27 @@ def _draw_pictures(
         name: (levels, coverage.central_coverage(scored.pit[:, p], levels))
         for p, name in enumerate(PARAMETER_NAMES)
     } | {
-        "joint (TARP)": (levels, coverage.cumulative(scored.tarp, levels)),
+        "joint (TARP)": (levels, tarp.expected_coverage(scored.tarp, levels)),
         "joint (HPD)": (levels, coverage.cumulative(scored.hpd, levels)),
     }
+    repeated = (levels, *tarp.bootstrap_coverage(scored.tarp, levels))
     seen = predictions.select(predictions.has_object)
     pictures = {
         "predicted_against_true": plots.predicted_against_true(
             scored.truth, scored.median, box
         ),
-        "coverage": plots.coverage_curves(curves, len(clusters)),
-        "ranks": plots.rank_histograms(scored.pit),
+        "coverage": calibration_plots.coverage_curves(
+            curves, len(clusters), {"joint (TARP)": repeated}
+        ),
+        "ranks": calibration_plots.rank_plots(
+            scored.pit, bands.rank_levels(scored.n_draws)
+        ),
         "visibility": plots.visibility_residuals(
             seen.log_snr, seen.visibility_mean, seen.visibility_std
         ),
-        "strata": plots.strata_coverage(
+        "strata": calibration_plots.strata_coverage(
             [posterior["overall"], *posterior["strata"]["predicted"]],
-            title="strata cut in the prediction (medians, mean visibility)",
+            title="strata cut in the prediction and in crowding",
         ),
     }
     if not predictions.is_cluster.all():

@@ -1,4 +1,4 @@
-"""Pictures of the diagnostics.
+"""Pictures of what a model predicts; of its calibration: `calibration_plots`.
 
 Every function gives a `matplotlib.figure.Figure` and touches no global state, so that
 it can be saved, shown or handed to TensorBoard. Curves differ in line style as well as
@@ -18,7 +18,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from clusterkeras.diagnostics import classification, coverage
+from clusterkeras.diagnostics import classification
 from data_tools.schema import PARAMETERS, Parameter
 
 #: Okabe & Ito's (2008) colours, each with its own line.
@@ -31,8 +31,8 @@ STYLES: tuple[dict[str, Any], ...] = (
     {"color": "0.5", "linestyle": (0, (9, 3))},
 )
 MARKERS = ("o", "s", "^", "D", "v", "P")
-_TRUTH_COLOUR = "#D55E00"
-_BAND = {"color": "0.85", "linewidth": 0, "zorder": 0}
+#: The truth, and what fails.
+TRUTH_COLOUR = "#D55E00"
 
 _UNITS = {
     "dex(yr)": "log yr",
@@ -90,93 +90,6 @@ def predicted_against_true(
         figure.colorbar(image, ax=ax, label="clusters per cell")
     axes[0].legend(loc="upper left", fontsize=8)
     figure.suptitle(f"{len(truth)} clusters")
-    return figure
-
-
-def coverage_curves(
-    curves: Mapping[str, tuple[ArrayLike, ArrayLike]], n: int
-) -> Figure:
-    """Draw observed against nominal coverage, and their difference.
-
-    Parameters
-    ----------
-    curves : mapping of str to (levels, coverage), each array_like of shape (L,)
-        What to draw, by the name in the legend.
-    n : int
-        Number of objects. Grey is the 95 % range of a perfect posterior at one level.
-    """
-    figure = Figure(figsize=(10.5, 4.6), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    grid = np.linspace(0, 1, 201)
-    noise = 1.96 * coverage.coverage_noise(n, grid)
-    left.fill_between(grid, grid - noise, grid + noise, **_BAND)
-    right.fill_between(grid, -noise, noise, **_BAND, label="perfect, 95 %")
-    left.axline((0, 0), slope=1, color="black", linewidth=0.8)
-    right.axhline(0, color="black", linewidth=0.8)
-    for i, (name, (levels, covered)) in enumerate(curves.items()):
-        levels, covered = np.asarray(levels), np.asarray(covered)
-        style = STYLES[i % len(STYLES)] | {
-            "marker": MARKERS[i % len(MARKERS)],
-            "markevery": (2 * i, max(len(levels) // 6, 1)),
-            "markersize": 5,
-            "markerfacecolor": "white",
-        }
-        left.plot(levels, covered, label=name, **style)
-        right.plot(levels, covered - levels, label=name, **style)
-    left.set(
-        xlabel="nominal coverage",
-        ylabel="share of truths inside",
-        xlim=(0, 1),
-        ylim=(0, 1),
-        title=f"coverage of {n} clusters",
-    )
-    right.set(
-        xlabel="nominal coverage",
-        ylabel="share of truths inside - nominal",
-        xlim=(0, 1),
-        title="below zero: over-confident",
-    )
-    limit = max(0.03, 1.1 * np.abs(right.dataLim.intervaly).max())
-    right.set_ylim(-limit, limit)
-    left.legend(*right.get_legend_handles_labels(), fontsize=8, loc="upper left")
-    return figure
-
-
-def rank_histograms(
-    pit: ArrayLike, parameters: Sequence[Parameter] = PARAMETERS, bins: int = 20
-) -> Figure:
-    """Draw the histogram of the truth's rank among the draws of each parameter.
-
-    Flat for a perfect posterior, within the grey 95 % range; a cup is over-confident,
-    a cap too wide, a slope biased.
-
-    Parameters
-    ----------
-    pit : array_like, shape (N, P)
-        Probability integral transform of the truth.
-    parameters : sequence of Parameter
-        The P parameters.
-    bins : int
-        Number of bins.
-    """
-    pit = np.asarray(pit)
-    n = len(pit)
-    figure = Figure(figsize=(3.1 * len(parameters), 3.2), layout="constrained")
-    axes = figure.subplots(1, len(parameters), squeeze=False, sharey=True)[0]
-    expected = n / bins
-    noise = 1.96 * np.sqrt(expected * (1 - 1 / bins))
-    for p, (parameter, ax) in enumerate(zip(parameters, axes, strict=True)):
-        counts, edges = np.histogram(pit[:, p], bins=bins, range=(0, 1))
-        ax.axhspan(expected - noise, expected + noise, **_BAND)
-        ax.axhline(expected, color="black", linewidth=0.8)
-        ax.stairs(counts, edges, color="black", linewidth=1.5)
-        ax.set(
-            xlabel="rank of the truth / number of draws",
-            title=axis_label(parameter),
-            xlim=(0, 1),
-        )
-    axes[0].set_ylim(bottom=0)
-    axes[0].set_ylabel(f"clusters (of {n})")
     return figure
 
 
@@ -329,46 +242,6 @@ def visibility_residuals(true: ArrayLike, mean: ArrayLike, std: ArrayLike) -> Fi
     return figure
 
 
-def strata_coverage(
-    rows: Sequence[Mapping[str, Any]],
-    parameters: Sequence[Parameter] = PARAMETERS,
-    title: str = "",
-) -> Figure:
-    """Draw the 68 % coverage of each parameter in each stratum.
-
-    Parameters
-    ----------
-    rows : sequence of mapping
-        What `clusterkeras.diagnostics.report.stratum_row` gives; empty ones left out.
-    parameters : sequence of Parameter
-        The parameters.
-    title : str
-        What the strata are cut in.
-    """
-    rows = [row for row in rows if row["n"]]
-    height = 1.4 + 0.27 * len(rows)
-    figure = Figure(figsize=(3 + 2.3 * len(parameters), height), layout="constrained")
-    axes = figure.subplots(1, len(parameters), sharey=True, squeeze=False)[0]
-    y = np.arange(len(rows))[::-1]
-    noise = 1.96 * coverage.coverage_noise(1, 0.68)
-    noise = noise / np.sqrt([row["n"] for row in rows])
-    for parameter, ax in zip(parameters, axes, strict=True):
-        covered = [row["parameters"][parameter.name]["coverage_68"] for row in rows]
-        ax.barh(y, 2 * noise, left=0.68 - noise, height=0.8, color="0.85")
-        ax.axvline(0.68, color="black", linewidth=0.8)
-        ax.plot(covered, y, "o", color="black", markersize=5)
-        far = np.abs(np.asarray(covered) - 0.68) > noise
-        ax.plot(
-            np.asarray(covered)[far], y[far], "x", color=_TRUTH_COLOUR, markersize=11
-        )
-        ax.set(xlabel="share of truths in\nthe 68 % interval", xlim=(0.3, 1.0))
-        ax.set_title(axis_label(parameter))
-    axes[0].set_yticks(y, [f"{row['label']}  (N {row['n']})" for row in rows])
-    axes[0].set_ylim(-0.6, len(rows) - 0.4)
-    figure.suptitle(f"{title}\ngrey: 95 % of perfect posteriors; cross: outside")
-    return figure
-
-
 def corner_plot(
     draws: ArrayLike,
     truth: ArrayLike,
@@ -402,7 +275,7 @@ def corner_plot(
         labels=[axis_label(p) for p in parameters],
         range=list(zip(low - margin, high + margin, strict=True)),
         truths=truth,
-        truth_color=_TRUTH_COLOUR,
+        truth_color=TRUTH_COLOUR,
         color="black",
         bins=25,
         smooth=1.0,

@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from clusterkeras.diagnostics import classification, coverage, scores, strata, tarp
+from clusterkeras.diagnostics import (
+    bands,
+    classification,
+    coverage,
+    groups,
+    limits,
+    scores,
+    strata,
+    tarp,
+)
 from clusterkeras.diagnostics.coverage import LEVELS
 from clusterkeras.diagnostics.predictions import Predictions
 from data_tools.schema import KINDS, PARAMETER_NAMES
@@ -28,6 +37,9 @@ CATASTROPHIC: dict[str, float] = {
 #: Share of the clusters that the quoted purity is for.
 COMPLETENESS = 0.9
 
+#: Levels of TARP's curve in the report.
+_ALPHA = np.arange(1, 10) / 10
+
 Box = Mapping[str, tuple[float, float]]
 
 
@@ -39,8 +51,10 @@ class ClusterScores:
     ----------
     truth, median, pit, crps : ndarray, shape (N, P)
         Truth, median of the draws, and the scores of each marginal.
-    log_prob, hpd, tarp : ndarray, shape (N,)
-        Scores of the joint.
+    log_prob, hpd, tarp, energy : ndarray, shape (N,)
+        Scores of the joint; the last with parameters in units of the box.
+    n_draws : int
+        Draws behind each.
     """
 
     truth: NDArray[np.floating]
@@ -50,6 +64,8 @@ class ClusterScores:
     log_prob: NDArray[np.floating]
     hpd: NDArray[np.float64]
     tarp: NDArray[np.float64]
+    energy: NDArray[np.float64]
+    n_draws: int
 
 
 def score_clusters(clusters: Predictions, box: Box, seed: int = 0) -> ClusterScores:
@@ -79,6 +95,8 @@ def score_clusters(clusters: Predictions, box: Box, seed: int = 0) -> ClusterSco
         log_prob=log_prob,
         hpd=coverage.hpd_levels(log_prob, clusters.log_prob_draws),
         tarp=tarp.tarp_fractions(truth, draws, references, scale=high - low),
+        energy=scores.energy_score(truth, draws, scale=high - low),
+        n_draws=draws.shape[1],
     )
 
 
@@ -87,20 +105,24 @@ def cluster_strata(
 ) -> dict[str, list[strata.Stratum]]:
     """Cut the clusters in what is true and in what the model says.
 
-    Only the cuts in what the model says (``predicted``: medians, mean visibility) must
-    show nominal coverage for a perfect posterior. Cut in the truth (``true``), even
-    that one is pulled to the middle of the prior, and its coverage is off.
+    Only the cuts ``predicted``, in what the model says (medians, mean visibility) and
+    in what the image shows (crowding), must show nominal coverage for a perfect
+    posterior. Cut in the truth (``true``), even that one is pulled to the middle of the
+    prior, and its coverage is off. Crowding is measured on the background without its
+    cluster, which the image shows but for the few pixels that the cluster covers.
     """
 
     def cut(
-        values: NDArray[np.floating], log_snr: NDArray[np.floating]
+        parameters: NDArray[np.floating], **values: NDArray[np.floating]
     ) -> list[strata.Stratum]:
-        by_name = dict(zip(PARAMETER_NAMES, values.T, strict=True))
-        return strata.all_strata(by_name | {"log_snr": log_snr})
+        by_name = dict(zip(PARAMETER_NAMES, parameters.T, strict=True))
+        return strata.all_strata(by_name | values)
 
     return {
-        "predicted": cut(scored.median, clusters.visibility_mean),
-        "true": cut(scored.truth, clusters.log_snr),
+        "predicted": cut(
+            scored.median, log_snr=clusters.visibility_mean, crowding=clusters.crowding
+        ),
+        "true": cut(scored.truth, log_snr=clusters.log_snr),
     }
 
 
@@ -140,6 +162,7 @@ def stratum_row(
             f"coverage_{level:.0%}"[:-1]: sigma
             for level, sigma in zip(LEVELS, noise, strict=True)
         },
+        "energy_score": scored.energy[rows].mean() if n else np.nan,
         "parameters": {},
     }
     for p, name in enumerate(PARAMETER_NAMES):
@@ -161,39 +184,87 @@ def stratum_row(
             "coverage": covered[level, p],
             "sigmas": sigmas[level, p],
         }
+        row["tarp"] = dataclasses.asdict(tarp.check_tarp(scored.tarp[rows]))
     return row
 
 
 def posterior_report(
     clusters: Predictions, scored: ClusterScores, box: Box
 ) -> dict[str, Any]:
-    """Summarise the posteriors of all clusters and of every stratum."""
+    """Summarise the posteriors of all clusters, of every stratum and between fields.
+
+    ``verdicts`` are those of `limits.judge`, what fails first, and each row of the
+    strata ``predicted`` says whether it is ``ok``.
+    """
     prior = scores.box_log_volume(*_edges(box))
     n = len(clusters)
     everything = strata.Stratum("all", -np.inf, np.inf, np.ones(n, dtype=bool))
+    overall = stratum_row(scored, everything, prior)
+    rows = {
+        by: [stratum_row(scored, stratum, prior) for stratum in cuts]
+        for by, cuts in cluster_strata(clusters, scored).items()
+    }
+    verdicts = limits.judge(overall, rows["predicted"])
+    failed = {v.stratum for v in verdicts if not v.ok}
+    for row in rows["predicted"]:
+        row["ok"] = row["label"] not in failed
+    low, high = tarp.bootstrap_coverage(scored.tarp, _ALPHA)
     return {
-        "overall": stratum_row(scored, everything, prior),
-        "strata": {
-            by: [stratum_row(scored, stratum, prior) for stratum in cuts]
-            for by, cuts in cluster_strata(clusters, scored).items()
-        },
+        "verdicts": [dataclasses.asdict(v) for v in verdicts],
+        "overall": overall,
+        "strata": rows,
         "joint": {
-            "tarp": dataclasses.asdict(tarp.check_tarp(scored.tarp)),
-            "hpd": dataclasses.asdict(coverage.check_uniform(scored.hpd)),
+            "tarp": overall["tarp"]
+            | {
+                "band": _band(scored.tarp, scored.n_draws),
+                "alpha": _ALPHA,
+                "ecp": tarp.expected_coverage(scored.tarp, _ALPHA),
+                "ecp_low": low,
+                "ecp_high": high,
+            },
+            "hpd": dataclasses.asdict(coverage.check_uniform(scored.hpd))
+            | {"band": _band(scored.hpd, scored.n_draws)},
+            "energy_score": overall["energy_score"],
         },
         "ranks": {
             name: dataclasses.asdict(coverage.check_uniform(scored.pit[:, p]))
+            | {"band": _band(scored.pit[:, p], scored.n_draws)}
+            for p, name in enumerate(PARAMETER_NAMES)
+        },
+        "fields": {
+            name: {
+                "rank": _between(scored.pit[:, p], clusters.field_id),
+                "coverage_68": _between(
+                    np.abs(scored.pit[:, p] - 0.5) <= LEVELS[0] / 2, clusters.field_id
+                ),
+            }
             for p, name in enumerate(PARAMETER_NAMES)
         },
     }
+
+
+def _band(uniform: NDArray[np.float64], n_draws: int) -> dict[str, Any]:
+    """Give the verdict of the simultaneous band, without its curves."""
+    check = bands.check_band(uniform, bands.rank_levels(n_draws))
+    return {
+        "worst_level": check.worst_level,
+        "p_value": check.p_value,
+        "ok": check.ok,
+    }
+
+
+def _between(values: NDArray, field_id: NDArray[np.int64]) -> dict[str, Any] | None:
+    check = groups.check_groups(values, field_id)
+    return None if check is None else dataclasses.asdict(check)
 
 
 def presence_report(predictions: Predictions) -> dict[str, Any] | None:
     """Summarise how well `p_cluster` tells clusters from the rest.
 
     Strata of visibility take the clusters of one bin against all negatives, strata of
-    kind all clusters against the negatives of one kind; the threshold is always that
-    of 90 % completeness over all clusters. None if one class is missing.
+    kind all clusters against the negatives of one kind, strata of crowding both in one
+    bin; the threshold is that of 90 % completeness over all clusters, only
+    ``purity_at_90_completeness`` has the stratum's own. None if one class is missing.
     """
     truth, probability = predictions.is_cluster, predictions.p_cluster
     if truth.all() or not truth.any():
@@ -238,6 +309,11 @@ def presence_report(predictions: Predictions) -> dict[str, Any] | None:
             | against(truth & s.rows, ~truth)
             for s in strata.bins("log_snr", predictions.log_snr)
         ],
+        "by_crowding": [
+            {"label": s.label, "low": s.low, "high": s.high}
+            | against(truth & s.rows, ~truth & s.rows)
+            for s in strata.bins("crowding", predictions.crowding)
+        ],
         "by_kind": {
             name: against(truth, predictions.kind == index)
             for index, name in enumerate(KINDS)
@@ -247,7 +323,7 @@ def presence_report(predictions: Predictions) -> dict[str, Any] | None:
 
 
 def visibility_report(predictions: Predictions) -> dict[str, Any]:
-    """Summarise the visibility where there is an object: all, clusters, by bin."""
+    """Summarise the visibility where there is an object: all, clusters, by stratum."""
 
     def part(rows: NDArray[np.bool_]) -> dict[str, Any]:
         true, mean = predictions.log_snr[rows], predictions.visibility_mean[rows]
@@ -275,6 +351,10 @@ def visibility_report(predictions: Predictions) -> dict[str, Any]:
         "by_true_log_snr": [
             {"label": s.label, "low": s.low, "high": s.high} | part(seen & s.rows)
             for s in strata.bins("log_snr", predictions.log_snr)
+        ],
+        "by_crowding": [
+            {"label": s.label, "low": s.low, "high": s.high} | part(seen & s.rows)
+            for s in strata.bins("crowding", predictions.crowding)
         ],
     }
 

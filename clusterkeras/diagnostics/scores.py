@@ -15,6 +15,9 @@ SIGMA_PER_MAD = 1.4826
 #: Standard error of the median of a normal sample over that of its mean: sqrt(pi/2).
 MEDIAN_OVER_MEAN_ERROR = 1.2533
 
+#: Pairs of draws up to so many places apart enter the energy score.
+_MOST_APART = 8
+
 
 @dataclass(frozen=True)
 class NegativeLogProbability:
@@ -144,6 +147,44 @@ def crps(truth: ArrayLike, draws: ArrayLike) -> NDArray[np.float64]:
     spread = np.einsum("nsp,s->np", np.sort(draws, axis=1), weight)
     error = np.abs(draws - truth[:, None, :]).mean(axis=1, dtype=np.float64)
     return error - spread / (n_draws * (n_draws - 1))
+
+
+def energy_score(
+    truth: ArrayLike, draws: ArrayLike, scale: ArrayLike = 1.0
+) -> NDArray[np.float64]:
+    """Give the energy score of each joint posterior, the CRPS in several dimensions.
+
+    E|x - truth| - E|x - x'| / 2 with Euclidean distances (Gneiting & Raftery 2007, JASA
+    102, 359, eq. 22); lower is better. It needs draws only, where the log-probability
+    needs a density, and says little of correlations. As in `crps`, the second mean runs
+    over pairs of different draws; of these, over the pairs up to eight places apart in
+    the order of the draws, which must not matter.
+
+    Parameters
+    ----------
+    truth : array_like, shape (N, P)
+        True parameters.
+    draws : array_like, shape (N, S, P)
+        Draws of each posterior, independent of each other.
+    scale : array_like, scalar or shape (P,)
+        Unit of the distance along each parameter, e.g. the box's width.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+    """
+    truth, draws = as_truth_and_draws(truth, draws)
+    scale = np.asarray(scale, dtype=np.float64)
+    if np.any(scale <= 0):
+        raise ValueError(f"scale must be positive; received {scale}")
+    truth, draws = truth / scale, draws / scale
+    error = np.linalg.norm(draws - truth[:, None, :], axis=-1).mean(axis=1)
+    apart = range(1, max(1, min(_MOST_APART, (draws.shape[1] - 1) // 2)) + 1)
+    spread = sum(
+        np.linalg.norm(draws - np.roll(draws, k, axis=1), axis=-1).mean(axis=1)
+        for k in apart
+    )
+    return error - spread / (2 * len(apart))
 
 
 def _residual(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ EDGES: dict[str, tuple[float, ...]] = {
     "log_age": (-np.inf, 7.0, 8.0, 9.0, np.inf),
     "a_v": (-np.inf, 1.0, 2.0, 3.0, np.inf),
     "log_mass": (-np.inf, 3.5, 4.5, 5.5, np.inf),
+    "crowding": (-np.inf, 0.2, 0.5, 0.8, np.inf),
 }
 
 #: Where the published network is called reliable (Bialopetravicius & Narbutis 2020,
@@ -99,25 +100,28 @@ def published_regime(values: Mapping[str, ArrayLike]) -> Stratum:
 
 
 def all_strata(values: Mapping[str, ArrayLike]) -> list[Stratum]:
-    """Give the published regime and the bins of every quantity.
+    """Give the published regime and the bins of every quantity that is given.
 
     Parameters
     ----------
     values : mapping of str to array_like, shape (N,)
-        The quantities of `EDGES`.
+        Quantities of `EDGES`, those of `PUBLISHED_REGIME` among them.
     """
-    cuts = [bins(quantity, values[quantity]) for quantity in EDGES]
+    cuts = [bins(name, values[name]) for name in EDGES if name in values]
     return [published_regime(values), *(stratum for cut in cuts for stratum in cut)]
 
 
 def worst_calibrated_first(rows: Rows) -> list[Mapping[str, Any]]:
-    """Sort rows of a report by how far their worst coverage is from nominal.
+    """Sort rows of a report: those that fail their limit, then by worst coverage.
 
-    The distance is in sigmas of a perfect posterior's coverage, so that a small
-    stratum is not the worst by chance alone. Empty strata are left out.
+    Its distance from nominal is in sigmas of a perfect posterior's coverage, so that a
+    small stratum is not the worst by chance alone. Empty strata are left out.
     """
     filled = [row for row in rows if row["n"]]
-    return sorted(filled, key=lambda row: -abs(row["worst_coverage"]["sigmas"]))
+    return sorted(
+        filled,
+        key=lambda row: (row.get("ok", True), -abs(row["worst_coverage"]["sigmas"])),
+    )
 
 
 def least_known_first(rows: Rows) -> list[Mapping[str, Any]]:
@@ -142,10 +146,15 @@ def table(rows: Rows, parameter: str = "log_age") -> str:
     names = list(rows[0]["parameters"]) if rows else []
     head = (
         f"{'stratum':<{width}} {'N':>6} {'-log p':>7} {'gain':>6}  "
+        f"{'max |ECP-a|':<14} "
         f"{'worst coverage':<47} {'bias':>6} {'scatter':>7} {'catastr.':>8}  "
         + " ".join(f"{'68% ' + name[:8]:>12}" for name in names)
     )
-    lines = [f"bias, scatter and catastrophic fraction of {parameter}", head]
+    lines = [
+        f"bias, scatter and catastrophic fraction of {parameter}; in brackets what 95 "
+        "of 100 perfect posteriors stay below",
+        head,
+    ]
     for row in rows:
         score, worst = row["negative_log_probability"], row["worst_coverage"]
         shown = row["parameters"][parameter]
@@ -153,10 +162,15 @@ def table(rows: Rows, parameter: str = "log_age") -> str:
             f"{worst['parameter']} {worst['level']:.0%}: {worst['coverage']:.3f} "
             f"({worst['sigmas']:+.1f} sigma)"
         )
+        joint = (
+            f"{row['tarp']['max_deviation']:.3f} "
+            f"({row['tarp']['max_deviation_noise']:.3f})"
+        )
         lines.append(
             f"{row['label']:<{width}} {row['n']:>6} {score['mean']:>7.2f} "
-            f"{score['gain_over_prior']:>6.2f}  {what:<47} {shown['bias']:>+6.2f} "
-            f"{shown['scatter']:>7.2f} {shown['catastrophic_fraction']:>8.1%}  "
+            f"{score['gain_over_prior']:>6.2f}  {joint:<14} {what:<47} "
+            f"{shown['bias']:>+6.2f} {shown['scatter']:>7.2f} "
+            f"{shown['catastrophic_fraction']:>8.1%}  "
             + " ".join(
                 f"{row['parameters'][name]['coverage_68']:>12.3f}" for name in names
             )

@@ -118,6 +118,48 @@ def expected_coverage(fractions: ArrayLike, alpha: ArrayLike) -> NDArray[np.floa
     return cumulative(fractions, alpha)
 
 
+def bootstrap_coverage(
+    fractions: ArrayLike,
+    alpha: ArrayLike,
+    confidence: float = 0.95,
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the range of the expected coverage if other objects had been drawn.
+
+    Objects are drawn again with replacement; their numbers between the levels are then
+    multinomial, which is drawn instead.
+
+    Parameters
+    ----------
+    fractions : array_like, shape (N,)
+        What `tarp_fractions` gives.
+    alpha : array_like, shape (L,)
+        Levels, rising, in [0, 1].
+    confidence : float
+        Share of the repeated draws inside the range, level by level.
+    n_bootstrap : int
+        Number of repeated draws.
+    seed : int
+        Seed of them.
+
+    Returns
+    -------
+    low, high : ndarray, shape (L,)
+    """
+    n = len(np.asarray(fractions))
+    if n < 1:
+        raise ValueError("a bootstrap needs at least one object; received none")
+    shares = np.diff(expected_coverage(fractions, alpha), prepend=0.0, append=1.0)
+    if np.any(shares < 0):
+        raise ValueError(f"alpha must rise; received {alpha}")
+    rng = np.random.default_rng(seed)
+    curves = rng.multinomial(n, shares, n_bootstrap).cumsum(axis=1)[:, :-1] / n
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(curves, [tail, 1 - tail], axis=0)
+    return low, high
+
+
 def area_to_curve(fractions: ArrayLike) -> float:
     """Give the integral of ECP - alpha over alpha in (0.5, 1).
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clusterkeras import card, evaluation
+from clusterkeras.diagnostics import report
 from data_tools.schema import PARAMETERS
 
 ROOT = Path(__file__).parents[2]
@@ -46,10 +47,45 @@ def test_strata_are_written_worst_first(metrics):
     assert (np.diff(worst) <= 0).all()
 
 
+def test_what_misses_its_limit_comes_before_all_else(metrics, over_confident, box):
+    clusters = over_confident.select(over_confident.is_cluster)
+    scored = report.score_clusters(clusters, box)
+    found = report.posterior_report(clusters, scored, box)
+    metrics = metrics | {"posterior": evaluation.as_plain(found)}
+    text = card.tables(metrics)
+    missed = [v for v in metrics["posterior"]["verdicts"] if not v["ok"]]
+    assert text.startswith(f"### Calibration: {len(missed)} of ")
+    rows = cells(text.split("\n\n")[1].replace("\\|", "/"))[2:]
+    assert [row[0] for row in rows[: len(missed)]] == ["**FAIL**"] * len(missed)
+    assert rows[0][1] == missed[0]["stratum"]
+    failed = {v["stratum"] for v in missed}
+    strata = [row[0] for row in cells(card.strata_table(metrics))[2:]]
+    count = sum(label in failed for label in strata)
+    assert set(strata[:count]) == failed - {"all"}
+
+
+def test_presence_and_visibility_are_written_by_visibility_and_crowding(metrics):
+    rows = {row[0]: row for row in cells(card.presence_strata_table(metrics))[2:]}
+    auc = metrics["presence"]["by_crowding"][0]["auc"]
+    assert float(rows["crowding < 0.2"][3]) == pytest.approx(auc, abs=0.0005)
+    assert "log_snr >= 2" in rows
+    rows = {row[0]: row for row in cells(card.visibility_table(metrics))[2:]}
+    bias = metrics["visibility"]["clusters"]["bias"]
+    assert float(rows["clusters"][2]) == pytest.approx(bias, abs=0.0005)
+    assert {"all objects", "log_snr < 0.5", "crowding >= 0.8"} <= set(rows)
+
+
+def test_card_says_whether_clusters_of_one_field_err_together(metrics):
+    found = metrics["posterior"]["fields"]["a_v"]["rank"]
+    assert f"A_V {found['dispersion']:.2f}" in card.tables(metrics)
+
+
 def test_look_alikes_are_written_hardest_first_and_all_together_last(metrics):
     rows = cells(card.presence_table(metrics))[2:]
     auc = [float(row[2]) for row in rows[:-1]]
     assert rows[-1][0] == "all"
+    purity = metrics["presence"]["at_90_completeness"]["purity"]
+    assert float(rows[-1][4].rstrip("%")) / 100 == pytest.approx(purity, abs=0.0005)
     assert auc == sorted(auc)
 
 

@@ -27,14 +27,19 @@ PICTURES = {
 }
 
 
-def test_worst_stratum_is_printed_first(over_confident, box):
+def test_what_misses_a_limit_is_printed_first_then_the_worst(over_confident, box):
     clusters = over_confident.select(over_confident.is_cluster)
     scored = report.score_clusters(clusters, box)
     found = report.posterior_report(clusters, scored, box)
     cut = found["strata"]["predicted"]
-    worst = max(cut, key=lambda row: abs(row["worst_coverage"]["sigmas"]))
-    block = evaluation.summary(found).split("\n\n")[1]
-    assert block.splitlines()[3].startswith(worst["label"])
+    cut[0]["ok"] = False
+    found["strata"]["predicted"] = cut[::-1]
+    limits, _, predicted, _ = evaluation.summary(found).split("\n\n")
+    assert limits.splitlines()[1].startswith("FAIL")
+    first, second = predicted.splitlines()[3:5]
+    assert first.startswith(cut[0]["label"])
+    worst = max(cut[1:], key=lambda row: abs(row["worst_coverage"]["sigmas"]))
+    assert second.startswith(worst["label"])
 
 
 def test_a_few_clusters_without_negatives_make_a_report_without_presence(
@@ -45,6 +50,7 @@ def test_a_few_clusters_without_negatives_make_a_report_without_presence(
     metrics = evaluation.write_report(calibrated.select(rows), box, tmp_path, {})
     assert metrics["n_records"] == metrics["n_clusters"] == 9
     assert metrics["presence"] is None
+    assert metrics["posterior"]["fields"]["a_v"]["rank"] is None
     assert {p.stem for p in tmp_path.glob("*.png")} == PICTURES - {"presence"}
 
 

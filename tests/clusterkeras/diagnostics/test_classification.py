@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn import metrics
+from sklearn.calibration import calibration_curve
 
 from clusterkeras.diagnostics import classification
 
@@ -33,6 +35,36 @@ def test_auc_is_the_rank_statistic_with_ties_counted_half():
     assert classification.roc_curve(positive, probability).auc == pytest.approx(
         expected
     )
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_curves_and_scores_are_those_of_scikit_learn(calibrated, ties):
+    label, probability = (values[:700] for values in calibrated)
+    if ties:
+        probability = np.round(probability, 1)
+    roc = classification.roc_curve(label, probability)
+    false, true, _ = metrics.roc_curve(label, probability, drop_intermediate=False)
+    assert roc.true_positive_rate == pytest.approx(true)
+    assert roc.false_positive_rate == pytest.approx(false)
+    assert roc.auc == pytest.approx(metrics.roc_auc_score(label, probability))
+    purity, completeness, _ = metrics.precision_recall_curve(label, probability)
+    curve = classification.purity_curve(label, probability)
+    assert curve.purity == pytest.approx(purity[-2::-1])
+    assert curve.completeness == pytest.approx(completeness[-2::-1])
+    assert curve.average_purity == pytest.approx(
+        metrics.average_precision_score(label, probability)
+    )
+    assert classification.brier_score(label, probability) == pytest.approx(
+        metrics.brier_score_loss(label, probability)
+    )
+
+
+def test_reliability_is_that_of_scikit_learn(calibrated):
+    label, probability = calibrated
+    bins = classification.reliability(label, probability, bins=10)
+    fraction, mean = calibration_curve(label, probability, n_bins=10)
+    assert bins.fraction == pytest.approx(fraction)
+    assert bins.probability == pytest.approx(mean)
 
 
 def test_auc_error_is_the_scatter_of_repeated_samples():

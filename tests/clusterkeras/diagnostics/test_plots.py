@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from clusterkeras.diagnostics import coverage, plots, report, strata
+from clusterkeras.diagnostics import plots, report, strata
 from data_tools.schema import PARAMETERS
 
 
@@ -36,26 +36,6 @@ def test_predicted_against_true_has_a_panel_a_parameter_over_its_box(scored, box
     assert f"{len(scored.truth)} clusters" in figure.get_suptitle()
 
 
-def test_coverage_curves_of_different_names_differ_without_colour(scored):
-    levels = np.linspace(0, 1, 21)
-    curves = {
-        str(i): (levels, coverage.central_coverage(scored.pit[:, i % 4], levels))
-        for i in range(6)
-    }
-    figure = drawn(plots.coverage_curves(curves, len(scored.pit)))
-    lines = [line for line in figure.axes[1].lines if line.get_label() in curves]
-    looks = {(line.get_marker(), str(line.get_linestyle())) for line in lines}
-    assert len(lines) == len(looks) == 6
-    assert lines[0].get_ydata() == pytest.approx(curves["0"][1] - levels)
-
-
-def test_rank_histograms_hold_every_cluster(scored):
-    figure = drawn(plots.rank_histograms(scored.pit))
-    for ax in figure.axes:
-        (steps,) = [p for p in ax.patches if hasattr(p, "get_data")]
-        assert steps.get_data().values.sum() == len(scored.pit)
-
-
 def test_presence_draws_a_curve_for_each_visibility_bin_that_has_clusters(calibrated):
     groups = {s.label: s.rows for s in strata.bins("log_snr", calibrated.log_snr)}
     groups["nobody"] = np.zeros(len(calibrated), bool)
@@ -77,14 +57,6 @@ def test_visibility_residuals_are_predicted_minus_true(calibrated):
         line for line in figure.axes[0].lines if line.get_label() == "running median"
     )
     assert running.get_ydata() == pytest.approx(0.3)
-
-
-def test_strata_picture_leaves_out_empty_strata(calibrated, box, scored):
-    clusters = calibrated.select(calibrated.is_cluster)
-    rows = report.posterior_report(clusters, scored, box)["strata"]["predicted"]
-    figure = drawn(plots.strata_coverage([*rows, {"label": "nobody", "n": 0}]))
-    ticks = [t.get_text() for t in figure.axes[0].get_yticklabels()]
-    assert len(ticks) == len(rows)
 
 
 def test_corner_plot_marks_the_truth_even_far_from_the_draws(calibrated):

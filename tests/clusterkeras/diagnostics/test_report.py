@@ -28,10 +28,57 @@ def test_right_posteriors_cover_what_they_say_in_every_predicted_stratum(right):
     *_, found = right
     rows = [found["overall"], *found["strata"]["predicted"]]
     sigmas = [row["worst_coverage"]["sigmas"] for row in rows]
-    # the largest of 18 strata x 4 parameters x 2 levels
+    # the largest of 22 strata x 4 parameters x 2 levels
     assert np.abs(sigmas).max() < 4
     assert found["joint"]["tarp"]["ok"] and found["joint"]["hpd"]["ok"]
     assert all(check["ok"] for check in found["ranks"].values())
+
+
+def test_right_posteriors_keep_every_limit_and_every_band(right):
+    *_, found = right
+    assert all(v["ok"] for v in found["verdicts"])
+    assert all(row["ok"] for row in found["strata"]["predicted"])
+    curves = [found["joint"]["tarp"], found["joint"]["hpd"], *found["ranks"].values()]
+    assert min(curve["band"]["p_value"] for curve in curves) > 0.05 / len(curves)
+    tarp = found["joint"]["tarp"]
+    assert (tarp["ecp_low"] < tarp["ecp"]).all()
+    assert (np.abs(tarp["ecp"] - tarp["alpha"]) <= tarp["max_deviation"] + 1e-9).all()
+
+
+def test_over_confident_posteriors_miss_limits_in_the_strata_that_say_so(narrow):
+    *_, found = narrow
+    missed = [v for v in found["verdicts"] if not v["ok"]]
+    assert missed == found["verdicts"][: len(missed)]
+    assert {v["quantity"] for v in missed} >= set(PARAMETER_NAMES)
+    labels = {v["stratum"] for v in missed}
+    for row in found["strata"]["predicted"]:
+        assert row["ok"] == (row["label"] not in labels)
+    assert not any(check["band"]["ok"] for check in found["ranks"].values())
+
+
+def test_crowding_is_cut_and_what_is_wrong_there_alone_is_found(calibrated, box):
+    stretch = np.where(calibrated.crowding > 0.8, 0.5, 1)[:, None, None]
+    median = np.median(calibrated.draws, axis=1, keepdims=True)
+    draws = median + stretch * (calibrated.draws - median)
+    found = posterior(dataclasses.replace(calibrated, draws=draws), box)[2]
+    worst = strata.worst_calibrated_first(found["strata"]["predicted"])[0]
+    assert worst["label"] == "crowding >= 0.8" and not worst["ok"]
+
+
+def test_clusters_of_a_field_that_err_together_are_found(calibrated, box):
+    *_, found = posterior(calibrated, box)
+    assert all(found["fields"][name]["rank"]["ok"] for name in PARAMETER_NAMES)
+    shift = np.random.default_rng(0).normal(0, 0.3, calibrated.field_id.max() + 1)
+    draws = calibrated.draws.copy()
+    draws[..., 0] += shift[calibrated.field_id][:, None]
+    *_, found = posterior(dataclasses.replace(calibrated, draws=draws), box)
+    assert found["fields"]["log_age"]["rank"]["dispersion"] > 3
+    assert found["fields"]["a_v"]["rank"]["ok"]
+
+
+def test_energy_score_is_better_for_right_posteriors(right, narrow):
+    one, two = (f["joint"]["energy_score"] for *_, f in (right, narrow))
+    assert 0 < one < two < 0.5
 
 
 def test_over_confident_posteriors_fail_overall_in_strata_and_jointly(narrow):
@@ -122,6 +169,8 @@ def test_presence_is_reported_by_visibility_and_by_kind_of_negative(calibrated):
     assert (
         sum(part["n_clusters"] for part in found["by_log_snr"]) == (found["n_clusters"])
     )
+    for what in ("n_clusters", "n_others"):
+        assert sum(part[what] for part in found["by_crowding"]) == found[what]
 
 
 def test_a_kind_that_passes_for_a_cluster_is_singled_out(calibrated):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
+from scipy.spatial.distance import cdist, pdist
 
 from clusterkeras.diagnostics import scores
 
@@ -87,6 +88,48 @@ def test_crps_of_normal_draws_is_the_closed_form():
         z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - 1 / np.sqrt(np.pi)
     )
     assert scores.crps(truth, draws) == pytest.approx(exact, abs=0.01)
+
+
+def test_crps_is_half_the_squared_energy_distance_of_scipy_made_fair():
+    rng = np.random.default_rng(5)
+    truth, draws = rng.normal(size=(6, 1)), rng.normal(size=(6, 20, 1))
+    for row, found in enumerate(scores.crps(truth, draws)[:, 0]):
+        distance = stats.energy_distance(draws[row, :, 0], truth[row])
+        # scipy's mean over pairs counts each draw with itself
+        pairs = pdist(draws[row]).sum() / 20
+        assert found == pytest.approx(distance**2 / 2 - pairs / 20 / 19)
+
+
+def test_energy_score_of_a_right_normal_posterior_is_the_closed_form():
+    # half the mean distance of two points: Gamma((d + 1) / 2) / Gamma(d / 2) sigma
+    rng = np.random.default_rng(6)
+    truth, draws = rng.normal(0, 0.7, (4000, 3)), rng.normal(0, 0.7, (4000, 60, 3))
+    found = scores.energy_score(truth, draws)
+    exact = 0.7 * special.gamma(2) / special.gamma(1.5)
+    error = found.std() / np.sqrt(4000)
+    assert abs(found.mean() - exact) < 4 * error < 0.03 * exact
+    for wrong in (draws + 0.3, 0.6 * draws, 1.5 * draws):
+        assert scores.energy_score(truth, wrong).mean() > found.mean() + error
+
+
+def test_energy_score_of_one_parameter_is_the_crps():
+    rng = np.random.default_rng(7)
+    truth, draws = rng.normal(size=(50, 1)), rng.normal(size=(50, 17, 1))
+    expected = scores.crps(truth, draws)[:, 0]
+    assert scores.energy_score(truth, draws) == pytest.approx(expected)
+
+
+def test_energy_score_is_the_mean_over_pairs_of_draws_in_units_of_the_scale():
+    rng = np.random.default_rng(8)
+    truth, draws = rng.normal(size=(5, 2)), rng.normal(size=(5, 9, 2))
+    scale = np.array([2.0, 0.5])
+    expected = [
+        cdist(d / scale, t[None] / scale).mean() - pdist(d / scale).mean() / 2
+        for t, d in zip(truth, draws, strict=True)
+    ]
+    assert scores.energy_score(truth, draws, scale) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="scale must be positive"):
+        scores.energy_score(truth, draws, 0.0)
 
 
 def test_crps_does_not_depend_on_the_number_of_draws():

@@ -43,6 +43,7 @@ def row(label, n, sigmas, covered=0.5, gain=2.5):
     return {
         "label": label,
         "n": n,
+        "tarp": {"max_deviation": 0.04, "max_deviation_noise": 0.05},
         "negative_log_probability": {"mean": 1.25, "gain_over_prior": gain},
         "worst_coverage": {
             "parameter": "a_v",
@@ -68,6 +69,12 @@ def test_worst_coverage_comes_first_and_empty_strata_are_left_out():
     assert [r["label"] for r in found] == ["bad", "odd", "fine"]
 
 
+def test_what_fails_its_limit_comes_before_what_is_merely_worse():
+    rows = [row("fine", 9, 8.0) | {"ok": True}, row("bad", 9, 0.5) | {"ok": False}]
+    found = strata.worst_calibrated_first(rows)
+    assert [r["label"] for r in found] == ["bad", "fine"]
+
+
 def test_least_known_stratum_comes_first():
     rows = [row("sharp", 9, 0, gain=6.0), row("vague", 9, 0, gain=-0.1)]
     found = strata.least_known_first([*rows, {"label": "empty", "n": 0}])
@@ -77,5 +84,6 @@ def test_least_known_stratum_comes_first():
 def test_table_keeps_the_order_and_lines_up():
     lines = strata.table([row("bad", 120, -6.0), row("fine", 9, 0.5)]).splitlines()
     assert lines[2].startswith("bad ")
+    assert "0.040 (0.050)" in lines[2]
     assert "a_v 68%: 0.500 (-6.0 sigma)" in lines[2]
     assert len({len(line) for line in lines[1:]}) == 1

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from tarp import get_tarp_coverage
 
 from clusterkeras.diagnostics import tarp
 
@@ -75,6 +76,39 @@ def test_scale_sets_which_draws_are_closer():
     scaled = tarp.tarp_fractions([[1.0, 0.0]], draws, [[0.0, 0.0]], scale=[1.0, 10.0])
     assert plain[0] == 0.5
     assert scaled[0] == pytest.approx(2.5 / 3)
+
+
+def test_curve_is_that_of_the_authors_own_code(problem):
+    truth, centre, offsets, references = problem
+    draws = centre[:, None] + 0.8 * offsets
+    # 37 bins of k / S, so that no edge falls on a value
+    ecp, alpha = get_tarp_coverage(
+        np.swapaxes(draws, 0, 1), truth, references=references, num_alpha_bins=37
+    )
+    found = tarp.tarp_fractions(truth, draws, references)
+    at = (alpha[1:-1] * S + 0.5) / (S + 1)
+    assert tarp.expected_coverage(found, at) == pytest.approx(ecp[1:-1])
+
+
+def test_bootstrap_is_that_of_objects_drawn_again(problem):
+    found = fractions(problem, stretch=0.8)[:300]
+    alpha = [0.1, 0.5, 0.9]
+    low, high = tarp.bootstrap_coverage(found, alpha, n_bootstrap=4000)
+    rng = np.random.default_rng(3)
+    curves = [
+        tarp.expected_coverage(rng.choice(found, len(found)), alpha)
+        for _ in range(1500)
+    ]
+    assert low == pytest.approx(np.quantile(curves, 0.025, axis=0), abs=0.008)
+    assert high == pytest.approx(np.quantile(curves, 0.975, axis=0), abs=0.008)
+    assert (low < tarp.expected_coverage(found, alpha)).all()
+
+
+def test_bad_bootstraps_are_refused():
+    with pytest.raises(ValueError, match="at least one object"):
+        tarp.bootstrap_coverage([], [0.5])
+    with pytest.raises(ValueError, match="alpha must rise"):
+        tarp.bootstrap_coverage([0.2, 0.6], [0.5, 0.1])
 
 
 def test_bad_input_is_refused(problem):

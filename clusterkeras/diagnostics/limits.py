@@ -1,0 +1,156 @@
+"""The limits that a calibrated model keeps, and which of them it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from clusterkeras.diagnostics.coverage import coverage_noise
+
+#: Level of the intervals that have a limit.
+LEVEL = 0.68
+
+#: Standard deviations that hold 95 % of a normal distribution.
+_SIGMAS_95 = 1.96
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far from calibrated a model may be.
+
+    Attributes
+    ----------
+    joint : float
+        Largest abs(ECP - alpha) of the joint (TARP) over all clusters.
+    joint_in_stratum : float
+        The same in each stratum.
+    coverage : float
+        Largest abs(coverage - 0.68) of a parameter's central 68 % interval.
+    least_n : int
+        With fewer clusters, what a perfect posterior shows by chance is added.
+    """
+
+    joint: float = 0.03
+    joint_in_stratum: float = 0.06
+    coverage: float = 0.02
+    least_n: int = 1000
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One number beside its limit.
+
+    Attributes
+    ----------
+    stratum : str
+        Label of the stratum, ``all`` for every cluster.
+    n : int
+        Its number of clusters.
+    quantity : str
+        ``joint``, or the parameter whose 68 % interval is meant.
+    deviation : float
+        Distance from calibrated: abs(ECP - alpha) at its largest, or coverage - 0.68.
+    limit : float
+        Largest size of the deviation that passes.
+    noise : float
+        What a perfect posterior stays below in 95 of 100 such sets.
+    ok : bool
+        Whether it passes.
+    """
+
+    stratum: str
+    n: int
+    quantity: str
+    deviation: float
+    limit: float
+    noise: float
+    ok: bool
+
+
+def judge(
+    overall: Mapping[str, Any],
+    strata: Sequence[Mapping[str, Any]],
+    limits: Limits | None = None,
+) -> list[Verdict]:
+    """Compare rows of a report with the limits.
+
+    Parameters
+    ----------
+    overall : mapping
+        Row of all clusters, as `clusterkeras.diagnostics.report.stratum_row` gives it.
+    strata : sequence of mapping
+        Rows of strata in which a perfect posterior is calibrated; empty ones are left
+        out.
+    limits : Limits, optional
+        The limits; those of `Limits` by default.
+
+    Returns
+    -------
+    list of Verdict
+        What fails first, and that by how far it is beyond its limit.
+    """
+    limits = limits or Limits()
+    found = [_judge_joint(overall, limits.joint, limits)]
+    for name, score in overall["parameters"].items():
+        noise = _SIGMAS_95 * float(coverage_noise(overall["n"], LEVEL))
+        deviation = score[f"coverage_{LEVEL:.0%}"[:-1]] - LEVEL
+        found.append(_verdict(overall, name, deviation, limits.coverage, noise, limits))
+    found += [
+        _judge_joint(row, limits.joint_in_stratum, limits) for row in strata if row["n"]
+    ]
+    return sorted(found, key=lambda v: (v.ok, -abs(v.deviation) / v.limit))
+
+
+def headline(verdicts: Sequence[Verdict]) -> str:
+    """Say how many limits are missed."""
+    failed = sum(not v.ok for v in verdicts)
+    return f"{failed} of {len(verdicts)} limits missed"
+
+
+def worth_telling(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Give the verdicts on all clusters, and of those on strata what fails."""
+    return [v for v in verdicts if not v.ok or v.stratum == "all"]
+
+
+def table(verdicts: Sequence[Verdict]) -> str:
+    """Write the verdicts worth telling for the terminal, in the order given."""
+    told = worth_telling(verdicts)
+    width = max(len(v.stratum) for v in told)
+    lines = [f"{headline(verdicts)}; 95 of 100 perfect posteriors stay below the last"]
+    for v in told:
+        lines.append(
+            f"{'pass' if v.ok else 'FAIL'}  {v.stratum:<{width}}  N {v.n:>6}  "
+            f"{describe(v):<28} {v.deviation:>+7.3f}  limit {v.limit:.3f}  "
+            f"({v.noise:.3f})"
+        )
+    passed = len(verdicts) - len(told)
+    return "\n".join([*lines, f"pass  the joint of {passed} other strata"])
+
+
+def describe(verdict: Verdict) -> str:
+    """Say in words what a verdict is on."""
+    if verdict.quantity == "joint":
+        return "joint: max |ECP - alpha|"
+    return f"{LEVEL:.0%} {verdict.quantity}"
+
+
+def _judge_joint(row: Mapping[str, Any], limit: float, limits: Limits) -> Verdict:
+    joint = row["tarp"]
+    deviation, noise = joint["max_deviation"], joint["max_deviation_noise"]
+    return _verdict(row, "joint", deviation, limit, noise, limits)
+
+
+def _verdict(
+    row: Mapping[str, Any],
+    quantity: str,
+    deviation: float,
+    limit: float,
+    noise: float,
+    limits: Limits,
+) -> Verdict:
+    allowed = limit if row["n"] >= limits.least_n else limit + noise
+    ok = bool(abs(deviation) <= allowed)
+    return Verdict(
+        row["label"], row["n"], quantity, float(deviation), allowed, float(noise), ok
+    )
