@@ -7,6 +7,7 @@ network asked about each cluster with the image of another.
 
 Writes ``competitors.md`` and ``competitors.json`` to the output directory, and the
 grid's predictions, which ``--predictions grid=...`` takes instead of making them again.
+Hours of training are those that a ``history.csv`` beside a model or predictions states.
 """
 
 import argparse
@@ -81,7 +82,8 @@ def predictions_of_all(
         yield Path(model).name, found, hours_of_training(model)
     for given in args.predictions:
         name, _, path = given.partition("=")
-        yield GRID if name == "grid" else name, Predictions.read(path), None
+        hours = hours_of_training(str(Path(path).parent))
+        yield GRID if name == "grid" else name, Predictions.read(path), hours
     if not any(given.startswith("grid=") for given in args.predictions):
         used = time.process_time()
         mocks = args.grid_data or args.data
