@@ -81,6 +81,15 @@ def test_ranks_count_the_draws_below_the_truth():
     assert coverage.pit([[0.15]], draws).tolist() == [[0.3]]
 
 
+def test_ranks_are_the_percentiles_of_scipy(gaussian):
+    truth, draws = (values[:20] for values in posterior(gaussian))
+    expected = [
+        [stats.percentileofscore(d[:, p], t[p], "strict") for p in range(2)]
+        for t, d in zip(truth, draws, strict=True)
+    ]
+    assert coverage.ranks(truth, draws) == pytest.approx(np.array(expected) * S / 100)
+
+
 def test_ranks_of_calibrated_posteriors_are_uniform_and_of_shifted_ones_not(gaussian):
     good = coverage.check_uniform(coverage.pit(*posterior(gaussian))[:, 0], 0.999)
     shifted = coverage.pit(*posterior(gaussian, shift=0.1))[:, 0]
