@@ -1,0 +1,124 @@
+"""Commands that turn mosaics into catalogues and compare them with the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from clusterkeras.commands.command import Command, add_images, add_model, add_output
+
+
+def _add_detect(parser: ArgumentParser) -> None:
+    from clusterkeras.config import DetectionConfig
+
+    add_images(parser)
+    add_output(parser, "Table of candidates; the ending says the format (.ecsv).")
+    add_model(parser)
+    parser.add_class_arguments(DetectionConfig, "detection")
+
+
+def _detect(args: Namespace) -> str:
+    from clusterkeras.detection import detect
+    from clusterkeras.presets import load_model
+
+    table = detect(args.images, args.output, load_model(args.model), args.detection)
+    return f"wrote {len(table)} candidates: {args.output}"
+
+
+def _add_infer(parser: ArgumentParser) -> None:
+    from clusterkeras.config import InferenceConfig
+
+    add_images(parser)
+    parser.add_argument(
+        "--positions",
+        type=Path,
+        required=True,
+        metavar="TABLE",
+        help="Any table that astropy reads, with x and y in pixels or ra and dec.",
+    )
+    add_output(
+        parser, "Catalogue; the ending says the format (.ecsv .fits .vot .parquet)."
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--preview",
+        type=Path,
+        default=None,
+        metavar="PNG",
+        help="Also draw the cutouts with each cluster's numbers.",
+    )
+    parser.add_class_arguments(InferenceConfig, "inference")
+
+
+def _infer(args: Namespace) -> str:
+    from clusterkeras.catalogue import infer
+
+    table = infer(
+        args.images,
+        args.positions,
+        args.output,
+        args.model,
+        args.inference,
+        preview=args.preview,
+    )
+    return f"wrote {len(table)} rows: {args.output}"
+
+
+def _add_compare(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--catalogue",
+        type=Path,
+        required=True,
+        metavar="TABLE",
+        help="A catalogue written by `clusterkeras infer`.",
+    )
+    parser.add_argument(
+        "--truth",
+        type=Path,
+        required=True,
+        metavar="TABLE",
+        help="The truth.ecsv of a mock mosaic, or any table with x, y and the "
+        "parameters' names as columns.",
+    )
+    add_output(parser, "Directory for comparison.json and comparison.png.")
+    parser.add_argument(
+        "--radius_px",
+        type=float,
+        default=4.0,
+        help="Largest distance of a match in pixels.",
+    )
+
+
+def _compare(args: Namespace) -> str:
+    from clusterkeras.comparison import compare, summary_lines
+
+    result = compare(args.catalogue, args.truth, args.output, radius_px=args.radius_px)
+    lines = [*summary_lines(result), f"wrote comparison.json and .png: {args.output}"]
+    return "\n".join(lines)
+
+
+COMMANDS: dict[str, Command] = {
+    "detect": Command(
+        "Find candidates on mosaics.",
+        "clusterkeras detect --images F336W.fits F438W.fits F814W.fits "
+        "-o candidates.ecsv",
+        _add_detect,
+        _detect,
+    ),
+    "infer": Command(
+        "Turn positions on mosaics into a catalogue of posteriors.",
+        "clusterkeras infer --images F336W.fits F438W.fits F814W.fits "
+        "--positions candidates.ecsv -o catalogue.ecsv --preview catalogue.png",
+        _add_infer,
+        _infer,
+    ),
+    "compare": Command(
+        "Match a catalogue with a truth table: completeness, bias, coverage.",
+        "clusterkeras compare --catalogue catalogue.ecsv --truth mock/truth.ecsv "
+        "-o comparison",
+        _add_compare,
+        _compare,
+        uses_tensorflow=False,
+    ),
+}

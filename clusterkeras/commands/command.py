@@ -1,0 +1,69 @@
+"""What a sub-command is, and the options that several have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from clusterkeras.presets import DEFAULT_PRESET
+
+
+@dataclass(frozen=True)
+class Command:
+    """One sub-command.
+
+    Attributes
+    ----------
+    summary : str
+        One line for the list of commands; the first line of its own help.
+    example : str
+        A command line that works, at the end of its help.
+    add : callable
+        Adds the arguments to a parser, without importing TensorFlow.
+    run : callable
+        Does the work; receives the parsed arguments and gives the line to print.
+    takes_target : bool
+        Whether it has ``--target`` and the options of a target.
+    uses_tensorflow : bool
+        Whether `run` imports TensorFlow.
+    """
+
+    summary: str
+    example: str
+    add: Callable[[ArgumentParser], None]
+    run: Callable[[Namespace], str]
+    takes_target: bool = False
+    uses_tensorflow: bool = True
+
+
+def add_model(parser: ArgumentParser) -> None:
+    """Add ``--model``, by default the one that ships."""
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_PRESET,
+        metavar="NAME_OR_PATH",
+        help="Trained model: the name of one that ships, a .keras file, or the "
+        "directory of a run.",
+    )
+
+
+def add_images(parser: ArgumentParser) -> None:
+    """Add ``--images``, a mosaic a band."""
+    parser.add_argument(
+        "--images",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="FITS",
+        help="One mosaic a band, in the order of the model's bands.",
+    )
+
+
+def add_output(parser: ArgumentParser, what: str) -> None:
+    """Add ``--output``; `what` says what is written there."""
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="PATH", help=what
+    )

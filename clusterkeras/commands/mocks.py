@@ -1,0 +1,180 @@
+"""Commands that make mocks and measure mosaics beside them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from clusterkeras.commands.command import Command, add_images, add_output
+
+RECORD_SIZE_NOTE = (
+    "On disk a record of 64 x 64 pixels in 3 bands takes 49 kB: 200,000 records take "
+    "about 9.8 GB."
+)
+
+
+def _add_simulate(parser: ArgumentParser) -> None:
+    from data_tools.backgrounds import Backgrounds
+    from data_tools.mock_set import MockSet
+    from data_tools.priors import Priors
+    from data_tools.simulate import RUNNERS
+
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="PATH",
+        help="Directory of the set, or gs://BUCKET/SET; a set begun there is finished.",
+    )
+    parser.add_argument(
+        "--images",
+        nargs="+",
+        metavar="FITS",
+        help="Mosaics to cut the backgrounds from, one a band in the order of the "
+        "target's bands; without, backgrounds are synthetic.",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=0, help="Processes; 0 for one a core."
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="Also read what is finished, and make again what is damaged.",
+    )
+    parser.add_argument(
+        "--runner",
+        choices=RUNNERS,
+        default="local",
+        help="Processes of this machine, or an Apache Beam pipeline.",
+    )
+    parser.add_argument(
+        "runner_options",
+        nargs="*",
+        default=[],
+        metavar="-- BEAM_OPTION",
+        help="Beam's own options: --runner beam -- --runner=DataflowRunner "
+        "--project=P --region=R. Without any, Beam works in processes of this machine.",
+    )
+    parser.add_class_arguments(MockSet, "mocks")
+    parser.add_class_arguments(Priors, "priors")
+    parser.add_class_arguments(Backgrounds, "backgrounds", skip={"images"})
+
+
+def _simulate(args: Namespace) -> str:
+    from data_tools.backgrounds import Backgrounds
+    from data_tools.simulate import simulate
+
+    backgrounds = None
+    if args.images:
+        backgrounds = replace(args.backgrounds, images=tuple(args.images))
+    elif args.backgrounds != Backgrounds():
+        raise ValueError(
+            "the options of backgrounds are for real mosaics: expected --images too"
+        )
+    path = simulate(
+        args.output,
+        args.target,
+        args.priors,
+        args.mocks,
+        workers=args.workers,
+        backgrounds=backgrounds,
+        runner=args.runner,
+        runner_options=args.runner_options,
+        verify=args.verify,
+    )
+    return f"wrote the mock set {path}"
+
+
+def _add_check(parser: ArgumentParser) -> None:
+    from data_tools.priors import Priors
+
+    add_images(parser)
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=None,
+        metavar="JSON",
+        help="Also write the comparison as JSON.",
+    )
+    parser.add_class_arguments(Priors, "priors")
+
+
+def _check(args: Namespace) -> str:
+    from clusterkeras.check import check, report_lines, write_report
+
+    rows = check(args.images, args.target, args.priors)
+    lines = report_lines(rows)
+    if args.output:
+        write_report(rows, args.output, args.images, args.target)
+        lines.append(f"wrote {args.output}")
+    return "\n".join(lines)
+
+
+def _add_psf(parser: ArgumentParser) -> None:
+    from data_tools.isolated_stars import StarSelection
+
+    add_images(parser)
+    add_output(parser, "Directory for one FITS PSF a band and a picture.")
+    parser.add_class_arguments(StarSelection, "stars")
+
+
+def _psf(args: Namespace) -> str:
+    from clusterkeras.psf_report import make_psfs
+
+    return "\n".join(make_psfs(args.images, args.target, args.output, args.stars))
+
+
+def _add_mosaic(parser: ArgumentParser) -> None:
+    from data_tools.mock_mosaic import MosaicConfig
+    from data_tools.priors import Priors
+
+    add_output(parser, "Directory for one FITS a band and truth.ecsv.")
+    parser.add_class_arguments(MosaicConfig, "mosaic")
+    parser.add_class_arguments(Priors, "priors")
+
+
+def _mosaic(args: Namespace) -> str:
+    from data_tools.mock_mosaic import make_mosaic
+
+    truth = make_mosaic(args.output, args.target, args.priors, args.mosaic)
+    return f"wrote a mosaic with {len(truth)} clusters and their truth: {args.output}"
+
+
+COMMANDS: dict[str, Command] = {
+    "simulate": Command(
+        "Write a set of mock clusters as TFRecords: train, validation and test. "
+        + RECORD_SIZE_NOTE,
+        "clusterkeras simulate -o mocks --mocks.n 1000 --target.distance_mpc 4.6",
+        _add_simulate,
+        _simulate,
+        takes_target=True,
+        uses_tensorflow=False,
+    ),
+    "check": Command(
+        "Measure mosaics, their noise above all, beside what a model is trained on.",
+        "clusterkeras check --images F336W.fits F438W.fits F814W.fits -o check.json",
+        _add_check,
+        _check,
+        takes_target=True,
+        uses_tensorflow=False,
+    ),
+    "psf": Command(
+        "Build PSFs from the stars of mosaics, for a target to name.",
+        "clusterkeras psf --images F336W.fits F438W.fits F814W.fits -o psf",
+        _add_psf,
+        _psf,
+        takes_target=True,
+        uses_tensorflow=False,
+    ),
+    "mosaic": Command(
+        "Make a mock mosaic whose clusters are known.",
+        "clusterkeras mosaic -o mock --mosaic.n 300 --mosaic.seed 7",
+        _add_mosaic,
+        _mosaic,
+        takes_target=True,
+        uses_tensorflow=False,
+    ),
+}

@@ -1,0 +1,175 @@
+"""Commands that train models, judge them, join them and export them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+
+from clusterkeras.commands.command import Command, add_model, add_output
+from clusterkeras.presets import DEFAULT_PRESET
+
+
+def _add_fit(parser: ArgumentParser) -> None:
+    from clusterkeras.config import ModelConfig, TrainingConfig
+
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIRECTORY",
+        help="A mock set written by `clusterkeras simulate`.",
+    )
+    add_output(parser, "Directory of the run; a run killed there goes on where it was.")
+    parser.add_class_arguments(ModelConfig, "model")
+    parser.add_class_arguments(TrainingConfig, "training")
+
+
+def _fit(args: Namespace) -> str:
+    from clusterkeras.training import fit
+
+    path = fit(args.data, args.output, args.model, args.training)
+    return f"wrote the trained model {path}"
+
+
+def _add_evaluate(parser: ArgumentParser) -> None:
+    add_model(parser)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIRECTORY",
+        help="A mock set written by `clusterkeras simulate`.",
+    )
+    add_output(parser, "Directory for metrics.json and the pictures.")
+    parser.add_argument(
+        "--split",
+        choices=["train", "validation", "test"],
+        default="test",
+        help="Part of the set.",
+    )
+    parser.add_argument("--draws", type=int, default=500, help="Draws an image.")
+    parser.add_argument("--batch_size", type=int, default=256, help="Images a step.")
+    parser.add_argument(
+        "--limit", type=int, default=None, help="Only the first so many records."
+    )
+
+
+def _evaluate(args: Namespace) -> str:
+    from clusterkeras.evaluation import evaluate
+
+    evaluate(
+        args.model,
+        args.data,
+        args.output,
+        split=args.split,
+        draws=args.draws,
+        batch_size=args.batch_size,
+        limit=args.limit,
+    )
+    return f"wrote metrics.json and the pictures: {args.output}"
+
+
+def _add_ensemble(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "models",
+        nargs="+",
+        metavar="NAME_OR_PATH",
+        help="Trained models, two or more, of the same bands, cutout and box.",
+    )
+    add_output(parser, "Directory for model.keras, which holds them all.")
+
+
+def _ensemble(args: Namespace) -> str:
+    from clusterkeras.ensemble import make_ensemble
+
+    path = make_ensemble(args.models, args.output)
+    return f"wrote the ensemble of {len(args.models)} models {path}"
+
+
+def _add_recalibrate(parser: ArgumentParser) -> None:
+    add_model(parser)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIRECTORY",
+        help="A mock set written by `clusterkeras simulate`, with a split validation "
+        "that the model was not trained on.",
+    )
+    add_output(parser, "Directory for model.keras and recalibration.json.")
+    parser.add_argument("--batch_size", type=int, default=256, help="Images a step.")
+    parser.add_argument(
+        "--limit", type=int, default=None, help="Only the first so many records."
+    )
+
+
+def _recalibrate(args: Namespace) -> str:
+    from clusterkeras.recalibrate import recalibrate, report_lines
+
+    report = recalibrate(
+        args.model,
+        args.data,
+        args.output,
+        batch_size=args.batch_size,
+        limit=args.limit,
+    )
+    return "\n".join([*report_lines(report), f"wrote the model {args.output}"])
+
+
+def _add_export(parser: ArgumentParser) -> None:
+    add_model(parser)
+    add_output(parser, "Directory in which NAME/VERSION is made.")
+    parser.add_argument(
+        "--name", default=DEFAULT_PRESET, help="Name the model is served under."
+    )
+    parser.add_argument(
+        "--version",
+        type=int,
+        default=1,
+        help="Version; one that exists is never overwritten.",
+    )
+
+
+def _export(args: Namespace) -> str:
+    from clusterkeras.presets import load_model
+    from clusterkeras.serving import export
+
+    path = export(
+        load_model(args.model), args.output, name=args.name, version=args.version
+    )
+    return f"wrote the SavedModel {path}"
+
+
+COMMANDS: dict[str, Command] = {
+    "fit": Command(
+        "Train a network on a mock set.",
+        "clusterkeras fit --data mocks -o runs/first --training.epochs 5",
+        _add_fit,
+        _fit,
+    ),
+    "evaluate": Command(
+        "Score a model against a mock set: metrics.json and pictures.",
+        "clusterkeras evaluate --model runs/first --data mocks -o runs/first/test",
+        _add_evaluate,
+        _evaluate,
+    ),
+    "ensemble": Command(
+        "Join trained models: an equally weighted mixture of their posteriors.",
+        "clusterkeras ensemble runs/first runs/second -o runs/both",
+        _add_ensemble,
+        _ensemble,
+    ),
+    "recalibrate": Command(
+        "Widen or narrow a model's posteriors, if a validation set gains by it.",
+        "clusterkeras recalibrate --model runs/first --data mocks -o runs/recalibrated",
+        _add_recalibrate,
+        _recalibrate,
+    ),
+    "export": Command(
+        "Write a model as a SavedModel that TensorFlow Serving loads.",
+        "clusterkeras export --model runs/first -o served --name m83 --version 1",
+        _add_export,
+        _export,
+    ),
+}
