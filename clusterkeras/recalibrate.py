@@ -102,8 +102,10 @@ def coverage(model: PosteriorModel, outputs: Outputs) -> NDArray[np.float64]:
     """Give the share of clusters inside central intervals: (levels, P)."""
     clusters = outputs.is_cluster
     seeds = np.arange(np.count_nonzero(clusters), dtype=np.int32)
-    draws = model.draw_from(tf.constant(outputs.posterior[clusters]), seeds, DRAWS)
-    return central_coverage(pit(outputs.parameters[clusters], draws.numpy()))
+    # as a graph: each row's own random numbers are slow to make one by one
+    draw = tf.function(lambda raw, seeds: model.draw_from(raw, seeds, DRAWS))
+    draws = draw(tf.constant(outputs.posterior[clusters]), tf.constant(seeds)).numpy()
+    return central_coverage(pit(outputs.parameters[clusters], draws))
 
 
 def recalibrate(

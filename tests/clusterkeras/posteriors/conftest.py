@@ -26,12 +26,17 @@ def flow():
     return make_flow()
 
 
-@pytest.fixture(scope="package", params=POSTERIORS)
+@pytest.fixture(scope="package", params=[*POSTERIORS, "ensemble"])
 def posterior(request, flow):
+    """Give one of each; the ensemble is stretched, and so is one of its members."""
     from clusterkeras import posteriors
+    from clusterkeras.posteriors.ensemble import EnsemblePosterior
 
     if request.param == "flow":
         return flow
+    if request.param == "ensemble":
+        mixture = posteriors.MixturePosterior(LOW, HIGH, 3, stretch=[1.2, 1, 0.8, 1])
+        return EnsemblePosterior([flow, mixture], stretch=[0.9, 1.1, 0.7, 1])
     return posteriors.build(
         ModelConfig(posterior=request.param, components=3), LOW, HIGH
     )
@@ -41,7 +46,7 @@ def posterior(request, flow):
 def raw(posterior):
     """Give outputs of a network that has learned something, for 5 objects."""
     raw = np.random.default_rng(2).normal(0, 0.4, (5, posterior.n_outputs))
-    if type(posterior).__name__ == "FlowPosterior":
+    if type(posterior).__name__ in ("FlowPosterior", "EnsemblePosterior"):
         # narrower than the prior: a density that piles up at the box's edges could not
         # be summed over points drawn from the prior
         raw[:, [4, 6, 9, 13]] -= 1.5

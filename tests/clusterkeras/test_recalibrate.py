@@ -1,0 +1,90 @@
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from clusterkeras import presets, recalibrate
+from clusterkeras.config import ModelConfig
+from clusterkeras.model import ClusterModel
+from clusterkeras.posterior_model import Recalibration
+
+
+@pytest.fixture(scope="module")
+def run(small_target, tmp_path_factory):
+    """Give the directory of a network that has learned nothing: far too wide."""
+    keras.utils.set_random_seed(1)
+    directory = tmp_path_factory.mktemp("run")
+    config = ModelConfig("resnet_tiny", components=2, hidden=8)
+    ClusterModel(small_target, config).save(directory / presets.MODEL_FILE)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def done(run, small_mock_set, tmp_path_factory):
+    output = tmp_path_factory.mktemp("recalibrated")
+    return recalibrate.recalibrate(run, small_mock_set, output), output
+
+
+def test_a_part_is_on_only_if_its_gain_is_above_its_error(done):
+    report, _ = done
+    unused = dataclasses.asdict(Recalibration())
+    for part, effect in report["effects"].items():
+        assert effect["on"] == (effect["gain"] > effect["error"])
+        expected = report["found"] if effect["on"] else unused
+        for name in recalibrate.PARTS[part]:
+            assert report["used"][name] == expected[name]
+
+
+def test_the_model_that_is_written_has_what_is_in_use(done, run, small_mock_set):
+    report, output = done
+    model = presets.load_model(output)
+    assert dataclasses.asdict(model.recalibration) == report["used"]
+    for new, old in zip(
+        model.get_weights(), presets.load_model(run).get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(new, old)
+    assert json.loads((output / "recalibration.json").read_text()) == json.loads(
+        json.dumps(report)
+    )
+
+
+def test_a_gain_is_the_mean_of_what_each_record_gains():
+    before = np.array([-1.0, -2.0, -3.0])
+    effect = recalibrate.effect_of(before, before + np.array([0.1, 0.2, 0.3]))
+    assert (effect.before, effect.after) == pytest.approx((2, 1.8))
+    assert effect.gain == pytest.approx(0.2)
+    assert effect.error == pytest.approx(0.1 / 3**0.5)
+    assert effect.on
+    assert not recalibrate.effect_of(before, before - 0.1).on
+    assert not recalibrate.effect_of(before, before + np.array([1.0, 0.0, -0.9])).on
+
+
+def test_the_lines_say_what_is_on(done):
+    report, _ = done
+    lines = recalibrate.report_lines(report)
+    assert lines[0].startswith("fitted on 32 records, judged on 32 others")
+    for line, (part, effect) in zip(lines[1:4], report["effects"].items(), strict=True):
+        assert line.split()[0] == part
+        assert f": {'on' if effect['on'] else 'off'} (" in line
+    assert "68% interval covers: log_age" in lines[4]
+
+
+def test_a_model_is_not_overwritten(done, run, small_mock_set):
+    _, output = done
+    with pytest.raises(FileExistsError, match="a model exists"):
+        recalibrate.recalibrate(run, small_mock_set, output)
+
+
+def test_a_grid_is_refused(small_target, small_mock_set, tmp_path):
+    config = ModelConfig("resnet_tiny", "grid", hidden=8)
+    ClusterModel(small_target, config).save(tmp_path / presets.MODEL_FILE)
+    with pytest.raises(ValueError, match=r"mixture or a flow .*received GridPosterior"):
+        recalibrate.recalibrate(tmp_path, small_mock_set, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_too_few_records_are_refused(run, small_mock_set, tmp_path):
+    with pytest.raises(ValueError, match="expected two clusters and two others"):
+        recalibrate.recalibrate(run, small_mock_set, tmp_path, limit=4)
