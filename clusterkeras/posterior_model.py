@@ -59,7 +59,7 @@ class Recalibration:
             self.presence_temperature,
             self.visibility_factor,
         )
-        if not min(factors) > 0:
+        if not all(factor > 0 for factor in factors):
             raise ValueError(
                 f"recalibration: expected factors above 0; received {self}"
             )
