@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,14 +128,25 @@ class Predictions:
         Raises
         ------
         ValueError
-            If an array is missing, unknown, or has another number of rows.
+            If the file is damaged or no ``.npz``, or an array is missing, unknown, or
+            has another number of rows; the message names the file.
         """
-        with np.load(path) as file:
-            arrays = dict(file)
+        try:
+            # opened here: numpy does not close a file that is no whole .npz
+            with open(path, "rb") as file, np.load(file) as content:
+                arrays = dict(content)
+        except (BadZipFile, EOFError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path}: expected a whole .npz of `Predictions.write`; received "
+                f"something else ({error}). Make the predictions again"
+            ) from error
         expected = {f.name for f in dataclasses.fields(cls)}
         if set(arrays) != expected:
             raise ValueError(
                 f"{path}: expected the arrays {sorted(expected)}; received "
                 f"{sorted(arrays)}"
             )
-        return cls(**arrays)
+        try:
+            return cls(**arrays)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error

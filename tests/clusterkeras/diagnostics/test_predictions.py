@@ -25,6 +25,28 @@ def test_a_file_of_something_else_is_refused(calibrated, tmp_path):
         Predictions.read(path)
 
 
+def test_a_file_whose_arrays_have_different_length_is_named(calibrated, tmp_path):
+    path = tmp_path / "predictions.npz"
+    np.savez(path, **calibrated.arrays() | {"kind": calibrated.kind[:-1]})
+    with pytest.raises(ValueError, match=r"predictions\.npz: .*one number of rows"):
+        Predictions.read(path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "an array alone", "empty"])
+def test_a_file_that_is_no_whole_npz_is_named(calibrated, tmp_path, damage):
+    path = tmp_path / "predictions.npz"
+    calibrated.select(np.arange(len(calibrated)) < 10).write(path)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-500])
+    elif damage == "empty":
+        path.write_bytes(b"")
+    else:
+        with path.open("wb") as file:
+            np.save(file, calibrated.truth)
+    with pytest.raises(ValueError, match=r"predictions\.npz: expected a whole \.npz"):
+        Predictions.read(path)
+
+
 def test_parts_are_joined_in_their_order(calibrated):
     rows = np.arange(len(calibrated)) < 100
     joined = Predictions.joined([calibrated.select(rows), calibrated.select(~rows)])
