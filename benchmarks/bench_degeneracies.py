@@ -30,7 +30,6 @@ from tqdm import tqdm
 from clusterkeras import evaluation
 from clusterkeras.diagnostics import contours, examples
 from clusterkeras.diagnostics.contours import Agreement, Panel
-from clusterkeras.diagnostics.report import Predictions
 from clusterkeras.presets import load_model
 from clusterkeras.ring_photometry import Measured, measure
 from clusterkeras.stochastic_grid import StochasticGrid, fit_grid
@@ -63,12 +62,24 @@ def draw_from_grid(grid: StochasticGrid, objects: Measured, n: int) -> np.ndarra
     return np.array(found)
 
 
-def choose(by_grid: np.ndarray, truth: Predictions, widths: np.ndarray) -> np.ndarray:
-    """Give the rows of the most degenerate, then those of the others: (2, N_EACH)."""
-    degenerate = examples.degeneracy(*np.moveaxis(by_grid / widths, -1, 0))
+def choose(by_grid: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Choose clusters: the most degenerate, and of the others some that stand for all.
+
+    Parameters
+    ----------
+    by_grid : ndarray (N, S, 2)
+        The grid's draws of age and A_V, in units of the box's width.
+    values : ndarray (N, D)
+        What the others are spread over.
+
+    Returns
+    -------
+    ndarray (2, N_EACH)
+        Their rows.
+    """
+    degenerate = examples.degeneracy(*np.moveaxis(by_grid, -1, 0))
     first = np.argsort(-degenerate, kind="stable")[:N_EACH]
-    rest = np.setdiff1d(np.arange(len(truth)), first)
-    values = np.column_stack([truth.truth[:, [PLANE[0], MASS]], truth.log_snr])
+    rest = np.setdiff1d(np.arange(len(values)), first)
     return np.array([first, rest[examples.spread(values[rest], N_EACH)]])
 
 
@@ -129,7 +140,9 @@ def main() -> None:
         contours.compare(*one, low, high)
         for one in zip(tqdm(by_grid, "comparison"), by_network, truth, strict=True)
     ]
-    rows = choose(by_grid, predictions, high - low)
+    of_truth = predictions.truth[:, [PLANE[0], MASS]]
+    values = np.column_stack([of_truth, predictions.log_snr])
+    rows = choose(by_grid / (high - low), values)
     headings = ("most degenerate by the grid", "spread over age, mass, visibility")
     panels, clusters = {}, []
     for heading, group in zip(headings, rows, strict=True):

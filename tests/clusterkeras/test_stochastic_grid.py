@@ -124,6 +124,21 @@ def test_draws_have_the_density_that_is_stated_for_them(grid, objects, predictio
     assert (predictions.draws >= LOW).all() and (predictions.draws <= HIGH).all()
 
 
+def test_an_object_gets_the_same_posterior_whatever_else_is_asked(
+    grid, objects, predictions
+):
+    last = objects.truth["mock_id"] == objects.truth["mock_id"][-1]
+    alone = Measured(
+        objects.flux[last],
+        objects.error[last],
+        objects.noise_free[last],
+        {name: values[last] for name, values in objects.truth.items()},
+    )
+    again = grid.predict(alone, draws=100)
+    np.testing.assert_array_equal(again.draws[0], predictions.draws[-1])
+    np.testing.assert_array_equal(again.log_prob, predictions.log_prob[-1:])
+
+
 def test_an_object_like_no_model_gets_the_prior_as_well(grid, objects):
     kernels = Kernels(0.0, 0.9, 0.01, prior_share=0.1)
     wide = make_grid(2000, kernels)

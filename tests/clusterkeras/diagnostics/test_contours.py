@@ -112,14 +112,14 @@ def test_half_of_the_draws_in_a_spike_leaves_the_other_half_without_islands():
 def test_the_truth_is_inside_as_often_as_the_regions_say():
     rng = np.random.default_rng(2)
     found = []
-    for seed in range(80):
+    for seed in range(50):
         centre = rng.uniform(0.35, 0.65, 2)
         truth = blob(*centre, 0.06, 1, seed=1000 + seed)[0]
         first, second = (blob(*centre, 0.06, 1000, seed=s + seed) for s in (0, 500))
         found.append(contours.compare(first, second, truth, LOW, HIGH))
     levels = np.array([(a.first_level, a.second_level) for a in found])
-    np.testing.assert_allclose((levels < 0.68).mean(axis=0), 0.68, atol=0.15)
-    np.testing.assert_allclose((levels < 0.95).mean(axis=0), 0.95, atol=0.07)
+    np.testing.assert_allclose((levels < 0.68).mean(axis=0), 0.68, atol=0.18)
+    np.testing.assert_allclose((levels < 0.95).mean(axis=0), 0.95, atol=0.09)
 
 
 def test_draws_outside_the_box_are_refused():
