@@ -238,6 +238,25 @@ def visibility_table(metrics: dict[str, Any]) -> str:
     return _table([*head, "in the 68 % interval"], rows)
 
 
+def outside_bands(posterior: dict[str, Any]) -> str:
+    """Say whose ranks are not uniform: the sharpest test, which has no limit.
+
+    Parameters
+    ----------
+    posterior : dict
+        ``posterior`` of ``metrics.json``.
+    """
+    curves = {p.label: posterior["ranks"][p.name] for p in PARAMETERS} | {
+        "the joint (TARP)": posterior["joint"]["tarp"],
+        "the joint (highest density)": posterior["joint"]["hpd"],
+    }
+    outside = [name for name, curve in curves.items() if not curve["band"]["ok"]]
+    return (
+        "Ranks that leave the band in which 95 of 100 perfect posteriors stay: "
+        f"{', '.join(outside) or 'none'}."
+    )
+
+
 def fields_part(fields: dict[str, Any]) -> list[str]:
     """Say whether the clusters of one field err together; nothing for too few fields.
 
@@ -301,7 +320,8 @@ def tables(metrics: dict[str, Any]) -> str:
         f"{posterior['joint']['hpd']['max_deviation']:.3f}.",
         parameter_table(overall, thresholds),
     ]
-    if "fields" in posterior:
+    if "verdicts" in posterior:
+        parts.append(outside_bands(posterior))
         parts += fields_part(posterior["fields"])
     for regime in posterior["strata"]["true"]:
         if regime["label"] == "published_regime" and regime["n"]:

@@ -224,7 +224,13 @@ def summary(posterior: dict[str, Any]) -> str:
     return "\n\n".join(
         [
             limits.table(verdicts),
-            strata.table([posterior["overall"]]) + "\n" + _between_fields(posterior),
+            "\n".join(
+                [
+                    strata.table([posterior["overall"]]),
+                    card.outside_bands(posterior),
+                    _between_fields(posterior),
+                ]
+            ),
             "cut in the prediction and in crowding, what fails first, then the worst "
             "calibrated: a perfect posterior covers 68 and 95 % in each\n"
             + strata.table(strata.worst_calibrated_first(cuts["predicted"])),

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from clusterkeras.diagnostics import bands, coverage
+from clusterkeras.diagnostics.limits import Limits
 from clusterkeras.diagnostics.plots import (
     MARKERS,
     STYLES,
@@ -175,19 +176,25 @@ def strata_coverage(
     joint.barh(y, noise, height=0.8, color="0.85")
     _points(joint, np.array([t["max_deviation"] for t in tarp]), y, 0 * noise, noise)
     joint.set(xlabel="largest\nabs(ECP - alpha)", title="joint (TARP)")
+    joint.axvline(Limits().joint_in_stratum, color="black", linestyle="--")
     joint.set_xlim(left=0)
     noise = 1.96 * coverage.coverage_noise(1, 0.68)
     noise = noise / np.sqrt([row["n"] for row in rows])
+    every = [[p["coverage_68"] for p in row["parameters"].values()] for row in rows]
+    reach = 1.1 * max(noise.max(), np.abs(np.array(every) - 0.68).max())
     for parameter, ax in zip(parameters, axes, strict=True):
         covered = [row["parameters"][parameter.name]["coverage_68"] for row in rows]
         ax.barh(y, 2 * noise, left=0.68 - noise, height=0.8, color="0.85")
         ax.axvline(0.68, color="black", linewidth=0.8)
         _points(ax, np.array(covered), y, 0.68 - noise, 0.68 + noise)
-        ax.set(xlabel="share of truths in\nthe 68 % interval", xlim=(0.3, 1.0))
+        ax.set(xlabel="share of truths in\nthe 68 % interval")
+        ax.set_xlim(0.68 - reach, 0.68 + reach)
         ax.set_title(axis_label(parameter))
     joint.set_yticks(y, [f"{row['label']}  (N {row['n']})" for row in rows])
     joint.set_ylim(-0.6, len(rows) - 0.4)
-    figure.suptitle(f"{title}\ngrey: 95 % of perfect posteriors; cross: outside")
+    figure.suptitle(
+        f"{title}\ngrey: 95 % of perfect posteriors; cross: outside; dashed: limit"
+    )
     return figure
 
 

@@ -117,7 +117,9 @@ def table(verdicts: Sequence[Verdict]) -> str:
     """Write the verdicts worth telling for the terminal, in the order given."""
     told = worth_telling(verdicts)
     width = max(len(v.stratum) for v in told)
-    lines = [f"{headline(verdicts)}; 95 of 100 perfect posteriors stay below the last"]
+    lines = [
+        f"{headline(verdicts)}; in brackets: what 95 % of perfect posteriors stay below"
+    ]
     for v in told:
         lines.append(
             f"{'pass' if v.ok else 'FAIL'}  {v.stratum:<{width}}  N {v.n:>6}  "

@@ -75,6 +75,14 @@ def test_presence_and_visibility_are_written_by_visibility_and_crowding(metrics)
     assert {"all objects", "log_snr < 0.5", "crowding >= 0.8"} <= set(rows)
 
 
+def test_card_names_the_parameters_whose_ranks_are_not_uniform(metrics):
+    posterior = metrics["posterior"]
+    assert card.outside_bands(posterior).endswith(" stay: none.")
+    posterior["ranks"]["a_v"]["band"]["ok"] = False
+    assert card.outside_bands(posterior).endswith(" stay: A_V.")
+    posterior["ranks"]["a_v"]["band"]["ok"] = True
+
+
 def test_card_says_whether_clusters_of_one_field_err_together(metrics):
     found = metrics["posterior"]["fields"]["a_v"]["rank"]
     assert f"A_V {found['dispersion']:.2f}" in card.tables(metrics)
