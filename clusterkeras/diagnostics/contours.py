@@ -242,12 +242,10 @@ def draw_contours(
         Line2D([], [], color=_NETWORK, linewidth=2, label=f"{names[1]}, 68 %"),
         Line2D([], [], color=_NETWORK, linewidth=0.9, label="95 %"),
         _truth_marker(label="truth"),
-        Line2D(
-            [], [], linestyle="none", marker="$\\%$", color="black", label="overlap"
-        ),
+        Line2D([], [], linestyle="none", label="%: overlap of both"),
     ]
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=6, fontsize=8, frameon=False
+        handles=handles, loc="outside lower center", ncols=6, fontsize=7, frameon=False
     )
     return figure
 
