@@ -309,10 +309,11 @@ def _truth_marker(at: ArrayLike = (), **kwargs) -> Line2D:
         at[1:],
         linestyle="none",
         marker="P",
-        markersize=7,
+        markersize=6,
         markerfacecolor=_TRUTH,
         markeredgecolor="white",
         markeredgewidth=0.8,
-        zorder=3,
+        # under the lines: a needle's contours are smaller than the mark
+        zorder=1.5,
         **kwargs,
     )
