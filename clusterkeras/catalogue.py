@@ -149,7 +149,7 @@ def _posteriors(
     n = len(x)
     columns: dict[str, NDArray] = {"flags": np.zeros(n, dtype=np.int32)}
     columns["covered"] = np.zeros(n, dtype=np.float32)
-    results = {"p_cluster": (), "log_snr": (), "log_snr_std": ()}
+    results = {"p_cluster": (), "log_snr": (), "log_snr_std": (), "unlike_mocks": ()}
     for key in _STATISTICS:
         results[key] = (len(PARAMETERS),)
     results["covariance"] = (len(PARAMETERS), len(PARAMETERS))
@@ -178,7 +178,7 @@ def _posteriors(
                 for key, values in _summary(draws).items():
                     columns[key][where] = values
                 columns["flags"][where] |= result_flags(
-                    heads[1], draws, target, config.min_log_snr
+                    heads[1], heads[3], draws, target, config
                 )
             bar.update(len(rows))
     return columns
@@ -229,6 +229,7 @@ def _compiled(model: ClusterModel, n_draws: int) -> Callable[..., Any]:
             tf.sigmoid(raw["presence"][:, 0]),
             visibility.mean(),
             visibility.stddev(),
+            model.unlike_mocks(images, raw["features"]),
             model.draw_from(raw["posterior"], seeds, n_draws),
         )
 
@@ -270,26 +271,31 @@ def _cutout_flags(cutout: Cutout) -> int:
 
 def result_flags(
     log_snr: NDArray[np.float32],
+    unlike_mocks: NDArray[np.float32],
     draws: NDArray[np.float32],
     target: Target,
-    min_log_snr: float,
+    config: InferenceConfig,
 ) -> NDArray[np.int32]:
     """Give the flags that the network's answer decides.
 
     ``outside_training``: at least `EDGE_SHARE` of the draws lie within `EDGE_WIDTH`
     of the box's width from one of its edges, the edge at no extinction excepted.
-    ``below_visibility``: the visibility is below the limit.
+    ``below_visibility``: the visibility is below the limit. ``unlike_mocks``: no more
+    than the stated share of the mocks are further out.
 
     Parameters
     ----------
     log_snr : ndarray, shape (B,)
         Visibility in dex.
+    unlike_mocks : ndarray, shape (B,)
+        log10 of the share of the mocks that are further out; NaN for a model that
+        cannot tell.
     draws : ndarray, shape (B, n, P)
         Draws of the posterior in the parameters' own units.
     target : Target
         Gives the box.
-    min_log_snr : float
-        Limit of the visibility in dex.
+    config : InferenceConfig
+        Gives the limits.
 
     Returns
     -------
@@ -308,7 +314,9 @@ def result_flags(
             if (parameter.name, edge) not in _PHYSICAL_EDGES:
                 leans |= inside.mean(axis=1) >= EDGE_SHARE
     flags = np.where(leans, FLAGS["outside_training"][0], 0)
-    flags |= np.where(log_snr < min_log_snr, FLAGS["below_visibility"][0], 0)
+    flags |= np.where(log_snr < config.min_log_snr, FLAGS["below_visibility"][0], 0)
+    unlike = 10.0**unlike_mocks < config.unlike_share
+    flags |= np.where(unlike, FLAGS["unlike_mocks"][0], 0)
     return flags.astype(np.int32)
 
 
@@ -354,6 +362,12 @@ def _as_table(
         columns["log_snr_std"],
         u.dex,
         f"standard deviation of the {visibility}",
+    )
+    add(
+        "unlike_mocks",
+        columns["unlike_mocks"],
+        None,
+        "log10 of the share of the training's mocks that are further out",
     )
     for i, p in enumerate(PARAMETERS):
         for key, words in _STATISTICS.items():
@@ -418,5 +432,4 @@ def _metadata(
             )
         },
         "flags": {key: list(value) for key, value in FLAGS.items()},
-        "not_computed": "the flag unlike_mocks is always 0 in this version",
     }

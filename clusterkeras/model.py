@@ -14,6 +14,7 @@ from clusterkeras import backbones, posteriors
 from clusterkeras.config import ModelConfig
 from clusterkeras.posterior_model import PosteriorModel, Recalibration
 from clusterkeras.posteriors import grid
+from clusterkeras.unlike import UnlikeMocks
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.target import Target
 
@@ -144,6 +145,9 @@ class ClusterModel(PosteriorModel):
                 ("visibility", grid.VISIBILITY_CELLS if self._is_grid else 2),
             )
         }
+        self.unlike = UnlikeMocks(
+            self.backbone.output_shape[-1], self.image_shape[-1], name="unlike"
+        )
         self.loss_parts = {
             name: keras.metrics.Mean(name=name)
             for name in ("nll", "presence", "visibility")
@@ -191,6 +195,10 @@ class ClusterModel(PosteriorModel):
         outputs = {name: head(hidden) for name, head in self.heads.items()}
         outputs["presence"] = self.recalibration.presence(outputs["presence"])
         return {**outputs, "features": features}
+
+    def unlike_mocks(self, images: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
+        """Say how unlike its mocks images are; see `PosteriorModel.unlike_mocks`."""
+        return self.unlike(self.scale_input(images), features)
 
     def visibility(self, raw: tf.Tensor) -> tfd.Distribution:
         """Build the distribution of the visibility, log10 S/N in dex.

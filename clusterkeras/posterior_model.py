@@ -72,7 +72,8 @@ class Recalibration:
 class PosteriorModel(keras.Model):
     """Turn images into posteriors: what is alike for one network and for several.
 
-    A subclass makes `joint`, sets `cluster_share`, and gives `call` and `visibility`.
+    A subclass makes `joint`, sets `cluster_share`, and gives `call`, `visibility` and
+    `unlike_mocks`.
 
     Parameters
     ----------
@@ -169,6 +170,24 @@ class PosteriorModel(keras.Model):
         """
         raise NotImplementedError
 
+    def unlike_mocks(self, images: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
+        """Say how unlike the mocks it was trained on images are.
+
+        Parameters
+        ----------
+        images : tensor (B, px, px, bands)
+            Flux in nJy per pixel.
+        features : tensor (B, F)
+            The output ``features`` of the network.
+
+        Returns
+        -------
+        tensor (B,)
+            log10 of the share of its mocks that are further out; NaN for a model that
+            was saved without. See `clusterkeras.unlike.UnlikeMocks`.
+        """
+        raise NotImplementedError
+
     def draw_from(self, raw_posterior: tf.Tensor, seed: tf.Tensor, n: int) -> tf.Tensor:
         """Draw from the joint posterior, without TensorFlow Probability.
 
@@ -200,12 +219,15 @@ class PosteriorModel(keras.Model):
         -------
         dict of str to tensor
             ``p_cluster`` and ``log_snr`` [dex] (B,); ``median``, ``lower``, ``upper``
-            (16, 84 %), ``mean`` (B, P); ``covariance`` (B, P, P).
+            (16, 84 %), ``mean`` (B, P); ``covariance`` (B, P, P); ``unlike_mocks``
+            (B,), see `unlike_mocks`.
         """
-        return self.summarise_outputs(self(images, training=False))
+        outputs = self(images, training=False)
+        unlike = self.unlike_mocks(images, outputs["features"])
+        return {**self.summarise_outputs(outputs), "unlike_mocks": unlike}
 
     def summarise_outputs(self, outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Do what `summarise` does, from the network's outputs."""
+        """Do what `summarise` does, from the outputs: all but ``unlike_mocks``."""
         return {
             "p_cluster": tf.math.sigmoid(outputs["presence"][:, 0]),
             "log_snr": self.visibility(outputs["visibility"]).mean(),

@@ -23,6 +23,7 @@ from clusterkeras.config import ModelConfig, TrainingConfig
 from clusterkeras.model import ClusterModel
 from clusterkeras.monitoring import Monitor
 from clusterkeras.presets import load_model, save_model
+from clusterkeras.unlike import fit_unlike
 from data_tools.records import damage_named, make_dataset, read_set
 
 #: Packages whose versions go into ``configuration.yaml``.
@@ -247,7 +248,14 @@ def fit(
                 ),
             ],
         )
-    save_model(keras.models.load_model(best, compile=False), finished)
+    trained = keras.models.load_model(best, compile=False)
+    with damage_named():
+        # anew: those above are where a restart has left them
+        batches = make_dataset(
+            data, "train", training.batch_size, training=True, seed=training.seed
+        )
+        fit_unlike(trained, batches, validation)
+    save_model(trained, finished)
     best.unlink()
     shutil.rmtree(output / "backup")
     return finished

@@ -38,7 +38,8 @@ IMAGE_BITS = sum(BIT[k] for k in ("edge", "missing", "saturated", "no_data"))
 def model(m83):
     keras.utils.set_random_seed(7)
     target = dataclasses.replace(m83, cutout_px=PX)
-    model = ClusterModel(target, ModelConfig(components=2, hidden=16))
+    config = ModelConfig(backbone="resnet_small", components=2, hidden=16)
+    model = ClusterModel(target, config)
     # an untrained posterior is the prior everywhere; this one depends on the image
     head = model.heads["posterior"]
     head.kernel.assign(3 * head.kernel)
@@ -185,7 +186,6 @@ def test_metadata_say_what_made_the_catalogue(catalogue, m83):
     # zero point = -2.5 log10 PHOTFLAM - 5 log10 PHOTPLAM - 2.408
     assert meta["zero_points_ab"]["F438W"] == pytest.approx(24.824, abs=1e-3)
     assert len(meta["configuration_hash"]) == 16
-    assert "unlike_mocks" in meta["not_computed"]
     assert {"tensorflow", "keras", "clusterkeras", "schema_version"} <= set(meta)
 
 
@@ -285,6 +285,11 @@ def test_a_preview_is_drawn_if_asked(run, positions, tmp_path):
     assert (tmp_path / "preview.png").stat().st_size > 10_000
 
 
+def flags_of(model, draws, log_snr=2.0, unlike=-0.5):
+    values = (np.full(len(draws), value) for value in (log_snr, unlike))
+    return result_flags(*values, draws, model.target, InferenceConfig())
+
+
 def draws_at(model, **values):
     """Give 100 draws in the middle of the box, but the first 25 where stated."""
     draws = np.empty((1, 100, len(PARAMETER_NAMES)), dtype=np.float32)
@@ -308,13 +313,21 @@ def draws_at(model, **values):
 )
 def test_a_posterior_that_leans_on_the_box_is_flagged(model, values, leans):
     draws = draws_at(model, **values)
-    (flags,) = result_flags(np.array([2.0]), draws, model.target, 0.7)
+    (flags,) = flags_of(model, draws)
     assert flags == (BIT["outside_training"] if leans else 0)
+
+
+@pytest.mark.parametrize(
+    ("unlike", "flagged"), [(-1.9, False), (-2.1, True), (np.nan, False)]
+)
+def test_an_image_unlike_the_mocks_is_flagged(model, unlike, flagged):
+    (flags,) = flags_of(model, draws_at(model), unlike=unlike)
+    assert flags == (BIT["unlike_mocks"] if flagged else 0)
 
 
 def test_an_object_below_the_visibility_is_flagged(model):
     draws = draws_at(model)
-    (flags,) = result_flags(np.array([0.5]), draws, model.target, 0.7)
+    (flags,) = flags_of(model, draws, log_snr=0.5)
     assert flags == BIT["below_visibility"]
 
 
@@ -322,7 +335,7 @@ def test_a_flat_posterior_does_not_lean(model):
     rng = np.random.default_rng(0)
     low, high = np.transpose([model.target.box[name] for name in PARAMETER_NAMES])
     draws = rng.uniform(low, high, (5, 256, 4))
-    assert not result_flags(np.full(5, 2.0), draws, model.target, 0.7).any()
+    assert not flags_of(model, draws).any()
 
 
 def test_an_unknown_output_is_refused_before_the_work(run, positions):

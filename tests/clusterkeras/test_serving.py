@@ -7,7 +7,10 @@ import pytest
 
 from clusterkeras import serving
 from clusterkeras.config import POSTERIORS, ModelConfig
+from clusterkeras.ensemble import Ensemble
 from clusterkeras.model import ClusterModel
+from clusterkeras.posterior_model import Recalibration
+from clusterkeras.unlike import fit_unlike
 from data_tools.schema import PARAMETER_NAMES
 
 #: Loads a SavedModel as a server would, with TensorFlow alone.
@@ -34,16 +37,28 @@ print([m for m in ("clusterkeras", "data_tools", "tensorflow_probability", "kera
 """
 
 
-@pytest.fixture(scope="module", params=POSTERIORS)
+@pytest.fixture(scope="module", params=[*POSTERIORS, "ensemble"])
 def model(request, m83):
-    """Make a small model whose posteriors differ from image to image."""
+    """Make a small model whose posteriors differ from image to image.
+
+    The ensemble has members of two heads and is recalibrated.
+    """
     keras.utils.set_random_seed(3)
+    if request.param == "ensemble":
+        members = [single(m83, head) for head in ("mixture", "flow")]
+        return Ensemble(members, Recalibration((0.7, 1.0, 1.2, 0.9), 1.5, 0.2, 1.3))
+    return single(m83, request.param)
+
+
+def single(target, posterior):
     config = ModelConfig(
-        posterior=request.param, components=3, flow_depth=2, flow_width=8, hidden=16
+        posterior=posterior, components=3, flow_depth=2, flow_width=8, hidden=16
     )
-    model = ClusterModel(m83, config)
+    model = ClusterModel(target, config)
     for head in model.heads.values():
         head.kernel.assign(100 * head.kernel)
+    mocks = [(keras.random.normal((64, *model.image_shape)), {})]
+    fit_unlike(model, mocks, mocks)
     return model
 
 
