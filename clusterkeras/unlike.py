@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -255,17 +256,13 @@ def _gaussian(x: NDArray) -> tuple[NDArray, NDArray]:
     matrix by as much as its sampling noise asks for (Ledoit & Wolf 2004, Journal of
     Multivariate Analysis 88, 365).
     """
-    n = len(x)
+    from sklearn.covariance import ledoit_wolf
+
     mean, scatter = x.mean(axis=0), x.std(axis=0)
     # a feature that never lit up still may, but is not infinitely surprising
     scatter = scatter + 1e-3 * scatter.mean() + 1e-12
-    z = (x - mean) / scatter
-    covariance = z.T @ z / n
-    unit = np.trace(covariance) / len(mean) * np.eye(len(mean))
-    spread = ((covariance - unit) ** 2).sum()
-    noise = ((z**2).sum(axis=1) ** 2).sum() / n**2 - (covariance**2).sum() / n
-    share = min(max(noise / max(spread, 1e-12), 0.0), 1.0)
-    shrunk = (1 - share) * covariance + share * unit + 1e-9 * np.eye(len(mean))
+    shrunk, _ = ledoit_wolf((x - mean) / scatter, assume_centered=True)
+    shrunk += 1e-9 * np.eye(len(mean))
     return mean, _whitening(shrunk) / scatter[:, None]
 
 
@@ -288,31 +285,31 @@ def _exponents(
 
 
 def _mixture(x: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Fit `GAUSSIANS` to x (N, D) by expectation maximisation.
+    """Fit `GAUSSIANS` to x (N, D).
 
     Returns
     -------
     means, whitenings, weights : ndarray (K, D), (K, D, D), (K,)
         Of Gaussians with density proportional to exp(weight - |(x - mean) W|^2 / 2).
     """
-    n, d = x.shape
+    # only where a score is fitted: it takes a second to import
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    # as many records as Gaussians, at least
+    x = np.resize(x, (max(len(x), GAUSSIANS), x.shape[1]))
     middle, outer = _gaussian(x)
-    z = (x - middle) @ outer
-    seeds = np.random.default_rng(0).choice(n, GAUSSIANS, replace=n < GAUSSIANS)
-    means = z[seeds]
-    whitenings = np.repeat(np.eye(d)[None], GAUSSIANS, axis=0)
-    weights = np.zeros(GAUSSIANS)
-    for _ in range(_STEPS):
-        exponents = _exponents(z, means, whitenings, weights)
-        shares = np.exp(exponents - logsumexp(exponents, axis=1, keepdims=True))
-        counts = shares.sum(axis=0) + 1e-9
-        means = shares.T @ z / counts[:, None]
-        covariances = np.stack(
-            [
-                ((z - mean) * share[:, None]).T @ (z - mean) / count
-                for mean, share, count in zip(means, shares.T, counts, strict=True)
-            ]
-        )
-        whitenings = _whitening(covariances + _LEAST_VARIANCE * np.eye(d))
-        weights = np.log(counts / n) + np.linalg.slogdet(whitenings)[1]
-    return means @ np.linalg.inv(outer) + middle, outer @ whitenings, weights
+    mixture = GaussianMixture(
+        GAUSSIANS,
+        reg_covar=_LEAST_VARIANCE,
+        max_iter=_STEPS,
+        init_params="k-means++",
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        # a density need not be the most likely one to tell what is far from it
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit((x - middle) @ outer)
+    whitenings = mixture.precisions_cholesky_
+    weights = np.log(mixture.weights_) + np.linalg.slogdet(whitenings)[1]
+    return mixture.means_ @ np.linalg.inv(outer) + middle, outer @ whitenings, weights
