@@ -60,7 +60,9 @@ def finished_run(small_mock_set, tmp_path_factory):
     path = fit(
         small_mock_set,
         output,
-        ModelConfig(backbone="resnet_tiny", components=2, hidden=8),
+        ModelConfig(
+            backbone="resnet_tiny", posterior="mixture", components=2, hidden=8
+        ),
         TrainingConfig(epochs=2, batch_size=32, picture_epochs=3),
     )
     assert path == output / "model.keras"

@@ -171,7 +171,13 @@ def test_any_bands_in_any_order_go_from_yaml_to_a_step_of_training(bands, tmp_pa
     assert np.isfinite(images).all()
 
     model = ClusterModel(
-        target, {"backbone": "resnet_tiny", "components": 2, "hidden": 8}
+        target,
+        {
+            "backbone": "resnet_tiny",
+            "posterior": "mixture",
+            "components": 2,
+            "hidden": 8,
+        },
     )
     model.compile(keras.optimizers.Adam(1e-3), run_eagerly=True)
     before = model.get_weights()

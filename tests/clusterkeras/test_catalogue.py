@@ -38,7 +38,7 @@ IMAGE_BITS = sum(BIT[k] for k in ("edge", "missing", "saturated", "no_data"))
 def model(m83):
     keras.utils.set_random_seed(7)
     target = dataclasses.replace(m83, cutout_px=PX)
-    config = ModelConfig(backbone="resnet_small", components=2, hidden=16)
+    config = ModelConfig("resnet_small", "mixture", components=2, hidden=16)
     model = ClusterModel(target, config)
     # an untrained posterior is the prior everywhere; this one depends on the image
     head = model.heads["posterior"]

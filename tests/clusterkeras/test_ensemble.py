@@ -13,7 +13,9 @@ from clusterkeras.model import ClusterModel
 from clusterkeras.posterior_model import Recalibration
 from data_tools.records import make_dataset
 
-TINY = ModelConfig("resnet_tiny", components=3, flow_depth=2, flow_width=8, hidden=16)
+TINY = ModelConfig(
+    "resnet_tiny", "mixture", components=3, flow_depth=2, flow_width=8, hidden=16
+)
 
 
 @pytest.fixture(scope="module")

@@ -100,7 +100,7 @@ def mocks(m83, tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(m83):
     """Give a small model that has not been trained."""
-    return ClusterModel(m83, {"components": 2, "hidden": 16})
+    return ClusterModel(m83, {"posterior": "mixture", "components": 2, "hidden": 16})
 
 
 @pytest.fixture(scope="module")

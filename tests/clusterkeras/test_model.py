@@ -12,7 +12,12 @@ from clusterkeras.model import ClusterModel, JointAsinh
 from data_tools.schema import PARAMETER_NAMES
 
 CONFIG = ModelConfig(
-    backbone="resnet_tiny", components=3, flow_depth=2, flow_width=8, hidden=16
+    backbone="resnet_tiny",
+    posterior="mixture",
+    components=3,
+    flow_depth=2,
+    flow_width=8,
+    hidden=16,
 )
 
 

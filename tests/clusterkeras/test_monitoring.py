@@ -26,7 +26,10 @@ def read(directory):
 @pytest.fixture(scope="module")
 def model(small_target):
     return ClusterModel(
-        small_target, ModelConfig(backbone="resnet_tiny", components=2, hidden=8)
+        small_target,
+        ModelConfig(
+            backbone="resnet_tiny", posterior="mixture", components=2, hidden=8
+        ),
     )
 
 

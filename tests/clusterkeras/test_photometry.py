@@ -168,7 +168,12 @@ def test_a_saved_layer_keeps_its_apertures():
 def test_a_model_on_photometry_is_one_like_any_other(
     photometric_target, check_round_trip
 ):
-    config = {"backbone": "photometry", "components": 2, "hidden": 8}
+    config = {
+        "backbone": "photometry",
+        "posterior": "mixture",
+        "components": 2,
+        "hidden": 8,
+    }
     model = ClusterModel(photometric_target, config)
     images = np.random.default_rng(0).normal(size=(3, PX, PX, 2)).astype("f4")
     assert np.isfinite(model.summarise(images)["median"]).all()

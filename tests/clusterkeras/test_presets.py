@@ -10,7 +10,7 @@ from clusterkeras.model import ClusterModel
 @pytest.fixture(scope="module")
 def model(m83):
     keras.utils.set_random_seed(4)
-    return ClusterModel(m83, ModelConfig(components=2, hidden=8))
+    return ClusterModel(m83, ModelConfig(posterior="mixture", components=2, hidden=8))
 
 
 @pytest.fixture(scope="module")

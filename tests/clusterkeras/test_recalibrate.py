@@ -16,7 +16,7 @@ def run(small_target, tmp_path_factory):
     """Give the directory of a network that has learned nothing: far too wide."""
     keras.utils.set_random_seed(1)
     directory = tmp_path_factory.mktemp("run")
-    config = ModelConfig("resnet_tiny", components=2, hidden=8)
+    config = ModelConfig("resnet_tiny", "mixture", components=2, hidden=8)
     ClusterModel(small_target, config).save(directory / presets.MODEL_FILE)
     return directory
 

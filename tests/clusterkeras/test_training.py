@@ -28,13 +28,13 @@ from clusterkeras.training import (
 )
 from data_tools.records import make_dataset
 
-MODEL = ModelConfig(backbone="resnet_tiny", components=2, hidden=8)
+MODEL = ModelConfig(backbone="resnet_tiny", posterior="mixture", components=2, hidden=8)
 #: Trains in a process of its own, which the test kills.
 FIT = """
 import sys
 from clusterkeras.config import ModelConfig, TrainingConfig
 from clusterkeras.training import fit
-fit(*sys.argv[1:], ModelConfig(backbone="resnet_tiny", components=2, hidden=8),
+fit(*sys.argv[1:], ModelConfig("resnet_tiny", "mixture", components=2, hidden=8),
     TrainingConfig(epochs=8, batch_size=16, picture_epochs=0, ema_momentum=0.5))
 """
 
@@ -244,7 +244,9 @@ def test_a_fit_can_start_from_a_trained_model(finished_run, small_mock_set, tmp_
 
 
 def test_a_model_of_another_shape_is_no_start(finished_run, small_mock_set, tmp_path):
-    other = ModelConfig(backbone="resnet_tiny", components=3, hidden=8)
+    other = ModelConfig(
+        backbone="resnet_tiny", posterior="mixture", components=3, hidden=8
+    )
     training = TrainingConfig(start_from=str(finished_run))
     with pytest.raises(ValueError, match=r"start_from: expected .*components=3.* has"):
         fit(small_mock_set, tmp_path / "run", other, training)

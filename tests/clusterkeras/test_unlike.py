@@ -10,7 +10,12 @@ from clusterkeras.model import ClusterModel
 from clusterkeras.presets import load_model
 from clusterkeras.unlike import FLOOR, UnlikeMocks, fit_unlike, image_statistics
 
-CONFIG = {"backbone": "resnet_tiny", "components": 2, "hidden": 8}
+CONFIG = {
+    "backbone": "resnet_tiny",
+    "posterior": "mixture",
+    "components": 2,
+    "hidden": 8,
+}
 PX = 16
 
 
