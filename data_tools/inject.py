@@ -44,13 +44,22 @@ class MockMaker:
         What is drawn.
     backgrounds : Backgrounds, optional
         Real mosaics to cut fields from; without, fields are synthetic.
+    paired : bool
+        Whether place, kind, parameters, neighbour and light of each record have
+        randomness of their own: they then stay what they are where another target or
+        other priors take more or fewer draws for one of them.
     """
 
     def __init__(
-        self, target: Target, priors: Priors, backgrounds: Backgrounds | None = None
+        self,
+        target: Target,
+        priors: Priors,
+        backgrounds: Backgrounds | None = None,
+        paired: bool = False,
     ) -> None:
         self.target = target
         self.priors = priors
+        self.paired = paired
         if backgrounds is None:
             self._fields = FieldMaker(target, priors)
         else:
@@ -107,25 +116,28 @@ class MockMaker:
         seen = field.observation
         psf = self._renderer.filters(seen.psf(self.target, self._renderer.grid))
         stored_field = _stored(field.image)
+        drawn = beside = inside = rng
         for i in range(n):
-            row, column = self._corner(field, rng)
+            if self.paired:
+                drawn, beside, inside = rng.spawn(3)
+            row, column = self._corner(field, drawn)
             window = (slice(row, row + px), slice(column, column + px))
             background, stored_background = field.image[window], stored_field[window]
-            if rng.random() < self.priors.neighbour_fraction:
-                light = self._neighbour(psf, seen, rng)
-                background = background + light + seen.noise(light, rng)
+            if drawn.random() < self.priors.neighbour_fraction:
+                light = self._neighbour(psf, seen, beside)
+                background = background + light + seen.noise(light, beside)
                 stored_background = _stored(background)
             variance = seen.pixel_variance(background)
-            centre = rng.uniform(-1, 1, 2) * self.priors.centre_offset_px
+            centre = drawn.uniform(-1, 1, 2) * self.priors.centre_offset_px
             parameters = np.full(len(PARAMETER_NAMES), np.nan)
-            if rng.random() < self.priors.cluster_fraction:
+            if drawn.random() < self.priors.cluster_fraction:
                 kind = "cluster"
-                parameters = self._parameters(rng)
-                light = self.cluster(parameters, centre, psf, rng)
+                parameters = self._parameters(drawn)
+                light = self.cluster(parameters, centre, psf, inside)
             else:
-                kind = str(rng.choice(self._negative_kinds, p=self._negative_shares))
+                kind = str(drawn.choice(self._negative_kinds, p=self._negative_shares))
                 light = self._negatives.draw(
-                    kind, centre, psf, variance, seen.electron_njy, rng
+                    kind, centre, psf, variance, seen.electron_njy, inside
                 )
             yield {
                 "cluster": _stored(light),

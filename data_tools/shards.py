@@ -68,21 +68,28 @@ class Plan:
         Size, seed and name.
     backgrounds : Backgrounds, optional
         Real mosaics to cut fields from; without, fields are synthetic.
+    paired : bool
+        Whether the draws depend on the seed alone, so that sets of another target or
+        other priors have the same mocks but for what these change.
     """
 
     target: Target
     priors: Priors
     mocks: MockSet
     backgrounds: Backgrounds | None = None
+    paired: bool = False
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
         """Everything the bytes depend on; see `data_tools.manifest.configuration`."""
-        return configuration(self.target, self.priors, self.mocks, self.backgrounds)
+        plain = configuration(self.target, self.priors, self.mocks, self.backgrounds)
+        return {**plain, "paired": True} if self.paired else plain
 
     @cached_property
     def entropy(self) -> int:
         """Seed of the set: versions and places of files do not change the draws."""
+        if self.paired:
+            return self.mocks.seed
         text = json.dumps(same_by_content(self.configuration), sort_keys=True)
         return int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
 
@@ -118,7 +125,7 @@ class ShardMaker:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._mocks = MockMaker(plan.target, plan.priors, plan.backgrounds)
+        self._mocks = MockMaker(plan.target, plan.priors, plan.backgrounds, plan.paired)
 
     def mocks(self, shard: Shard) -> Iterator[dict[str, Any]]:
         """Draw the mocks of one shard, field by field.

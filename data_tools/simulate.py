@@ -164,6 +164,7 @@ def simulate(
     runner: str = "local",
     runner_options: Sequence[str] = (),
     verify: bool = False,
+    paired: bool = False,
 ) -> Path:
     """Make a mock set: shards of records with their description and a manifest.
 
@@ -200,6 +201,9 @@ def simulate(
         `data_tools.beam.make_shards`.
     verify : bool
         Whether to read the finished shards too.
+    paired : bool
+        Whether the draws depend on the seed alone, so that sets that differ in target
+        or priors have the same mocks but for that; see `data_tools.shifts`.
 
     Returns
     -------
@@ -230,7 +234,7 @@ def simulate(
     if runner == "beam":
         _import_beam()
     directory = _directory(output)
-    plan = Plan(target, priors, mocks, backgrounds)
+    plan = Plan(target, priors, mocks, backgrounds, paired)
     ShardMaker(plan)  # a bad table, image or PSF says so before anything is written
     _read(directory, plan, verify)  # so does a directory of something else
     directory.mkdir(parents=True, exist_ok=True)

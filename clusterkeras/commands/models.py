@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -68,6 +69,75 @@ def _evaluate(args: Namespace) -> str:
         limit=args.limit,
     )
     return f"wrote metrics.json and the pictures: {args.output}"
+
+
+def _add_shifts(parser: ArgumentParser) -> None:
+    from data_tools.backgrounds import Backgrounds
+    from data_tools.priors import Priors
+    from data_tools.target import ISOCHRONE_FORMATS
+
+    add_model(parser)
+    add_output(
+        parser,
+        "Directory for shifts.json, shifts.md, shifts.png and the sets; what was begun "
+        "there is finished.",
+    )
+    parser.add_argument("--n", type=int, default=4000, help="Records of each set.")
+    parser.add_argument("--seed", type=int, default=0, help="Seed of all sets.")
+    parser.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help="Only these shifts."
+    )
+    parser.add_argument("--draws", type=int, default=200, help="Draws an image.")
+    parser.add_argument("--batch_size", type=int, default=256, help="Images a step.")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        help="Processes that simulate; 0 for one a core.",
+    )
+    parser.add_argument(
+        "--images",
+        nargs="+",
+        metavar="FITS",
+        help="Mosaics to cut real backgrounds from, one a band in the order of the "
+        "model's bands.",
+    )
+    parser.add_argument(
+        "--isochrones",
+        metavar="PATH",
+        help="Isochrones of another model than the mocks'.",
+    )
+    parser.add_argument(
+        "--isochrones_format",
+        choices=ISOCHRONE_FORMATS,
+        default="parsec",
+        help="Format of that file.",
+    )
+    parser.add_class_arguments(Priors, "priors")
+    parser.add_class_arguments(Backgrounds, "backgrounds", skip={"images", "shares"})
+
+
+def _shifts(args: Namespace) -> str:
+    from clusterkeras.domain_shift import measure_shifts
+    from clusterkeras.shift_report import table
+    from data_tools.shifts import Given
+
+    backgrounds = None
+    if args.images:
+        backgrounds = replace(args.backgrounds, images=tuple(args.images))
+    report = measure_shifts(
+        args.model,
+        args.output,
+        args.priors,
+        Given(backgrounds, args.isochrones, args.isochrones_format),
+        n=args.n,
+        seed=args.seed,
+        only=args.only,
+        draws=args.draws,
+        batch_size=args.batch_size,
+        workers=args.workers,
+    )
+    return f"{table(report)}\nwrote shifts.json, .md and .png: {args.output}"
 
 
 def _add_ensemble(parser: ArgumentParser) -> None:
@@ -153,6 +223,12 @@ COMMANDS: dict[str, Command] = {
         "clusterkeras evaluate --model runs/first --data mocks -o runs/first/test",
         _add_evaluate,
         _evaluate,
+    ),
+    "shifts": Command(
+        "Score a model where one thing is not as in its mocks: loss, coverage, flags.",
+        "clusterkeras shifts --model runs/first -o runs/first/shifts --n 2000",
+        _add_shifts,
+        _shifts,
     ),
     "ensemble": Command(
         "Join trained models: an equally weighted mixture of their posteriors.",

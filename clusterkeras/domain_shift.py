@@ -1,0 +1,212 @@
+"""A model against domain shifts: mocks with one thing changed, images unlike mocks."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from clusterkeras import shift_report
+from clusterkeras.diagnostics import coverage
+from clusterkeras.evaluation import SEED, as_plain, predict
+from clusterkeras.posterior_model import PosteriorModel
+from clusterkeras.presets import find_model, load_model
+from clusterkeras.shift_report import Scores
+from data_tools.manifest import differences, read_json, write_json
+from data_tools.priors import Priors
+from data_tools.records import damage_named, make_dataset
+from data_tools.shifts import NOMINAL, Given, Shift, choose, missing, mock_set, settings
+from data_tools.simulate import simulate
+
+#: The split that a shift's records are in; see `data_tools.shifts.mock_set`.
+_SPLIT = "train"
+
+
+def measure_shifts(
+    model: str | Path,
+    output: str | Path,
+    priors: Priors | None = None,
+    given: Given | None = None,
+    *,
+    n: int = 4000,
+    seed: int = 0,
+    only: Sequence[str] = (),
+    draws: int = 200,
+    batch_size: int = 256,
+    workers: int = 0,
+) -> dict[str, Any]:
+    """Score a model where one thing is not as in its mocks.
+
+    Each shift of `data_tools.shifts.SHIFTS` has a mock set of its own, with the same
+    clusters at the same places as the nominal set, or changes the nominal set's images.
+    Run again with the same arguments it goes on where it was.
+
+    Parameters
+    ----------
+    model : str or Path
+        As for `clusterkeras.presets.load_model`.
+    output : str or Path
+        Directory to write: ``shifts.json``, ``shifts.md`` and ``shifts.png``; below it
+        the sets and each record's scores.
+    priors : Priors, optional
+        Of the nominal set: those that the model was trained with.
+    given : Given, optional
+        Mosaics and isochrones for the shifts that need them.
+    n, seed : int
+        Records a set, clusters and others, and their seed.
+    only : sequence of str
+        Names of the shifts; all for none. The nominal set is always there.
+    draws : int
+        Draws of each posterior, at least 16.
+    batch_size : int
+        Images a step.
+    workers : int
+        Processes that simulate; 0 for one a core.
+
+    Returns
+    -------
+    dict
+        What ``shifts.json`` holds; see `clusterkeras.shift_report`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If model, mosaics or isochrones are missing or do not fit, a name is unknown, an
+        option is out of range, or `output` holds the shifts of another model or set.
+    """
+    if draws < 16:
+        raise ValueError(f"draws must be >= 16; received {draws}")
+    chosen = choose(tuple(only))
+    priors, given, output = priors or Priors(), given or Given(), Path(output)
+    network = load_model(model)
+    target = network.target
+    _claim(
+        output,
+        {
+            "model": hashlib.sha256(find_model(model).read_bytes()).hexdigest(),
+            "priors": asdict(priors),
+            "given": asdict(given),
+            "n": n,
+            "seed": seed,
+            "draws": draws,
+        },
+    )
+    scores: dict[str, Scores] = {}
+    left_out: dict[str, str] = {}
+    for shift in chosen:
+        reason = missing(shift, target, priors, given)
+        if reason:
+            left_out[shift.name] = reason
+            continue
+        kept = output / "scores" / f"{shift.name}.npz"
+        if not kept.exists():
+            data = output / "sets" / (shift.name if shift.simulated else NOMINAL)
+            if shift.simulated:
+                print(f"{shift.name}: {shift.description}", flush=True)
+                simulate(
+                    data,
+                    mocks=mock_set(n, seed),
+                    workers=workers,
+                    paired=True,
+                    **settings(shift, target, priors, given),
+                )
+            _keep(kept, score(network, shift, data, draws, batch_size))
+        with np.load(kept) as arrays:
+            scores[shift.name] = Scores(**arrays)
+    about = {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "model": str(model),
+        "target": target.name,
+        "n": n,
+        "seed": seed,
+        "draws": draws,
+    }
+    report = as_plain(shift_report.report(scores, left_out) | {"about": about})
+    shift_report.write(report, output)
+    return report
+
+
+def score(
+    model: PosteriorModel, shift: Shift, data: Path, draws: int, batch_size: int
+) -> Scores:
+    """Run a model over a shift's images.
+
+    Parameters
+    ----------
+    model : PosteriorModel
+        The model.
+    shift : Shift
+        What is shown to it.
+    data : Path
+        The shift's set, or the nominal one.
+    draws : int
+        Draws of each posterior.
+    batch_size : int
+        Images a step.
+    """
+    unlike: list[NDArray] = []
+
+    @tf.function(reduce_retracing=True)
+    def how_unlike(images: tf.Tensor) -> tf.Tensor:
+        features = model(images, training=False)["features"]
+        return model.unlike_mocks(images, features)
+
+    def changed() -> Iterator[tuple[tf.Tensor, dict]]:
+        dataset = make_dataset(data, _SPLIT, batch_size, training=False, seed=SEED)
+        for number, (images, labels) in enumerate(
+            tqdm(dataset, shift.name, math.ceil(dataset.cardinality()))
+        ):
+            if shift.images is not None:
+                rng = np.random.default_rng([SEED, number])
+                new = shift.images(images.numpy(), model.target, rng)
+                images = tf.constant(new, tf.float32)
+            unlike.append(how_unlike(images).numpy())
+            yield images, labels
+
+    with damage_named():
+        found = predict(model, changed(), draws)
+    return Scores(
+        mock_id=found.mock_id,
+        field_id=found.field_id,
+        is_cluster=found.is_cluster,
+        truth=found.truth,
+        log_prob=found.log_prob,
+        pit=coverage.pit(found.truth, found.draws),
+        p_cluster=found.p_cluster,
+        unlike=np.concatenate(unlike),
+    )
+
+
+def _keep(path: Path, scores: Scores) -> None:
+    """Write scores so that the file is there whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"part-{path.name}")
+    np.savez(part, **vars(scores))
+    os.replace(part, path)
+
+
+def _claim(output: Path, wanted: dict[str, Any]) -> None:
+    """Note what is measured here, or refuse a directory of something else."""
+    path = output / "configuration.json"
+    wanted = as_plain(wanted)
+    if path.is_file():
+        other = differences(read_json(path), wanted)
+        if other:
+            raise ValueError(
+                f"{path}: the shifts of something else are kept here "
+                f"({'; '.join(other)}). Name another output, or remove this one"
+            )
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    write_json(path, wanted)

@@ -1,0 +1,272 @@
+"""What domain shifts do to a model, as numbers, a table and a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from clusterkeras.config import InferenceConfig
+from clusterkeras.diagnostics import classification, coverage
+from clusterkeras.diagnostics.plots import MARKERS, STYLES
+from data_tools.manifest import write_json
+from data_tools.schema import PARAMETERS
+from data_tools.shifts import NOMINAL, SHIFTS
+
+#: Share of false alarms at which an image counts as flagged, the catalogue's own.
+FALSE_ALARMS = InferenceConfig().unlike_share
+
+_LEVEL = 0.68
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model says of N records, in as few numbers as the report needs.
+
+    Attributes
+    ----------
+    mock_id, field_id : ndarray of int, shape (N,)
+        Numbers of the record and of its field.
+    is_cluster : ndarray of bool, shape (N,)
+        Whether a cluster stands in the middle.
+    truth : ndarray, shape (N, P)
+        Its parameters.
+    log_prob : ndarray, shape (N,)
+        Natural log of the posterior's density there, native units.
+    pit : ndarray, shape (N, P)
+        Probability integral transform of the truth.
+    p_cluster : ndarray, shape (N,)
+        Probability of a cluster.
+    unlike : ndarray, shape (N,)
+        log10 of the share of the mocks that are further out; NaN for a model without.
+    """
+
+    mock_id: NDArray[np.int64]
+    field_id: NDArray[np.int64]
+    is_cluster: NDArray[np.bool_]
+    truth: NDArray[np.floating]
+    log_prob: NDArray[np.floating]
+    pit: NDArray[np.floating]
+    p_cluster: NDArray[np.floating]
+    unlike: NDArray[np.floating]
+
+
+def report(scores: Mapping[str, Scores], left_out: Mapping[str, str]) -> dict[str, Any]:
+    """Summarise what every shift does.
+
+    Parameters
+    ----------
+    scores : mapping of str to Scores
+        By the name of the shift; the nominal set among them.
+    left_out : mapping of str to str
+        Why a shift could not be made.
+
+    Returns
+    -------
+    dict
+        ``false_alarms``; ``shifts``: of each a dictionary with ``name``,
+        ``description``, ``n_clusters``, ``nll`` and ``delta_nll`` with their errors
+        [nats], ``paired`` (whether the difference is that of the same clusters),
+        ``coverage_68`` by parameter and ``coverage_68_noise`` (of a perfect posterior),
+        ``presence_auc`` and its error, ``flagged`` and ``flagged_error`` (share of all
+        records); ``left_out``: name, description and reason.
+    """
+    rows = []
+    for shift in SHIFTS:
+        if shift.name not in scores:
+            continue
+        found = scores[shift.name]
+        row = {
+            "name": shift.name,
+            "description": shift.description,
+            **_flagged(found.unlike),
+        }
+        if shift.has_truth:
+            row |= _scored(found, scores[NOMINAL])
+        rows.append(row)
+    descriptions = {shift.name: shift.description for shift in SHIFTS}
+    return {
+        "false_alarms": FALSE_ALARMS,
+        "shifts": rows,
+        "left_out": [
+            {"name": name, "description": descriptions[name], "reason": reason}
+            for name, reason in left_out.items()
+        ],
+    }
+
+
+def difference(found: Scores, nominal: Scores) -> tuple[float, float, bool]:
+    """Give by how much minus the log-probability is higher than in the nominal set.
+
+    Returns
+    -------
+    mean, error : float
+        In nats, over the clusters. The records of a field share it, so the error is
+        from the scatter of the fields' sums (with two fields or more).
+    paired : bool
+        Whether both sets have the same clusters; if not, the error is that of two
+        independent means.
+    """
+    one, other = found.is_cluster, nominal.is_cluster
+    paired = np.array_equal(found.mock_id[one], nominal.mock_id[other]) and np.allclose(
+        found.truth[one], nominal.truth[other]
+    )
+    if paired:
+        gap = nominal.log_prob[other] - found.log_prob[one]
+        return float(np.mean(gap)), _clustered_error(gap, found.field_id[one]), True
+    means = [-np.mean(s.log_prob[s.is_cluster]) for s in (found, nominal)]
+    errors = [
+        _clustered_error(s.log_prob[s.is_cluster], s.field_id[s.is_cluster])
+        for s in (found, nominal)
+    ]
+    return float(means[0] - means[1]), float(np.hypot(*errors)), False
+
+
+def _clustered_error(values: NDArray, groups: NDArray) -> float:
+    """Give the standard error of a mean of values that come in groups."""
+    _, group = np.unique(groups, return_inverse=True)
+    sums = np.bincount(group, values - values.mean())
+    if len(sums) < 2:
+        return float(values.std(ddof=1) / np.sqrt(len(values)))
+    k = len(sums)
+    return float(np.sqrt(k / (k - 1) * np.sum(sums**2)) / len(values))
+
+
+def _scored(found: Scores, nominal: Scores) -> dict[str, Any]:
+    clusters = found.is_cluster
+    count = int(clusters.sum())
+    delta, error, paired = difference(found, nominal)
+    inside = coverage.central_coverage(found.pit[clusters], [_LEVEL])[0]
+    row = {
+        "n_clusters": count,
+        "nll": -np.mean(found.log_prob[clusters]),
+        "nll_error": _clustered_error(
+            found.log_prob[clusters], found.field_id[clusters]
+        ),
+        "delta_nll": delta,
+        "delta_nll_error": error,
+        "paired": paired,
+        "coverage_68": dict(zip([p.name for p in PARAMETERS], inside, strict=True)),
+        "coverage_68_noise": float(coverage.coverage_noise(count, _LEVEL)),
+    }
+    if not clusters.all():
+        roc = classification.roc_curve(clusters, found.p_cluster)
+        row |= {"presence_auc": roc.auc, "presence_auc_error": roc.auc_error}
+    return row
+
+
+def _flagged(unlike: NDArray) -> dict[str, float]:
+    if np.isnan(unlike).any():
+        return {"flagged": np.nan, "flagged_error": np.nan}
+    share = np.mean(10.0**unlike < FALSE_ALARMS)
+    return {
+        "flagged": float(share),
+        "flagged_error": float(np.sqrt(share * (1 - share) / len(unlike))),
+    }
+
+
+def table(report: Mapping[str, Any]) -> str:
+    """Write the shifts as a Markdown table, and below it what could not be made.
+
+    Parameters
+    ----------
+    report : mapping
+        What `report` gives, with NaN or None where there is no number.
+    """
+    labels = [p.label for p in PARAMETERS]
+    head = ["what is changed", "-log p [nats]", "against nominal", *labels]
+    rows = [[*head, "AUC", "flagged"]]
+    rows.append(["---"] * len(rows[0]))
+    for row in report["shifts"]:
+        cells = [row["description"]]
+        if "nll" in row:
+            covered = [f"{row['coverage_68'][p.name]:.2f}" for p in PARAMETERS]
+            gap = f"{row['delta_nll']:+.3f} ± {row['delta_nll_error']:.3f}"
+            gap += "" if row["paired"] else " (unpaired)"
+            gap = "" if row["name"] == NOMINAL else gap
+            cells += [f"{row['nll']:.3f} ± {row['nll_error']:.3f}", gap, *covered]
+            auc = row.get("presence_auc")
+            cells.append("" if auc is None else f"{auc:.3f}")
+        else:
+            cells += [""] * (3 + len(labels))
+        flagged = row["flagged"]
+        missing = flagged is None or np.isnan(flagged)
+        cells.append("" if missing else f"{flagged:.1%}")
+        rows.append(cells)
+    noise = report["shifts"][0]["coverage_68_noise"]
+    lines = ["| " + " | ".join(cells) + " |" for cells in rows]
+    lines += [
+        "",
+        "In the columns of the parameters: share of the truths inside the central 68 % "
+        f"interval; a perfect posterior's scatters by {noise:.3f}. Flagged: share of "
+        f"all images called unlike the mocks, at {report['false_alarms']:.0%} of false "
+        "alarms.",
+    ]
+    if report["left_out"]:
+        lines += ["", "Not made:", ""]
+        lines += [f"- {r['description']}: {r['reason']}" for r in report["left_out"]]
+    return "\n".join(lines)
+
+
+def draw(report: Mapping[str, Any]) -> Figure:
+    """Draw the loss, the coverage and the share flagged of every shift, side by side.
+
+    Parameters
+    ----------
+    report : mapping
+        What `report` gives.
+    """
+    rows = report["shifts"]
+    figure = Figure(figsize=(12, 1.2 + 0.34 * len(rows)), layout="constrained")
+    loss, inside, flagged = figure.subplots(1, 3, sharey=True)
+    places = np.arange(len(rows))
+    scored = [(y, row) for y, row in enumerate(rows) if "nll" in row]
+    for y, row in scored:
+        loss.errorbar(
+            row["delta_nll"], y, xerr=row["delta_nll_error"], fmt="o", color="black"
+        )
+    loss.axvline(0, color="0.6", linewidth=1)
+    # linear near zero, where most are
+    loss.set_xscale("symlog", linthresh=0.1)
+    loss.set_xlabel("-log p against nominal [nats]")
+    noise = 2 * rows[0]["coverage_68_noise"]
+    inside.axvspan(_LEVEL - noise, _LEVEL + noise, color="0.9")
+    for i, parameter in enumerate(PARAMETERS):
+        inside.plot(
+            [row["coverage_68"][parameter.name] for _, row in scored],
+            [y for y, _ in scored],
+            MARKERS[i],
+            color=STYLES[i]["color"],
+            fillstyle="none",
+            label=parameter.label,
+        )
+    inside.set_xlabel("share inside the 68 % interval; grey: perfect, 95 %")
+    inside.legend(fontsize="small")
+    shares = [np.nan if row["flagged"] is None else row["flagged"] for row in rows]
+    flagged.barh(places, shares, color="0.6")
+    flagged.axvline(report["false_alarms"], color="black", linewidth=1)
+    flagged.set(xlim=(0, 1), xlabel="share called unlike the mocks; line: false alarms")
+    loss.set_yticks(places, [row["name"] for row in rows])
+    loss.invert_yaxis()
+    return figure
+
+
+def write(report: Mapping[str, Any], output: Path) -> None:
+    """Write ``shifts.json``, ``shifts.md`` and ``shifts.png``.
+
+    Parameters
+    ----------
+    report : mapping
+        What `report` gives, as plain values.
+    output : Path
+        A directory that exists.
+    """
+    (output / "shifts.md").write_text(table(report) + "\n")
+    draw(report).savefig(output / "shifts.png", dpi=110)
+    # last, so that a shifts.json says that all is there
+    write_json(output / "shifts.json", report)

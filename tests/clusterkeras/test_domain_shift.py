@@ -1,0 +1,104 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from clusterkeras.domain_shift import measure_shifts
+from data_tools.backgrounds import Backgrounds
+from data_tools.priors import Priors
+from data_tools.schema import PARAMETER_NAMES
+from data_tools.shifts import Given
+
+PRIORS = Priors(field_px=128, mocks_per_field=16)
+ONLY = ("king", "zero_points", "blank", "isochrones", "real_background")
+
+
+@pytest.fixture(scope="module")
+def given(small_target, write_band, tmp_path_factory):
+    """Give mosaics of empty sky in the two bands of the small target."""
+    rng = np.random.default_rng(0)
+    directory = tmp_path_factory.mktemp("mosaics")
+    images = [
+        write_band(directory / f"{b.name}.fits", rng.normal(0, 0.01, (300, 300)), b)
+        for b in small_target.bands
+    ]
+    return Given(Backgrounds(tuple(images), tile_px=128, guard_px=16))
+
+
+@pytest.fixture(scope="module")
+def measure(finished_run, given, tmp_path_factory):
+    """Give a function that measures shifts of a small model, and the directory."""
+    output = tmp_path_factory.mktemp("shifts") / "out"
+
+    def measure(priors=PRIORS, only=ONLY, **options):
+        options = {"n": 48, "draws": 16, "workers": 1, "batch_size": 16} | options
+        return measure_shifts(finished_run, output, priors, given, only=only, **options)
+
+    return measure, output
+
+
+@pytest.fixture(scope="module")
+def report(measure):
+    return measure[0]()
+
+
+@pytest.fixture
+def rows(report):
+    return {row["name"]: row for row in report["shifts"]}
+
+
+def test_every_shift_that_can_be_made_has_a_row(report, rows):
+    assert list(rows) == ["nominal", "zero_points", "king", "real_background", "blank"]
+    assert [r["name"] for r in report["left_out"]] == ["isochrones"]
+    for name in ("nominal", "king", "zero_points", "real_background"):
+        assert rows[name]["n_clusters"] == rows["nominal"]["n_clusters"] > 20
+        assert list(rows[name]["coverage_68"]) == list(PARAMETER_NAMES)
+        assert 0 <= rows[name]["presence_auc"] <= 1
+    assert "nll" not in rows["blank"]
+
+
+def test_differences_are_between_the_same_clusters(rows):
+    assert rows["nominal"]["delta_nll"] == 0
+    for name in ("king", "zero_points", "real_background"):
+        assert rows[name]["paired"]
+        assert rows[name]["delta_nll"] != 0
+        gap = rows[name]["nll"] - rows["nominal"]["nll"]
+        assert rows[name]["delta_nll"] == pytest.approx(gap, abs=1e-6)
+
+
+def test_blank_images_are_flagged_and_mocks_are_not(rows):
+    assert rows["blank"]["flagged"] == 1
+    assert rows["nominal"]["flagged"] < 0.3
+
+
+def test_table_json_and_picture_are_written(report, measure):
+    output = measure[1]
+    assert json.loads((output / "shifts.json").read_text()) == report
+    lines = (output / "shifts.md").read_text().splitlines()
+    assert len([line for line in lines if line.startswith("| ")]) == 2 + 5
+    assert "- isochrones of the file that was given: no isochrones" in lines[-1]
+    assert (output / "shifts.png").stat().st_size > 10_000
+
+
+def test_what_was_measured_is_not_measured_again(report, measure):
+    again, output = measure
+    scores = output / "scores" / "king.npz"
+    before = scores.stat().st_mtime_ns
+    (output / "scores" / "blank.npz").unlink()
+    assert again()["shifts"] == report["shifts"]
+    assert scores.stat().st_mtime_ns == before
+    assert (output / "scores" / "blank.npz").is_file()
+
+
+def test_the_shifts_of_something_else_are_refused(report, measure):
+    with pytest.raises(ValueError, match=r"kept here \(n: 48 there, 20 now\)"):
+        measure[0](n=20)
+    other = dataclasses.replace(PRIORS, king_fraction=0.5)
+    with pytest.raises(ValueError, match=r"priors\.king_fraction: 0.2 there, 0.5 now"):
+        measure[0](priors=other)
+
+
+def test_too_few_draws_are_refused(measure):
+    with pytest.raises(ValueError, match="draws must be >= 16; received 8"):
+        measure[0](draws=8)
