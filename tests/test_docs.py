@@ -64,6 +64,8 @@ def column_rows():
         "| `p_cluster` | | probability that it is a cluster |",
         "| `log_snr`, `log_snr_std` | dex | mean and standard deviation of the "
         "visibility, log10 S/N of the object |",
+        "| `unlike_mocks` | | log10 of the share of the training's mocks that are "
+        "further out |",
     ]
     for p in PARAMETERS:
         for name, words in STATISTICS.items():
