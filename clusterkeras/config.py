@@ -26,8 +26,9 @@ class ModelConfig:
     backbone : str
         Name of a backbone in `clusterkeras.backbones`.
     posterior : {"mixture", "flow", "grid"}
-        Joint posterior: a mixture of Gaussians, a spline coupling flow, or the
-        published network's joint softmax, which bins the visibility too.
+        Joint posterior: a mixture of Gaussians, a spline coupling flow, which is
+        better at the same cost, or the published network's joint softmax, which bins
+        the visibility too.
     components : int
         Gaussians of the mixture.
     flow_depth : int
@@ -46,7 +47,7 @@ class ModelConfig:
     """
 
     backbone: str = "resnet_small_photometry"
-    posterior: Literal["mixture", "flow", "grid"] = "mixture"
+    posterior: Literal["mixture", "flow", "grid"] = "flow"
     components: int = 12
     flow_depth: int = 6
     flow_bins: int = 8

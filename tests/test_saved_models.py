@@ -1,0 +1,45 @@
+"""The models that ship answer today as on the day they were saved."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clusterkeras import ClusterModel, presets, serving
+
+STORED = sorted(presets.saved_models_directory().glob("*/example.npz"))
+
+
+@pytest.fixture(params=STORED, ids=[path.parent.name for path in STORED])
+def stored(request):
+    with np.load(request.param) as file:
+        return request.param.parent, dict(file)
+
+
+def check(found, stored):
+    for name, value in found.items():
+        np.testing.assert_allclose(
+            value, stored[name], rtol=2e-3, atol=2e-3, err_msg=name
+        )
+
+
+def test_every_preset_has_stored_answers():
+    assert {path.parent.name for path in STORED} == set(presets.PRESETS)
+
+
+def test_the_keras_model_answers_as_stored(stored):
+    directory, stored = stored
+    model = ClusterModel.from_preset(Path(directory).name)
+    images = stored["images"].astype(np.float32)
+    check(model.summarise(images), stored)
+    posterior = model.posterior(model(images)["posterior"])
+    check({"log_prob": posterior.log_prob(stored["parameters"])}, stored)
+
+
+def test_the_saved_model_answers_as_stored(stored):
+    directory, stored = stored
+    signatures = serving.load(directory / "1")
+    images = stored["images"].astype(np.float32)
+    check(signatures["serving_default"](images=images), stored)
+    parameters = stored["parameters"]
+    check(signatures["log_prob"](images=images, parameters=parameters), stored)
