@@ -110,7 +110,6 @@ def strata_table(metrics: dict[str, Any]) -> str:
     """
     rows = []
     predicted = metrics["posterior"]["strata"]["predicted"]
-    with_joint = all("tarp" in stratum for stratum in predicted if stratum["n"])
     for stratum in strata.worst_calibrated_first(predicted):
         score = stratum["negative_log_probability"]
         rows.append(
@@ -119,7 +118,7 @@ def strata_table(metrics: dict[str, Any]) -> str:
                 str(stratum["n"]),
                 f"{score['mean']:.2f}",
                 f"{score['gain_over_prior']:.2f}",
-                *([_joint(stratum)] if with_joint else []),
+                _joint(stratum),
                 *(
                     f"{stratum['parameters'][p.name]['coverage_68']:.1%}"
                     for p in PARAMETERS
@@ -127,8 +126,7 @@ def strata_table(metrics: dict[str, Any]) -> str:
                 f"{stratum['worst_coverage']['sigmas']:+.1f}",
             ]
         )
-    head = ["predicted", "N", "-log p", "gain"]
-    head += ["joint (perfect)"] if with_joint else []
+    head = ["predicted", "N", "-log p", "gain", "joint (perfect)"]
     head += [p.label for p in PARAMETERS]
     return _table([*head, "worst, sigma"], rows)
 
@@ -196,7 +194,7 @@ def presence_strata_table(metrics: dict[str, Any]) -> str:
             f"{s['completeness']:.1%}",
             f"{s['purity_at_90_completeness']:.1%}",
         ]
-        for s in presence["by_log_snr"] + presence.get("by_crowding", [])
+        for s in presence["by_log_snr"] + presence["by_crowding"]
         if "auc" in s
     ]
     head = ["true visibility, crowding", "clusters", "look-alikes", "AUC"]
@@ -220,8 +218,7 @@ def visibility_table(metrics: dict[str, Any]) -> str:
     seen = metrics["visibility"]
     parts = [("all objects", seen["objects"]), ("clusters", seen["clusters"])]
     parts += [
-        (s["label"], s)
-        for s in seen["by_predicted_log_snr"] + seen.get("by_crowding", [])
+        (s["label"], s) for s in seen["by_predicted_log_snr"] + seen["by_crowding"]
     ]
     rows = [
         [
@@ -292,25 +289,20 @@ def tables(metrics: dict[str, Any]) -> str:
     Parameters
     ----------
     metrics : dict
-        Content of ``metrics.json``. One of version 0.1 has no verdicts, no joint and
-        no crowding in its strata; its tables go without.
+        Content of ``metrics.json``.
     """
     thresholds = metrics["catastrophic_thresholds"]
     posterior = metrics["posterior"]
     overall, joint = posterior["overall"], posterior["joint"]["tarp"]
     score = overall["negative_log_probability"]
-    parts = []
-    if "verdicts" in posterior:
-        verdicts = [limits.Verdict(**v) for v in posterior["verdicts"]]
-        passed = len(verdicts) - len(limits.worth_telling(verdicts))
-        parts += [
-            f"### Calibration: {limits.headline(verdicts)}",
-            limits_table(metrics),
-            f"The joint of {passed} other strata passes. A stratum of fewer than "
-            f"{limits.Limits().least_n} clusters may miss the limit by what 95 of 100 "
-            "perfect posteriors stay below.",
-        ]
-    parts += [
+    verdicts = [limits.Verdict(**v) for v in posterior["verdicts"]]
+    passed = len(verdicts) - len(limits.worth_telling(verdicts))
+    parts = [
+        f"### Calibration: {limits.headline(verdicts)}",
+        limits_table(metrics),
+        f"The joint of {passed} other strata passes. A stratum of fewer than "
+        f"{limits.Limits().least_n} clusters may miss the limit by what 95 of 100 "
+        "perfect posteriors stay below.",
         f"### All {overall['n']} clusters",
         f"Mean negative log-probability {score['mean']:.2f} nats (prior "
         f"{score['prior']:.2f}). Joint calibration (TARP): max |ECP - alpha| "
@@ -319,10 +311,9 @@ def tables(metrics: dict[str, Any]) -> str:
         "of its regions of highest density: "
         f"{posterior['joint']['hpd']['max_deviation']:.3f}.",
         parameter_table(overall, thresholds),
+        outside_bands(posterior),
+        *fields_part(posterior["fields"]),
     ]
-    if "verdicts" in posterior:
-        parts.append(outside_bands(posterior))
-        parts += fields_part(posterior["fields"])
     for regime in posterior["strata"]["true"]:
         if regime["label"] == "published_regime" and regime["n"]:
             score = regime["negative_log_probability"]
