@@ -159,7 +159,7 @@ def test_damage_that_keeps_the_size_is_found_and_mended_on_demand(
 
 
 SCRIPT = """
-import json, resource, sys
+import json, resource, signal, sys
 from data_tools.priors import Priors
 from data_tools.mock_set import MockSet
 from data_tools.simulate import simulate
@@ -169,6 +169,8 @@ output, mocks, workers, largest_file = sys.argv[1:]
 if int(largest_file):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(largest_file),) * 2)
 if __name__ == "__main__":
+    # a suite that was started in the background ignores it, and its children too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     priors = Priors(field_px=128, mocks_per_field=8)
     mocks = MockSet(**json.loads(mocks))
     target = Target.load("m83-wfc3-uvis")
