@@ -226,13 +226,13 @@ def draw(report: Mapping[str, Any]) -> Figure:
     loss, inside, flagged = figure.subplots(1, 3, sharey=True)
     places = np.arange(len(rows))
     scored = [(y, row) for y, row in enumerate(rows) if "nll" in row]
+    # linear near zero, where most are
+    loss.set_xscale("symlog", linthresh=0.1)
     for y, row in scored:
         loss.errorbar(
             row["delta_nll"], y, xerr=row["delta_nll_error"], fmt="o", color="black"
         )
     loss.axvline(0, color="0.6", linewidth=1)
-    # linear near zero, where most are
-    loss.set_xscale("symlog", linthresh=0.1)
     loss.set_xlabel("-log p against nominal [nats]")
     noise = 2 * rows[0]["coverage_68_noise"]
     inside.axvspan(_LEVEL - noise, _LEVEL + noise, color="0.9")
