@@ -12,7 +12,6 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
 
 from data_tools.manifest import differences, read_json, write_json
-from data_tools.processes import one_thread_each
 from data_tools.shards import Job, Plan, Shard, ShardMaker
 from data_tools.whole_file import PARTIAL
 
@@ -105,8 +104,7 @@ def make_shards(
         | "Tell" >> apache_beam.Map(lambda made: write_json(directory / _ENTRIES, made))
     )
     try:
-        with one_thread_each():
-            state = pipeline.run().wait_until_finish()
+        state = pipeline.run().wait_until_finish()
     except Exception as error:
         last = str(error).strip().splitlines()[-1]
         raise ChildProcessError(

@@ -9,36 +9,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import Any
 
 from data_tools.shards import Job, Plan, Shard, ShardMaker
 
-#: Each process is one thread: the processes share the cores between them.
-_ONE_THREAD = {
-    name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-}
-
 _maker: ShardMaker
 _directory: Path
 _stop: Event
-
-
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Let processes that are started meanwhile compute in one thread each."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(_ONE_THREAD)  # read when a process imports numpy
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _start(plan: Plan, directory: Path, stop: Event) -> None:
@@ -92,22 +71,21 @@ def make_shards(
     """
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
-    with one_thread_each():
-        pool = ProcessPoolExecutor(
-            min(workers or os.cpu_count() or 1, len(jobs)),
-            context,
-            initializer=_start,
-            initargs=(plan, directory, stop),
-        )
-        try:
-            futures = {pool.submit(_make, *job): job[0] for job in jobs}
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool as error:
-            raise ChildProcessError(
-                "a worker process died, perhaps for want of memory. Finished shards "
-                "are kept: run the same again, with fewer workers"
-            ) from error
-        finally:
-            stop.set()
-            pool.shutdown(cancel_futures=True)
+    pool = ProcessPoolExecutor(
+        min(workers or os.cpu_count() or 1, len(jobs)),
+        context,
+        initializer=_start,
+        initargs=(plan, directory, stop),
+    )
+    try:
+        futures = {pool.submit(_make, *job): job[0] for job in jobs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            "a worker process died, perhaps for want of memory. Finished shards "
+            "are kept: run the same again, with fewer workers"
+        ) from error
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from data_tools.inject import MockMaker
 from data_tools.manifest import configuration, same_by_content
@@ -155,7 +156,7 @@ class ShardMaker:
         entry: dict[str, Any] | None = None,
         mocks: Iterator[dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
-        """Give one shard's file, made anew unless it is there and whole.
+        """Give one shard's file, made anew in one thread unless it is there and whole.
 
         A file that is there is read to the last byte: its checksums and its SHA-256
         decide whether it stays.
@@ -187,7 +188,9 @@ class ShardMaker:
         there = _whole(path, shard)
         if there is not None and entry in (None, there):
             return there
-        made = write_shard(path, mocks or self.mocks(shard))
+        # matrix products on several threads differ in the last bits
+        with threadpool_limits(1):
+            made = write_shard(path, mocks or self.mocks(shard))
         if entry not in (None, made):
             path.unlink()
             raise ValueError(

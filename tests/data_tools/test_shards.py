@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from data_tools.manifest import read_json
 from data_tools.mock_set import MockSet
@@ -118,3 +119,17 @@ def test_the_default_set_has_shards_of_one_size():
 def test_a_bad_size_or_name_is_refused(values, message):
     with pytest.raises(ValueError, match=f"^mocks: {message}"):
         MockSet(**values)
+
+
+def test_a_shard_is_made_in_one_thread(plan, maker, tmp_path):
+    # more of them change the last bits of matrix products
+    def watched(mocks):
+        for mock in mocks:
+            threads.update(pool["num_threads"] for pool in threadpool_info())
+            yield mock
+
+    threads = set()
+    shard = plan.shards[-1]
+    with threadpool_limits(2):
+        maker.make(shard, tmp_path, mocks=watched(maker.mocks(shard)))
+    assert threads == {1}
