@@ -222,16 +222,17 @@ class PosteriorModel(keras.Model):
             (16, 84 %), ``mean`` (B, P); ``covariance`` (B, P, P); ``unlike_mocks``
             (B,), see `unlike_mocks`.
         """
-        outputs = self(images, training=False)
-        unlike = self.unlike_mocks(images, outputs["features"])
-        return {**self.summarise_outputs(outputs), "unlike_mocks": unlike}
+        return self.summarise_outputs(images, self(images, training=False))
 
-    def summarise_outputs(self, outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Do what `summarise` does, from the outputs: all but ``unlike_mocks``."""
+    def summarise_outputs(
+        self, images: tf.Tensor, outputs: dict[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """Do what `summarise` does, from the outputs for the same images."""
         return {
             "p_cluster": tf.math.sigmoid(outputs["presence"][:, 0]),
             "log_snr": self.visibility(outputs["visibility"]).mean(),
             **self.joint.summarise(outputs["posterior"]),
+            "unlike_mocks": self.unlike_mocks(images, outputs["features"]),
         }
 
     def recalibrated(self, recalibration: Recalibration) -> Self:

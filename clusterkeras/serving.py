@@ -167,17 +167,24 @@ def _write(model: PosteriorModel, directory: Path) -> None:
         (None, len(model.parameter_names)), tf.float32, name="parameters"
     )
 
+    # in the file once for all signatures, with the tables it holds
+    network = tf.function(
+        lambda images: model(images, training=False), input_signature=[images]
+    )
+
+    def summary(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        return model.summarise_outputs(images, network(images))
+
     def samples(images: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        raw = model(images, training=False)["posterior"]
-        return {"samples": model.draw_from(raw, seed, SAMPLES)}
+        return {"samples": model.draw_from(network(images)["posterior"], seed, SAMPLES)}
 
     def log_prob(images: tf.Tensor, parameters: tf.Tensor) -> dict[str, tf.Tensor]:
-        raw = model(images, training=False)["posterior"]
-        return {"log_prob": model.posterior(raw).log_prob(parameters)}
+        posterior = model.posterior(network(images)["posterior"])
+        return {"log_prob": posterior.log_prob(parameters)}
 
     # not `track(model)`: the endpoints bring their variables, it would save them twice
     archive = keras.export.ExportArchive()
-    archive.add_endpoint("serving_default", model.summarise, input_signature=[images])
+    archive.add_endpoint("serving_default", summary, input_signature=[images])
     archive.add_endpoint("samples", samples, input_signature=[images, seed])
     archive.add_endpoint("log_prob", log_prob, input_signature=[images, parameters])
     archive.write_out(directory, verbose=False)

@@ -93,7 +93,7 @@ def test_the_round_trip_keeps_model_and_posterior(model, images, check_round_tri
     loaded = check_round_trip(model, images)
     assert loaded.target == model.target
     assert loaded.config == model.config
-    expected, found = (made.summarise_outputs(made(images)) for made in (model, loaded))
+    expected, found = (made.summarise(images) for made in (model, loaded))
     for name in expected:
         np.testing.assert_array_equal(found[name], expected[name])
 
