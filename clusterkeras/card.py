@@ -235,6 +235,31 @@ def visibility_table(metrics: dict[str, Any]) -> str:
     return _table([*head, "in the 68 % interval"], rows)
 
 
+def unlike_part(unlike: dict[str, Any]) -> list[str]:
+    """Say which mocks are called unlike the mocks; nothing for a model without a score.
+
+    Parameters
+    ----------
+    unlike : dict
+        ``unlike_mocks`` of ``metrics.json``.
+
+    Returns
+    -------
+    list of str
+        Heading and paragraph.
+    """
+    flagged = unlike["all"]["flagged"]
+    if flagged is None:
+        return []
+    kinds = sorted(unlike["by_kind"].items(), key=lambda item: -item[1]["flagged"])
+    shares = ", ".join(f"{kind} {row['flagged']:.1%}" for kind, row in kinds)
+    return [
+        "### Unlike the mocks",
+        f"At {unlike['false_alarms']:.0%} of false alarms {flagged:.1%} of all records "
+        f"have the flag: {shares}.",
+    ]
+
+
 def outside_bands(posterior: dict[str, Any]) -> str:
     """Say whose ranks are not uniform: the sharpest test, which has no limit.
 
@@ -333,4 +358,5 @@ def tables(metrics: dict[str, Any]) -> str:
             presence_strata_table(metrics),
         ]
     parts += ["### Visibility", visibility_table(metrics)]
+    parts += unlike_part(metrics["unlike_mocks"])
     return "\n\n".join(parts)

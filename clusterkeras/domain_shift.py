@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from clusterkeras import shift_report
@@ -155,12 +154,6 @@ def score(
     batch_size : int
         Images a step.
     """
-    unlike: list[NDArray] = []
-
-    @tf.function(reduce_retracing=True)
-    def how_unlike(images: tf.Tensor) -> tf.Tensor:
-        features = model(images, training=False)["features"]
-        return model.unlike_mocks(images, features)
 
     def changed() -> Iterator[tuple[tf.Tensor, dict]]:
         dataset = make_dataset(data, _SPLIT, batch_size, training=False, seed=SEED)
@@ -171,7 +164,6 @@ def score(
                 rng = np.random.default_rng([SEED, number])
                 new = shift.images(images.numpy(), model.target, rng)
                 images = tf.constant(new, tf.float32)
-            unlike.append(how_unlike(images).numpy())
             yield images, labels
 
     with damage_named():
@@ -184,7 +176,7 @@ def score(
         log_prob=found.log_prob,
         pit=coverage.pit(found.truth, found.draws),
         p_cluster=found.p_cluster,
-        unlike=np.concatenate(unlike),
+        unlike=found.unlike_mocks,
     )
 
 

@@ -141,6 +141,7 @@ def predict(
             "p_cluster": tf.math.sigmoid(outputs["presence"][:, 0]),
             "visibility_mean": visibility.mean(),
             "visibility_std": visibility.stddev(),
+            "unlike_mocks": model.unlike_mocks(images, outputs["features"]),
         }
 
     parts: list[Predictions] = []
@@ -205,6 +206,7 @@ def write_report(
             "posterior": posterior,
             "presence": report.presence_report(predictions),
             "visibility": report.visibility_report(predictions),
+            "unlike_mocks": report.unlike_report(predictions),
             "examples": {k: int(clusters.mock_id[row]) for k, row in chosen.items()},
         }
     )

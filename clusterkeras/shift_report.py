@@ -11,15 +11,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from clusterkeras.config import InferenceConfig
 from clusterkeras.diagnostics import classification, coverage
 from clusterkeras.diagnostics.plots import MARKERS, STYLES
+from clusterkeras.diagnostics.report import FALSE_ALARMS, flagged_share
 from data_tools.manifest import write_json
 from data_tools.schema import PARAMETERS
 from data_tools.shifts import NOMINAL, SHIFTS
-
-#: Share of false alarms at which an image counts as flagged, the catalogue's own.
-FALSE_ALARMS = InferenceConfig().unlike_share
 
 _LEVEL = 0.68
 
@@ -84,7 +81,7 @@ def report(scores: Mapping[str, Scores], left_out: Mapping[str, str]) -> dict[st
         row = {
             "name": shift.name,
             "description": shift.description,
-            **_flagged(found.unlike),
+            **flagged_share(found.unlike),
         }
         if shift.has_truth:
             row |= _scored(found, scores[NOMINAL])
@@ -158,16 +155,6 @@ def _scored(found: Scores, nominal: Scores) -> dict[str, Any]:
         roc = classification.roc_curve(clusters, found.p_cluster)
         row |= {"presence_auc": roc.auc, "presence_auc_error": roc.auc_error}
     return row
-
-
-def _flagged(unlike: NDArray) -> dict[str, float]:
-    if np.isnan(unlike).any():
-        return {"flagged": np.nan, "flagged_error": np.nan}
-    share = np.mean(10.0**unlike < FALSE_ALARMS)
-    return {
-        "flagged": float(share),
-        "flagged_error": float(np.sqrt(share * (1 - share) / len(unlike))),
-    }
 
 
 def table(report: Mapping[str, Any]) -> str:

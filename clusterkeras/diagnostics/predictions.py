@@ -42,6 +42,9 @@ class Predictions:
         Probability of a cluster.
     visibility_mean, visibility_std : ndarray, shape (N,)
         Normal posterior of the visibility, in dex.
+    unlike_mocks : ndarray, shape (N,)
+        log10 of the share of the training's mocks that are further out; NaN from what
+        cannot tell.
     """
 
     truth: NDArray[np.floating]
@@ -58,6 +61,7 @@ class Predictions:
     p_cluster: NDArray[np.floating]
     visibility_mean: NDArray[np.floating]
     visibility_std: NDArray[np.floating]
+    unlike_mocks: NDArray[np.floating]
 
     def __post_init__(self) -> None:
         """Check that every array has the same number of rows."""
@@ -95,7 +99,8 @@ class Predictions:
     ) -> Predictions:
         """Give the predictions of a method that knows of posteriors only.
 
-        For presence and visibility it predicts what holds for all its records.
+        For presence and visibility it predicts what holds for all its records, and
+        of what is unlike the mocks nothing.
 
         Parameters
         ----------
@@ -115,6 +120,7 @@ class Predictions:
             p_cluster=np.full(n, truth["is_cluster"].mean()),
             visibility_mean=np.full(n, seen.mean()),
             visibility_std=np.full(n, seen.std()),
+            unlike_mocks=np.full(n, np.nan),
         )
 
     def write(self, path: str | Path) -> None:

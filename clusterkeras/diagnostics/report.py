@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from clusterkeras.config import InferenceConfig
 from clusterkeras.diagnostics import (
     bands,
     classification,
@@ -33,6 +34,9 @@ CATASTROPHIC: dict[str, float] = {
     "log_mass": 0.5,
     "log_half_light_radius": 0.3,
 }
+
+#: Share of false alarms at which a record counts as unlike the mocks, the catalogue's.
+FALSE_ALARMS = InferenceConfig().unlike_share
 
 #: Share of the clusters that the quoted purity is for.
 COMPLETENESS = 0.9
@@ -356,6 +360,39 @@ def visibility_report(predictions: Predictions) -> dict[str, Any]:
             {"label": s.label, "low": s.low, "high": s.high} | part(seen & s.rows)
             for s in strata.bins("crowding", predictions.crowding)
         ],
+    }
+
+
+def flagged_share(unlike_mocks: NDArray[np.floating]) -> dict[str, float]:
+    """Give the share of records called unlike the mocks, as a catalogue calls them.
+
+    Parameters
+    ----------
+    unlike_mocks : ndarray, shape (N,)
+        As in `Predictions`.
+
+    Returns
+    -------
+    dict of str to float
+        ``flagged`` and ``flagged_error``, its standard error; NaN if one is NaN.
+    """
+    if not len(unlike_mocks) or np.isnan(unlike_mocks).any():
+        return {"flagged": np.nan, "flagged_error": np.nan}
+    share = np.mean(10.0**unlike_mocks < FALSE_ALARMS)
+    error = np.sqrt(share * (1 - share) / len(unlike_mocks))
+    return {"flagged": float(share), "flagged_error": float(error)}
+
+
+def unlike_report(predictions: Predictions) -> dict[str, Any]:
+    """Summarise which records are called unlike the mocks: all, and by kind."""
+    return {
+        "false_alarms": FALSE_ALARMS,
+        "all": flagged_share(predictions.unlike_mocks),
+        "by_kind": {
+            name: flagged_share(predictions.unlike_mocks[predictions.kind == index])
+            for index, name in enumerate(KINDS)
+            if np.any(predictions.kind == index)
+        },
     }
 
 

@@ -68,6 +68,7 @@ def make_predictions(n=3000, draws=200, stretch=1.0, seed=0):
         p_cluster=p_cluster,
         visibility_mean=log_snr_mean,
         visibility_std=np.full(n, 0.1),
+        unlike_mocks=np.log10(rng.uniform(size=n)),
     )
 
 

@@ -97,6 +97,13 @@ def test_look_alikes_are_written_hardest_first_and_all_together_last(metrics):
     assert auc == sorted(auc)
 
 
+def test_card_says_what_is_called_unlike_the_mocks(metrics):
+    share = metrics["unlike_mocks"]["by_kind"]["blend"]["flagged"]
+    assert f"blend {share:.1%}" in card.tables(metrics)
+    untold = {"all": {"flagged": None, "flagged_error": None}}
+    assert "Unlike" not in card.tables(metrics | {"unlike_mocks": untold})
+
+
 def test_set_without_look_alikes_has_no_table_of_them(metrics):
     text = card.tables(metrics | {"presence": None})
     assert "Cluster or not" not in text

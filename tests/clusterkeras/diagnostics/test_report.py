@@ -196,15 +196,24 @@ def test_visibility_bias_and_scatter_are_those_put_in(calibrated):
     assert abs(right["coverage_68"] - 0.68) < 4 * right["coverage_68_noise"]
 
 
+def test_the_share_called_unlike_the_mocks_is_told_by_kind(calibrated):
+    unlike = np.where(calibrated.kind == 2, -5.0, -0.5)
+    found = report.unlike_report(dataclasses.replace(calibrated, unlike_mocks=unlike))
+    assert found["all"]["flagged"] == np.mean(calibrated.kind == 2)
+    flagged = {name: row["flagged"] for name, row in found["by_kind"].items()}
+    assert flagged == {"cluster": 0, "empty": 0, "bright_star": 1, "blend": 0}
+
+
 def test_a_method_that_knows_of_posteriors_only_gets_a_whole_report(calibrated, box):
     clusters = calibrated.select(calibrated.is_cluster)
     said = {"log_prob", "draws", "log_prob_draws"}
-    guessed = {"p_cluster", "visibility_mean", "visibility_std"}
+    guessed = {"p_cluster", "visibility_mean", "visibility_std", "unlike_mocks"}
     truth = {k: v for k, v in clusters.arrays().items() if k not in said | guessed}
     predictions = Predictions.of_posterior(
         truth, **{name: getattr(clusters, name) for name in said}
     )
     assert report.presence_report(predictions) is None
+    assert np.isnan(report.unlike_report(predictions)["all"]["flagged"])
     seen = report.visibility_report(predictions)["clusters"]
     assert abs(seen["bias"]) < 0.1 and 0.6 < seen["coverage_68"] < 0.76
     scored = report.score_clusters(predictions, box)
