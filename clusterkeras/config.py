@@ -101,6 +101,8 @@ class TrainingConfig:
         Weights of the two side losses beside the posterior's.
     picture_epochs : int
         Epochs between pictures in TensorBoard; 0 for none.
+    n_mocks : int
+        Train on the first so many mocks of the set; 0 for all.
     seed : int
         Seed of the weights and of the data's order and augmentation.
     start_from : str
@@ -118,6 +120,7 @@ class TrainingConfig:
     presence_weight: float = 1.0
     visibility_weight: float = 0.2
     picture_epochs: int = 2
+    n_mocks: int = 0
     seed: int = 0
     start_from: str = ""
 
@@ -134,6 +137,7 @@ class TrainingConfig:
             "presence_weight",
             "visibility_weight",
             "picture_epochs",
+            "n_mocks",
         ):
             value = getattr(self, name)
             _require(value >= 0, f"training.{name}", ">= 0", value)

@@ -200,9 +200,7 @@ def fit(
     done = _epochs_done(output / "backup")
     keras.utils.set_random_seed(training.seed)
     # an epoch after a restart must not repeat the order of an epoch before it
-    batches = make_dataset(
-        data, "train", training.batch_size, training=True, seed=training.seed + done
-    )
+    batches = _batches(data, training, seed=training.seed + done)
     validation = make_dataset(data, "validation", training.batch_size, training=False)
     network = ClusterModel(
         info.target,
@@ -251,14 +249,23 @@ def fit(
     trained = keras.models.load_model(best, compile=False)
     with damage_named():
         # anew: those above are where a restart has left them
-        batches = make_dataset(
-            data, "train", training.batch_size, training=True, seed=training.seed
-        )
-        fit_unlike(trained, batches, validation)
+        fit_unlike(trained, _batches(data, training, seed=training.seed), validation)
     save_model(trained, finished)
     best.unlink()
     shutil.rmtree(output / "backup")
     return finished
+
+
+def _batches(data: Path, training: TrainingConfig, seed: int) -> tf.data.Dataset:
+    """Read what is trained on."""
+    return make_dataset(
+        data,
+        "train",
+        training.batch_size,
+        training=True,
+        seed=seed,
+        limit=training.n_mocks or None,
+    )
 
 
 def _start_from(network: ClusterModel, name_or_path: str) -> None:

@@ -22,6 +22,7 @@ from clusterkeras.training import (
     KeepBest,
     StopOnNonFinite,
     WarmupCosine,
+    _batches,
     _epochs_done,
     fit,
     make_optimizer,
@@ -222,6 +223,15 @@ def test_the_plain_keras_script_trains_a_model(
     assert len(lines) < 60
     exec(compile("\n".join(lines), script, "exec"), {"__name__": "__main__"})
     assert isinstance(keras.models.load_model(tmp_path / "mine.keras"), ClusterModel)
+
+
+def test_an_epoch_over_the_first_mocks_alone_is_as_short_as_they_are_few(
+    small_mock_set,
+):
+    whole = TrainingConfig(batch_size=16)
+    part = dataclasses.replace(whole, n_mocks=48)
+    lengths = [_batches(small_mock_set, t, seed=0).cardinality() for t in (whole, part)]
+    assert lengths == [8, 3]
 
 
 def test_a_fit_can_start_from_a_trained_model(finished_run, small_mock_set, tmp_path):
