@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from astropy.table import QTable
-from astropy.visualization import make_lupton_rgb
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from clusterkeras.colours import as_rgb, brightness, colour_planes
 from data_tools.mosaic import Mosaics
 from data_tools.schema import FLAGS
 
@@ -75,10 +76,8 @@ def draw_preview(
 ) -> None:
     """Draw cutouts of a catalogue's rows in colour, with their numbers.
 
-    The band of the longest wavelength is red, the middle one green, the shortest blue.
-    The median of each cutout is taken off; all cutouts share one asinh stretch (Lupton
-    et al. 2004, PASP 116, 133) in nJy, so that they can be compared: white is the same
-    flux per frequency in the three bands.
+    Colours are those of `clusterkeras.colours`. The median of each cutout is taken off;
+    all share one stretch in nJy, so that they can be compared.
 
     Parameters
     ----------
@@ -104,8 +103,11 @@ def draw_preview(
     rows = best_rows(catalogue, n) if rows is None else np.asarray(rows)
     x, y = (np.asarray(getattr(catalogue[k], "value", catalogue[k])) for k in "xy")
     cutouts = [mosaics.cutout(x[i], y[i], px).filled() for i in rows]
-    blue_to_red = np.argsort([c.photplam for c in mosaics.calibrations])
-    colours = _colours(np.stack(cutouts)[..., blue_to_red]) if cutouts else []
+    colours: Sequence[NDArray[np.uint8]] = ()
+    if cutouts:
+        pivots = [c.photplam for c in mosaics.calibrations]
+        planes = colour_planes(np.stack(cutouts), pivots)
+        colours = as_rgb(planes, brightness(planes))
 
     lines = max(math.ceil(len(rows) / COLUMNS), 1)
     height = lines * SIDE_INCH * (1 + CAPTION)
@@ -134,24 +136,6 @@ def draw_preview(
     if not len(rows):
         figure.text(0.5, 0.5, "no row has a posterior", color="white", ha="center")
     figure.savefig(output, dpi=150, facecolor=figure.get_facecolor())
-
-
-def _colours(images: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Give RGB images (n, px, px, 3) of cutouts (n, px, px, bands), bluest first."""
-    bands = images.shape[-1]
-    chosen = images[..., [bands - 1, bands // 2 if bands > 2 else 0, 0]]
-    chosen = chosen - np.median(chosen, axis=(1, 2), keepdims=True)
-    if bands == 2:
-        chosen[..., 1] = (chosen[..., 0] + chosen[..., 2]) / 2
-    bright = np.percentile(chosen.max(axis=-1), 99.0)
-    chosen /= bright if bright > 0 else 1
-    with np.errstate(invalid="ignore"):  # astropy divides by a total of zero
-        return np.stack(
-            [
-                make_lupton_rgb(*np.moveaxis(image, -1, 0), stretch=0.7, Q=8)
-                for image in chosen
-            ]
-        )
 
 
 def caption(catalogue: QTable, row: int) -> str:
