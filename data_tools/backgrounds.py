@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import weakref
 from dataclasses import dataclass, field
@@ -14,13 +13,13 @@ from scipy.ndimage import maximum_filter
 from data_tools.field import GalaxyField
 from data_tools.mock_set import SPLITS
 from data_tools.mosaic import open_mosaics
+from data_tools.mosaic_observation import electron_njy, observe
 from data_tools.noise import measure_noise
-from data_tools.observation import Observation, draw_observation
 from data_tools.plane import weights_beside
 from data_tools.positions import pixel_positions, read_positions
 from data_tools.priors import Priors
 from data_tools.sky_tiles import Tile, split_sky
-from data_tools.target import AB_ZERO_NJY, Target
+from data_tools.target import Target
 
 #: Every so many pixels along both axes a mosaic is looked at for data.
 _COVERAGE_STEP_PX = 16
@@ -192,16 +191,7 @@ class BackgroundMaker:
         )
         self._clusters = self._read_clusters(backgrounds.clusters)
         self._noise = measure_noise(self._mosaics)
-        self._electron_njy = np.array(
-            [
-                AB_ZERO_NJY
-                * 10 ** (-0.4 * c.zero_point)
-                / (c.exposure_s if c.exposure_s > 0 else band.exposure_s)
-                for c, band in zip(
-                    self._mosaics.calibrations, target.bands, strict=True
-                )
-            ]
-        )
+        self._electron_njy = electron_njy(self._mosaics, target)
         self._sky = functools.lru_cache(maxsize=_TILES_KEPT)(self._read_sky)
 
     def make(self, rng: np.random.Generator, split: str) -> GalaxyField:
@@ -244,7 +234,10 @@ class BackgroundMaker:
             corners = corners[like.all(axis=1)]
         return GalaxyField(
             image,
-            self._observation(depth, rng),
+            observe(
+                *(self.target, self.priors, self._electron_njy, self._noise),
+                *(depth, rng),
+            ),
             {"row": float(tile.row), "column": float(tile.column)},
             corners,
         )
@@ -256,27 +249,6 @@ class BackgroundMaker:
         x, y = pixel_positions(read_positions(path), self._mosaics.wcs, 0, path)
         places = np.column_stack([y, x])
         return places[np.isfinite(places).all(axis=1)]
-
-    def _observation(self, depth: np.ndarray, rng: np.random.Generator) -> Observation:
-        """Draw what is not known of a field; take the rest from the mosaics."""
-        drawn = draw_observation(self.target, self.priors, rng)
-        electron_njy = self._electron_njy / depth
-        reads = np.array([b.n_exposures for b in self.target.bands], float)
-        reads *= (self.target.read_noise_electrons * electron_njy) ** 2
-        # photons of the sky and of light, and read-outs, all add up with the exposure
-        measured = np.array([n.white_variance for n in self._noise]) / depth
-        light = np.maximum([n.sky_njy for n in self._noise], 0) * electron_njy
-        white = np.maximum(measured - light, np.minimum(measured, reads))
-        shift = np.array([n.noise_shift_px for n in self._noise])
-        seen = np.isfinite(white)
-        white = np.where(seen, white, drawn.white_variance)
-        return dataclasses.replace(
-            drawn,
-            electron_njy=electron_njy,
-            white_variance=white,
-            sky_njy=np.maximum(white - reads, 0) / electron_njy,
-            noise_shift_px=np.where(seen, shift, drawn.noise_shift_px),
-        )
 
     def _read_sky(self, tile: Tile) -> _Sky:
         px, margin = self.target.cutout_px, _EDGE_PX
