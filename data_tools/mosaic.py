@@ -105,11 +105,13 @@ class Mosaics:
         The files.
     has_weights : tuple of bool
         Whether each band has a weight map.
+    planes : tuple of Plane
+        One a band.
     """
 
     def __init__(self, planes: Sequence[Plane], bands: Sequence[str]):
         """Keep the planes."""
-        self._planes = tuple(planes)
+        self.planes = tuple(planes)
         self.bands = tuple(bands)
         self.shape = planes[0].shape
         self.wcs = planes[0].wcs
@@ -127,7 +129,7 @@ class Mosaics:
 
     def close(self) -> None:
         """Close the files."""
-        for plane in self._planes:
+        for plane in self.planes:
             plane.close()
 
     def pixel_limits(
@@ -169,7 +171,7 @@ class Mosaics:
         ndarray of float32, shape (rows, columns, bands)
             nJy per pixel.
         """
-        return np.stack([p.read(rows, columns) for p in self._planes], axis=-1)
+        return np.stack([p.read(rows, columns) for p in self.planes], axis=-1)
 
     def weights(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Give a rectangle of all bands' weight maps.
@@ -185,7 +187,7 @@ class Mosaics:
             In each file's own unit, zero where nothing was exposed; one everywhere in
             a band without a weight map.
         """
-        return np.stack([p.weight(rows, columns) for p in self._planes], axis=-1)
+        return np.stack([p.weight(rows, columns) for p in self.planes], axis=-1)
 
     def coverage(self, step: int) -> NDArray[np.bool_]:
         """Say where all bands have data, judged by every step-th row and column.
@@ -265,7 +267,9 @@ def _first_pixel(position: float, px: int) -> int:
 
 
 def open_mosaics(
-    paths: Sequence[str | Path], bands: Sequence[str], pixel_scale_arcsec: float
+    paths: Sequence[str | Path] | Mosaics,
+    bands: Sequence[str],
+    pixel_scale_arcsec: float,
 ) -> Mosaics:
     """Open one mosaic per band and check that they belong together.
 
@@ -277,8 +281,9 @@ def open_mosaics(
 
     Parameters
     ----------
-    paths : sequence of str or Path
-        FITS files, in the order of the bands.
+    paths : sequence of str or Path, or Mosaics
+        FITS files, in the order of the bands. Mosaics that are open already are given
+        back as they are.
     bands : sequence of str
         Filter names in the model's order.
     pixel_scale_arcsec : float
@@ -297,6 +302,8 @@ def open_mosaics(
         If a file is unreadable or uncalibrated, or the bands do not agree with the
         model or with each other.
     """
+    if isinstance(paths, Mosaics):
+        return paths
     bands, paths = tuple(bands), [Path(p) for p in paths]
     if len(paths) != len(bands):
         raise ValueError(
