@@ -12,11 +12,18 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from clusterkeras.posteriors.base import Posterior
+from clusterkeras.posteriors.base import Posterior, summarise
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.target import Target
 
 tfd = tfp.distributions
+
+#: Width of the strip along an edge of the box, as a share of the box's, in which a
+#: draw leans on that edge.
+EDGE_WIDTH = 0.02
+
+#: Edges that are physical, not the end of the training: no extinction is none.
+PHYSICAL_EDGES = {("a_v", "low")}
 
 #: What a model and what it is given must share for a number to mean the same.
 SHARED = ("band_names", "cutout_px", "pixel_scale_arcsec", "box")
@@ -218,9 +225,10 @@ class PosteriorModel(keras.Model):
         Returns
         -------
         dict of str to tensor
-            ``p_cluster`` and ``log_snr`` [dex] (B,); ``median``, ``lower``, ``upper``
-            (16, 84 %), ``mean`` (B, P); ``covariance`` (B, P, P); ``unlike_mocks``
-            (B,), see `unlike_mocks`.
+            ``p_cluster`` (B,); ``log_snr``, ``log_snr_std`` [dex] (B,), mean and
+            standard deviation of the visibility; ``median``, ``lower``, ``upper`` (16,
+            84 %), ``mean`` (B, P); ``covariance`` (B, P, P); ``edge_share`` (B,), see
+            `edge_share`; ``unlike_mocks`` (B,), see `unlike_mocks`.
         """
         return self.summarise_outputs(images, self(images, training=False))
 
@@ -228,12 +236,42 @@ class PosteriorModel(keras.Model):
         self, images: tf.Tensor, outputs: dict[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
         """Do what `summarise` does, from the outputs for the same images."""
+        visibility = self.visibility(outputs["visibility"])
+        draws = self.joint.even_draws(outputs["posterior"])
         return {
             "p_cluster": tf.math.sigmoid(outputs["presence"][:, 0]),
-            "log_snr": self.visibility(outputs["visibility"]).mean(),
-            **self.joint.summarise(outputs["posterior"]),
+            "log_snr": visibility.mean(),
+            "log_snr_std": visibility.stddev(),
+            **summarise(draws),
+            "edge_share": self.edge_share(draws),
             "unlike_mocks": self.unlike_mocks(images, outputs["features"]),
         }
+
+    def edge_share(self, draws: tf.Tensor) -> tf.Tensor:
+        """Say how far a posterior leans on an edge of the box: truth may be beyond.
+
+        Parameters
+        ----------
+        draws : tensor (B, n, P)
+            Draws of the posterior in the parameters' own units.
+
+        Returns
+        -------
+        tensor (B,)
+            Largest share of the draws within `EDGE_WIDTH` of the box's width from one
+            of its edges, `PHYSICAL_EDGES` excepted.
+        """
+        shares = []
+        for i, name in enumerate(self.parameter_names):
+            low, high = self.target.box[name]
+            width = EDGE_WIDTH * (high - low)
+            for edge, inside in (
+                ("low", draws[..., i] < low + width),
+                ("high", draws[..., i] > high - width),
+            ):
+                if (name, edge) not in PHYSICAL_EDGES:
+                    shares.append(tf.reduce_mean(tf.cast(inside, tf.float32), axis=1))
+        return tf.reduce_max(tf.stack(shares), axis=0)
 
     def recalibrated(self, recalibration: Recalibration) -> Self:
         """Give a copy with the same weights and another recalibration."""

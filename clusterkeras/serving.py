@@ -34,9 +34,11 @@ def export(model: PosteriorModel, output: str | Path, name: str, version: int) -
 
     ``serving_default``
         ``images`` (B, px, px, bands) float32 [nJy per pixel] → ``p_cluster`` (B,),
-        ``log_snr`` (B,) [dex], ``median``, ``lower``, ``upper`` (16, 84 %) and
-        ``mean`` (B, P), ``covariance`` (B, P, P), ``unlike_mocks`` (B,), log10 of the
-        share of the training's mocks that are further out.
+        ``log_snr`` and ``log_snr_std`` (B,) [dex], ``median``, ``lower``, ``upper``
+        (16, 84 %) and ``mean`` (B, P), ``covariance`` (B, P, P), ``edge_share`` (B,),
+        the largest share of the posterior at an edge of the training range, and
+        ``unlike_mocks`` (B,), log10 of the share of the training's mocks that are
+        further out.
     ``samples``
         ``images`` and ``seed`` (B,) int32 → ``samples`` (B, 256, P). A row's draws
         depend on its own image and seed only.

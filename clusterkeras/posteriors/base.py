@@ -14,11 +14,38 @@ from scipy.stats import qmc
 
 tfd = tfp.distributions
 
-#: Points of the fixed set from which `Posterior.summarise` reads.
-SUMMARY_POINTS = 1024
+#: Points of the fixed set that `Posterior.even_draws` carries.
+SUMMARY_POINTS = 256
 
 #: Cumulative probabilities of median, lower and upper: the normal's ±1 sigma.
 QUANTILES = {"median": 0.5, "lower": 0.15865525, "upper": 0.84134475}
+
+
+def summarise(draws: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Summarise draws of a posterior.
+
+    Parameters
+    ----------
+    draws : tensor (B, n, P)
+        Of one weight; n is 8 or more.
+
+    Returns
+    -------
+    dict of str to tensor
+        ``median``, ``lower``, ``upper`` (16 and 84 %), ``mean``: (B, P);
+        ``covariance``: (B, P, P); in the draws' units.
+    """
+    ordered, n = tf.sort(tf.transpose(draws, (0, 2, 1)), axis=-1), draws.shape[1]
+    summary = {}
+    for name, probability in QUANTILES.items():
+        place = probability * n - 0.5
+        below = int(place)
+        step = ordered[..., below + 1] - ordered[..., below]
+        summary[name] = ordered[..., below] + (place - below) * step
+    summary["mean"] = tf.reduce_mean(draws, axis=1)
+    residual = draws - summary["mean"][:, None, :]
+    summary["covariance"] = tf.matmul(residual, residual, transpose_a=True) / n
+    return summary
 
 
 def sobol(points: int, dimensions: int) -> np.ndarray:
@@ -159,11 +186,11 @@ class Posterior(keras.layers.Layer):
             tf.broadcast_to(self._summary_normal, (*shape, self.dimensions)),
         )
 
-    def summarise(self, raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Summarise the posterior, the same way each time.
+    def even_draws(self, raw: tf.Tensor) -> tf.Tensor:
+        """Give draws that stand evenly for the posterior, the same each time.
 
-        The numbers come from `SUMMARY_POINTS` Sobol points carried through the
-        posterior, which is more exact than as many random draws.
+        They are Sobol points carried through the posterior: summaries of them are more
+        exact than those of as many random draws.
 
         Parameters
         ----------
@@ -172,25 +199,10 @@ class Posterior(keras.layers.Layer):
 
         Returns
         -------
-        dict of str to tensor
-            ``median``, ``lower``, ``upper`` (16 and 84 %), ``mean``: (B, P);
-            ``covariance``: (B, P, P); in the parameters' own units.
+        tensor (B, SUMMARY_POINTS, P)
+            In the parameters' own units, inside the box.
         """
-        draws = self.carry(raw, *self.summary_numbers(tf.shape(raw)[0]))
-        ordered = tf.sort(tf.transpose(draws, (0, 2, 1)), axis=-1)
-        summary = {}
-        for name, probability in QUANTILES.items():
-            place = probability * SUMMARY_POINTS - 0.5
-            below = int(place)
-            step = ordered[..., below + 1] - ordered[..., below]
-            summary[name] = ordered[..., below] + (place - below) * step
-        mean = tf.reduce_mean(draws, axis=1)
-        residual = draws - mean[:, None, :]
-        summary["mean"] = mean
-        summary["covariance"] = (
-            tf.matmul(residual, residual, transpose_a=True) / SUMMARY_POINTS
-        )
-        return summary
+        return self.carry(raw, *self.summary_numbers(tf.shape(raw)[0]))
 
     def check(self, raw: tf.Tensor) -> tf.Tensor:
         """Give `raw` as a float32 tensor, or refuse outputs of another network."""

@@ -59,6 +59,41 @@ def test_the_round_trip_keeps_the_recalibration(model, images, check_round_trip)
         np.testing.assert_array_equal(found[name], expected[name])
 
 
+def draws_at(model, **values):
+    """Give 100 draws in the middle of the box, but the first 25 where stated."""
+    draws = np.empty((1, 100, len(model.parameter_names)), np.float32)
+    for i, name in enumerate(model.parameter_names):
+        draws[..., i] = sum(model.target.box[name]) / 2
+        draws[:, :25, i] = values.get(name, draws[0, 0, i])
+    return draws
+
+
+@pytest.mark.parametrize(
+    ("values", "share"),
+    [
+        ({}, 0),
+        ({"log_age": 6.61}, 0.25),
+        ({"log_mass": 5.99}, 0.25),
+        ({"log_half_light_radius": -1.59}, 0.25),
+        ({"a_v": 3.98}, 0.25),
+        ({"a_v": 0.01}, 0),
+        ({"log_age": 6.8}, 0),
+    ],
+)
+def test_a_posterior_leans_on_the_edges_of_the_training_but_not_on_no_extinction(
+    model, values, share
+):
+    found = float(model.edge_share(draws_at(model, **values))[0])
+    assert found == pytest.approx(share)
+
+
+def test_a_flat_posterior_does_not_lean(model):
+    rng = np.random.default_rng(0)
+    low, high = model.joint.low, model.joint.high
+    draws = rng.uniform(low, high, (5, 256, 4)).astype(np.float32)
+    assert np.all(np.asarray(model.edge_share(draws)) < 0.1)
+
+
 def test_a_grid_is_not_recalibrated(small_target):
     config = ModelConfig("resnet_tiny", "grid", hidden=8)
     with pytest.raises(ValueError, match="received a grid, whose cells cannot"):

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from clusterkeras import posteriors
 from clusterkeras.config import POSTERIORS, ModelConfig
+from clusterkeras.posteriors.base import summarise
 from data_tools.schema import PARAMETERS
 
 LOW, HIGH = np.transpose([(p.low, p.high) for p in PARAMETERS])
@@ -127,26 +128,25 @@ def test_no_draw_leaves_the_box(posterior):
 
 
 def test_summary_agrees_with_many_draws(posterior, raw):
-    summary = {k: v.numpy() for k, v in posterior.summarise(raw).items()}
+    summary = {k: v.numpy() for k, v in summarise(posterior.even_draws(raw)).items()}
     draws = posterior.draw(raw, np.arange(5), 30_000).numpy()
     width = HIGH - LOW
     for name, probability in (("median", 0.5), ("lower", 0.1587), ("upper", 0.8413)):
         below = np.mean(draws < summary[name][:, None], axis=1)
-        np.testing.assert_allclose(below, probability, atol=0.02)
+        np.testing.assert_allclose(below, probability, atol=0.04)
     np.testing.assert_allclose(
-        summary["mean"] / width, draws.mean(axis=1) / width, atol=0.007
+        summary["mean"] / width, draws.mean(axis=1) / width, atol=0.01
     )
     for row in range(len(raw)):
         scale = np.outer(width, width)
         np.testing.assert_allclose(
-            summary["covariance"][row] / scale, np.cov(draws[row].T) / scale, atol=0.004
+            summary["covariance"][row] / scale, np.cov(draws[row].T) / scale, atol=0.006
         )
 
 
-def test_summary_is_the_same_each_time(posterior, raw):
-    first, second = posterior.summarise(raw), posterior.summarise(raw)
-    for name in first:
-        np.testing.assert_array_equal(first[name], second[name])
+def test_even_draws_are_the_same_each_time(posterior, raw):
+    first, second = posterior.even_draws(raw), posterior.even_draws(raw)
+    np.testing.assert_array_equal(first, second)
 
 
 @pytest.mark.parametrize("name", POSTERIORS)

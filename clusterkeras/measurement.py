@@ -1,0 +1,270 @@
+"""Places on mosaics through a trained network, batch by batch."""
+
+from __future__ import annotations
+
+import functools
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from data_tools.schema import FLAGS
+
+if TYPE_CHECKING:
+    from clusterkeras.config import InferenceConfig
+    from clusterkeras.posterior_model import PosteriorModel
+    from data_tools.mosaic import Cutout, Mosaics
+    from data_tools.target import Target
+
+#: The posterior leans on an edge of the training range if this share of it does.
+EDGE_SHARE = 0.2
+
+#: Gives the numbers of `PosteriorModel.summarise` for images (B, px, px, bands), and,
+#: if it draws, ``draws`` (B, n, P) for their seeds (B,).
+Network = Callable[[NDArray[np.float32], NDArray[np.int32]], Mapping[str, NDArray]]
+
+
+@dataclass(frozen=True)
+class Cutouts:
+    """What the network is shown of some places.
+
+    Attributes
+    ----------
+    usable : ndarray of bool, shape (n,)
+        Where there are data in the middle.
+    images : ndarray of float32, shape (usable, px, px, bands)
+        nJy per pixel, without gaps.
+    seeds : ndarray of int32, shape (usable,)
+        Of the place alone: no other row, nor their order, changes a row's draws.
+    covered : ndarray of float32, shape (n,)
+        Share of the pixels with data in all bands.
+    flags : ndarray of int32, shape (n,)
+        Bits of `data_tools.schema.FLAGS` that the image alone decides.
+    """
+
+    usable: NDArray[np.bool_]
+    images: NDArray[np.float32]
+    seeds: NDArray[np.int32]
+    covered: NDArray[np.float32]
+    flags: NDArray[np.int32]
+
+
+def cut_out(
+    mosaics: Mosaics,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    target: Target,
+    config: InferenceConfig,
+) -> Cutouts:
+    """Cut places out of mosaics.
+
+    Parameters
+    ----------
+    mosaics : Mosaics
+        Open mosaics in the target's bands.
+    x, y : ndarray, shape (n,)
+        0-based pixels; anywhere, or NaN.
+    target : Target
+        Gives the size of the cutouts.
+    config : InferenceConfig
+        Gives the limit of saturation and the seed.
+
+    Returns
+    -------
+    Cutouts
+        One row a place.
+    """
+    limits = mosaics.pixel_limits(
+        config.saturation_electrons, [band.n_exposures for band in target.bands]
+    )
+    px = target.cutout_px
+    cutouts = [mosaics.cutout(*place, px, limits) for place in zip(x, y, strict=True)]
+    good = [cutout for cutout in cutouts if cutout.usable]
+    images = np.empty((len(good), px, px, len(target.bands)), np.float32)
+    for image, cutout in zip(images, good, strict=True):
+        image[:] = cutout.filled()
+    return Cutouts(
+        usable=np.array([c.usable for c in cutouts], bool),
+        images=images,
+        seeds=np.array([_seed(c, config.seed) for c in good], np.int32),
+        covered=np.array([c.covered for c in cutouts], np.float32),
+        flags=np.array([_cutout_flags(c) for c in cutouts], np.int32),
+    )
+
+
+def answer(
+    cutouts: Cutouts, network: Network, config: InferenceConfig
+) -> dict[str, NDArray]:
+    """Ask the network about cutouts.
+
+    Parameters
+    ----------
+    cutouts : Cutouts
+        n places.
+    network : callable
+        See `Network`.
+    config : InferenceConfig
+        Gives the limits of the flags.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``covered`` and ``flags`` (n,), and what the network gives, NaN in rows that
+        are not usable.
+    """
+    flags = cutouts.flags.copy()
+    columns: dict[str, NDArray] = {"covered": cutouts.covered, "flags": flags}
+    found = network(cutouts.images, cutouts.seeds)
+    for name, values in found.items():
+        shape = (len(flags), *values.shape[1:])
+        columns[name] = np.full(shape, np.nan, np.float32)
+        columns[name][cutouts.usable] = values
+    flags[cutouts.usable] |= result_flags(found, config)
+    return columns
+
+
+def measure(
+    mosaics: Mosaics,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    network: Network,
+    target: Target,
+    config: InferenceConfig,
+    progress: bool = True,
+) -> Iterator[tuple[NDArray[np.intp], dict[str, NDArray]]]:
+    """Ask the network about places, while the next ones are cut out.
+
+    Parameters
+    ----------
+    mosaics : Mosaics
+        Open mosaics in the target's bands.
+    x, y : ndarray, shape (n,)
+        0-based pixels; anywhere, or NaN.
+    network : callable
+        See `Network`.
+    target : Target
+        What the network was trained for.
+    config : InferenceConfig
+        Batch, seed and limits of the flags.
+    progress : bool
+        Whether to show a progress bar.
+
+    Yields
+    ------
+    rows : ndarray of int, shape (B,)
+        Which places; from the mosaic's first row to its last, so that each part of it
+        is read once. A mosaic of no places gives one empty batch.
+    columns : dict of str to ndarray
+        See `answer`.
+    """
+    order = np.argsort(y, kind="stable")
+    firsts = range(0, max(len(order), 1), config.batch_size)
+    batches = iter([order[first : first + config.batch_size] for first in firsts])
+
+    def cut(rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], Cutouts]:
+        return rows, cut_out(mosaics, x[rows], y[rows], target, config)
+
+    bar = tqdm(total=len(order), desc="infer", unit="pos", disable=not progress)
+    with bar, ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(cut, next(batches))
+        while coming is not None:
+            rows, cutouts = coming.result()
+            following = next(batches, None)
+            coming = None if following is None else reader.submit(cut, following)
+            yield rows, answer(cutouts, network, config)
+            bar.update(len(rows))
+
+
+def result_flags(
+    found: Mapping[str, NDArray], config: InferenceConfig
+) -> NDArray[np.int32]:
+    """Give the flags that the network's answer decides.
+
+    ``outside_training``: at least `EDGE_SHARE` of the posterior lies at an edge of the
+    training range. ``below_visibility``: the visibility is below the limit.
+    ``unlike_mocks``: no more than the stated share of the mocks are further out.
+
+    Parameters
+    ----------
+    found : mapping of str to ndarray (B,)
+        ``edge_share``, ``log_snr`` and ``unlike_mocks`` of `PosteriorModel.summarise`.
+    config : InferenceConfig
+        Gives the limits.
+
+    Returns
+    -------
+    ndarray of int32, shape (B,)
+        Sums of bits of `data_tools.schema.FLAGS`.
+    """
+    said = {
+        "outside_training": found["edge_share"] >= EDGE_SHARE,
+        "below_visibility": found["log_snr"] < config.min_log_snr,
+        "unlike_mocks": 10.0 ** found["unlike_mocks"] < config.unlike_share,
+    }
+    flags = [np.where(is_so, FLAGS[name][0], 0) for name, is_so in said.items()]
+    return sum(flags).astype(np.int32)
+
+
+@functools.lru_cache(maxsize=1)
+def compile_network(model: PosteriorModel, draws: int = 0) -> Network:
+    """Give a model as the function that `measure` asks.
+
+    Parameters
+    ----------
+    model : PosteriorModel
+        A trained model.
+    draws : int
+        Draws of the posterior a place; 0 for none.
+
+    Returns
+    -------
+    callable
+        See `Network`.
+    """
+    import tensorflow as tf
+
+    signature = [
+        tf.TensorSpec((None, *model.image_shape), tf.float32),
+        tf.TensorSpec((None,), tf.int32),
+    ]
+
+    @tf.function(input_signature=signature)
+    def step(images: Any, seeds: Any) -> dict[str, Any]:
+        outputs = model(images, training=False)
+        found = model.summarise_outputs(images, outputs)
+        if draws:
+            found["draws"] = model.draw_from(outputs["posterior"], seeds, draws)
+        return found
+
+    def network(
+        images: NDArray[np.float32], seeds: NDArray[np.int32]
+    ) -> dict[str, NDArray]:
+        n = len(images)
+        if n == 0:
+            # batch normalisation refuses no images: a blank one is asked, and dropped
+            images, seeds = np.zeros((1, *model.image_shape), "f4"), np.zeros(1, "i4")
+        found = step(tf.constant(images), tf.constant(seeds))
+        return {name: value.numpy()[:n] for name, value in found.items()}
+
+    return network
+
+
+def _seed(cutout: Cutout, seed: int) -> int:
+    key = struct.pack("<qqq", seed, cutout.x0, cutout.y0)
+    return zlib.crc32(key) & 0x7FFFFFFF
+
+
+def _cutout_flags(cutout: Cutout) -> int:
+    said = {
+        "edge": cutout.edge,
+        "missing": cutout.covered < 1,
+        "saturated": cutout.saturated,
+        "no_data": not cutout.usable,
+    }
+    return sum(FLAGS[name][0] for name, is_so in said.items() if is_so)
