@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.table import QTable
+from astropy.table import QTable, Table
 from numpy.typing import NDArray
 
-from clusterkeras.catalogue_table import make_table, metadata, with_input
+from clusterkeras.catalogue_table import Question, make_table, metadata, with_input
 from clusterkeras.config import InferenceConfig
 from clusterkeras.measurement import compile_network, measure
 from clusterkeras.overlap import overlapping
 from clusterkeras.presence import at_share, estimate_share
 from clusterkeras.table_output import check_table_path, write_table
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaic import Mosaics, open_mosaics
 from data_tools.positions import pixel_positions, read_positions
 from data_tools.schema import FLAGS, PARAMETER_NAMES
-from data_tools.target import Target
 
 if TYPE_CHECKING:
     from clusterkeras.posterior_model import PosteriorModel
@@ -89,27 +88,79 @@ def infer(
     target = model.target
     with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
         x, y = pixel_positions(table, mosaics.wcs, config.origin, str(positions))
-        columns: dict[str, NDArray] = {}
-        batches = measure(
-            mosaics, x, y, compile_network(model), target, config, progress
-        )
-        for rows, found in batches:
-            for key, values in found.items():
-                whole = columns.setdefault(
-                    key, np.empty((len(x), *values.shape[1:]), values.dtype)
-                )
-                whole[rows] = values
-        share = settle_presence(columns, x, y, target, model.cluster_share, config)
-        catalogue = with_input(table, make_table(x, y, mosaics.wcs, columns))
-        catalogue.meta = metadata(mosaics, model, name, config)
+        network = compile_network(model)
+        batches = measure(mosaics, x, y, network, target, config, progress)
+        columns = gather(batches, len(x))
+        asked = Question.of(model, name, config)
+        catalogue = finish(asked, mosaics, table, x, y, columns)
         catalogue.meta["positions"] = Path(positions).name
-        catalogue.meta["cluster_share"] = {
-            "trained": model.cluster_share,
-            "here": round(share, 6),
-        }
         write_table(catalogue, output)
         if preview is not None:
             draw_preview(catalogue, mosaics, preview, px=target.cutout_px)
+    return catalogue
+
+
+def gather(
+    batches: Iterable[tuple[NDArray[np.intp], dict[str, NDArray]]], n: int
+) -> dict[str, NDArray]:
+    """Put batches together.
+
+    Parameters
+    ----------
+    batches : iterable of (rows, columns)
+        What `clusterkeras.measurement.measure` yields, in any order.
+    n : int
+        Number of all rows.
+
+    Returns
+    -------
+    dict of str to ndarray (n, ...)
+        The columns of all rows.
+    """
+    columns: dict[str, NDArray] = {}
+    for rows, found in batches:
+        for key, values in found.items():
+            if key not in columns:
+                columns[key] = np.empty((n, *values.shape[1:]), values.dtype)
+            columns[key][rows] = values
+    return columns
+
+
+def finish(
+    asked: Question,
+    mosaics: Mosaics,
+    given: Table,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    columns: dict[str, NDArray],
+) -> QTable:
+    """Make the catalogue of what was measured at all positions.
+
+    Parameters
+    ----------
+    asked : Question
+        Of which model, and how.
+    mosaics : Mosaics
+        The images.
+    given : Table
+        The table of positions.
+    x, y : ndarray, shape (n,)
+        Its positions in 0-based pixels.
+    columns : dict of str to ndarray
+        What `gather` gives.
+
+    Returns
+    -------
+    QTable
+        With metadata.
+    """
+    share = settle_presence(columns, x, y, asked)
+    catalogue = with_input(given, make_table(x, y, mosaics.wcs, columns))
+    catalogue.meta = metadata(asked, mosaics)
+    catalogue.meta["cluster_share"] = {
+        "trained": asked.cluster_share,
+        "here": round(share, 6),
+    }
     return catalogue
 
 
@@ -117,9 +168,7 @@ def settle_presence(
     columns: dict[str, NDArray],
     x: NDArray[np.float64],
     y: NDArray[np.float64],
-    target: Target,
-    trained_share: float,
-    config: InferenceConfig,
+    asked: Question,
 ) -> float:
     """Bring ``p_cluster`` to the share of clusters at hand and flag overlaps.
 
@@ -133,26 +182,23 @@ def settle_presence(
         ``flags`` are changed.
     x, y : ndarray, shape (n,)
         0-based pixels.
-    target : Target
-        Gives the size of a pixel.
-    trained_share : float
-        Share of clusters in the model's training set, in (0, 1).
-    config : InferenceConfig
-        Gives the share of clusters, or that it is to be estimated.
+    asked : Question
+        Gives the size of a pixel, the share of clusters in the model's training set
+        and that at hand, or that this one is to be estimated.
 
     Returns
     -------
     float
         The share of clusters among the rows.
     """
-    trained, share = columns["p_cluster"], config.cluster_share
+    trained, share = columns["p_cluster"], asked.config.cluster_share
     size = PARAMETER_NAMES.index("log_half_light_radius")
-    radius = 10.0 ** columns["median"][:, size] / target.pixel_scale_arcsec
+    radius = 10.0 ** columns["median"][:, size] / asked.target.pixel_scale_arcsec
     overlap = np.zeros(len(trained), bool)
     for _ in range(2):
-        if config.cluster_share is None:
-            share = estimate_share(trained[~overlap], trained_share)
-        columns["p_cluster"] = at_share(trained, trained_share, share)
+        if asked.config.cluster_share is None:
+            share = estimate_share(trained[~overlap], asked.cluster_share)
+        columns["p_cluster"] = at_share(trained, asked.cluster_share, share)
         overlap = overlapping(x, y, columns["p_cluster"], radius)
     columns["flags"][overlap] |= FLAGS["overlap"][0]
     return share

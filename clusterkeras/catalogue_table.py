@@ -6,6 +6,8 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from clusterkeras.config import InferenceConfig
     from clusterkeras.posterior_model import PosteriorModel
     from data_tools.mosaic import Mosaics
+    from data_tools.target import Target
 
 #: Columns of one number a row beside the parameters: unit, description.
 PLAIN_COLUMNS = {
@@ -137,40 +140,62 @@ def _same(a: Any, b: Any) -> bool:
     return a.dtype.kind in "if" and np.array_equal(a.filled(0), b.filled(0))
 
 
-def metadata(
-    mosaics: Mosaics, model: PosteriorModel, name: str, config: InferenceConfig
-) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Question:
+    """Which model is asked, and how: what a row comes from beside the images.
+
+    Attributes
+    ----------
+    model : str
+        What the model was loaded by.
+    target : Target
+        What it was trained for.
+    cluster_share : float
+        Share of clusters in its training set, in (0, 1).
+    config : InferenceConfig
+        How it is asked.
+    configuration_hash : str
+        Of the model's configuration and `config`, in hexadecimal digits.
+    """
+
+    model: str
+    target: Target
+    cluster_share: float
+    config: InferenceConfig
+    configuration_hash: str
+
+    @classmethod
+    def of(cls, model: PosteriorModel, name: str, config: InferenceConfig) -> Question:
+        """Give the question to a model that was loaded by a name."""
+        settings = dataclasses.asdict(config)
+        text = json.dumps([model.get_config(), settings], sort_keys=True, default=str)
+        digits = hashlib.sha256(text.encode()).hexdigest()[:16]
+        return cls(name, model.target, model.cluster_share, config, digits)
+
+
+def metadata(asked: Question, mosaics: Mosaics) -> dict[str, Any]:
     """Say what made the catalogue.
 
     Parameters
     ----------
+    asked : Question
+        Of which model, and how.
     mosaics : Mosaics
         The images.
-    model : PosteriorModel
-        The trained model.
-    name : str
-        What it was loaded by.
-    config : InferenceConfig
-        How it was asked.
 
     Returns
     -------
     dict of str to plain values
         Metadata of the table.
     """
-    import keras
-    import tensorflow as tf
-
-    settings = dataclasses.asdict(config)
-    text = json.dumps([model.get_config(), settings], sort_keys=True, default=str)
     return {
-        "model": name,
-        "target": model.target.to_dict(),
-        "configuration": settings,
-        "configuration_hash": hashlib.sha256(text.encode()).hexdigest()[:16],
+        "model": asked.model,
+        "target": asked.target.to_dict(),
+        "configuration": dataclasses.asdict(asked.config),
+        "configuration_hash": asked.configuration_hash,
         "clusterkeras": __version__,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
+        "tensorflow": version("tensorflow"),
+        "keras": version("keras"),
         "schema_version": SCHEMA_VERSION,
         "images": [path.name for path in mosaics.paths],
         "zero_points_ab": {

@@ -120,7 +120,11 @@ def answer(
     """
     flags = cutouts.flags.copy()
     columns: dict[str, NDArray] = {"covered": cutouts.covered, "flags": flags}
-    found = network(cutouts.images, cutouts.seeds)
+    images, seeds, n = cutouts.images, cutouts.seeds, len(cutouts.images)
+    if n == 0:
+        # batch normalisation refuses no images: a blank one is asked, and dropped
+        images, seeds = np.zeros((1, *images.shape[1:]), "f4"), np.zeros(1, "i4")
+    found = {name: values[:n] for name, values in network(images, seeds).items()}
     for name, values in found.items():
         shape = (len(flags), *values.shape[1:])
         columns[name] = np.full(shape, np.nan, np.float32)
@@ -245,12 +249,8 @@ def compile_network(model: PosteriorModel, draws: int = 0) -> Network:
     def network(
         images: NDArray[np.float32], seeds: NDArray[np.int32]
     ) -> dict[str, NDArray]:
-        n = len(images)
-        if n == 0:
-            # batch normalisation refuses no images: a blank one is asked, and dropped
-            images, seeds = np.zeros((1, *model.image_shape), "f4"), np.zeros(1, "i4")
         found = step(tf.constant(images), tf.constant(seeds))
-        return {name: value.numpy()[:n] for name, value in found.items()}
+        return {name: value.numpy() for name, value in found.items()}
 
     return network
 
