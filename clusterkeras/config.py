@@ -249,3 +249,72 @@ class InferenceConfig:
             self.saturation_electrons,
         )
         _require(self.origin in (0, 1), "origin", "0 or 1", self.origin)
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """What a catalogue's web page holds.
+
+    Attributes
+    ----------
+    n : int
+        Clusters on the page at most: the likeliest so many. 5,000 are some 20 MB.
+    map_px : int
+        Pixels of the map's longer side at most.
+    draws : int
+        Draws of each joint posterior from which its contours are made.
+    """
+
+    n: int = 5000
+    map_px: int = 1600
+    draws: int = 512
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        _require(self.n >= 1, "report.n", ">= 1", self.n)
+        _require(self.map_px >= 64, "report.map_px", ">= 64", self.map_px)
+        _require(self.draws >= 64, "report.draws", ">= 64", self.draws)
+
+
+@dataclass(frozen=True)
+class CompletenessConfig:
+    """How it is measured which clusters are found.
+
+    Attributes
+    ----------
+    n : int
+        Clusters to inject, at least; the last round is finished.
+    p_cluster : float
+        A row counts as a cluster from this ``p_cluster`` on, unless it is an overlap.
+    match_px : float
+        Largest distance of a row from the cluster it is.
+    spacing_px : float
+        Smallest distance between two clusters of one round: more than a cutout, so
+        that none is seen in another's.
+    seed : int
+        Seed of places, clusters and noise; the same seed gives the same.
+    """
+
+    n: int = 2000
+    p_cluster: float = 0.5
+    match_px: float = 4.0
+    spacing_px: float = 100.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        _require(self.n >= 1, "completeness.n", ">= 1", self.n)
+        _require(
+            0 < self.p_cluster < 1,
+            "completeness.p_cluster",
+            "in (0, 1)",
+            self.p_cluster,
+        )
+        _require(self.match_px > 0, "completeness.match_px", "> 0", self.match_px)
+        _require(
+            self.spacing_px > self.match_px,
+            "completeness.spacing_px",
+            "> match_px",
+            self.spacing_px,
+        )
+        _require(self.seed >= 0, "completeness.seed", ">= 0", self.seed)

@@ -1,0 +1,171 @@
+"""Which clusters are found on a user's own mosaics."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+from astropy.table import QTable
+from scipy.spatial.distance import pdist
+
+from clusterkeras import completeness
+from clusterkeras.completeness import load, measure_completeness
+from clusterkeras.config import CompletenessConfig, InferenceConfig
+from clusterkeras.presets import load_model
+from data_tools.mock_mosaic import MosaicConfig, make_mosaic
+from data_tools.priors import Priors
+
+CONFIG = CompletenessConfig(n=10, spacing_px=60, seed=3)
+#: A network of four steps says nothing: half of what it sees is to count.
+INFERENCE = InferenceConfig(cluster_share=0.7)
+
+
+@pytest.fixture(scope="module")
+def model(finished_run):
+    """Give a network trained for four steps."""
+    return load_model(finished_run)
+
+
+@pytest.fixture(scope="module")
+def images(model, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("mosaic")
+    config = MosaicConfig(size_px=256, n=3, edge_px=8)
+    make_mosaic(directory, model.target, Priors(), config)
+    return [directory / f"{band}.fits" for band in model.target.band_names]
+
+
+@pytest.fixture(scope="module")
+def measured(model, images, tmp_path_factory):
+    """Give the directory of a measurement and what it returned."""
+    output = tmp_path_factory.mktemp("completeness")
+    result = measure_completeness(
+        images, output, model, CONFIG, inference=INFERENCE, progress=False
+    )
+    return output, result
+
+
+def run(model, images, output, config=CONFIG, **options):
+    options = {"inference": INFERENCE, "progress": False, **options}
+    return measure_completeness(images, output, model, config, **options)
+
+
+def test_each_injected_cluster_has_a_row_of_truth_and_of_what_was_found(
+    measured, model
+):
+    output, result = measured
+    table = QTable.read(output / "injected.ecsv")
+    assert len(table) == result["n"] >= CONFIG.n
+    for name, (low, high) in model.target.box.items():
+        assert np.all((table[name] >= low) & (table[name] <= high))
+    seen = np.asarray(table["detected"])
+    assert np.all(seen >= table["recovered"])
+    np.testing.assert_array_equal(np.isfinite(table["p_cluster"]), seen)
+    np.testing.assert_array_equal(np.isfinite(table["log_mass_median"]), seen)
+    assert np.all(table["distance"][seen] <= CONFIG.match_px)
+    assert np.all(table["p_cluster"][table["recovered"]] >= CONFIG.p_cluster)
+    # what shines is found, what nobody could see is not
+    assert table["detected"][table["log_snr"] > 2].mean() > 0.7
+    assert table["detected"][table["log_snr"] < 0].mean() < 0.5
+    assert all(table[name].info.description for name in table.colnames)
+
+
+def test_clusters_of_one_round_keep_their_distance(measured):
+    table = QTable.read(measured[0] / "injected.ecsv")
+    assert len(np.unique(table["round"])) > 1
+    for number in np.unique(table["round"]):
+        rows = table["round"] == number
+        places = np.column_stack([table["x"][rows], table["y"][rows]])
+        assert len(places) == 1 or pdist(places).min() >= CONFIG.spacing_px
+
+
+def test_function_and_picture_are_beside_the_table(measured):
+    output, result = measured
+    assert (output / "completeness.png").read_bytes().startswith(b"\x89PNG")
+    table = QTable.read(output / "injected.ecsv")
+    p = load(output)(table)
+    assert np.all((p > 0) & (p < 1))
+    assert p.mean() == pytest.approx(result["recovered"], abs=0.1)
+    assert load(output, "detected")(table).mean() > p.mean() - 0.1
+
+
+def test_what_was_interrupted_goes_on_to_the_same_end(
+    measured, model, images, tmp_path, monkeypatch
+):
+    output = tmp_path / "interrupted"
+    made = completeness._round
+
+    def killed_in_the_second(injector, number, *arguments):
+        if number == 1:
+            raise KeyboardInterrupt
+        return made(injector, number, *arguments)
+
+    monkeypatch.setattr(completeness, "_round", killed_in_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run(model, images, output)
+    assert [p.name for p in sorted((output / "rounds").iterdir())] == ["0000.ecsv"]
+    first = (output / "rounds" / "0000.ecsv").stat().st_mtime_ns
+    monkeypatch.undo()
+    run(model, images, output)
+    assert (output / "rounds" / "0000.ecsv").stat().st_mtime_ns == first
+    one, other = (QTable.read(d / "injected.ecsv") for d in (output, measured[0]))
+    for name in one.colnames:
+        np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_more_clusters_are_added_to_those_that_are_there(measured, model, images):
+    output, result = measured
+    before = QTable.read(output / "injected.ecsv")
+    more = dataclasses.replace(CONFIG, n=result["n"] + 1)
+    assert run(model, images, output, more)["n"] > result["n"]
+    after = QTable.read(output / "injected.ecsv")
+    np.testing.assert_array_equal(after["x"][: len(before)], before["x"])
+
+
+def test_the_share_of_clusters_is_that_of_the_users_catalogue(
+    measured, model, images, tmp_path
+):
+    catalogue = QTable.read(measured[0] / "catalogue.ecsv")
+    catalogue.meta["cluster_share"]["here"] = 0.05
+    catalogue.write(tmp_path / "own.ecsv")
+    one = CompletenessConfig(n=1, spacing_px=60, seed=3)
+    result = run(
+        *(model, images, tmp_path / "rare", one),
+        catalogue=tmp_path / "own.ecsv",
+    )
+    assert result["cluster_share"] == 0.05
+    rare = QTable.read(tmp_path / "rare" / "rounds" / "0000.ecsv")
+    usual = QTable.read(measured[0] / "rounds" / "0000.ecsv")
+    seen = np.asarray(rare["detected"] & usual["detected"])
+    # fewer rows of the catalogue count as clusters, so places may differ
+    same = seen[: len(usual)] & np.isclose(rare["x"], usual["x"])
+    assert same.any()
+    odds = [t["p_cluster"][same] / (1 - t["p_cluster"][same]) for t in (rare, usual)]
+    expected = (0.05 / 0.95) / (0.7 / 0.3)
+    np.testing.assert_allclose(odds[0] / odds[1], expected, rtol=1e-3)
+
+
+def test_a_catalogue_without_its_share_is_refused(measured, model, images, tmp_path):
+    catalogue = QTable.read(measured[0] / "catalogue.ecsv")
+    catalogue.meta.clear()
+    catalogue.write(tmp_path / "own.ecsv")
+    with pytest.raises(ValueError, match=r"state cluster_share \(not .csv\)"):
+        run(
+            *(model, images, tmp_path / "new"),
+            catalogue=tmp_path / "own.ecsv",
+            inference=InferenceConfig(),
+        )
+
+
+def test_other_settings_in_the_same_directory_are_refused(measured, model, images):
+    other = dataclasses.replace(CONFIG, seed=4)
+    with pytest.raises(ValueError, match=r"other settings \(completeness\)"):
+        run(model, images, measured[0], other)
+
+
+def test_another_process_in_the_same_directory_is_refused(model, images, tmp_path):
+    with (
+        completeness.FileLock(tmp_path / ".lock"),
+        pytest.raises(ValueError, match="another process is measuring here"),
+    ):
+        run(model, images, tmp_path)
+    shutil.rmtree(tmp_path)
