@@ -74,25 +74,39 @@ def infer(
         If a mosaic or the table cannot be used, or the output has no known format.
     """
     config = config or InferenceConfig()
-    output = check_table_path(output)
-    if preview is not None:
-        from clusterkeras.preview import check_preview_path, draw_preview
-
-        check_preview_path(preview)
-    table = read_positions(positions)
     name = str(model) if isinstance(model, str | Path) else model.name
     if isinstance(model, str | Path):
         from clusterkeras.presets import load_model
 
         model = load_model(model)
-    target = model.target
+    asked = Question.of(model, name, config)
+    return answer_all(
+        images, positions, output, model, asked, preview, progress=progress
+    )
+
+
+def answer_all(
+    images: Sequence[str | Path],
+    positions: str | Path,
+    output: str | Path,
+    model: PosteriorModel,
+    asked: Question,
+    preview: str | Path | None = None,
+    *,
+    progress: bool = True,
+) -> QTable:
+    """Do what `infer` does with a model that is loaded, and the question to it."""
+    output, config, target = check_table_path(output), asked.config, asked.target
+    if preview is not None:
+        from clusterkeras.preview import check_preview_path, draw_preview
+
+        check_preview_path(preview)
+    table = read_positions(positions)
     with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
         x, y = pixel_positions(table, mosaics.wcs, config.origin, str(positions))
         network = compile_network(model)
         batches = measure(mosaics, x, y, network, target, config, progress)
-        columns = gather(batches, len(x))
-        asked = Question.of(model, name, config)
-        catalogue = finish(asked, mosaics, table, x, y, columns)
+        catalogue = finish(asked, mosaics, table, x, y, gather(batches, len(x)))
         catalogue.meta["positions"] = Path(positions).name
         write_table(catalogue, output)
         if preview is not None:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam
-from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.runner import PipelineState
 
+from data_tools.beam_runner import pipeline_options, run
 from data_tools.manifest import differences, read_json, write_json
 from data_tools.shards import Job, Plan, Shard, ShardMaker
 from data_tools.whole_file import PARTIAL
@@ -82,19 +81,7 @@ def make_shards(
     ChildProcessError
         If the pipeline fails; the message ends with Beam's last words.
     """
-    if workers and options:
-        raise ValueError(
-            "workers are for Beam's local runner: expected them or the runner's own "
-            f"options; received {workers} beside {list(options)}"
-        )
-    # DirectRunner would first try to download another runner, which works in one
-    # process; this is its engine for several
-    options = options or (
-        "--runner=FnApiRunner",
-        "--direct_running_mode=multi_processing",
-        f"--direct_num_workers={workers}",
-    )
-    pipeline = apache_beam.Pipeline(options=PipelineOptions(list(options)))
+    pipeline = apache_beam.Pipeline(options=pipeline_options(workers, options))
     (
         pipeline
         | "Shards" >> apache_beam.Create(jobs)
@@ -103,17 +90,7 @@ def make_shards(
         | "Gather" >> apache_beam.combiners.ToDict()
         | "Tell" >> apache_beam.Map(lambda made: write_json(directory / _ENTRIES, made))
     )
-    try:
-        state = pipeline.run().wait_until_finish()
-    except Exception as error:
-        last = str(error).strip().splitlines()[-1]
-        raise ChildProcessError(
-            f"the Beam pipeline failed; finished shards are kept. {last}"
-        ) from error
-    if state not in (None, PipelineState.DONE):
-        raise ChildProcessError(
-            f"the Beam pipeline ended as {state}; finished shards are kept"
-        )
+    run(pipeline, "finished shards are kept")
     made = read_json(directory / _ENTRIES)
     for shard, _ in jobs:
         yield shard, made[shard.name]

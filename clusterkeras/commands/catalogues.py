@@ -28,14 +28,43 @@ def _detect(args: Namespace) -> str:
 
 def _add_infer(parser: ArgumentParser) -> None:
     from clusterkeras.config import InferenceConfig
+    from clusterkeras.field_list import RUNNERS
 
-    add_images(parser)
+    add_images(parser, required=False)
     parser.add_argument(
         "--positions",
         type=Path,
-        required=True,
+        default=None,
         metavar="TABLE",
         help="Any table that astropy reads, with x and y in pixels or ra and dec.",
+    )
+    parser.add_argument(
+        "--fields",
+        type=Path,
+        default=None,
+        metavar="YAML",
+        help="Many fields instead: a list of field (a name), images and positions; "
+        "the output is then a directory, a partitioned Parquet data set.",
+    )
+    parser.add_argument(
+        "--runner",
+        choices=RUNNERS,
+        default="local",
+        help="With --fields: one after the other, or an Apache Beam pipeline.",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        help="Processes of Beam's local runner; 0 for one a core.",
+    )
+    parser.add_argument(
+        "runner_options",
+        nargs="*",
+        default=[],
+        metavar="-- BEAM_OPTION",
+        help="Beam's own options: --runner beam -- --runner=DataflowRunner "
+        "--project=P --region=R. Without any, Beam works in processes of this machine.",
     )
     add_output(
         parser, "Catalogue; the ending says the format (.ecsv .fits .vot .parquet)."
@@ -53,7 +82,27 @@ def _add_infer(parser: ArgumentParser) -> None:
 
 def _infer(args: Namespace) -> str:
     from clusterkeras.catalogue import infer
+    from clusterkeras.field_list import infer_fields, read_fields
 
+    one = args.images is not None and args.positions is not None
+    if one == (args.fields is not None) or (args.fields and args.preview):
+        raise ValueError(
+            "infer: expected --images and --positions of one field (and --preview), or "
+            "--fields alone"
+        )
+    if args.fields is not None:
+        parts = infer_fields(
+            read_fields(args.fields),
+            args.output,
+            args.model,
+            args.inference,
+            args.runner,
+            args.runner_options,
+            args.workers,
+        )
+        return f"wrote the catalogues of {len(parts)} fields: {args.output}"
+    if args.runner != "local":
+        raise ValueError("infer: expected --fields beside --runner beam")
     table = infer(
         args.images,
         args.positions,

@@ -50,13 +50,13 @@ def add_model(parser: ArgumentParser) -> None:
     )
 
 
-def add_images(parser: ArgumentParser) -> None:
+def add_images(parser: ArgumentParser, required: bool = True) -> None:
     """Add ``--images``, a mosaic a band."""
     parser.add_argument(
         "--images",
         type=Path,
         nargs="+",
-        required=True,
+        required=required,
         metavar="FITS",
         help="One mosaic a band, in the order of the model's bands.",
     )

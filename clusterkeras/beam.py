@@ -1,0 +1,207 @@
+"""Catalogues of many fields as an Apache Beam pipeline, on any of Beam's runners."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import apache_beam
+import numpy as np
+from apache_beam.ml.inference.base import (
+    KeyedModelHandler,
+    ModelHandler,
+    RunInference,
+)
+from numpy.typing import NDArray
+
+from clusterkeras.catalogue import finish, gather
+from clusterkeras.catalogue_table import Question
+from clusterkeras.field_list import Field, part_of
+from clusterkeras.measurement import Cutouts, Network, answer, cut_out
+from clusterkeras.table_output import check_table_path, write_table
+from data_tools.beam_runner import pipeline_options, run
+from data_tools.mosaic import Mosaics, open_mosaics
+from data_tools.positions import pixel_positions, read_positions
+
+#: Batches that a worker takes at once: neighbours on the mosaic.
+BATCHES_A_PIECE = 8
+
+#: Some rows of a field: its name, and which.
+Piece = tuple[str, NDArray[np.intp]]
+
+
+class SavedModelHandler(ModelHandler):
+    """Ask a SavedModel of `clusterkeras.serving.export` about cutouts.
+
+    Parameters
+    ----------
+    directory : Path
+        The SavedModel, which every worker must reach.
+    asked : Question
+        Gives the limits of the flags.
+    """
+
+    def __init__(self, directory: Path, asked: Question) -> None:
+        super().__init__()
+        self._directory, self._asked = directory, asked
+
+    def load_model(self) -> Network:
+        """Load it, once a process."""
+        from clusterkeras.serving import load
+
+        signature = load(self._directory)["serving_default"]
+
+        def network(
+            images: NDArray[np.float32], seeds: NDArray[np.int32]
+        ) -> Mapping[str, NDArray]:
+            return {k: v.numpy() for k, v in signature(images=images).items()}
+
+        return network
+
+    def run_inference(
+        self,
+        batch: Sequence[tuple[NDArray[np.intp], Cutouts]],
+        model: Network,
+        inference_args: dict[str, Any] | None = None,
+    ) -> Iterable[tuple[NDArray[np.intp], dict[str, NDArray]]]:
+        """Give rows and columns; see `clusterkeras.measurement.answer`."""
+        for rows, cutouts in batch:
+            yield rows, answer(cutouts, model, self._asked.config)
+
+    def batch_elements_kwargs(self) -> dict[str, int]:
+        """Say that an element is a batch already."""
+        return {"min_batch_size": 1, "max_batch_size": 1}
+
+
+class _OnFields(apache_beam.DoFn):
+    """Open the field of an element, and keep the last one open."""
+
+    def __init__(self, fields: Sequence[Field], asked: Question) -> None:
+        self._fields = {field.name: field for field in fields}
+        self._asked = asked
+
+    def setup(self) -> None:
+        """Begin with no open field."""
+        self._name: str | None = None
+        self._mosaics: Mosaics | None = None
+
+    def teardown(self) -> None:
+        """Close the field that is open."""
+        if self._mosaics is not None:
+            self._mosaics.close()
+
+    def _open(self, name: str) -> None:
+        if name == self._name:
+            return
+        self.teardown()
+        field, target = self._fields[name], self._asked.target
+        self._table = read_positions(field.positions)
+        self._mosaics = open_mosaics(
+            field.images, target.band_names, target.pixel_scale_arcsec
+        )
+        self._x, self._y = pixel_positions(
+            self._table,
+            self._mosaics.wcs,
+            self._asked.config.origin,
+            str(field.positions),
+        )
+        self._name = name
+
+
+class _Part(_OnFields):
+    """Part a field's positions into pieces, from its first row to its last."""
+
+    def process(self, name: str) -> Iterator[Piece]:
+        self._open(name)
+        order = np.argsort(self._y, kind="stable")
+        step = self._asked.config.batch_size * BATCHES_A_PIECE
+        for first in range(0, max(len(order), 1), step):
+            yield name, order[first : first + step]
+
+
+class _CutOut(_OnFields):
+    """Cut a piece out, batch by batch."""
+
+    def process(
+        self, piece: Piece
+    ) -> Iterator[tuple[str, tuple[NDArray[np.intp], Cutouts]]]:
+        name, rows = piece
+        self._open(name)
+        config, target = self._asked.config, self._asked.target
+        for first in range(0, max(len(rows), 1), config.batch_size):
+            some = rows[first : first + config.batch_size]
+            x, y = self._x[some], self._y[some]
+            yield name, (some, cut_out(self._mosaics, x, y, target, config))
+
+
+class _Finish(_OnFields):
+    """Write a field's catalogue of all its batches."""
+
+    def __init__(self, fields: Sequence[Field], asked: Question, output: Path) -> None:
+        super().__init__(fields, asked)
+        self._output = output
+
+    def process(
+        self,
+        element: tuple[str, Iterable[tuple[NDArray[np.intp], dict[str, NDArray]]]],
+    ) -> Iterator[str]:
+        name, batches = element
+        self._open(name)
+        field, x, y = self._fields[name], self._x, self._y
+        columns = gather(batches, len(x))
+        catalogue = finish(self._asked, self._mosaics, self._table, x, y, columns)
+        catalogue.meta["positions"] = field.positions.name
+        write_table(catalogue, check_table_path(part_of(self._output, field)))
+        yield name
+
+
+def infer_fields(
+    fields: Sequence[Field],
+    output: str | Path,
+    saved_model: Path,
+    asked: Question,
+    workers: int = 0,
+    options: Sequence[str] = (),
+) -> None:
+    """Make the catalogues of fields in a pipeline and wait for it.
+
+    Workers read mosaics and positions and write the parts themselves, so all of them
+    must reach the fields' paths, `saved_model` and `output` under the same names.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+        What to work on.
+    output : str or Path
+        Directory of the data set; see `clusterkeras.field_list.part_of`.
+    saved_model : Path
+        What `clusterkeras.serving.export` wrote.
+    asked : Question
+        Of which model, and how.
+    workers : int
+        Processes on this machine where `options` are empty; 0 for one a core.
+    options : sequence of str
+        Beam's own, such as ``--runner=DataflowRunner --project=...``. Without any,
+        Beam's local runner works in several processes.
+
+    Raises
+    ------
+    ValueError
+        If `workers` and `options` are both given.
+    ChildProcessError
+        If the pipeline fails; the message ends with Beam's last words.
+    """
+    pipeline = apache_beam.Pipeline(options=pipeline_options(workers, options))
+    handler = KeyedModelHandler(SavedModelHandler(saved_model, asked))
+    (
+        pipeline
+        | "Fields" >> apache_beam.Create([field.name for field in fields])
+        | "Part" >> apache_beam.ParDo(_Part(fields, asked))
+        | "Spread" >> apache_beam.Reshuffle()
+        | "Cut out" >> apache_beam.ParDo(_CutOut(fields, asked))
+        | "Ask" >> RunInference(handler)
+        | "Gather" >> apache_beam.GroupByKey()
+        | "Write" >> apache_beam.ParDo(_Finish(fields, asked, Path(output)))
+    )
+    run(pipeline, "finished parts are kept")
