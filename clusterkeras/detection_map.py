@@ -1,0 +1,185 @@
+"""Where on a mosaic the network sees clusters, as an image."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import io
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from clusterkeras import __version__
+from clusterkeras.presence import at_share
+from data_tools.mosaic import CORE_PX, Cutout, Mosaics, open_mosaics
+from data_tools.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from clusterkeras.posterior_model import PosteriorModel
+
+#: Share of clusters under which the map states its probabilities: even odds, so that
+#: it says what the image says.
+MAP_SHARE = 0.5
+#: Cutouts that go through the network at once.
+BATCH = 512
+#: Suffixes of a map.
+FORMATS = (".fits", ".fits.gz")
+
+
+def check_map_path(path: str | Path) -> Path:
+    """Refuse a map's path before minutes of work, not after.
+
+    Raises
+    ------
+    ValueError
+        If its ending is none of `FORMATS`.
+    """
+    path = Path(path)
+    if not path.name.lower().endswith(FORMATS):
+        raise ValueError(
+            f"{path}: expected a map's name to end in {' or '.join(FORMATS)}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def draw_map(
+    images: Sequence[str | Path] | Mosaics,
+    output: str | Path,
+    model: PosteriorModel,
+    stride_px: int = 8,
+    *,
+    progress: bool = True,
+) -> None:
+    """Ask the network at every stride-th pixel of a mosaic and write its answers.
+
+    Two images in one FITS file: ``P_CLUSTER``, the probability that a cluster is there
+    if half of the places had one (`clusterkeras.presence.at_share` carries it to
+    another share; most places have none), and ``LOG_SNR``, the visibility in dex.
+    Their WCS is the mosaic's: pixel (i, j) of the map is the network's answer about the
+    box of stride x stride pixels around its middle. The network knows clusters up to
+    3 pixels beside the middle of a cutout, so a stride of 6 misses nothing; 8, for
+    speed, is 4 beside at most. NaN where the middle has no data.
+
+    Parameters
+    ----------
+    images : sequence of str or Path, or Mosaics
+        One FITS mosaic a band, in the model's order.
+    output : str or Path
+        ``.fits`` or ``.fits.gz``; it appears when it is whole.
+    model : PosteriorModel
+        The trained model.
+    stride_px : int
+        Pixels of the mosaic between two looks, along both axes.
+    progress : bool
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a mosaic is missing.
+    ValueError
+        If a mosaic cannot be used, the ending is no map's, or the stride is below 1.
+    """
+    output = check_map_path(output)
+    if stride_px < 1:
+        raise ValueError(f"stride_px: expected at least 1; received {stride_px}")
+    target = model.target
+    look = _compiled(model)
+    with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
+        shape = tuple(math.ceil(size / stride_px) for size in mosaics.shape)
+        planes = np.full((2, *shape), np.nan, np.float32)
+        with tqdm(
+            total=math.prod(shape), desc="map", unit="place", disable=not progress
+        ) as bar:
+            for row in range(shape[0]):
+                columns, cutouts = _row(mosaics, row, stride_px, target.cutout_px)
+                for first in range(0, len(columns), BATCH):
+                    part = slice(first, first + BATCH)
+                    planes[:, row, columns[part]] = look(cutouts[part])
+                bar.update(shape[1])
+        header = _coarser(mosaics.wcs, stride_px).to_header()
+        header["STRIDE"] = (stride_px, "pixels of the mosaic a pixel of the map")
+        header["SHARE"] = (MAP_SHARE, "share of clusters under which P_CLUSTER is")
+        header["MODEL"] = model.name
+        header["CREATOR"] = f"clusterkeras {__version__}"
+        for i, path in enumerate(mosaics.paths):
+            header[f"IMAGE{i + 1}"] = path.name
+    p = at_share(planes[0], model.cluster_share, MAP_SHARE).astype(np.float32)
+    hdus = fits.HDUList(
+        [
+            fits.PrimaryHDU(),
+            fits.ImageHDU(p, header, name="P_CLUSTER"),
+            fits.ImageHDU(planes[1], header, name="LOG_SNR"),
+        ]
+    )
+    buffer = io.BytesIO()
+    hdus.writeto(buffer)
+    packed = output.suffix.lower() == ".gz"
+    with whole_file(output) as file:
+        file.write(gzip.compress(buffer.getvalue()) if packed else buffer.getvalue())
+
+
+def _coarser(wcs: WCS, stride_px: int) -> WCS:
+    """Give the WCS of boxes of pixels; a drizzled mosaic has no distortion left."""
+    wcs = wcs.deepcopy()
+    wcs.wcs.crpix = (wcs.wcs.crpix - 0.5) / stride_px + 0.5
+    if wcs.wcs.has_cd():
+        wcs.wcs.cd = wcs.wcs.cd * stride_px
+    else:
+        wcs.wcs.cdelt = wcs.wcs.cdelt * stride_px
+    return wcs
+
+
+def _row(
+    mosaics: Mosaics, row: int, stride_px: int, px: int
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Give the columns of a row of the map that have data, and their cutouts."""
+    rows, columns = mosaics.shape
+
+    def first_pixel(number: NDArray[np.intp] | int) -> Any:
+        middle = (2 * number + 1) * stride_px - 1  # twice that of the box
+        return middle // 2 - px // 2 + 1
+
+    top = first_pixel(row)
+    starts = first_pixel(np.arange(math.ceil(columns / stride_px)))
+    margin = px + stride_px
+    strip = np.full((px, columns + 2 * margin, len(mosaics.bands)), np.nan, np.float32)
+    inside = slice(max(top, 0), min(top + px, rows))
+    strip[inside.start - top : inside.stop - top, margin:-margin] = mosaics.window(
+        inside, slice(0, columns)
+    )
+    known = np.isfinite(strip)
+    core = slice(px // 2 - 1 - CORE_PX // 2, px // 2 + CORE_PX // 2)
+    # (columns, bands, px, px): no copy
+    cutouts, gaps = (
+        sliding_window_view(v, px, axis=1)[:, starts + margin] for v in (strip, ~known)
+    )
+    usable = ~gaps[core][..., core].all(axis=(0, 3)).any(axis=-1)
+    chosen = np.flatnonzero(usable)
+    images = np.ascontiguousarray(cutouts[:, chosen].transpose(1, 0, 3, 2))
+    for i in np.flatnonzero(gaps[:, chosen].any(axis=(0, 2, 3))):
+        images[i] = Cutout(images[i], 0, 0, False, 0.0, False, True).filled()
+    return chosen, images
+
+
+@functools.lru_cache(maxsize=1)
+def _compiled(model: PosteriorModel) -> Callable[[NDArray[np.float32]], NDArray]:
+    """Give presence and visibility, (2, n), of cutouts (n, px, px, bands)."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *model.image_shape))])
+    def step(images: Any) -> Any:
+        raw = model(images, training=False)
+        visibility = model.visibility(raw["visibility"]).mean()
+        return tf.stack([tf.sigmoid(raw["presence"][:, 0]), visibility])
+
+    return lambda images: step(images).numpy()
