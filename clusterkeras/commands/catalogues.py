@@ -15,15 +15,38 @@ def _add_detect(parser: ArgumentParser) -> None:
     add_images(parser)
     add_output(parser, "Table of candidates; the ending says the format (.ecsv).")
     add_model(parser)
+    parser.add_argument(
+        "--map",
+        type=Path,
+        default=None,
+        metavar="FITS",
+        help="Also ask the network all over the mosaic and write where it sees "
+        "clusters, as an image with the mosaic's WCS.",
+    )
+    parser.add_argument(
+        "--map_stride",
+        type=int,
+        default=8,
+        metavar="PX",
+        help="Pixels of the mosaic between two looks, along both axes.",
+    )
     parser.add_class_arguments(DetectionConfig, "detection")
 
 
 def _detect(args: Namespace) -> str:
     from clusterkeras.detection import detect
+    from clusterkeras.detection_map import check_map_path, draw_map
     from clusterkeras.presets import load_model
 
-    table = detect(args.images, args.output, load_model(args.model), args.detection)
-    return f"wrote {len(table)} candidates: {args.output}"
+    if args.map is not None:
+        check_map_path(args.map)
+    model = load_model(args.model)
+    table = detect(args.images, args.output, model, args.detection)
+    lines = [f"wrote {len(table)} candidates: {args.output}"]
+    if args.map is not None:
+        draw_map(args.images, args.map, model, args.map_stride)
+        lines.append(f"wrote a map of where the network sees clusters: {args.map}")
+    return "\n".join(lines)
 
 
 def _add_infer(parser: ArgumentParser) -> None:
