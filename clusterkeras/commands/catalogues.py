@@ -170,6 +170,39 @@ def _compare(args: Namespace) -> str:
     return "\n".join(lines)
 
 
+def _add_report(parser: ArgumentParser) -> None:
+    from clusterkeras.config import ReportConfig
+
+    parser.add_argument(
+        "catalogue",
+        type=Path,
+        metavar="CATALOGUE",
+        help="A catalogue written by `clusterkeras infer`.",
+    )
+    add_images(parser)
+    add_output(parser, "The page (.html); it needs no network.")
+    parser.add_argument(
+        "--model",
+        default=None,
+        metavar="NAME_OR_PATH",
+        help="The model that made the catalogue, if its metadata do not name it.",
+    )
+    parser.add_class_arguments(ReportConfig, "report")
+
+
+def _report(args: Namespace) -> str:
+    from clusterkeras.report.page import write_report
+
+    written = write_report(
+        args.catalogue, args.images, args.output, args.model, args.report
+    )
+    left_out = "" if written.shown == written.rows else f" of {written.rows} rows"
+    return (
+        f"wrote {written.shown} clusters{left_out}, {written.size_mb:.1f} MB: "
+        f"{written.path}"
+    )
+
+
 COMMANDS: dict[str, Command] = {
     "detect": Command(
         "Find candidates on mosaics.",
@@ -192,5 +225,12 @@ COMMANDS: dict[str, Command] = {
         _add_compare,
         _compare,
         uses_tensorflow=False,
+    ),
+    "report": Command(
+        "Show a catalogue on one web page: table, map, cutouts, contours, figures.",
+        "clusterkeras report catalogue.ecsv --images F336W.fits F438W.fits F814W.fits "
+        "-o report.html",
+        _add_report,
+        _report,
     ),
 }

@@ -1,0 +1,68 @@
+// Keep the clusters that the form asks for, in the table, on the map, in the figures.
+
+function asked(form, source) {
+  const n = source.get_length()
+  const keep = new Array(n).fill(true)
+  for (const input of form.querySelectorAll("[data-column]")) {
+    const bound = input.valueAsNumber
+    if (Number.isNaN(bound)) continue
+    const values = source.data[input.dataset.column]
+    // a row without a number is in no range
+    const inside = input.dataset.bound === "low" ? (v) => v >= bound : (v) => v <= bound
+    for (let i = 0; i < n; i++) keep[i] &&= inside(values[i])
+  }
+  const text = form.elements.id.value.trim().toLowerCase()
+  const flags = form.elements.flags.value
+  const bits = Number(flags)
+  for (let i = 0; i < n; i++) {
+    const set = source.data.flags[i]
+    keep[i] &&= !text || source.data.id[i].toLowerCase().includes(text)
+    if (flags === "none") keep[i] &&= set === 0
+    else if (bits > 0) keep[i] &&= (set & bits) !== 0
+    else if (bits < 0) keep[i] &&= (set & -bits) === 0
+  }
+  return keep
+}
+
+function count(keep, source, values, edges, histogram) {
+  const n = edges.length - 1
+  const floor = histogram.data.floor[0]
+  const rows = new Float64Array(n)
+  const clusters = new Float64Array(n)
+  const width = (edges[n] - edges[0]) / n
+  keep.forEach((kept, i) => {
+    const bin = Math.floor((values[i] - edges[0]) / width)
+    if (!kept || !(bin >= 0 && bin < n)) return
+    rows[bin] += 1
+    clusters[bin] += source.data.p_cluster[i] || 0
+  })
+  const above = (v) => Math.max(v, floor)
+  histogram.data = {
+    ...histogram.data,
+    rows: Array.from(rows, above),
+    clusters: Array.from(clusters, above),
+  }
+}
+
+export default function ({source, keep, histograms, counted, edges}) {
+  const form = document.getElementById("filters")
+  const apply = () => {
+    const kept = asked(form, source)
+    keep.booleans = kept
+    const n = kept.reduce((sum, is) => sum + is, 0)
+    const all = source.get_length()
+    document.getElementById("count").textContent =
+      `${n.toLocaleString("en")} of ${all.toLocaleString("en")}`
+    histograms.forEach((histogram, k) => {
+      count(kept, source, source.data[counted[k]], edges[k], histogram)
+    })
+  }
+  form.addEventListener("input", apply)
+  form.addEventListener("submit", (event) => event.preventDefault())
+  document.getElementById("all").addEventListener("click", () => {
+    for (const input of form.querySelectorAll("input")) input.value = ""
+    form.elements.flags.value = "any"
+    apply()
+  })
+  apply()
+}

@@ -1,0 +1,345 @@
+"""A catalogue, its mosaics and its model's posteriors as one web page."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from astropy.table import Table
+from bokeh.document import Document
+from bokeh.embed import file_html
+from bokeh.events import DocumentReady
+from bokeh.models import BooleanFilter, CDSView, ColumnDataSource, CustomJS
+from bokeh.resources import INLINE
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from clusterkeras.config import InferenceConfig, ReportConfig
+from clusterkeras.report import figures
+from clusterkeras.report.clusters import (
+    P_CLUSTER,
+    best_first,
+    check_columns,
+    cluster_columns,
+    numbers,
+)
+from clusterkeras.report.contours import HOLE, PLANES
+from clusterkeras.report.mosaic_picture import MosaicPicture, mosaic_picture
+from clusterkeras.report.pictures import APERTURE_PX, Pictures, picture_clusters
+from data_tools.mosaic import open_mosaics
+from data_tools.positions import read_positions
+from data_tools.schema import FLAGS, PARAMETER_NAMES
+from data_tools.target import Target
+from data_tools.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from clusterkeras.posterior_model import PosteriorModel
+
+logger = logging.getLogger(__name__)
+
+#: Differences of medians of log age, in dex, that two machines' arithmetic explains.
+_SAME_DEX = 0.01
+
+#: Å; the luminosity is shown in the band nearest to it.
+_VISUAL = 5500.0
+
+_PACKAGE = "clusterkeras.report"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written.
+
+    Attributes
+    ----------
+    path : Path
+        The page.
+    shown, rows : int
+        Clusters on it, and rows of the catalogue.
+    size_mb : float
+        Of the file.
+    """
+
+    path: Path
+    shown: int
+    rows: int
+    size_mb: float
+
+
+def write_report(
+    catalogue: str | Path | Table,
+    images: Sequence[str | Path],
+    output: str | Path,
+    model: PosteriorModel | str | Path | None = None,
+    config: ReportConfig | None = None,
+    *,
+    progress: bool = True,
+) -> Report:
+    """Write a catalogue as one web page that needs no network.
+
+    The contours are made from new draws: the model is asked once more at the rows.
+
+    Parameters
+    ----------
+    catalogue : str, Path or Table
+        As `clusterkeras.catalogue.infer` makes it.
+    images : sequence of str or Path
+        The mosaics it was made from, in the model's order of bands.
+    output : str or Path
+        The page, ``.html``.
+    model : PosteriorModel, str or Path, optional
+        The model that made it; by default what the catalogue's metadata name.
+    config : ReportConfig, optional
+        How many clusters, and how finely drawn.
+    progress : bool
+        Whether to show progress bars.
+
+    Returns
+    -------
+    Report
+        Path, number of clusters and size.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the catalogue, a mosaic or the model is missing.
+    ValueError
+        If the table is no catalogue, names no model, or the mosaics are not the
+        model's.
+    """
+    config = config or ReportConfig()
+    output = _check_output(output)
+    name = "catalogue"
+    if not isinstance(catalogue, Table):
+        name = Path(catalogue).name
+        catalogue = read_positions(catalogue)
+    check_columns(catalogue, name)
+    if not len(catalogue):
+        raise ValueError(f"{name}: expected at least one row; received none")
+    model = _find_model(model, catalogue, name)
+    rows = best_first(catalogue, config.n)
+    x, y = (numbers(catalogue, axis)[rows] for axis in "xy")
+    target = model.target
+    seed = int(_metadata(catalogue).get("configuration", {}).get("seed", 0))
+    with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
+        picture = mosaic_picture(mosaics, config.map_px, progress=progress)
+        drawn = picture_clusters(
+            *(mosaics, x, y, model, InferenceConfig(seed=seed), config.draws),
+            progress=progress,
+        )
+        pivots = [c.photplam for c in mosaics.calibrations]
+    columns = cluster_columns(catalogue, rows, target)
+    band = int(np.argmin(np.abs(np.array(pivots) - _VISUAL)))
+    columns["magnitude"] = drawn.magnitude[:, band]
+    page = _render(
+        columns,
+        drawn,
+        picture,
+        target,
+        title=f"Clusters of {target.name}",
+        name=name,
+        n_rows=len(catalogue),
+        warning=_compare(columns["log_age"], drawn),
+        band=target.band_names[band],
+        provenance=list(_flat(_metadata(catalogue))),
+    )
+    with whole_file(output) as file:
+        file.write(page.encode())
+    return Report(output, len(rows), len(catalogue), len(page) / 1e6)
+
+
+def _check_output(output: str | Path) -> Path:
+    output = Path(output)
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise ValueError(f"{output}: expected a page's name to end in .html")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    return output
+
+
+def _find_model(
+    model: PosteriorModel | str | Path | None, catalogue: Table, name: str
+) -> PosteriorModel:
+    from clusterkeras.presets import load_model
+
+    if model is None:
+        model = catalogue.meta.get("model") or catalogue.meta.get("MODEL")
+        if model is None:
+            raise ValueError(
+                f"{name}: its metadata name no model; name the one that made it "
+                "(--model)"
+            )
+    return load_model(model) if isinstance(model, str | Path) else model
+
+
+def _metadata(catalogue: Table) -> dict[str, Any]:
+    """Give the metadata; FITS and VOTable keep what is not plain as JSON."""
+    plain = {}
+    for key, value in catalogue.meta.items():
+        if isinstance(value, str) and value[:1] in "{[":
+            with contextlib.suppress(json.JSONDecodeError):
+                value = json.loads(value)
+        # FITS writes keys in capitals
+        plain[key.lower()] = value
+    return plain
+
+
+def _compare(log_age: np.ndarray, drawn: Pictures) -> str:
+    """Say if the model's answer is not the catalogue's; nothing if it is."""
+    age = PARAMETER_NAMES.index("log_age")
+    away = np.abs(drawn.medians[:, age] - log_age)
+    other = np.count_nonzero(away > _SAME_DEX)
+    if not other:
+        return ""
+    words = (
+        f"The model's answer today is not the catalogue's for {other} of {len(away)} "
+        f"clusters (median log age differs by up to {np.nanmax(away):.2f}): the "
+        "contours are those of the model and images given now."
+    )
+    logger.warning("%s", words)
+    return words
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Give names and values of nested metadata as text, but for the list of flags."""
+    for key, value in values.items():
+        if key.startswith("__") or (not prefix and key == "flags"):
+            continue
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+            for i, part in enumerate(value):
+                yield from _flat(part, f"{prefix}{key}.{part.get('name', i)}.")
+        elif isinstance(value, list | tuple):
+            yield prefix + key, ", ".join(str(part) for part in value)
+        else:
+            yield prefix + key, str(value)
+
+
+def _render(
+    columns: dict[str, Any],
+    drawn: Pictures,
+    picture: MosaicPicture,
+    target: Target,
+    *,
+    title: str,
+    band: str,
+    **words: Any,
+) -> str:
+    """Put source, table, map and figures together, and the words round them."""
+    source = ColumnDataSource(columns, name="clusters")
+    # the page opens on the best cluster
+    source.selected.indices = [0]
+    keep = BooleanFilter(booleans=None)
+    view = CDSView(filter=keep)
+    aperture = f"{APERTURE_PX * target.pixel_scale_arcsec:.2f}″"
+    parts = {
+        "table": figures.make_table(source, view, band),
+        "map": figures.make_map(source, view, picture),
+        "age_mass": figures.make_scatter(source, view, target.box),
+    }
+    histograms = {}
+    for name, column, label, log_y in (
+        ("sizes", "size", "half-light radius [pc]", False),
+        ("luminosity", "magnitude", f"{band} [AB mag within {aperture}]", True),
+    ):
+        parts[name], histograms[name] = figures.make_histogram(
+            name, column, columns[column], label, log_y=log_y
+        )
+    planes = []
+    for i, plane in enumerate(PLANES):
+        name = f"contours_{i}"
+        parts[name], regions = figures.make_contours(name, *plane, target.box)
+        planes.append(
+            {
+                "regions": regions,
+                "ranges": [parts[name].x_range, parts[name].y_range],
+                "axes": [PARAMETER_NAMES.index(parameter) for parameter in plane],
+                "box": [list(target.box[parameter]) for parameter in plane],
+            }
+        )
+    select = _script(
+        "select.mjs",
+        source=source,
+        keep=keep,
+        planes=planes,
+        styles=list(figures.REGION_STYLES.values()),
+        hole=HOLE,
+        map=parts["map"],
+        band=band,
+        px=target.cutout_px,
+        pixel_scale=target.pixel_scale_arcsec,
+    )
+    filters = _script(
+        "filter.mjs",
+        source=source,
+        keep=keep,
+        histograms=[h.source for h in histograms.values()],
+        counted=[h.column for h in histograms.values()],
+        edges=[h.edges for h in histograms.values()],
+    )
+    source.selected.js_on_change("indices", select)
+    document = Document()
+    for part in parts.values():
+        document.add_root(part)
+    document.js_on_event(DocumentReady, select, filters)
+    flags = {name: words for name, (_, words) in FLAGS.items()}
+    pictures = {
+        "cutouts": drawn.cutouts,
+        "bright": _json_numbers(drawn.bright_njy),
+        "contours": drawn.contours,
+        "low": _json_numbers(drawn.low),
+        "high": _json_numbers(drawn.high),
+    }
+    environment = Environment(
+        loader=PackageLoader(_PACKAGE, "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    likely = columns["p_cluster"] >= P_CLUSTER
+    return file_html(
+        document,
+        INLINE,
+        title=title,
+        template=environment.get_template("page.html"),
+        template_variables={
+            **words,
+            "style": (resources.files(_PACKAGE) / "page.css").read_text(),
+            # "</" would end the script it stands in
+            "pictures": json.dumps(pictures, separators=(",", ":")).replace(
+                "</", "<\\/"
+            ),
+            "flags": flags,
+            "bits": {name: bit for name, (bit, _) in FLAGS.items()},
+            "n_shown": len(columns["id"]),
+            "n_likely": int(likely.sum()),
+            "expected": float(np.nansum(columns["p_cluster"])),
+            "p_cluster": P_CLUSTER,
+            "worst": float(np.nanmin(columns["p_cluster"], initial=1.0)),
+            "band": band,
+            "target": target,
+        },
+    )
+
+
+def _json_numbers(values: np.ndarray) -> list[Any]:
+    """Give numbers as plain lists, rounded; JSON has no NaN."""
+    flat = [
+        float(f"{value:.5g}") if np.isfinite(value) else None for value in values.flat
+    ]
+    if values.ndim == 1:
+        return flat
+    width = values.shape[1]
+    return [flat[i : i + width] for i in range(0, len(flat), width)]
+
+
+def _script(file: str, **arguments: Any) -> CustomJS:
+    code = (resources.files(_PACKAGE) / file).read_text()
+    return CustomJS(args=arguments, code=code, module=True)
