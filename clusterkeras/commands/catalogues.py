@@ -6,7 +6,13 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from clusterkeras.commands.command import Command, add_images, add_model, add_output
+from clusterkeras.commands.command import (
+    Command,
+    add_images,
+    add_model,
+    add_output,
+    add_runner,
+)
 
 
 def _add_detect(parser: ArgumentParser) -> None:
@@ -69,25 +75,10 @@ def _add_infer(parser: ArgumentParser) -> None:
         help="Many fields instead: a list of field (a name), images and positions; "
         "the output is then a directory, a partitioned Parquet data set.",
     )
-    parser.add_argument(
-        "--runner",
-        choices=RUNNERS,
-        default="local",
-        help="With --fields: one after the other, or an Apache Beam pipeline.",
-    )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=0,
-        help="Processes of Beam's local runner; 0 for one a core.",
-    )
-    parser.add_argument(
-        "runner_options",
-        nargs="*",
-        default=[],
-        metavar="-- BEAM_OPTION",
-        help="Beam's own options: --runner beam -- --runner=DataflowRunner "
-        "--project=P --region=R. Without any, Beam works in processes of this machine.",
+    add_runner(
+        parser,
+        RUNNERS,
+        "With --fields: one after the other, or an Apache Beam pipeline.",
     )
     add_output(
         parser, "Catalogue; the ending says the format (.ecsv .fits .vot .parquet)."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,4 +66,20 @@ def add_output(parser: ArgumentParser, what: str) -> None:
     """Add ``--output``; `what` says what is written there."""
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="PATH", help=what
+    )
+
+
+def add_runner(parser: ArgumentParser, runners: Sequence[str], what: str) -> None:
+    """Add ``--runner``, ``--workers`` and, after ``--``, options of Beam's own."""
+    parser.add_argument("--runner", choices=runners, default="local", help=what)
+    parser.add_argument(
+        "--workers", type=int, default=0, help="Processes; 0 for one a core."
+    )
+    parser.add_argument(
+        "runner_options",
+        nargs="*",
+        default=[],
+        metavar="-- BEAM_OPTION",
+        help="Beam's own options: --runner beam -- --runner=DataflowRunner "
+        "--project=P --region=R. Without any, Beam works in processes of this machine.",
     )

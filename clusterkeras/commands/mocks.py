@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from clusterkeras.commands.command import Command, add_images, add_output
+from clusterkeras.commands.command import Command, add_images, add_output, add_runner
 
 RECORD_SIZE_NOTE = (
     "On disk a record of 64 x 64 pixels in 3 bands takes 49 kB: 200,000 records take "
@@ -36,26 +36,12 @@ def _add_simulate(parser: ArgumentParser) -> None:
         "target's bands; without, backgrounds are synthetic.",
     )
     parser.add_argument(
-        "--workers", type=int, default=0, help="Processes; 0 for one a core."
-    )
-    parser.add_argument(
         "--verify",
         action="store_true",
         help="Also read what is finished, and make again what is damaged.",
     )
-    parser.add_argument(
-        "--runner",
-        choices=RUNNERS,
-        default="local",
-        help="Processes of this machine, or an Apache Beam pipeline.",
-    )
-    parser.add_argument(
-        "runner_options",
-        nargs="*",
-        default=[],
-        metavar="-- BEAM_OPTION",
-        help="Beam's own options: --runner beam -- --runner=DataflowRunner "
-        "--project=P --region=R. Without any, Beam works in processes of this machine.",
+    add_runner(
+        parser, RUNNERS, "Processes of this machine, or an Apache Beam pipeline."
     )
     parser.add_class_arguments(MockSet, "mocks")
     parser.add_class_arguments(Priors, "priors")
