@@ -212,9 +212,10 @@ class InferenceConfig:
     saturation_electrons : float
         Pixels above this many electrons in one exposure are flagged as saturated;
         used where the header gives the exposure time.
-    origin : {0, 1}
-        What the columns x and y of the positions call the middle of the first pixel:
-        0 as Python and this package do, 1 as FITS and DS9 do.
+    origin : {0, 1} or None
+        What the pixel columns of the positions call the middle of the first pixel: 0
+        as Python and this package do, 1 as FITS and DS9 do. None goes by the format of
+        the file and by its sky positions, and is 0 without.
     """
 
     batch_size: int = 256
@@ -224,7 +225,7 @@ class InferenceConfig:
     min_log_snr: float = 0.7
     unlike_share: float = 0.01
     saturation_electrons: float = 60_000.0
-    origin: int = 0
+    origin: int | None = None
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -248,7 +249,12 @@ class InferenceConfig:
             "> 0",
             self.saturation_electrons,
         )
-        _require(self.origin in (0, 1), "origin", "0 or 1", self.origin)
+        _require(
+            self.origin in (None, 0, 1),
+            "origin",
+            "0 or 1, or null for what the file says",
+            self.origin,
+        )
 
 
 @dataclass(frozen=True)

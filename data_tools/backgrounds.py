@@ -246,7 +246,7 @@ class BackgroundMaker:
         """Give the known clusters' places on the mosaic, (n, 2) as row and column."""
         if path is None:
             return np.empty((0, 2))
-        x, y = pixel_positions(read_positions(path), self._mosaics.wcs, 0, path)
+        x, y = pixel_positions(read_positions(path), self._mosaics.wcs, None, path)
         places = np.column_stack([y, x])
         return places[np.isfinite(places).all(axis=1)]
 

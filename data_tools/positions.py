@@ -1,37 +1,54 @@
-"""Positions on a mosaic from any table that astropy reads."""
+"""Positions on a mosaic from whatever holds them: tables, catalogues, regions."""
 
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from pathlib import Path
 
-import astropy.units as u
 import numpy as np
+from astropy.io import fits
 from astropy.table import QTable, Table
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from data_tools.legus import read_legus
+from data_tools.position_columns import PixelColumns, find_positions
+from data_tools.region_files import SUFFIXES, read_regions
+
 logger = logging.getLogger(__name__)
 
-#: astropy's format by the file's suffix; any other is left to astropy to recognise.
+#: astropy's format by the file's suffix; one without a format astropy recognises by
+#: the content, and if it does not, the file is plain columns.
 _FORMATS = {
     ".ecsv": "ascii.ecsv",
     ".csv": "ascii.csv",
     ".vot": "votable",
     ".xml": "votable",
+    ".mrt": "ascii.mrt",
     ".txt": "ascii",
     ".dat": "ascii",
+    ".cat": "ascii",
+    ".tab": "ascii",
+    ".tsv": "ascii.tab",
 }
 
 #: Median distance, in pixels, between pixel and sky positions of one table above
-#: which its user is asked about the origin.
+#: which its user is asked about the origin ...
 _DISAGREEMENT_PX = 0.5
+#: ... and above which the pixels are those of another image.
+_OTHER_IMAGE_PX = 5.0
 
 
 def read_positions(path: str | Path) -> QTable:
-    """Read a table: ECSV, FITS, VOTable, Parquet, CSV or plain columns.
+    """Read a table of positions.
+
+    ECSV, FITS (PHANGS-HST's catalogues for one), VOTable, Parquet, CSV, plain columns
+    and the machine-readable tables of journals; LEGUS's ``.tab``
+    (`data_tools.legus.read_legus`); regions of DS9 and CASA
+    (`data_tools.region_files.read_regions`).
 
     Parameters
     ----------
@@ -41,7 +58,8 @@ def read_positions(path: str | Path) -> QTable:
     Returns
     -------
     QTable
-        All its columns.
+        All its columns; `data_tools.position_columns.find_positions` knows which of
+        them hold the positions.
 
     Raises
     ------
@@ -53,16 +71,33 @@ def read_positions(path: str | Path) -> QTable:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such table of positions")
-    suffix = path.suffix.lower()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
-            if suffix == ".parquet":
-                return _read_parquet(path)
-            return QTable.read(path, format=_FORMATS.get(suffix))
+            return _read(path)
     except Exception as e:  # every format's reader has errors of its own
-        reason = str(e).strip().split("\n")[0]
+        reason = str(e).strip().split("\n")[0] or type(e).__name__
         raise ValueError(f"{path}: not readable as a table: {reason}") from e
+
+
+def _read(path: Path) -> QTable:
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return _read_parquet(path)
+    if suffix in SUFFIXES:
+        return read_regions(path, SUFFIXES[suffix])
+    if suffix == ".tab":
+        table = read_legus(path)
+        if table is not None:
+            return table
+    with path.open("rb") as file:
+        is_fits = file.read(10).startswith(b"SIMPLE  =")
+    if is_fits:
+        _check_length(path)
+        return QTable.read(path, format="fits")
+    if suffix in (".fits", ".fit"):
+        raise ValueError("it is no FITS file")
+    return QTable.read(path, format=_FORMATS.get(suffix))
 
 
 def _read_parquet(path: Path) -> QTable:
@@ -74,13 +109,27 @@ def _read_parquet(path: Path) -> QTable:
     return QTable({n: columns[n].to_numpy(zero_copy_only=False) for n in names})
 
 
+def _check_length(path: Path) -> None:
+    """Refuse a FITS file that is cut short: astropy would only warn."""
+    with fits.open(path) as hdus:
+        ends = [hdu.fileinfo()["datLoc"] + hdu.size for hdu in hdus]
+    length = path.stat().st_size
+    if max(ends) > length:
+        raise ValueError(
+            f"the file is cut short: {max(ends)} bytes expected, {length} found"
+        )
+
+
 def pixel_positions(
-    table: Table, wcs: WCS, origin: int, name: str = "the table"
+    table: Table, wcs: WCS, origin: int | None = None, name: str = "the table"
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Find a table's positions, as 0-based pixels of a mosaic.
 
-    Columns ``x`` and ``y`` are used if they are there, else ``ra`` and ``dec``, in any
-    case of letters. Sky positions without a unit are degrees (ICRS).
+    Which columns hold them is told by their names, in any case of letters; see
+    `data_tools.position_columns`. Where a table has pixels and sky positions, pixels
+    are used if both agree to 5 px on this mosaic, in rows that have them; else the
+    pixels are those of another image, and sky positions are used. What is not as plain
+    as ``x`` and ``y``, or ``ra`` and ``dec``, is told in the log.
 
     Parameters
     ----------
@@ -88,8 +137,10 @@ def pixel_positions(
         The table of candidates.
     wcs : WCS
         Coordinates of the mosaic.
-    origin : {0, 1}
-        What ``x`` and ``y`` call the middle of the first pixel.
+    origin : {0, 1}, optional
+        What the pixel columns call the middle of the first pixel. Without it: what the
+        format of the file or the name of the column says, else that of the two which
+        is nearer the sky positions, else 0.
     name : str
         What messages call the table.
 
@@ -103,57 +154,87 @@ def pixel_positions(
     ValueError
         If there are no such columns, or they hold no numbers.
     """
-    columns = {column.lower(): column for column in table.colnames}
-    has_pixels = {"x", "y"} <= set(columns)
-    has_sky = {"ra", "dec"} <= set(columns)
-    if not (has_pixels or has_sky):
-        raise ValueError(
-            f"{name}: expected the columns x and y (pixels) or ra and dec (degrees), "
-            f"received {', '.join(table.colnames) or 'none'}; rename its columns"
+    pixels, sky = find_positions(table, name)
+    if sky is None:
+        return _only_pixels(pixels[0], origin, name)
+    on_sky = _world_to_pixel(wcs, sky.ra, sky.dec)
+    if not pixels:
+        if sky.names.lower() != "ra and dec":
+            logger.warning("%s: positions from the columns %s", name, sky.names)
+        return on_sky
+    chosen, used, distance = _nearest(pixels, on_sky, origin)
+    names = ", ".join(chosen.names)
+    if distance > _OTHER_IMAGE_PX:
+        logger.warning(
+            "%s: %s are %.1f px (median) away from %s on these mosaics, so they are "
+            "pixels of another image: the sky positions are used",
+            name,
+            names,
+            distance,
+            sky.names,
         )
-    if has_sky:
-        ra, dec = (_numbers(table, columns[k], u.deg, name) for k in ("ra", "dec"))
-        sky_x, sky_y = _world_to_pixel(wcs, ra, dec)
-        if not has_pixels:
-            return sky_x, sky_y
-    x, y = (_numbers(table, columns[k], u.pix, name) - origin for k in ("x", "y"))
-    if has_sky:
-        distance = np.hypot(x - sky_x, y - sky_y)
-        distance = distance[np.isfinite(distance)]
-        if distance.size and np.median(distance) > _DISAGREEMENT_PX:
-            logger.warning(
-                "%s: x, y and ra, dec are %.1f px apart (median); x, y are used, with "
-                "the first pixel called %d: is that its origin, and is it of these "
-                "mosaics?",
-                name,
-                np.median(distance),
-                origin,
-            )
-    return x, y
+        return on_sky
+    if distance > _DISAGREEMENT_PX:
+        logger.warning(
+            "%s: %s and %s are %.1f px apart (median); %s are used, with the first "
+            "pixel called %d: is that its origin, and is it of these mosaics?",
+            name,
+            names,
+            sky.names.replace(" and ", ", "),
+            distance,
+            names,
+            used,
+        )
+    elif origin is None and (used or names.lower() != "x, y"):
+        logger.warning(
+            "%s: positions from the columns %s, with the first pixel called %d",
+            name,
+            names,
+            used,
+        )
+    x, y = chosen.x - used, chosen.y - used
+    unknown = ~(np.isfinite(x) & np.isfinite(y))
+    return np.where(unknown, on_sky[0], x), np.where(unknown, on_sky[1], y)
 
 
-def _numbers(
-    table: Table, column: str, unit: u.UnitBase, name: str
-) -> NDArray[np.float64]:
-    values = table[column]
-    given = getattr(values, "unit", None)
-    try:
-        if given not in (None, u.dimensionless_unscaled):
-            values = u.Quantity(values, subok=True).to(unit)
-            values = getattr(values, "value", values)
-        numbers = np.ma.asarray(values).astype(np.float64)
-    except (TypeError, ValueError, u.UnitsError) as e:
-        raise ValueError(
-            f"{name}: expected numbers in {unit} in the column {column}: {e}"
-        ) from e
-    return np.ma.filled(numbers, np.nan)
+def _only_pixels(
+    pixels: PixelColumns, origin: int | None, name: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    used = next(o for o in (origin, pixels.origin, 0) if o is not None)
+    names = ", ".join(pixels.names)
+    if origin is None and (used or names.lower() != "x, y"):
+        logger.warning(
+            "%s: positions from the columns %s, with the first pixel called %d",
+            name,
+            names,
+            used,
+        )
+    return pixels.x - used, pixels.y - used
+
+
+def _nearest(
+    pixels: list[PixelColumns],
+    on_sky: tuple[NDArray[np.float64], NDArray[np.float64]],
+    origin: int | None,
+) -> tuple[PixelColumns, int, float]:
+    """Choose the columns and the origin that are nearest the sky positions."""
+    found = []
+    for columns in pixels:
+        known = columns.origin if origin is None else origin
+        for used in (0, 1) if known is None else (known,):
+            apart = np.hypot(columns.x - used - on_sky[0], columns.y - used - on_sky[1])
+            apart = apart[np.isfinite(apart)]
+            distance = float(np.median(apart)) if apart.size else math.nan
+            found.append((columns, used, distance))
+    told = [f for f in found if math.isfinite(f[2])]
+    return min(told, key=lambda f: f[2]) if told else (*found[0][:2], 0.0)
 
 
 def _world_to_pixel(
     wcs: WCS, ra: NDArray[np.float64], dec: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     x, y = np.full((2, len(ra)), np.nan)
-    known = np.isfinite(ra) & np.isfinite(dec)
+    known = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
     if known.any():
         x[known], y[known] = wcs.all_world2pix(ra[known], dec[known], 0, quiet=True)
     return x, y
