@@ -59,6 +59,9 @@ THRESHOLDS = (3.0,)
 CI_LIMITS = (1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8)
 #: Purities at which both are compared.
 PURITIES = (0.5, 0.7, 0.8, 0.9, 0.95)
+#: Least p_cluster of rows that are taken, and bins in which it is held to the truth.
+LIMITS = (0.2, 0.3, 0.5)
+P_EDGES = (0.0, 0.01, 0.03, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.01)
 #: Aperture radii of the CI and ring of the sky, in pixels, as LEGUS has them.
 RADII_PX, SKY_PX = (1.0, 3.0), (7.0, 8.0)
 
@@ -137,7 +140,7 @@ def truth_of(directories: list[Path], target: Target) -> dict[str, NDArray]:
     return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
 
 
-def our_sources(directories: list[Path], model, output: Path) -> Sources:
+def our_sources(directories: list[Path], model) -> Sources:
     """Give the rows of our catalogues, overlaps left out."""
     parts = []
     for number, directory in enumerate(tqdm(directories, "detect and infer")):
@@ -272,6 +275,32 @@ def tuned(
     return best
 
 
+def calibration(sources: Sources, truth: dict[str, NDArray]) -> list[dict]:
+    """Give, in bins of p_cluster, the share of our rows that are true clusters."""
+    is_true = np.zeros(len(sources.score), bool)
+    for number in np.unique(truth["mosaic"]):
+        rows = np.flatnonzero(sources.mosaic == number)
+        clusters = truth["mosaic"] == number
+        row, _ = match(
+            *sources.place[rows].T, *(truth[k][clusters] for k in "xy"), MATCH_PX
+        )
+        is_true[rows[row]] = True
+    bins = []
+    for low, high in itertools.pairwise(P_EDGES):
+        rows = (sources.score >= low) & (sources.score < high)
+        if rows.any():
+            bins.append(
+                {
+                    "low": low,
+                    "high": high,
+                    "n": int(rows.sum()),
+                    "p_cluster": float(sources.score[rows].mean()),
+                    "share": float(is_true[rows].mean()),
+                }
+            )
+    return bins
+
+
 def shares(found: NDArray, values: NDArray, edges: NDArray) -> list[dict]:
     """Give the share found in bins."""
     bins = []
@@ -329,15 +358,25 @@ def markdown(result: dict) -> str:
     ]
     for row in result["at_purity"]:
         lines.append(
-            f"| {row['purity']:.2f} | {row['ours']:.3f} | {row['legus']:.3f} (purity "
-            f"{row['legus_purity']:.2f}) | {row['choice']} |"
+            f"| {row['purity']:.2f} | {row['ours']:.3f} | {row['legus']:.3f} | "
+            f"{row['choice']} |"
         )
-    default = result["default"]
+    lines += ["", "| p_cluster | completeness | purity |", "| - | - | - |"]
+    for row in result["at_limit"]:
+        lines.append(
+            f"| >= {row['limit']} | {row['completeness']:.3f} | {row['purity']:.3f} |"
+        )
+    lines += ["", "| p_cluster | rows | mean | true clusters |", "| - | - | - | - |"]
+    for row in result["calibration"]:
+        lines.append(
+            f"| {row['low']:g} to {row['high']:g} | {row['n']} | "
+            f"{row['p_cluster']:.3f} | {row['share']:.3f} |"
+        )
+    candidates = result["candidates"].items()
     lines += [
         "",
-        f"Ours at p_cluster >= 0.5: completeness {default['completeness']:.3f}, purity "
-        f"{default['purity']:.3f}. Candidates within 3 px: "
-        + ", ".join(f"S/N > {k}: {v:.3f}" for k, v in result["candidates"].items())
+        "Clusters with a candidate within 3 px: "
+        + ", ".join(f"S/N > {k}: {100 * v:.0f} %" for k, v in candidates)
         + ".",
         "",
         f"Completeness, both at purity {result['compared_at']:.2f}:",
@@ -377,7 +416,7 @@ def main() -> None:
     train_truth, truth = truth_of(train, target), truth_of(test, target)
     best = tuned(dao_sources(train, target), train_truth, len(target.bands))
 
-    ours, dao = our_sources(test, model, args.output), dao_sources(test, target)
+    ours, dao = our_sources(test, model), dao_sources(test, target)
     points = list(curve(ours, truth, 150))
 
     def theirs(choice: dict, ci: float | None = None) -> Sources:
@@ -395,7 +434,6 @@ def main() -> None:
                 "ours": at_purity(points, purity)[1],
                 # with hindsight: its best limit on the test mosaics themselves
                 "legus": complete,
-                "legus_purity": purity,
                 "legus_limit": limit,
                 "choice": f"CI >= {choice['ci']} in "
                 f"{target.band_names[choice['band']]}, width {choice['finder'][0]} px",
@@ -420,16 +458,23 @@ def main() -> None:
             )
             near[here] = offset.min(axis=1) < 3
         candidates[least] = float(near[seen].mean())
-    taken = found_of(ours, truth, 0.5)
+    at_limit = []
+    for limit in LIMITS:
+        n = found_of(ours, truth, limit).sum()
+        at_limit.append(
+            {
+                "limit": limit,
+                "completeness": float(n / len(truth["x"])),
+                "purity": float(n / max((ours.score >= limit).sum(), 1)),
+            }
+        )
     result = {
         "model": args.model,
         "mosaics": len(test),
         "clusters": len(truth["x"]),
         "candidates": candidates,
-        "default": {
-            "completeness": float(taken.mean()),
-            "purity": float(taken.sum() / max((ours.score >= 0.5).sum(), 1)),
-        },
+        "at_limit": at_limit,
+        "calibration": calibration(ours, truth),
         "tuned": {str(k): {**v, "finder": list(v["finder"])} for k, v in best.items()},
         "at_purity": rows,
         "compared_at": nearest,
