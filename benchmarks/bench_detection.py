@@ -237,8 +237,12 @@ def curve(
 ) -> Iterator[tuple[float, float, float]]:
     """Give limit, completeness and purity at limits from the highest score down."""
     scores = np.sort(sources.score)[::-1]
-    counts = np.unique(np.geomspace(5, len(scores), points).astype(int))
-    for limit in scores[counts[counts <= len(scores)] - 1]:
+    if not len(scores):
+        return
+    # a handful at least: the purity of one says nothing
+    first = min(5, len(scores))
+    counts = np.unique(np.geomspace(first, len(scores), points).astype(int))
+    for limit in scores[counts - 1]:
         n = found_of(sources, truth, limit).sum()
         yield limit, n / len(truth["x"]), n / (sources.score >= limit).sum()
 
