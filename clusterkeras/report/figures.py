@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
+from typing import Any
 
 import numpy as np
 from bokeh.models import (
     CDSView,
     ColumnDataSource,
+    CustomJS,
     DataRange1d,
     DataTable,
     HoverTool,
@@ -164,8 +167,10 @@ def make_contours(
         line_color=ON_WHITE[0],
         line_width="width",
     )
-    plot.toolbar.autohide = True
+    # room for the posterior; wheel and drag zoom and move without a toolbar
+    plot.toolbar_location = None
     plot.min_border_right = 12
+    plot.min_border_left = 0
     for axis in plot.axis:
         axis.ticker.desired_num_ticks = 4
         axis.axis_label_standoff = 2
@@ -228,6 +233,12 @@ def make_histogram(
     return plot, Histogram(column, [float(edge) for edge in edges], source)
 
 
+def script(file: str, **arguments: Any) -> CustomJS:
+    """Give a script of the page, with the parts of the page that it works on."""
+    code = (resources.files("clusterkeras.report") / file).read_text()
+    return CustomJS(args=arguments, code=code, module=True)
+
+
 def axis_label(name: str) -> str:
     """Give the label of a parameter's axis, with its unit, in plain text."""
     parameter = next(p for p in PARAMETERS if p.name == name)
@@ -244,6 +255,7 @@ def _figure(
         y_range=Range1d(*box[y]),
         x_axis_label=axis_label(x),
         y_axis_label=axis_label(y),
+        active_scroll="wheel_zoom",
         sizing_mode="stretch_both",
     )
     plot.toolbar.logo = None
@@ -271,13 +283,14 @@ def _add_clusters(
         line_color=colour,
         line_width=1.2,
         line_alpha=0.9,
-        hit_dilation=1.5,
     )
     glyphs.nonselection_glyph = None
     glyphs.selection_glyph = glyphs.glyph.clone(
         size=size + 7, line_color=CHOSEN, line_width=3.0, line_alpha=1.0
     )
-    plot.select_one(TapTool).renderers = [glyphs]
+    tap = plot.select_one(TapTool)
+    tap.renderers = [glyphs]
+    tap.callback = script("nearest.mjs", source=source, x=x, y=y, plot=plot)
     plot.add_tools(
         HoverTool(
             renderers=[glyphs],

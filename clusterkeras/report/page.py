@@ -16,7 +16,7 @@ from astropy.table import Table
 from bokeh.document import Document
 from bokeh.embed import file_html
 from bokeh.events import DocumentReady
-from bokeh.models import BooleanFilter, CDSView, ColumnDataSource, CustomJS
+from bokeh.models import BooleanFilter, CDSView, ColumnDataSource
 from bokeh.resources import INLINE
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -263,7 +263,7 @@ def _render(
                 "box": [list(target.box[parameter]) for parameter in plane],
             }
         )
-    select = _script(
+    select = figures.script(
         "select.mjs",
         source=source,
         keep=keep,
@@ -275,7 +275,7 @@ def _render(
         px=target.cutout_px,
         pixel_scale=target.pixel_scale_arcsec,
     )
-    filters = _script(
+    filters = figures.script(
         "filter.mjs",
         source=source,
         keep=keep,
@@ -338,8 +338,3 @@ def _json_numbers(values: np.ndarray) -> list[Any]:
         return flat
     width = values.shape[1]
     return [flat[i : i + width] for i in range(0, len(flat), width)]
-
-
-def _script(file: str, **arguments: Any) -> CustomJS:
-    code = (resources.files(_PACKAGE) / file).read_text()
-    return CustomJS(args=arguments, code=code, module=True)

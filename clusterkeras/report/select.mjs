@@ -96,11 +96,12 @@ function interval(row, name, digits = 2) {
   return `${middle.toFixed(digits)} <span class="pm">+${up} −${down}</span>`
 }
 
-function years(log) {
-  const millions = 10 ** (log - 6)
-  return millions < 1000
-    ? `${millions.toPrecision(2) * 1} Myr`
-    : `${(millions / 1000).toPrecision(2) * 1} Gyr`
+// The age and its interval, all in the unit of the age.
+function years(row) {
+  const [low, middle, high] = ["_p16", "", "_p84"].map((key) => 10 ** row(`log_age${key}`))
+  const [size, unit] = middle < 1e9 ? [1e6, "Myr"] : [1e9, "Gyr"]
+  const short = (value) => Number((value / size).toPrecision(2))
+  return `${short(middle)} (${short(low)} to ${short(high)}) ${unit}`
 }
 
 function escaped(text) {
@@ -115,9 +116,7 @@ function writeNumbers(row, band) {
     ["p", number(row("p_cluster"))],
     ["log S/N", `${number(row("log_snr"), 1)} dex`],
     ["log age", `${interval(row, "log_age")} yr`],
-    ["", Number.isFinite(age)
-      ? `${years(age)} (${years(row("log_age_p16"))} to ${years(row("log_age_p84"))})`
-      : ""],
+    ["", Number.isFinite(age) ? years(row) : ""],
     ["A<sub>V</sub>", `${interval(row, "a_v")} mag`],
     ["log M", `${interval(row, "log_mass")} M<sub>☉</sub>`],
     ["r<sub>h</sub>", `${interval(row, "size")} pc`],
@@ -134,7 +133,8 @@ function writeNumbers(row, band) {
   byId("numbers").innerHTML =
     `<caption>${escaped(row("id"))}</caption>` +
     lines.map(([a, b]) => `<tr><th scope="row">${a}</th><td>${b}</td></tr>`).join("") +
-    `<tr><th scope="row">flags</th><td class="flags">${said}</td></tr>`
+    `<tr><th scope="row">flags</th>` +
+    `<td class="${flags.length ? "flags" : ""}">${said}</td></tr>`
 }
 
 // Bring the place into the map's view, without another zoom.
