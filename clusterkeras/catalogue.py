@@ -169,7 +169,7 @@ def finish(
         With metadata.
     """
     share = settle_presence(columns, x, y, asked)
-    catalogue = with_input(given, make_table(x, y, mosaics.wcs, columns))
+    catalogue = with_input(given, make_table(x, y, mosaics.wcs, columns, asked.target))
     catalogue.meta = metadata(asked, mosaics)
     catalogue.meta["cluster_share"] = {
         "trained": asked.cluster_share,

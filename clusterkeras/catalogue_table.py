@@ -17,7 +17,12 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from clusterkeras import __version__
-from data_tools.schema import FLAGS, PARAMETERS, SCHEMA_VERSION
+from data_tools.schema import (
+    FLAGS,
+    PARAMETER_NAMES,
+    SCHEMA_VERSION,
+    catalogue_columns,
+)
 
 if TYPE_CHECKING:
     from clusterkeras.config import InferenceConfig
@@ -25,34 +30,14 @@ if TYPE_CHECKING:
     from data_tools.mosaic import Mosaics
     from data_tools.target import Target
 
-#: Columns of one number a row beside the parameters: unit, description.
-PLAIN_COLUMNS = {
-    "covered": (None, "share of the cutout's pixels with data in all bands"),
-    "p_cluster": (None, "probability that it is a cluster"),
-    "log_snr": (u.dex, "mean of the visibility, log10 S/N of the object"),
-    "log_snr_std": (
-        u.dex,
-        "standard deviation of the visibility, log10 S/N of the object",
-    ),
-    "unlike_mocks": (
-        None,
-        "log10 of the share of the training's mocks that are further out",
-    ),
+#: What a model calls the summaries of a parameter.
+_SUMMARIES = {
+    "median": "median",
+    "p16": "lower",
+    "p84": "upper",
+    "mean": "mean",
+    "std": "covariance",
 }
-
-#: Columns of the summary of a parameter: what the model calls it, what it is.
-STATISTICS = {
-    "median": ("median", "median of"),
-    "p16": ("lower", "16th percentile of"),
-    "p84": ("upper", "84th percentile of"),
-    "mean": ("mean", "mean of"),
-    "std": ("covariance", "standard deviation of"),
-}
-
-
-def _spread_unit(unit: str) -> u.UnitBase:
-    """Give the unit of a difference: two logarithms differ by dex."""
-    return u.dex if unit.startswith("dex(") else u.Unit(unit)
 
 
 def make_table(
@@ -60,8 +45,9 @@ def make_table(
     y: NDArray[np.float64],
     wcs: WCS,
     columns: Mapping[str, NDArray],
+    target: Target,
 ) -> QTable:
-    """Name the columns and give each its unit and description.
+    """Name the columns and give each its unit, description and UCD.
 
     Parameters
     ----------
@@ -71,43 +57,71 @@ def make_table(
         Of the mosaics.
     columns : mapping of str to ndarray
         What `clusterkeras.measurement.answer` gives, of all rows.
+    target : Target
+        Gives the distance and its uncertainty.
 
     Returns
     -------
     QTable
-        n rows.
+        n rows; the columns of `data_tools.schema.catalogue_columns`.
     """
-    table = QTable()
-
-    def add(name: str, values: NDArray, unit: Any, description: str) -> None:
-        table[name] = values if unit is None else u.Quantity(values, unit, subok=True)
-        table[name].info.description = description
-
     ra, dec = np.full((2, len(x)), np.nan)
     known = np.isfinite(x) & np.isfinite(y)
     if known.any():
         ra[known], dec[known] = wcs.all_pix2world(x[known], y[known], 0)
-    add("x", x, u.pix, "column of the position; the first pixel is 0")
-    add("y", y, u.pix, "row of the position; the first pixel is 0")
-    add("ra", ra, u.deg, "right ascension, ICRS as in the mosaic's header")
-    add("dec", dec, u.deg, "declination, ICRS as in the mosaic's header")
-    for name, (unit, description) in PLAIN_COLUMNS.items():
-        add(name, columns[name], unit, description)
+    values = {**columns, "x": x, "y": y, "ra": ra, "dec": dec}
+    values |= size_pc(columns, target)
     covariance = columns["covariance"]
     deviation = np.sqrt(np.einsum("bii->bi", covariance))
-    for i, p in enumerate(PARAMETERS):
-        for key, (summary, words) in STATISTICS.items():
-            unit = _spread_unit(p.unit) if key == "std" else u.Unit(p.unit)
-            values = deviation if key == "std" else columns[summary]
-            add(f"{p.name}_{key}", values[:, i], unit, f"{words} the {p.description}")
-    for i, a in enumerate(PARAMETERS):
-        for j, b in enumerate(PARAMETERS[:i]):
-            unit = _spread_unit(b.unit) * _spread_unit(a.unit)
-            words = f"covariance of {b.name} and {a.name}"
-            add(f"cov_{b.name}_{a.name}", covariance[:, j, i], unit, words)
-    bits = "; ".join(f"{bit}: {words}" for bit, words in FLAGS.values())
-    add("flags", columns["flags"], None, f"sum of bits, 0 if none. {bits}")
+    for i, a in enumerate(PARAMETER_NAMES):
+        for key, summary in _SUMMARIES.items():
+            source = deviation if key == "std" else columns[summary]
+            values[f"{a}_{key}"] = source[:, i]
+        for j, b in enumerate(PARAMETER_NAMES[:i]):
+            values[f"cov_{b}_{a}"] = covariance[:, j, i]
+    table = QTable()
+    for column in catalogue_columns():
+        value = values[column.name]
+        if column.unit:
+            value = u.Quantity(value, column.unit, subok=True)
+        table[column.name] = value
+        info = table[column.name].info
+        info.description, info.meta = column.description, {"ucd": column.ucd}
     return table
+
+
+def size_pc(
+    columns: Mapping[str, NDArray], target: Target
+) -> dict[str, NDArray[np.float32]]:
+    """Give half-light radii in pc at the target's distance.
+
+    The distance's uncertainty, if the target states one, is added in quadrature to
+    that of the angle, both as logarithms: it is the same for all rows, which therefore
+    do not scatter by it.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray (n, P)
+        ``median``, ``lower`` and ``upper`` of the parameters.
+    target : Target
+        Gives the distance.
+
+    Returns
+    -------
+    dict of str to ndarray (n,)
+        ``half_light_radius_pc_median``, ``..._p16``, ``..._p84``.
+    """
+    i = PARAMETER_NAMES.index("log_half_light_radius")
+    median, low, high = (columns[k][:, i] for k in ("median", "lower", "upper"))
+    relative = (target.distance_uncertainty_mpc or 0.0) / target.distance_mpc
+    distance = np.float32(relative / np.log(10))
+    log_pc = median + np.float32(np.log10(target.pc_per_arcsec))
+    found = {
+        "median": log_pc,
+        "p16": log_pc - np.hypot(median - low, distance),
+        "p84": log_pc + np.hypot(high - median, distance),
+    }
+    return {f"half_light_radius_pc_{k}": 10**v for k, v in found.items()}
 
 
 def with_input(given: Table, results: QTable) -> QTable:

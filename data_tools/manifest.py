@@ -102,6 +102,9 @@ def same_by_content(configuration: Mapping[str, Any]) -> dict[str, Any]:
         return tables.get(value, value) if isinstance(value, str) else value
 
     draws = {k: v for k, v in configuration.items() if k not in ("tables", "versions")}
+    target = dict(draws["target"])
+    target.pop("distance_uncertainty_mpc", None)  # of no mock
+    draws["target"] = target
     return {**by_content(draws), "files": sorted(tables.values())}
 
 

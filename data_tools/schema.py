@@ -29,6 +29,8 @@ class Parameter:
         Label of a plot's axis, without unit.
     description : str
         One line, for column descriptions and documentation.
+    ucd : str
+        What it is in the words of the Virtual Observatory (IVOA, UCD1+).
     """
 
     name: str
@@ -37,10 +39,19 @@ class Parameter:
     high: float
     label: str
     description: str
+    ucd: str
 
 
 PARAMETERS: tuple[Parameter, ...] = (
-    Parameter("log_age", "dex(yr)", 6.6, 10.1, "log age", "log10 of the age in years"),
+    Parameter(
+        "log_age",
+        "dex(yr)",
+        6.6,
+        10.1,
+        "log age",
+        "log10 of the age in years",
+        "time.age",
+    ),
     Parameter(
         "a_v",
         "mag",
@@ -48,6 +59,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         4.0,
         "A_V",
         "extinction in V of all stars of the cluster, foreground included",
+        "phys.absorption;em.opt.V",
     ),
     Parameter(
         "log_mass",
@@ -56,6 +68,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         6.0,
         "log mass",
         "log10 of the initial stellar mass in solar masses",
+        "phys.mass",
     ),
     Parameter(
         "log_half_light_radius",
@@ -64,6 +77,7 @@ PARAMETERS: tuple[Parameter, ...] = (
         -0.2,
         "log r_h",
         "log10 of the projected half-light radius of the profile in arcsec",
+        "phys.angSize",
     ),
 )
 
@@ -187,3 +201,132 @@ FLAGS: dict[str, tuple[int, str]] = {
     "no_data": (64, "no usable pixel at the position: the posterior is NaN"),
     "overlap": (128, "within two half-light radii of a likelier cluster: perhaps it"),
 }
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a catalogue.
+
+    Attributes
+    ----------
+    name : str
+        As the table has it.
+    unit : str
+        As astropy writes it; empty for a plain number.
+    ucd : str
+        What it is in the words of the Virtual Observatory (IVOA, UCD1+).
+    description : str
+        One line.
+    """
+
+    name: str
+    unit: str
+    ucd: str
+    description: str
+
+
+#: Summaries of a parameter: name, UCD, what is meant. A spread has the unit of a
+#: difference.
+_SUMMARIES = (
+    ("median", "{};stat.median", "median of the {}"),
+    ("p16", "{};stat.percentile", "16th percentile of the {}"),
+    ("p84", "{};stat.percentile", "84th percentile of the {}"),
+    ("mean", "{};stat.mean", "mean of the {}"),
+    ("std", "stat.stdev;{}", "standard deviation of the {}"),
+)
+
+_PLACE = (
+    Column(
+        "x", "pix", "pos.cartesian.x", "column of the position; the first pixel is 0"
+    ),
+    Column("y", "pix", "pos.cartesian.y", "row of the position; the first pixel is 0"),
+    Column(
+        "ra",
+        "deg",
+        "pos.eq.ra;meta.main",
+        "right ascension, ICRS as in the mosaic's header",
+    ),
+    Column(
+        "dec",
+        "deg",
+        "pos.eq.dec;meta.main",
+        "declination, ICRS as in the mosaic's header",
+    ),
+    Column(
+        "covered",
+        "",
+        "stat.filling",
+        "share of the cutout's pixels with data in all bands",
+    ),
+    Column(
+        "p_cluster",
+        "",
+        "stat.probability;src.class",
+        "probability that it is a cluster",
+    ),
+    Column(
+        "log_snr",
+        "dex",
+        "stat.snr;stat.mean",
+        "mean of the visibility, log10 S/N of the object",
+    ),
+    Column(
+        "log_snr_std",
+        "dex",
+        "stat.stdev;arith.ratio",
+        "standard deviation of the visibility, log10 S/N of the object",
+    ),
+    Column(
+        "unlike_mocks",
+        "",
+        "stat.fit.goodness",
+        "log10 of the share of the training's mocks that are further out",
+    ),
+)
+
+_SIZE_PC = tuple(
+    Column(
+        f"half_light_radius_pc_{key}",
+        "pc",
+        f"phys.size.radius;{ucd}",
+        f"{words} of the projected half-light radius in pc, at the target's distance"
+        f"{error}",
+    )
+    for key, ucd, words, error in (
+        ("median", "stat.median", "median", ""),
+        ("p16", "stat.percentile", "16th percentile", " and with its uncertainty"),
+        ("p84", "stat.percentile", "84th percentile", " and with its uncertainty"),
+    )
+)
+
+
+def spread_unit(unit: str) -> str:
+    """Give the unit of a difference: two logarithms differ by dex."""
+    return "dex" if unit.startswith("dex(") else unit
+
+
+def catalogue_columns() -> tuple[Column, ...]:
+    """List the columns of a catalogue in their order."""
+    summaries = tuple(
+        Column(
+            f"{p.name}_{key}",
+            spread_unit(p.unit) if key == "std" else p.unit,
+            ucd.format(p.ucd),
+            words.format(p.description),
+        )
+        for p in PARAMETERS
+        for key, ucd, words in _SUMMARIES
+    )
+    covariances = tuple(
+        Column(
+            f"cov_{b.name}_{a.name}",
+            " ".join(spread_unit(p.unit) for p in (b, a)),
+            f"stat.covariance;{b.ucd};{a.ucd}",
+            f"covariance of {b.name} and {a.name}",
+        )
+        for i, a in enumerate(PARAMETERS)
+        for b in PARAMETERS[:i]
+    )
+    bits = "; ".join(f"{bit}: {words}" for bit, words in FLAGS.values())
+    flags = Column("flags", "", "meta.code.qual", f"sum of bits, 0 if none. {bits}")
+    return (*_PLACE, *summaries, *_SIZE_PC, *covariances, flags)

@@ -114,6 +114,9 @@ class Target:
         Name of the target, used in file names.
     distance_mpc : float
         Distance in Mpc.
+    distance_uncertainty_mpc : float or None
+        Its standard uncertainty in Mpc, which sizes in pc carry; None if not stated.
+        Mocks are all at the distance itself.
     feh : float
         [Fe/H] of the clusters and of the disc.
     binary_fraction : float
@@ -142,6 +145,7 @@ class Target:
 
     name: str = "m83-wfc3-uvis"
     distance_mpc: float = 4.5
+    distance_uncertainty_mpc: float | None = None
     feh: float = 0.0
     binary_fraction: float = 0.0
     bands: tuple[Band, ...] = ()
@@ -169,6 +173,14 @@ class Target:
             ),
         )
         _require(self.distance_mpc > 0, "distance_mpc", "positive", self.distance_mpc)
+        if self.distance_uncertainty_mpc is not None:
+            _require_numbers(self, ("distance_uncertainty_mpc",))
+            _require(
+                0 <= self.distance_uncertainty_mpc < self.distance_mpc,
+                "distance_uncertainty_mpc",
+                "between 0 and the distance",
+                self.distance_uncertainty_mpc,
+            )
         _require(
             0 <= self.binary_fraction <= 1,
             "binary_fraction",
@@ -238,6 +250,8 @@ class Target:
         plain = dataclasses.asdict(self)
         plain["bands"] = [dataclasses.asdict(b) for b in self.bands]
         plain["box"] = {k: list(v) for k, v in self.box.items()}
+        if plain["distance_uncertainty_mpc"] is None:
+            del plain["distance_uncertainty_mpc"]
         return plain
 
     @classmethod

@@ -8,11 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from astropy.wcs import WCS
 
 from clusterkeras import cli
-from clusterkeras.catalogue_table import PLAIN_COLUMNS, STATISTICS, make_table
-from data_tools.schema import FEATURES, FLAGS, KINDS, PARAMETERS, PIXEL_UNIT_NJY
+from data_tools.schema import (
+    FEATURES,
+    FLAGS,
+    KINDS,
+    PARAMETERS,
+    PIXEL_UNIT_NJY,
+    catalogue_columns,
+)
 from data_tools.tables import FILES, load_tables
 from data_tools.target import Target
 
@@ -48,15 +53,11 @@ def flag_rows():
 
 def column_rows():
     """Give a row for each column that `infer` adds, in its order."""
-    numbers = {name: np.zeros(0) for name in (*PLAIN_COLUMNS, "flags")}
-    summaries = {name: np.zeros((0, 4)) for name, _ in STATISTICS.values()}
-    columns = {**numbers, **summaries, "covariance": np.zeros((0, 4, 4))}
-    table = make_table(np.zeros(0), np.zeros(0), WCS(naxis=2), columns)
     rows = []
-    for name in table.colnames:
-        unit = "" if table[name].unit is None else f" {table[name].unit}"
-        description, _, _ = table[name].info.description.partition(". ")
-        rows.append(f"| `{name}` |{unit} | {description} |")
+    for c in catalogue_columns():
+        unit = f" {c.unit}" if c.unit else ""
+        description, _, _ = c.description.partition(". ")
+        rows.append(f"| `{c.name}` |{unit} | {c.ucd} | {description} |")
     return rows
 
 

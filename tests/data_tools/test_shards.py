@@ -133,3 +133,8 @@ def test_a_shard_is_made_in_one_thread(plan, maker, tmp_path):
     with threadpool_limits(2):
         maker.make(shard, tmp_path, mocks=watched(maker.mocks(shard)))
     assert threads == {1}
+
+
+def test_how_well_the_distance_is_known_changes_no_mock(plan, m83):
+    unknown = dataclasses.replace(m83, distance_uncertainty_mpc=None)
+    assert dataclasses.replace(plan, target=unknown).entropy == plan.entropy

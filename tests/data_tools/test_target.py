@@ -111,3 +111,13 @@ def test_a_bad_file_names_itself(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"bad\.yaml.*{message}"):
         Target.load(path)
+
+
+def test_a_distance_s_uncertainty_is_kept_and_checked(m83):
+    assert m83.distance_uncertainty_mpc == 0.3
+    assert Target.from_dict(m83.to_dict()) == m83
+    without = dataclasses.replace(m83, distance_uncertainty_mpc=None)
+    assert "distance_uncertainty_mpc" not in without.to_dict()
+    assert Target.from_dict(without.to_dict()) == without
+    with pytest.raises(ValueError, match="distance_uncertainty_mpc must be between 0"):
+        dataclasses.replace(m83, distance_uncertainty_mpc=5.0)
