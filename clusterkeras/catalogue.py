@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +15,9 @@ from numpy.typing import NDArray
 
 from clusterkeras.catalogue_table import Question, make_table, metadata, with_input
 from clusterkeras.config import InferenceConfig
-from clusterkeras.measurement import compile_network, measure
+from clusterkeras.draws_file import check_draws_path, write_draws
+from clusterkeras.finished_batches import FinishedBatches, describe_run
+from clusterkeras.measurement import batches_of, compile_network, measure
 from clusterkeras.overlap import overlapping
 from clusterkeras.presence import at_share, estimate_share
 from clusterkeras.table_output import check_table_path, write_table
@@ -23,6 +28,8 @@ from data_tools.schema import FLAGS, PARAMETER_NAMES
 if TYPE_CHECKING:
     from clusterkeras.posterior_model import PosteriorModel
 
+logger = logging.getLogger(__name__)
+
 
 def infer(
     images: Sequence[str | Path],
@@ -31,6 +38,7 @@ def infer(
     model: PosteriorModel | str | Path,
     config: InferenceConfig | None = None,
     preview: str | Path | None = None,
+    draws: str | Path | None = None,
     *,
     progress: bool = True,
 ) -> QTable:
@@ -53,6 +61,9 @@ def infer(
     preview : str or Path, optional
         Picture of the cutouts that are most likely clusters; see
         `clusterkeras.preview`.
+    draws : str or Path, optional
+        Also write `InferenceConfig.draws` draws of each posterior to this file, ``.h5``
+        or ``.hdf5``; see `clusterkeras.draws_file`.
     progress : bool
         Whether to show a progress bar.
 
@@ -71,7 +82,14 @@ def infer(
     FileNotFoundError
         If a mosaic, the table or the model is missing.
     ValueError
-        If a mosaic or the table cannot be used, or the output has no known format.
+        If a mosaic or the table cannot be used, the output has no known format, or
+        finished batches of another run lie beside it.
+
+    Notes
+    -----
+    Finished batches are kept in the directory ``<output>.part`` until the output is
+    whole: the same call after an interruption goes on from there and writes the same
+    bytes. Mosaics that are open already may be anything, and nothing is kept of them.
     """
     config = config or InferenceConfig()
     name = str(model) if isinstance(model, str | Path) else model.name
@@ -81,7 +99,7 @@ def infer(
         model = load_model(model)
     asked = Question.of(model, name, config)
     return answer_all(
-        images, positions, output, model, asked, preview, progress=progress
+        *(images, positions, output, model, asked, preview, draws), progress=progress
     )
 
 
@@ -92,6 +110,7 @@ def answer_all(
     model: PosteriorModel,
     asked: Question,
     preview: str | Path | None = None,
+    draws: str | Path | None = None,
     *,
     progress: bool = True,
 ) -> QTable:
@@ -101,17 +120,56 @@ def answer_all(
         from clusterkeras.preview import check_preview_path, draw_preview
 
         check_preview_path(preview)
+    n_draws = 0
+    if draws is not None:
+        draws, n_draws = check_draws_path(draws), config.draws
     table = read_positions(positions)
     with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
         x, y = pixel_positions(table, mosaics.wcs, config.origin, str(positions))
-        network = compile_network(model)
-        batches = measure(mosaics, x, y, network, target, config, progress)
-        catalogue = finish(asked, mosaics, table, x, y, gather(batches, len(x)))
-        catalogue.meta["positions"] = Path(positions).name
-        write_table(catalogue, output)
-        if preview is not None:
-            draw_preview(catalogue, mosaics, preview, px=target.cutout_px)
+        _say_how_many_are_inside(x, y, mosaics, positions)
+        network = compile_network(model, n_draws)
+        batches = batches_of(y, config.batch_size)
+        run = describe_run(asked, model, mosaics, x, y, n_draws)
+        with ExitStack() as stack:
+            beside = output
+            if isinstance(images, Mosaics):
+                beside = Path(stack.enter_context(TemporaryDirectory())) / output.name
+            parts = stack.enter_context(FinishedBatches(beside, run, batches))
+            todo = [batches[i] for i in parts.missing]
+            answers = measure(mosaics, x, y, network, target, config, progress, todo)
+            for number, (_, found) in zip(parts.missing, answers, strict=True):
+                parts.keep(number, found)
+            columns = gather(parts.read(), len(x))
+            catalogue = finish(asked, mosaics, table, x, y, columns)
+            catalogue.meta["positions"] = Path(positions).name
+            if draws is not None:
+                shape = len(x), n_draws
+                write_draws(draws, parts.read(draws=True), shape, catalogue.meta)
+            write_table(catalogue, output)
+            if preview is not None:
+                draw_preview(catalogue, mosaics, preview, px=target.cutout_px)
+            parts.remove()
     return catalogue
+
+
+def _say_how_many_are_inside(
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    mosaics: Mosaics,
+    positions: str | Path,
+) -> None:
+    rows, columns = mosaics.shape
+    inside = (x > -0.5) & (x < columns - 0.5) & (y > -0.5) & (y < rows - 0.5)
+    known = np.isfinite(x) & np.isfinite(y)
+    if not inside.all():
+        logger.warning(
+            "%s: of %d positions %d are off the mosaics and %d unknown: their rows "
+            "have no posterior and the flag no_data",
+            positions,
+            len(x),
+            int((known & ~inside).sum()),
+            int((~known).sum()),
+        )
 
 
 def gather(

@@ -198,9 +198,10 @@ class InferenceConfig:
     batch_size : int
         Cutouts a step.
     draws : int
-        Draws of the joint posterior a position, from which the columns are made.
+        Draws of the joint posterior a position in the file of draws, if one is asked
+        for.
     seed : int
-        Seed of the draws; the same seed gives the same catalogue.
+        Seed of those draws: the same seed gives the same.
     cluster_share : float or None
         Share of clusters expected among the positions, in (0, 1), the prior of
         ``p_cluster``; None estimates it from all positions together.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -133,6 +133,26 @@ def answer(
     return columns
 
 
+def batches_of(y: NDArray[np.float64], size: int) -> list[NDArray[np.intp]]:
+    """Part places into batches.
+
+    Parameters
+    ----------
+    y : ndarray, shape (n,)
+        Their rows on the mosaic, in pixels.
+    size : int
+        Places a batch.
+
+    Returns
+    -------
+    list of ndarray of int
+        Which places; from the mosaic's first row to its last, so that each part of it
+        is read once. Of no places there is one empty batch.
+    """
+    order = np.argsort(y, kind="stable")
+    return [order[first : first + size] for first in range(0, max(len(y), 1), size)]
+
+
 def measure(
     mosaics: Mosaics,
     x: NDArray[np.float64],
@@ -141,6 +161,7 @@ def measure(
     target: Target,
     config: InferenceConfig,
     progress: bool = True,
+    batches: Sequence[NDArray[np.intp]] | None = None,
 ) -> Iterator[tuple[NDArray[np.intp], dict[str, NDArray]]]:
     """Ask the network about places, while the next ones are cut out.
 
@@ -158,28 +179,36 @@ def measure(
         Batch, seed and limits of the flags.
     progress : bool
         Whether to show a progress bar.
+    batches : sequence of ndarray of int, optional
+        Some of `batches_of`, all by default.
 
     Yields
     ------
     rows : ndarray of int, shape (B,)
-        Which places; from the mosaic's first row to its last, so that each part of it
-        is read once. A mosaic of no places gives one empty batch.
+        Which places.
     columns : dict of str to ndarray
         See `answer`.
     """
-    order = np.argsort(y, kind="stable")
-    firsts = range(0, max(len(order), 1), config.batch_size)
-    batches = iter([order[first : first + config.batch_size] for first in firsts])
+    if batches is None:
+        batches = batches_of(y, config.batch_size)
+    waiting = iter(batches)
 
     def cut(rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], Cutouts]:
         return rows, cut_out(mosaics, x[rows], y[rows], target, config)
 
-    bar = tqdm(total=len(order), desc="infer", unit="pos", disable=not progress)
+    bar = tqdm(
+        total=len(y),
+        initial=len(y) - sum(map(len, batches)),
+        desc="infer",
+        unit="pos",
+        disable=not progress,
+    )
     with bar, ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(cut, next(batches))
+        following = next(waiting, None)
+        coming = None if following is None else reader.submit(cut, following)
         while coming is not None:
             rows, cutouts = coming.result()
-            following = next(batches, None)
+            following = next(waiting, None)
             coming = None if following is None else reader.submit(cut, following)
             yield rows, answer(cutouts, network, config)
             bar.update(len(rows))

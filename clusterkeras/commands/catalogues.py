@@ -65,7 +65,8 @@ def _add_infer(parser: ArgumentParser) -> None:
         type=Path,
         default=None,
         metavar="TABLE",
-        help="Any table that astropy reads, with x and y in pixels or ra and dec.",
+        help="Any table that astropy reads, with x and y in pixels or ra and dec; a "
+        "catalogue of LEGUS or PHANGS-HST; regions of DS9 or CASA (.reg, .crtf).",
     )
     parser.add_argument(
         "--fields",
@@ -91,6 +92,14 @@ def _add_infer(parser: ArgumentParser) -> None:
         metavar="PNG",
         help="Also draw the cutouts with each cluster's numbers.",
     )
+    parser.add_argument(
+        "--draws",
+        type=Path,
+        default=None,
+        metavar="HDF5",
+        help="Also write draws of each joint posterior (.h5), as many as "
+        "--inference.draws says.",
+    )
     parser.add_class_arguments(InferenceConfig, "inference")
 
 
@@ -99,10 +108,11 @@ def _infer(args: Namespace) -> str:
     from clusterkeras.field_list import infer_fields, read_fields
 
     one = args.images is not None and args.positions is not None
-    if one == (args.fields is not None) or (args.fields and args.preview):
+    beside = args.preview or args.draws
+    if one == (args.fields is not None) or (args.fields and beside):
         raise ValueError(
-            "infer: expected --images and --positions of one field (and --preview), or "
-            "--fields alone"
+            "infer: expected --images and --positions of one field (and --preview, "
+            "--draws), or --fields alone"
         )
     if args.fields is not None:
         parts = infer_fields(
@@ -124,6 +134,7 @@ def _infer(args: Namespace) -> str:
         args.model,
         args.inference,
         preview=args.preview,
+        draws=args.draws,
     )
     return f"wrote {len(table)} rows: {args.output}"
 

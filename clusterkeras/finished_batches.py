@@ -1,0 +1,203 @@
+"""Batches that a run has finished, kept beside its output until it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from clusterkeras import __version__
+from data_tools.plane import weights_beside
+from data_tools.whole_file import remove_partial, whole_file
+
+if TYPE_CHECKING:
+    from clusterkeras.catalogue_table import Question
+    from clusterkeras.posterior_model import PosteriorModel
+    from data_tools.mosaic import Mosaics
+
+logger = logging.getLogger(__name__)
+
+#: Ending of the directory beside an output.
+SUFFIX = ".part"
+
+_RUN = "run.json"
+_LOCK = "lock"
+_BATCH = re.compile(r"batch-(\d+)\.npz")
+
+
+def describe_run(
+    asked: Question,
+    model: PosteriorModel,
+    mosaics: Mosaics,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    draws: int,
+) -> dict[str, str]:
+    """Say what the batches of a run depend on.
+
+    Parameters
+    ----------
+    asked : Question
+        How the model is asked.
+    model : PosteriorModel
+        Its weights count.
+    mosaics : Mosaics
+        Their files count by place, size and time of the last change, which are read at
+        once, and so do weight maps beside them.
+    x, y : ndarray, shape (n,)
+        Positions in 0-based pixels.
+    draws : int
+        Draws a position.
+
+    Returns
+    -------
+    dict of str to str
+        ``configuration``, ``model``, ``images``, ``positions``, ``draws`` and
+        ``software``: what each is, as SHA-256 or in words.
+    """
+    files = [p for path in mosaics.paths for p in (path, weights_beside(path)) if p]
+    stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    weights = hashlib.sha256()
+    for weight in model.get_weights():
+        weights.update(np.ascontiguousarray(weight).tobytes())
+    places = np.stack([x, y]).tobytes()
+    return {
+        "configuration": asked.configuration_hash,
+        "model": weights.hexdigest(),
+        "images": hashlib.sha256(json.dumps(stats).encode()).hexdigest(),
+        "positions": hashlib.sha256(places).hexdigest(),
+        "draws": str(draws),
+        "software": f"clusterkeras {__version__}, tensorflow {version('tensorflow')}",
+    }
+
+
+class FinishedBatches:
+    """A directory of finished batches; a context manager that holds it for one process.
+
+    Each batch is a file that appears whole. A process that was killed leaves its
+    directory behind, and the same run goes on from there; so does one that ended with
+    an error.
+
+    Parameters
+    ----------
+    output : Path
+        What the run is to write; the directory is beside it.
+    run : mapping of str to str
+        What the batches depend on; see `describe_run`.
+    batches : sequence of ndarray of int
+        The rows of each batch of the whole run.
+
+    Raises
+    ------
+    ValueError
+        If there is such a directory of another run, or another process works in it.
+    """
+
+    def __init__(
+        self, output: Path, run: Mapping[str, str], batches: list[NDArray[np.intp]]
+    ) -> None:
+        self.directory = output.with_name(output.name + SUFFIX)
+        self._run, self._batches = dict(run), batches
+
+    def __enter__(self) -> FinishedBatches:
+        """Open the directory: make it, or see what is there."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.directory / _LOCK)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(
+                f"{self.directory}: another process is writing this output; wait for "
+                "it, or name another output"
+            ) from None
+        try:
+            self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def _open(self) -> None:
+        remove_partial(self.directory)
+        run = self.directory / _RUN
+        if not run.is_file():
+            with whole_file(run) as file:
+                file.write(json.dumps(self._run, indent=2).encode())
+        there = json.loads(run.read_text())
+        keys = {**there, **self._run}
+        other = [key for key in keys if there.get(key) != self._run.get(key)]
+        if other:
+            raise ValueError(
+                f"{self.directory}: finished batches of another run (another: "
+                f"{', '.join(other)}); ask as that run did to go on with it, name "
+                "another output, or remove the directory"
+            )
+        known = self._numbers()
+        self.missing = [i for i in range(len(self._batches)) if i not in known]
+        if known:
+            logger.warning(
+                "%s: %d of %d batches are finished, the run goes on from there",
+                self.directory,
+                len(known),
+                len(self._batches),
+            )
+
+    def _numbers(self) -> set[int]:
+        matches = (_BATCH.fullmatch(p.name) for p in self.directory.iterdir())
+        return {int(match[1]) for match in matches if match}
+
+    def __exit__(self, *exception: object) -> None:
+        """Let another process in."""
+        self._lock.release()
+
+    def _path(self, number: int) -> Path:
+        return self.directory / f"batch-{number:06d}.npz"
+
+    def keep(self, number: int, columns: Mapping[str, NDArray]) -> None:
+        """Keep what was found of a batch.
+
+        Parameters
+        ----------
+        number : int
+            Which one.
+        columns : mapping of str to ndarray
+            See `clusterkeras.measurement.answer`.
+        """
+        with whole_file(self._path(number)) as file:
+            np.savez(file, **columns)
+
+    def read(
+        self, *, draws: bool = False
+    ) -> Iterator[tuple[NDArray[np.intp], dict[str, NDArray]]]:
+        """Give all batches, in their order.
+
+        Parameters
+        ----------
+        draws : bool
+            Whether to read the draws, and nothing else; or all but them.
+
+        Yields
+        ------
+        rows : ndarray of int, shape (B,)
+            Of the run.
+        columns : dict of str to ndarray
+            What was kept.
+        """
+        for number, rows in enumerate(self._batches):
+            with np.load(self._path(number)) as kept:
+                names = [name for name in kept.files if (name == "draws") == draws]
+                yield rows, {name: kept[name] for name in names}
+
+    def remove(self) -> None:
+        """Remove the directory: the output is whole."""
+        shutil.rmtree(self.directory)

@@ -1,0 +1,204 @@
+"""A run that was interrupted goes on from its finished batches."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import keras
+import numpy as np
+import pytest
+from astropy.table import QTable, Table
+
+from clusterkeras.catalogue import infer
+from clusterkeras.config import InferenceConfig, ModelConfig
+from clusterkeras.finished_batches import FinishedBatches
+from clusterkeras.model import ClusterModel
+from data_tools.schema import PARAMETER_NAMES
+
+SHAPE = (60, 80)
+N = 400
+RUN = {"configuration": "a", "images": "b"}
+BATCHES = [np.array([2, 0]), np.array([1])]
+
+
+@pytest.fixture(scope="module")
+def model_path(m83, tmp_path_factory):
+    keras.utils.set_random_seed(5)
+    target = dataclasses.replace(m83, cutout_px=16)
+    shape = ModelConfig("resnet_tiny", "mixture", components=2, hidden=8)
+    path = tmp_path_factory.mktemp("model") / "model.keras"
+    ClusterModel(target, shape).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory, m83, write_band):
+    rng = np.random.default_rng(8)
+    directory = tmp_path_factory.mktemp("mosaics")
+    return [
+        write_band(
+            directory / f"{band.name}.fits",
+            0.1 + 0.02 * rng.standard_normal(SHAPE),
+            band,
+        )
+        for band in m83.bands
+    ]
+
+
+@pytest.fixture(scope="module")
+def positions(tmp_path_factory):
+    rng = np.random.default_rng(9)
+    path = tmp_path_factory.mktemp("positions") / "positions.ecsv"
+    x, y = rng.uniform(-5, 85, N), rng.uniform(-5, 65, N)
+    x[3] = np.nan
+    Table({"x": x, "y": y}).write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def ask(images, positions, model_path):
+    def ask(output, **settings):
+        settings = {"batch_size": 4, "draws": 16, **settings}
+        return infer(
+            images,
+            positions,
+            output,
+            model_path,
+            InferenceConfig(**settings),
+            draws=output.with_suffix(".h5"),
+            progress=False,
+        )
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def whole(ask, tmp_path_factory):
+    """Give the output of a run that nothing interrupted."""
+    output = tmp_path_factory.mktemp("whole") / "catalogue.ecsv"
+    ask(output)
+    return output
+
+
+def kill_between_batches(output, images, positions, model_path):
+    """Start the command and kill it for good when some batches are finished."""
+    main = "import sys; from clusterkeras.cli import main; sys.exit(main())"
+    command = [
+        *(sys.executable, "-c", main),
+        *("infer", "--images", *images, "--positions", positions),
+        *("-o", output, "--model", model_path, "--draws", output.with_suffix(".h5")),
+        *("--inference.batch_size", "4", "--inference.draws", "16"),
+    ]
+    process = subprocess.Popen(
+        list(map(str, command)),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    parts = output.with_name(output.name + ".part")
+    while process.poll() is None and len(list(parts.glob("batch-*.npz"))) < 5:
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    return parts
+
+
+def test_a_killed_run_goes_on_and_writes_the_same_bytes(
+    ask, whole, images, positions, model_path, tmp_path, caplog
+):
+    output = tmp_path / "catalogue.ecsv"
+    parts = kill_between_batches(output, images, positions, model_path)
+    assert [p.name for p in tmp_path.iterdir()] == [parts.name]
+    finished = {p.name: p.stat().st_mtime_ns for p in parts.glob("batch-*.npz")}
+    assert 5 <= len(finished) < N / 4
+
+    ask(output)
+    assert f"{len(finished)} of 100 batches are finished" in caplog.text
+    assert output.read_bytes() == whole.read_bytes()
+    draws = output.with_suffix(".h5")
+    assert draws.read_bytes() == whole.with_suffix(".h5").read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == [output.name, draws.name]
+
+
+def test_draws_are_keyed_by_the_catalogue_s_rows(whole):
+    table = QTable.read(whole)
+    with h5py.File(whole.with_suffix(".h5")) as file:
+        draws = file["draws"]
+        assert draws.shape == (N, 16, 4)
+        assert draws.dtype == np.float32
+        assert list(draws.attrs["parameters"]) == list(PARAMETER_NAMES)
+        assert file.attrs["configuration_hash"] == table.meta["configuration_hash"]
+        without = np.isnan(draws[:]).any(axis=(1, 2))
+        np.testing.assert_array_equal(without, (table["flags"] & 64) > 0)
+        # of 16 draws the mean is near the posterior's, in units of its width
+        error = (draws[:, :, 0].mean(axis=1) - table["log_age_mean"].value) * 4
+    error /= table["log_age_std"].value
+    assert np.nanstd(error) == pytest.approx(1, abs=0.3)
+
+
+def test_another_run_s_batches_are_refused_and_stay(ask, tmp_path, monkeypatch):
+    output = tmp_path / "catalogue.ecsv"
+
+    def fail(*args, **kwargs):
+        raise OSError("disk full")
+
+    with monkeypatch.context() as m:
+        m.setattr("clusterkeras.catalogue.write_table", fail)
+        with pytest.raises(OSError, match="disk full"):
+            ask(output)
+    for other in ({"seed": 1}, {"batch_size": 5}, {"draws": 17}):
+        with pytest.raises(ValueError, match=r"batches of another run \(another: conf"):
+            ask(output, **other)
+    assert len(list((tmp_path / "catalogue.ecsv.part").glob("batch-*.npz"))) == 100
+
+
+def test_a_changed_image_is_another_run(tmp_path):
+    with FinishedBatches(tmp_path / "out.ecsv", RUN, BATCHES):
+        pass
+    with (
+        pytest.raises(ValueError, match=r"out.ecsv.part: .*another: images"),
+        FinishedBatches(tmp_path / "out.ecsv", {**RUN, "images": "c"}, BATCHES),
+    ):
+        pass
+
+
+def test_what_is_kept_comes_back_by_its_rows(tmp_path):
+    columns = {"p": np.array([0.2, 0.0]), "draws": np.zeros((2, 3, 4))}
+    with FinishedBatches(tmp_path / "out.ecsv", RUN, BATCHES) as parts:
+        assert parts.missing == [0, 1]
+        parts.keep(1, {"p": np.array([0.1])})
+    (parts.directory / "batch-000000.npz.1234.partial").write_text("half of it")
+    with FinishedBatches(tmp_path / "out.ecsv", RUN, BATCHES) as parts:
+        assert parts.missing == [0]
+        parts.keep(0, columns)
+        rows, found = next(parts.read())
+        np.testing.assert_array_equal(rows, [2, 0])
+        assert list(found) == ["p"]
+        _, found = next(parts.read(draws=True))
+        assert list(found) == ["draws"]
+        parts.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_do_not_write_one_output(tmp_path):
+    with (
+        FinishedBatches(tmp_path / "out.ecsv", RUN, BATCHES),
+        pytest.raises(ValueError, match="another process is writing this output"),
+        FinishedBatches(tmp_path / "out.ecsv", RUN, BATCHES),
+    ):
+        pass
+
+
+def test_another_format_of_draws_is_refused_before_the_work(
+    images, positions, model_path, tmp_path
+):
+    with pytest.raises(ValueError, match=r"draws to end in .h5 or .hdf5"):
+        infer(
+            *(images, positions, tmp_path / "c.ecsv", model_path),
+            draws=tmp_path / "draws.csv",
+        )
+    assert list(tmp_path.iterdir()) == []
