@@ -44,6 +44,9 @@ _TABLE_STYLE = f"""
 .slick-header-column {{ font-weight: 600; }}
 """
 
+#: From so many clusters on, their markers on the map are small.
+_CROWD = 1500
+
 _TOOLS = "pan,wheel_zoom,box_zoom,tap,reset"
 
 _UNITS = {"dex(yr)": "log yr", "dex(solMass)": "log M☉", "dex(arcsec)": "log arcsec"}
@@ -139,7 +142,8 @@ def make_map(source: ColumnDataSource, view: CDSView, picture: MosaicPicture) ->
         anchor="top_left",
     )
     plot.x_range.renderers = plot.y_range.renderers = [image]
-    _add_clusters(plot, source, view, "x", "y", "on_map", 9)
+    size = 9 if len(source.data["x"]) < _CROWD else 6
+    _add_clusters(plot, source, view, "x", "y", "on_map", size)
     return plot
 
 

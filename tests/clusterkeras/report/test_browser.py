@@ -1,0 +1,179 @@
+"""The page in a real browser: Debian's Chromium, or one that Playwright installed."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+LAPTOP = {"width": 1366, "height": 680}
+
+#: Where cluster i is on the screen.
+PLACE = """(i) => {
+  const map = Bokeh.documents[0].get_model_by_name("map")
+  const {data} = Bokeh.documents[0].get_model_by_name("table").source
+  const {x_scale, y_scale} = Bokeh.index.find_one(map).frame
+  const box = Bokeh.index.find_one(map).el.getBoundingClientRect()
+  return [box.x + x_scale.compute(data.x[i]), box.y + y_scale.compute(data.y[i])]
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    playwright = pytest.importorskip("playwright.sync_api")
+    found = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None
+    )
+    with playwright.sync_playwright() as running:
+        try:
+            # as root, as in a container, Chromium runs without its sandbox only
+            browser = running.chromium.launch(
+                executable_path=found, args=["--no-sandbox"]
+            )
+        except playwright.Error as error:
+            pytest.skip(f"no Chromium is installed: {str(error).splitlines()[0]}")
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(browser, page):
+    """Give the page, loaded; no error and no request may have come up at the end."""
+    tab = browser.new_page(viewport=LAPTOP)
+    tab.set_default_timeout(60_000)
+    said = []
+    tab.on(
+        "console",
+        lambda m: said.append(m.text) if m.type in ("error", "warning") else None,
+    )
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on(
+        "request",
+        lambda r: said.append(r.url) if r.url.startswith(("http", "ws")) else None,
+    )
+    tab.goto(page.path.as_uri())
+    tab.wait_for_function("document.getElementById('count').textContent")
+    tab.wait_for_function("Bokeh.index.roots.length == 7")
+    yield tab
+    assert said == []
+    tab.close()
+
+
+def rows(tab):
+    """Give the texts of the rows in sight, from top to bottom."""
+    found = tab.locator(".slick-row").all()
+    found.sort(key=lambda row: row.bounding_box()["y"])
+    return [row.locator(".slick-cell").all_inner_texts() for row in found]
+
+
+def chosen(tab):
+    """Give the id whose numbers are shown; the row of the table says the same."""
+    name = tab.locator("#numbers caption").inner_text()
+    tab.wait_for_function(
+        """(name) => Bokeh.documents[0].get_model_by_name("table").source
+             .selected.indices.length == 1""",
+        arg=name,
+    )
+    row = tab.locator(".slick-row", has=tab.locator(".selected"))
+    row.wait_for()
+    assert row.locator(".slick-cell").first.inner_text() == name
+    return name
+
+
+def test_a_page_opens_on_the_best_cluster(tab):
+    assert rows(tab)[0][:2] == ["c00", "1.00"]
+    assert chosen(tab) == "c00"
+    # p >= 0.5, less the overlap and the row without data
+    assert tab.locator("#count").inner_text() == "23 of 40"
+
+
+def test_numbers_come_with_units_and_flags_in_words(tab):
+    tab.locator("#all").click()
+    tab.locator(".slick-cell", has_text="edge, overlap").click()
+    assert chosen(tab) == "c02"
+    text = tab.locator("#numbers").inner_text()
+    for word in ("log age", "yr", "mag", "pc", "arcsec", "dex", "edge, overlap"):
+        assert word in text
+
+
+def test_a_click_on_a_columns_head_sorts(tab):
+    head = tab.locator(".slick-header-column", has_text="log age")
+    for sign in (1, -1):
+        head.click()
+        tab.wait_for_timeout(300)
+        ages = [float(cells[2]) for cells in rows(tab)]
+        assert len(ages) > 5
+        assert (sign * np.diff(ages) >= 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "ids"),
+    [
+        ("[name=id]", "C1", [f"c{i}" for i in range(10, 20)]),
+        ("[data-column=p_cluster][data-bound=low]", "0.95", ["c00"]),
+    ],
+)
+def test_the_filter_keeps_what_it_says(tab, name, value, ids):
+    tab.locator(name).fill(value)
+    tab.wait_for_function(
+        f"document.getElementById('count').textContent == '{len(ids)} of 40'"
+    )
+    tab.wait_for_timeout(300)
+    shown = [cells[0] for cells in rows(tab)]
+    assert shown == ids[: len(shown)]
+
+
+def test_flags_filter_and_all_rows_come_back(tab):
+    tab.locator("[name=flags]").select_option(label="with no_data")
+    tab.locator("[data-column=p_cluster][data-bound=low]").fill("")
+    assert tab.locator("#count").inner_text() == "1 of 40"
+    tab.locator(".slick-cell", has_text="c01").click()
+    assert chosen(tab) == "c01"
+    assert "no data here" in tab.locator("#cutout").inner_text()
+    tab.locator("#all").click()
+    assert tab.locator("#count").inner_text() == "40 of 40"
+
+
+def test_a_click_on_the_map_chooses_the_row(tab, catalogue):
+    names = tab.evaluate("Bokeh.documents[0].get_model_by_name('table').source.data.id")
+    # the one furthest from its neighbours
+    x, y = (catalogue[axis].value for axis in "xy")
+    apart = np.hypot(x[:, None] - x, y[:, None] - y) + 1e6 * np.eye(len(x))
+    apart[[1, 2]] = apart[24:] = 0
+    name = f"c{apart.min(axis=1).argmax():02d}"
+    tab.mouse.click(*tab.evaluate(PLACE, names.index(name)))
+    tab.wait_for_function(
+        f"document.querySelector('#numbers caption').textContent == '{name}'"
+    )
+    assert chosen(tab) == name
+
+
+def test_arrow_keys_go_from_row_to_row(tab):
+    tab.locator("#all").focus()
+    # into the table, whose first sink of keys has no row yet
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("ArrowDown")
+    first = chosen(tab)
+    tab.keyboard.press("ArrowDown")
+    tab.wait_for_function(
+        f"document.querySelector('#numbers caption').textContent != '{first}'"
+    )
+    assert chosen(tab) != first
+
+
+def test_contours_and_cutout_are_drawn(tab):
+    source = tab.evaluate(
+        """() => {
+          const plot = Bokeh.documents[0].get_model_by_name("contours_1")
+          return plot.renderers[0].data_source.data.xs.length
+        }"""
+    )
+    assert source == 2
+    image = tab.locator("#cutout image").get_attribute("href")
+    assert image.startswith("data:image/jpeg;base64,/9j/")
+
+
+def test_a_laptops_screen_holds_table_cluster_and_map(tab):
+    for name in ("#filters", ".table", "#cluster", ".map"):
+        box = tab.locator(name).bounding_box()
+        assert box["y"] + box["height"] <= LAPTOP["height"]
+        assert box["x"] + box["width"] <= LAPTOP["width"]

@@ -1,0 +1,84 @@
+"""The page as a file."""
+
+import logging
+import re
+
+import pytest
+
+from clusterkeras.config import ReportConfig
+from clusterkeras.report.page import write_report
+from data_tools.schema import FLAGS
+
+
+def test_a_page_fetches_nothing(page):
+    assert not re.search(r"<(script|img|iframe)[^>]+src=", page.text)
+    links = re.findall(r"<link[^>]+href=\"([^\"]*)", page.text)
+    assert links == ["data:,"]
+    assert "@import" not in page.text
+
+
+def test_a_page_says_what_made_the_catalogue(page, catalogue):
+    for word in (catalogue.meta["configuration_hash"], "F814W.fits", "CCM89"):
+        assert word in page.text
+    for name, (_, words) in FLAGS.items():
+        assert name in page.text
+        assert words in page.text
+
+
+def test_a_page_of_all_rows_says_so(page, catalogue):
+    assert f"All {len(catalogue)} rows of catalogue" in page.text
+    assert page.report.shown == page.report.rows == len(catalogue)
+
+
+def test_a_page_of_the_best_rows_says_so(catalogue, images, model, tmp_path):
+    path = tmp_path / "best.html"
+    report = write_report(
+        catalogue, images, path, model, ReportConfig(n=7), progress=False
+    )
+    assert (report.shown, report.rows) == (7, 40)
+    text = " ".join(path.read_text().split())
+    assert "The best 7 of the 40 rows of catalogue by p_cluster" in text
+
+
+def test_contours_of_another_answer_are_said_to_be_so(
+    catalogue, images, model, tmp_path, caplog
+):
+    table = catalogue[:5]
+    table["log_age_median"] = table["log_age_p84"]
+    with caplog.at_level(logging.WARNING):
+        write_report(table, images, tmp_path / "r.html", model, progress=False)
+    assert "not the catalogue's for 4 of 5 clusters" in caplog.text
+    assert 'role="alert"' in (tmp_path / "r.html").read_text()
+
+
+def test_the_same_answer_raises_no_alert(page):
+    assert 'role="alert"' not in page.text
+
+
+def test_a_name_cannot_break_the_page(catalogue, images, model, tmp_path):
+    table = catalogue[:2]
+    table["id"] = ["</script><b>", "x"]
+    write_report(table, images, tmp_path / "r.html", model, progress=False)
+    assert "</script><b>" not in (tmp_path / "r.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: table.meta.pop("model"), r"name no model.*--model"),
+        (lambda table: table.remove_rows(slice(None)), r"at least one row"),
+        (lambda table: table.remove_column("x"), r"no column x"),
+    ],
+)
+def test_a_table_that_cannot_be_shown_is_refused(
+    catalogue, images, tmp_path, change, message
+):
+    table = catalogue.copy()
+    change(table)
+    with pytest.raises(ValueError, match=message):
+        write_report(table, images, tmp_path / "r.html", progress=False)
+
+
+def test_a_page_that_is_no_html_is_refused(catalogue, images, tmp_path):
+    with pytest.raises(ValueError, match=r"to end in .html"):
+        write_report(catalogue, images, tmp_path / "report.pdf", progress=False)
