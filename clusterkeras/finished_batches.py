@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from clusterkeras import __version__
-from data_tools.plane import weights_beside
+from data_tools.plane import quality_beside, weights_beside
 from data_tools.whole_file import remove_partial, whole_file
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def describe_run(
         Its weights count.
     mosaics : Mosaics
         Their files count by place, size and time of the last change, which are read at
-        once, and so do weight maps beside them.
+        once, and so do weight and data-quality maps beside them.
     x, y : ndarray, shape (n,)
         Positions in 0-based pixels.
     draws : int
@@ -65,7 +65,8 @@ def describe_run(
         ``configuration``, ``model``, ``images``, ``positions``, ``draws`` and
         ``software``: what each is, as SHA-256 or in words.
     """
-    files = [p for path in mosaics.paths for p in (path, weights_beside(path)) if p]
+    maps = [find(p) for p in mosaics.paths for find in (weights_beside, quality_beside)]
+    files = [*mosaics.paths, *filter(None, maps)]
     stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
     weights = hashlib.sha256()
     for weight in model.get_weights():

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation
 
 from data_tools.plane import Plane
 from data_tools.target import AB_ZERO_NJY
@@ -32,6 +33,11 @@ CORE_PX = 5
 ROUNDING_PX = 1e-3
 
 
+#: Where exposures saturated the drizzle leaves them out: a pixel with less than this
+#: share of the cutout's median weight, at one of at least this share of the limit.
+LOST_WEIGHT, NEAR_LIMIT = 0.5, 0.5
+
+
 class Cutout(NamedTuple):
     """A square cut out of all bands.
 
@@ -46,7 +52,8 @@ class Cutout(NamedTuple):
     covered : float
         Share of pixels with data in every band, in [0, 1].
     saturated : bool
-        Whether a pixel is above the stated limit.
+        Whether a pixel is above the stated limit, or saturated by the data-quality or
+        the weight map, where there is one.
     usable : bool
         Whether every band has data within `CORE_PX` around the position.
     """
@@ -209,6 +216,33 @@ class Mosaics:
             known.append(np.isfinite(line).all(axis=-1))
         return np.array(known)
 
+    def _is_saturated(
+        self,
+        image: NDArray[np.float32],
+        rows: slice,
+        columns: slice,
+        limits: NDArray[np.float32] | None,
+    ) -> bool:
+        """Look at pixels (rows, columns, bands), their data quality and weights."""
+        if any(p.saturated(rows, columns).any() for p in self.planes if p.has_quality):
+            return True
+        if limits is None:
+            return False
+        # most cutouts end here, and their weights are not read again
+        bright = image > NEAR_LIMIT * limits
+        if not bright.any():
+            return False
+        if (image > limits).any():
+            return True
+        for band, plane in enumerate(self.planes):
+            if not (plane.has_weight and bright[..., band].any()):
+                continue
+            weight = plane.weight(rows, columns)
+            lost = weight < LOST_WEIGHT * np.median(weight[weight > 0])
+            if (lost & binary_dilation(bright[..., band], np.ones((3, 3)))).any():
+                return True
+        return False
+
     def cutout(
         self, x: float, y: float, px: int, limits: NDArray[np.float32] | None = None
     ) -> Cutout:
@@ -244,11 +278,14 @@ class Mosaics:
         inner_y = slice(max(y0, 0), min(y0 + px, rows))
         inner_x = slice(max(x0, 0), min(x0 + px, columns))
         edge = x0 < 0 or y0 < 0 or x0 + px > columns or y0 + px > rows
+        saturated = False
         if inner_y.start < inner_y.stop and inner_x.start < inner_x.stop:
+            inside = self.window(inner_y, inner_x)
             image[
                 inner_y.start - y0 : inner_y.stop - y0,
                 inner_x.start - x0 : inner_x.stop - x0,
-            ] = self.window(inner_y, inner_x)
+            ] = inside
+            saturated = self._is_saturated(inside, inner_y, inner_x, limits)
         known = np.isfinite(image)
         core = slice(px // 2 - 1 - CORE_PX // 2, px // 2 - 1 + CORE_PX // 2 + 1)
         return Cutout(
@@ -257,7 +294,7 @@ class Mosaics:
             y0=y0,
             edge=edge,
             covered=float(known.all(axis=-1).mean()),
-            saturated=limits is not None and bool((image > limits).any()),
+            saturated=saturated,
             usable=bool(known[core, core].any(axis=(0, 1)).all()),
         )
 

@@ -38,9 +38,14 @@ FILTER_KEYWORDS = ("FILTER", "FILTER1", "FILTER2", "FILTNAM1", "FILTNAM2")
 _STRIP_ROWS = 256
 _STRIPS_KEPT = 3
 
+#: Bits of a data-quality map that mean saturation: full well and A-to-D converter, the
+#: same in WFC3/UVIS and ACS/WFC (WFC3 and ACS Data Handbooks, tables of data-quality
+#: flags).
+SATURATED_BITS = 256 | 2048
+
 _SCALING = ("BSCALE", "BZERO", "BLANK")
 
-#: The end of the name of a science image whose weights are in a file of their own.
+#: The end of the name of a science image whose maps are in files of their own.
 _SCIENCE_NAME = re.compile(r"(?<=[_-])sci(\.fits(\.\w+)?)$")
 
 
@@ -84,7 +89,8 @@ class Plane:
         FITS file: one image, a drizzled multi-extension file (``SCI`` and, if it is
         there, ``WHT``), or a tile-compressed image. A file whose name ends in ``sci``
         and that has no WHT has its weights in the one beside it that ends in ``wht``,
-        if there is one: AstroDrizzle may write them apart.
+        if there is one: AstroDrizzle may write them apart. A data-quality map is an
+        extension ``DQ``, or such a file that ends in ``dq``.
 
     Attributes
     ----------
@@ -98,6 +104,8 @@ class Plane:
         Flux scale.
     has_weight : bool
         Whether there is a weight map.
+    has_quality : bool
+        Whether there is a data-quality map.
 
     Raises
     ------
@@ -114,7 +122,7 @@ class Plane:
         if not self.path.is_file():
             raise FileNotFoundError(f"{self.path}: no such mosaic")
         self._hdus, self._in_strips = _open(self.path)
-        self._weight_hdus, self._weight_in_parts = None, self._in_strips
+        self._beside: list[fits.HDUList] = []
         try:
             self._science = self._find_science()
             self._check_length()
@@ -124,8 +132,14 @@ class Plane:
             self.band = self._read_band()
             self.calibration = self._read_calibration()
             self.wcs = self._read_wcs()
-            self._weight = self._find_weight()
+            self._weight, self._weight_in_parts = self._find_map(
+                "WHT", weights_beside(self.path), "weights"
+            )
+            self._quality, self._quality_in_parts = self._find_map(
+                "DQ", quality_beside(self.path), "data quality"
+            )
             self.has_weight = self._weight is not None
+            self.has_quality = self._quality is not None
         except BaseException:
             self.close()
             raise
@@ -136,9 +150,8 @@ class Plane:
 
     def close(self) -> None:
         """Close the file."""
-        self._hdus.close()
-        if self._weight_hdus is not None:
-            self._weight_hdus.close()
+        for hdus in (self._hdus, *self._beside):
+            hdus.close()
 
     def _find_science(self) -> Any:
         named = [hdu for hdu in self._hdus if hdu.name == "SCI"]
@@ -238,19 +251,22 @@ class Plane:
             )
         return wcs
 
-    def _find_weight(self) -> Any | None:
+    def _find_map(
+        self, name: str, beside: Path | None, words: str
+    ) -> tuple[Any | None, bool]:
+        """Give the HDU of a map of the pixels, and whether it is read in parts."""
         for hdu in self._hdus:
-            if hdu.name == "WHT" and getattr(hdu, "shape", None) == self.shape:
-                return hdu
-        beside = weights_beside(self.path)
+            if hdu.name == name and getattr(hdu, "shape", None) == self.shape:
+                return hdu, self._in_strips
         if beside is None:
-            return None
-        self._weight_hdus, self._weight_in_parts = _open(beside)
-        for hdu in self._weight_hdus:
+            return None, False
+        hdus, in_parts = _open(beside)
+        self._beside.append(hdus)
+        for hdu in hdus:
             if hdu.is_image and getattr(hdu, "shape", None) == self.shape:
-                return hdu
+                return hdu, in_parts
         raise ValueError(
-            f"{beside}: expected weights of {self.shape[0]} x {self.shape[1]} pixels "
+            f"{beside}: expected {words} of {self.shape[0]} x {self.shape[1]} pixels "
             f"(rows x columns) as in {self.path.name}, found none; take it away to do "
             "without"
         )
@@ -288,6 +304,27 @@ class Plane:
         weight = self._weights(rows, columns)
         return np.where(weight > 0, weight, np.float32(0))
 
+    def saturated(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
+        """Say where the data-quality map has one of `SATURATED_BITS`.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            Within the image, with start and stop.
+
+        Returns
+        -------
+        ndarray of bool, shape (rows, columns)
+            False everywhere without such a map.
+        """
+        if self._quality is None:
+            return np.zeros(
+                (rows.stop - rows.start, columns.stop - columns.start), bool
+            )
+        source = self._quality.section if self._quality_in_parts else self._quality.data
+        bits = np.asarray(source[rows, columns]).astype(np.int64)
+        return (bits & SATURATED_BITS) > 0
+
     def _read_strip(self, number: int) -> NDArray[np.float32]:
         first = number * _STRIP_ROWS
         return self._calibrated(slice(first, first + _STRIP_ROWS), slice(None))
@@ -324,8 +361,16 @@ def weights_beside(path: str | Path) -> Path | None:
     path : str or Path
         Of the science image; ``..._sci.fits`` has ``..._wht.fits``.
     """
-    path = Path(path)
-    beside = path.with_name(_SCIENCE_NAME.sub(r"wht\1", path.name))
+    return _beside(Path(path), "wht")
+
+
+def quality_beside(path: str | Path) -> Path | None:
+    """Do the same for its data quality, ``..._dq.fits``."""
+    return _beside(Path(path), "dq")
+
+
+def _beside(path: Path, what: str) -> Path | None:
+    beside = path.with_name(_SCIENCE_NAME.sub(rf"{what}\1", path.name))
     return beside if beside != path and beside.is_file() else None
 
 

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from data_tools.mosaic import open_mosaics
 
@@ -128,6 +129,65 @@ def test_a_pixel_over_the_full_well_is_saturated(rates, write_band, m83, paths):
         assert not mosaics.cutout(130, 20, PX, limits).saturated
         higher = mosaics.pixel_limits(80_000, [b.n_exposures for b in m83.bands])
         assert not mosaics.cutout(70, 60, PX, higher).saturated
+
+
+def add_map(path, name, values, beside=None):
+    """Put a map of the pixels into a mosaic's file, or into one of its own."""
+    if beside is not None:
+        fits.PrimaryHDU(values).writeto(beside)
+        return
+    with fits.open(path) as hdus:
+        image = fits.ImageHDU(hdus[0].data.copy(), hdus[0].header.copy(), name="SCI")
+    extension = fits.ImageHDU(values, name=name)
+    fits.HDUList([fits.PrimaryHDU(), image, extension]).writeto(path, overwrite=True)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16, np.int32])
+@pytest.mark.parametrize(
+    ("bits", "expected"), [(256, True), (2048, True), (256 | 4, True), (4 | 128, False)]
+)
+def test_a_data_quality_map_says_what_is_saturated(paths, m83, dtype, bits, expected):
+    quality = np.zeros(SHAPE, dtype)
+    quality[60, 70] = bits
+    add_map(paths[1], "DQ", quality)
+    with open_m83(paths, m83) as mosaics:
+        assert [p.has_quality for p in mosaics.planes] == [False, True, False]
+        assert mosaics.cutout(70, 60, PX).saturated == expected
+        assert not mosaics.cutout(130, 20, PX).saturated
+
+
+def test_a_data_quality_map_may_be_a_file_beside(paths, m83):
+    science = paths[1].rename(paths[1].with_name("f438w_drc_sci.fits"))
+    quality = np.zeros(SHAPE, np.int16)
+    quality[60, 70] = 256
+    add_map(science, "DQ", quality, science.with_name("f438w_drc_dq.fits"))
+    with open_m83([paths[0], science, paths[2]], m83) as mosaics:
+        assert mosaics.cutout(70, 60, PX).saturated
+        assert not mosaics.cutout(130, 20, PX).saturated
+
+
+@pytest.mark.parametrize(
+    ("electrons", "weight", "expected"),
+    [
+        (40_000, 0.0, True),  # no exposure kept the peak
+        (40_000, 300.0, True),  # the short one did
+        (40_000, 1880.0, False),  # bright, and all exposures kept it
+        (10_000, 0.0, False),  # a cosmic ray, far from saturation
+    ],
+)
+def test_a_bright_peak_without_its_weight_is_saturated(
+    rates, write_band, m83, paths, electrons, weight, expected
+):
+    band = m83.bands[2]
+    rates[2, 59:62, 69:72] = electrons * band.n_exposures / band.exposure_s
+    write_band(paths[2], rates[2], band)
+    weights = np.full(SHAPE, 1880.0, np.float32)
+    weights[60, 70] = weight
+    add_map(paths[2], "WHT", weights)
+    with open_m83(paths, m83) as mosaics:
+        limits = mosaics.pixel_limits(60_000, [b.n_exposures for b in m83.bands])
+        assert mosaics.cutout(70, 60, PX, limits).saturated == expected
+        assert not mosaics.cutout(130, 20, PX, limits).saturated
 
 
 def test_coverage_says_where_every_band_has_data(rates, write_band, m83, paths):
