@@ -213,6 +213,9 @@ class InferenceConfig:
     saturation_electrons : float
         Pixels above this many electrons in one exposure are flagged as saturated;
         used where the header gives the exposure time.
+    exposure_factor : (float, float)
+        Range of log10 of the exposure at a position over the target's outside which a
+        row is flagged: that of the priors the model was trained with.
     origin : {0, 1} or None
         What the pixel columns of the positions call the middle of the first pixel: 0
         as Python and this package do, 1 as FITS and DS9 do. None goes by the format of
@@ -226,6 +229,7 @@ class InferenceConfig:
     min_log_snr: float = 0.7
     unlike_share: float = 0.01
     saturation_electrons: float = 60_000.0
+    exposure_factor: tuple[float, float] = (-0.3, 0.2)
     origin: int | None = None
 
     def __post_init__(self) -> None:
@@ -250,6 +254,8 @@ class InferenceConfig:
             "> 0",
             self.saturation_electrons,
         )
+        low, high = self.exposure_factor
+        _require(low < high, "exposure_factor", "(low, high), low < high", (low, high))
         _require(
             self.origin in (None, 0, 1),
             "origin",

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 #: The posterior leans on an edge of the training range if this share of it does.
 EDGE_SHARE = 0.2
 
+#: How well an exposure is known, in dex.
+_EXPOSURE_DEX = 0.01
+
 #: Gives the numbers of `PosteriorModel.summarise` for images (B, px, px, bands), and,
 #: if it draws, ``draws`` (B, n, P) for their seeds (B,).
 Network = Callable[[NDArray[np.float32], NDArray[np.int32]], Mapping[str, NDArray]]
@@ -89,12 +92,15 @@ def cut_out(
     images = np.empty((len(good), px, px, len(target.bands)), np.float32)
     for image, cutout in zip(images, good, strict=True):
         image[:] = cutout.filled()
+    flags = np.array([_cutout_flags(c) for c in cutouts], np.int32)
+    exposures = np.array([mosaics.exposure(*place) for place in zip(x, y, strict=True)])
+    flags[_of_other_depth(exposures, target, config)] |= FLAGS["depth"][0]
     return Cutouts(
         usable=np.array([c.usable for c in cutouts], bool),
         images=images,
         seeds=np.array([_seed(c, config.seed) for c in good], np.int32),
         covered=np.array([c.covered for c in cutouts], np.float32),
-        flags=np.array([_cutout_flags(c) for c in cutouts], np.int32),
+        flags=flags,
     )
 
 
@@ -282,6 +288,17 @@ def compile_network(model: PosteriorModel, draws: int = 0) -> Network:
         return {name: value.numpy() for name, value in found.items()}
 
     return network
+
+
+def _of_other_depth(
+    exposures: NDArray[np.float64], target: Target, config: InferenceConfig
+) -> NDArray[np.bool_]:
+    """Say of exposures (n, bands) in seconds whether one is outside the training's."""
+    usual = [band.exposure_s for band in target.bands]
+    factor = np.log10(exposures.reshape(-1, len(usual)) / usual)
+    low, high = config.exposure_factor
+    outside = (factor < low - _EXPOSURE_DEX) | (factor > high + _EXPOSURE_DEX)
+    return outside.any(axis=1)
 
 
 def _seed(cutout: Cutout, seed: int) -> int:

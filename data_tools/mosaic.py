@@ -6,6 +6,7 @@ runs along the second axis of the array. Nothing is resampled.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,6 +33,9 @@ CORE_PX = 5
 #: a turn through the sky give the same cutout, just below counts as just above.
 ROUNDING_PX = 1e-3
 
+
+#: Rows of a weight map that its median is taken of.
+_WEIGHT_ROWS = 64
 
 #: Where exposures saturated the drizzle leaves them out: a pixel with less than this
 #: share of the cutout's median weight, at one of at least this share of the limit.
@@ -195,6 +199,57 @@ class Mosaics:
             a band without a weight map.
         """
         return np.stack([p.weight(rows, columns) for p in self.planes], axis=-1)
+
+    @functools.cached_property
+    def _median_weights(self) -> NDArray[np.float64]:
+        """Median of each band's weights where exposed, of rows evenly spread."""
+        medians = np.ones(len(self.planes))
+        rows, columns = self.shape
+        for band, plane in enumerate(self.planes):
+            if plane.has_weight:
+                chosen = np.unique(np.linspace(0, rows - 1, _WEIGHT_ROWS).astype(int))
+                every = slice(0, columns)
+                some = [plane.weight(slice(row, row + 1), every) for row in chosen]
+                exposed = np.concatenate(some)[np.concatenate(some) > 0]
+                medians[band] = np.median(exposed) if exposed.size else 1.0
+        return medians
+
+    def exposure(self, x: float, y: float) -> NDArray[np.float64]:
+        """Give the exposure of each band at a position.
+
+        That of the header, times the weight there over the median weight.
+
+        Parameters
+        ----------
+        x, y : float
+            0-based position in pixels.
+
+        Returns
+        -------
+        ndarray of float64, shape (bands,)
+            Seconds: the median of the exposed pixels within `CORE_PX`; NaN where the
+            header states no exposure, or nothing was exposed.
+        """
+        seconds = np.array([c.exposure_s for c in self.calibrations], float)
+        if not (math.isfinite(x) and math.isfinite(y)):
+            return np.full(len(seconds), np.nan)
+        ends = zip((y, x), self.shape, strict=True)
+        rows, columns = (
+            slice(
+                max(round(at) - CORE_PX // 2, 0), min(round(at) + CORE_PX // 2 + 1, n)
+            )
+            for at, n in ends
+        )
+        for band, plane in enumerate(self.planes):
+            if not plane.has_weight:
+                continue
+            weight = np.empty(0)
+            if rows.start < rows.stop and columns.start < columns.stop:
+                weight = plane.weight(rows, columns)
+            weight = weight[weight > 0]
+            share = np.median(weight) if weight.size else np.nan
+            seconds[band] *= share / self._median_weights[band]
+        return seconds
 
     def coverage(self, step: int) -> NDArray[np.bool_]:
         """Say where all bands have data, judged by every step-th row and column.

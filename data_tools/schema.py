@@ -200,6 +200,7 @@ FLAGS: dict[str, tuple[int, str]] = {
     "unlike_mocks": (32, "the image is unlike anything the network was trained on"),
     "no_data": (64, "no usable pixel at the position: the posterior is NaN"),
     "overlap": (128, "within two half-light radii of a likelier cluster: perhaps it"),
+    "depth": (256, "the exposure there is outside that of the training's mocks"),
 }
 
 

@@ -129,3 +129,34 @@ def flags_of(edge_share=0.0, log_snr=2.0, unlike_mocks=-0.5):
 )
 def test_answers_are_flagged_where_they_are_past_a_limit(found, flags):
     assert flags_of(**found) == flags
+
+
+@pytest.mark.parametrize(
+    ("factors", "expected"),
+    [
+        ((0.0, 0.0, 0.0), False),
+        ((-0.29, 0.19, 0.0), False),
+        ((0.0, -0.4, 0.0), True),
+        ((0.0, 0.0, 0.3), True),
+        ((np.nan, 0.0, 0.0), False),
+    ],
+)
+def test_a_place_of_another_depth_than_the_mocks_is_flagged(
+    m83, tmp_path, write_band, factors, expected
+):
+    target = dataclasses.replace(m83, cutout_px=PX)
+    rate = np.full(SHAPE, 0.1)
+    paths = [
+        write_band(
+            tmp_path / f"{band.name}.fits",
+            rate,
+            band,
+            EXPTIME=None if np.isnan(factor) else band.exposure_s * 10**factor,
+        )
+        for band, factor in zip(m83.bands, factors, strict=True)
+    ]
+    with open_mosaics(paths, m83.band_names, m83.pixel_scale_arcsec) as mosaics:
+        flags = cut_out(mosaics, X, Y, target, InferenceConfig()).flags
+        wide = InferenceConfig(exposure_factor=(-1, 1))
+        assert not (cut_out(mosaics, X, Y, target, wide).flags & BIT["depth"]).any()
+    assert ((flags & BIT["depth"] > 0)[[0, 1, 2, 5]] == expected).all()

@@ -190,6 +190,21 @@ def test_a_bright_peak_without_its_weight_is_saturated(
         assert not mosaics.cutout(130, 20, PX, limits).saturated
 
 
+def test_the_exposure_at_a_place_is_the_header_s_by_the_weight(paths, m83):
+    weights = np.full(SHAPE, 1000.0, np.float32)
+    weights[:, 100:] = 250
+    weights[60, 70] = 0  # a cosmic ray
+    weights[:40, :40] = 0
+    add_map(paths[1], "WHT", weights)
+    seconds = m83.bands[1].exposure_s
+    with open_m83(paths, m83) as mosaics:
+        assert mosaics.exposure(70, 60)[1] == pytest.approx(seconds)
+        assert mosaics.exposure(120, 60)[1] == pytest.approx(seconds / 4)
+        assert mosaics.exposure(120, 60)[0] == m83.bands[0].exposure_s
+        for nowhere in ((10, 10), (-90, 10), (70, 990), (np.nan, 10)):
+            assert np.isnan(mosaics.exposure(*nowhere)[1])
+
+
 def test_coverage_says_where_every_band_has_data(rates, write_band, m83, paths):
     rates[2, 40:80, 48:96] = np.nan
     write_band(paths[2], rates[2], m83.bands[2])
