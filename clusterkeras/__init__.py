@@ -23,6 +23,8 @@ _EXPORTS = {
     "fit": "clusterkeras.training",
     "infer": "clusterkeras.catalogue",
     "load_model": "clusterkeras.presets",
+    "plot_cluster": "clusterkeras.cluster_figure",
+    "write_report": "clusterkeras.report.page",
 }
 
 __all__ = ["__version__", *_EXPORTS]

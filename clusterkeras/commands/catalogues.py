@@ -189,6 +189,13 @@ def _add_report(parser: ArgumentParser) -> None:
         metavar="NAME_OR_PATH",
         help="The model that made the catalogue, if its metadata do not name it.",
     )
+    parser.add_argument(
+        "--completeness",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="What `clusterkeras completeness` made of these mosaics, for the figures.",
+    )
     parser.add_class_arguments(ReportConfig, "report")
 
 
@@ -196,7 +203,8 @@ def _report(args: Namespace) -> str:
     from clusterkeras.report.page import write_report
 
     written = write_report(
-        args.catalogue, args.images, args.output, args.model, args.report
+        *(args.catalogue, args.images, args.output, args.model, args.report),
+        completeness=args.completeness,
     )
     left_out = "" if written.shown == written.rows else f" of {written.rows} rows"
     return (

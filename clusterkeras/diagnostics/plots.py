@@ -244,11 +244,11 @@ def visibility_residuals(true: ArrayLike, mean: ArrayLike, std: ArrayLike) -> Fi
 
 def corner_plot(
     draws: ArrayLike,
-    truth: ArrayLike,
+    truth: ArrayLike | None = None,
     title: str = "",
     parameters: Sequence[Parameter] = PARAMETERS,
 ) -> Figure:
-    """Draw the joint posterior of one cluster, the truth marked.
+    """Draw the joint posterior of one cluster, the truth marked if it is known.
 
     Lines enclose 68 and 95 % of the draws; dashed lines in the histograms are 16, 50
     and 84 %; the square and the solid lines across mark the truth.
@@ -257,15 +257,18 @@ def corner_plot(
     ----------
     draws : array_like, shape (S, P)
         Draws of the posterior.
-    truth : array_like, shape (P,)
+    truth : array_like, shape (P,), optional
         True parameters.
     title : str
         Title of the picture.
     parameters : sequence of Parameter
         The P parameters.
     """
-    draws, truth = np.asarray(draws, dtype=float), np.asarray(truth, dtype=float)
-    together = np.vstack([np.quantile(draws, [0.003, 0.997], axis=0), truth])
+    draws = np.asarray(draws, dtype=float)
+    together = np.quantile(draws, [0.003, 0.997], axis=0)
+    if truth is not None:
+        truth = np.asarray(truth, dtype=float)
+        together = np.vstack([together, truth])
     low, high = together.min(axis=0), together.max(axis=0)
     margin = 0.06 * (high - low) + 1e-6
     side = 2.4 * len(parameters)

@@ -20,6 +20,7 @@ ON_WHITE = ("#0072B2", "#666666")
 MARKERS = ("circle", "x")
 
 _NEEDED = ("x", "y", "p_cluster", "log_snr", "flags")
+_SIZE = "half_light_radius_pc"
 _INTERVAL = ("median", "p16", "p84")
 
 
@@ -94,9 +95,14 @@ def cluster_columns(
             name = parameter if key == "median" else f"{parameter}_{key}"
             values = numbers(shown, f"{parameter}_{key}")
             columns[name] = values.astype(np.float32)
-    for key in ("", "_p16", "_p84"):
-        radius = 10.0 ** columns[f"log_half_light_radius{key}"]
-        columns[f"size{key}"] = radius * np.float32(target.pc_per_arcsec)
+    for key in _INTERVAL:
+        name, given = "size" if key == "median" else f"size_{key}", f"{_SIZE}_{key}"
+        if given in shown.colnames:
+            radius = numbers(shown, given)
+        else:  # catalogues of before have arcsec alone
+            arcsec = 10.0 ** numbers(shown, f"log_half_light_radius_{key}")
+            radius = arcsec * target.pc_per_arcsec
+        columns[name] = radius.astype(np.float32)
     flags = numbers(shown, "flags").astype(np.int32)
     columns["flags"] = flags
     columns["words"] = [", ".join(flag_names(bits)) for bits in flags]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -54,6 +54,9 @@ _UNITS = {"dex(yr)": "log yr", "dex(solMass)": "log M☉", "dex(arcsec)": "log a
 #: Opacity and line of the regions of 68 and 95 %.
 REGION_STYLES = {0.68: (0.5, 1.6), 0.95: (0.22, 0.9)}
 
+#: Completeness that is drawn as a line, and its dashes.
+COMPLETENESS_LINES = {0.5: "dashed", 0.9: "solid"}
+
 #: Columns of the table: name, title, width in px, format.
 _COLUMNS = (
     ("id", "id", 64, None),
@@ -77,8 +80,8 @@ class Histogram:
     edges : list of float
         Edges of its bins.
     source : ColumnDataSource
-        ``left``, ``right``, ``rows`` (number), ``clusters`` (sum of p_cluster) and
-        ``floor`` of each bin.
+        ``left``, ``right``, ``rows`` (number), ``clusters`` (sum of p_cluster),
+        ``corrected`` (that over the completeness) and ``floor`` of each bin.
     """
 
     column: str
@@ -148,10 +151,27 @@ def make_map(source: ColumnDataSource, view: CDSView, picture: MosaicPicture) ->
 
 
 def make_scatter(
-    source: ColumnDataSource, view: CDSView, box: Mapping[str, tuple[float, float]]
+    source: ColumnDataSource,
+    view: CDSView,
+    box: Mapping[str, tuple[float, float]],
+    found: Callable[[Mapping[str, Any]], NDArray[np.float64]] | None = None,
 ) -> figure:
-    """Give the figure of mass against age."""
+    """Give the figure of mass against age.
+
+    `found` gives the completeness of columns ``log_age`` and ``log_mass``; its lines
+    of `COMPLETENESS_LINES` are drawn.
+    """
     plot = _figure("age_mass", "log_age", "log_mass", box)
+    if found is not None:
+        axes = [np.linspace(*box[name], 60) for name in ("log_age", "log_mass")]
+        age, mass = np.meshgrid(*axes)
+        plot.contour(
+            *(age, mass, found({"log_age": age, "log_mass": mass})),
+            levels=list(COMPLETENESS_LINES),
+            line_color="#007a5a",
+            line_width=2,
+            line_dash=list(COMPLETENESS_LINES.values()),
+        )
     _add_clusters(plot, source, view, "log_age", "log_mass", "on_white", 6)
     return plot
 
@@ -183,12 +203,18 @@ def make_contours(
 
 
 def make_histogram(
-    name: str, column: str, values: NDArray[np.floating], label: str, *, log_y: bool
+    name: str,
+    column: str,
+    values: NDArray[np.floating],
+    label: str,
+    *,
+    log_y: bool,
+    corrected: bool,
 ) -> tuple[figure, Histogram]:
     """Give a figure of how many rows and clusters there are; the page counts them.
 
     Bars are the sum of ``p_cluster``, the number of clusters to expect; the line is
-    the number of rows.
+    the number of rows, and a dashed one that of clusters if none were missed.
     """
     known = values[np.isfinite(values)]
     low, high = np.percentile(known, [0.2, 99.8]) if known.size else (0.0, 1.0)
@@ -201,6 +227,7 @@ def make_histogram(
             "right": edges[1:],
             "rows": empty,
             "clusters": empty,
+            "corrected": empty,
             "floor": empty,
         }
     )
@@ -229,6 +256,16 @@ def make_histogram(
         legend_label="rows",
         **bars,
     )
+    if corrected:
+        plot.quad(
+            top="corrected",
+            fill_color=None,
+            line_color=CHOSEN,
+            line_dash="dashed",
+            line_width=1.6,
+            legend_label="clusters / completeness",
+            **bars,
+        )
     # magnitudes rise towards the faint end, sizes fall
     plot.legend.location = "top_left" if log_y else "top_right"
     plot.legend.background_fill_alpha = 0.7

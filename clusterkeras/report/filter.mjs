@@ -24,23 +24,31 @@ function asked(form, source) {
   return keep
 }
 
+// A cluster that stands for more than these, missed ones with it, says nothing.
+const MOST = 10
+
 function count(keep, source, values, edges, histogram) {
   const n = edges.length - 1
   const floor = histogram.data.floor[0]
   const rows = new Float64Array(n)
   const clusters = new Float64Array(n)
+  const corrected = new Float64Array(n)
+  const found = source.data.completeness
   const width = (edges[n] - edges[0]) / n
   keep.forEach((kept, i) => {
     const bin = Math.floor((values[i] - edges[0]) / width)
     if (!kept || !(bin >= 0 && bin < n)) return
     rows[bin] += 1
-    clusters[bin] += source.data.p_cluster[i] || 0
+    const p = source.data.p_cluster[i] || 0
+    clusters[bin] += p
+    if (found) corrected[bin] += p * Math.min(1 / found[i] || 1, MOST)
   })
   const above = (v) => Math.max(v, floor)
   histogram.data = {
     ...histogram.data,
     rows: Array.from(rows, above),
     clusters: Array.from(clusters, above),
+    corrected: Array.from(corrected, above),
   }
 }
 

@@ -20,6 +20,8 @@ from bokeh.models import BooleanFilter, CDSView, ColumnDataSource
 from bokeh.resources import INLINE
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from clusterkeras.completeness_function import Completeness
+from clusterkeras.completeness_function import load as load_completeness
 from clusterkeras.config import InferenceConfig, ReportConfig
 from clusterkeras.report import figures
 from clusterkeras.report.clusters import (
@@ -78,6 +80,7 @@ def write_report(
     output: str | Path,
     model: PosteriorModel | str | Path | None = None,
     config: ReportConfig | None = None,
+    completeness: str | Path | None = None,
     *,
     progress: bool = True,
 ) -> Report:
@@ -97,6 +100,9 @@ def write_report(
         The model that made it; by default what the catalogue's metadata name.
     config : ReportConfig, optional
         How many clusters, and how finely drawn.
+    completeness : str or Path, optional
+        What `clusterkeras completeness` made of the same mosaics; the figures then
+        show the completeness too.
     progress : bool
         Whether to show progress bars.
 
@@ -122,6 +128,7 @@ def write_report(
     check_columns(catalogue, name)
     if not len(catalogue):
         raise ValueError(f"{name}: expected at least one row; received none")
+    found = None if completeness is None else load_completeness(completeness)
     model = _find_model(model, catalogue, name)
     rows = best_first(catalogue, config.n)
     x, y = (numbers(catalogue, axis)[rows] for axis in "xy")
@@ -137,11 +144,14 @@ def write_report(
     columns = cluster_columns(catalogue, rows, target)
     band = int(np.argmin(np.abs(np.array(pivots) - _VISUAL)))
     columns["magnitude"] = drawn.magnitude[:, band]
+    if found is not None:
+        columns["completeness"] = found(catalogue[rows]).astype(np.float32)
     page = _render(
         columns,
         drawn,
         picture,
         target,
+        found,
         title=f"Clusters of {target.name}",
         name=name,
         n_rows=len(catalogue),
@@ -226,6 +236,7 @@ def _render(
     drawn: Pictures,
     picture: MosaicPicture,
     target: Target,
+    found: Completeness | None,
     *,
     title: str,
     band: str,
@@ -237,11 +248,17 @@ def _render(
     source.selected.indices = [0]
     keep = BooleanFilter(booleans=None)
     view = CDSView(filter=keep)
+    usual = _usual(columns, found)
     aperture = f"{APERTURE_PX * target.pixel_scale_arcsec:.2f}″"
     parts = {
         "table": figures.make_table(source, view, band),
         "map": figures.make_map(source, view, picture),
-        "age_mass": figures.make_scatter(source, view, target.box),
+        "age_mass": figures.make_scatter(
+            source,
+            view,
+            target.box,
+            found and (lambda plane: found({**plane, **usual})),
+        ),
     }
     histograms = {}
     for name, column, label, log_y in (
@@ -249,7 +266,9 @@ def _render(
         ("luminosity", "magnitude", f"{band} [AB mag within {aperture}]", True),
     ):
         parts[name], histograms[name] = figures.make_histogram(
-            name, column, columns[column], label, log_y=log_y
+            *(name, column, columns[column], label),
+            log_y=log_y,
+            corrected=found is not None,
         )
     planes = []
     for i, plane in enumerate(PLANES):
@@ -322,11 +341,23 @@ def _render(
             "n_likely": int(likely.sum()),
             "expected": float(np.nansum(columns["p_cluster"])),
             "p_cluster": P_CLUSTER,
-            "worst": float(np.nanmin(columns["p_cluster"], initial=1.0)),
+            "worst": float(np.nan_to_num(columns["p_cluster"][-1])),
             "band": band,
             "target": target,
+            "usual": usual,
         },
     )
+
+
+def _usual(columns: Mapping[str, Any], found: Completeness | None) -> dict[str, float]:
+    """Give what the completeness is shown at: the medians of what is in the figure."""
+    if found is None:
+        return {}
+    return {
+        "a_v": float(np.nanmedian(columns["a_v"])),
+        "log_half_light_radius": float(np.nanmedian(columns["log_half_light_radius"])),
+        "log_scatter": float(np.nanmedian(found.scatter)),
+    }
 
 
 def _json_numbers(values: np.ndarray) -> list[Any]:
