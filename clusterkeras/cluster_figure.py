@@ -86,14 +86,14 @@ def plot_cluster(
     figure = corner_plot(draws)
     planes = colour_planes(cut.images, pivots)
     # the room above the diagonal
-    cutout = figure.add_axes((0.56, 0.62, 0.34, 0.34))
+    cutout = figure.add_axes((0.57, 0.62, 0.34, 0.34))
     cutout.imshow(
         as_rgb(planes, brightness(planes))[0], origin="lower", interpolation="nearest"
     )
     _mark(cutout, catalogue, row, target)
     figure.text(
-        *(0.62, 0.585, numbers_in_words(catalogue, row, target)),
-        fontsize=10,
+        *(0.765, 0.57, numbers_in_words(catalogue, row, target)),
+        fontsize=9,
         va="top",
         linespacing=1.5,
     )
