@@ -57,7 +57,7 @@ def _detect(args: Namespace) -> str:
 
 def _add_infer(parser: ArgumentParser) -> None:
     from clusterkeras.config import InferenceConfig
-    from clusterkeras.field_list import RUNNERS
+    from clusterkeras.survey import RUNNERS
 
     add_images(parser, required=False)
     parser.add_argument(
@@ -105,7 +105,8 @@ def _add_infer(parser: ArgumentParser) -> None:
 
 def _infer(args: Namespace) -> str:
     from clusterkeras.catalogue import infer
-    from clusterkeras.field_list import infer_fields, read_fields
+    from clusterkeras.field_list import read_fields
+    from clusterkeras.survey import infer_fields
 
     one = args.images is not None and args.positions is not None
     beside = args.preview or args.draws

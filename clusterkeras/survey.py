@@ -1,0 +1,146 @@
+"""Many fields' mosaics and positions in, one partitioned data set of catalogues out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from astropy.table.meta import get_header_from_yaml
+from pyarrow import parquet
+
+from clusterkeras.catalogue import answer_all
+from clusterkeras.catalogue_table import Question
+from clusterkeras.config import InferenceConfig
+from clusterkeras.field_list import Field, part_of
+from data_tools.whole_file import remove_partial
+
+if TYPE_CHECKING:
+    from clusterkeras.posterior_model import PosteriorModel
+
+RUNNERS = ("local", "beam")
+
+
+def metadata_of(part: Path) -> dict[str, Any]:
+    """Give the metadata of a catalogue in Parquet, without its rows."""
+    # where astropy's writer leaves them; its reader would need pandas
+    text = parquet.read_schema(part).metadata[b"table_meta_yaml"].decode()
+    return get_header_from_yaml(text.split("\n"))["meta"]
+
+
+def infer_fields(
+    fields: Sequence[Field],
+    output: str | Path,
+    model: str | Path,
+    config: InferenceConfig | None = None,
+    runner: str = "local",
+    runner_options: Sequence[str] = (),
+    workers: int = 0,
+    *,
+    progress: bool = True,
+) -> list[Path]:
+    """Give each field's catalogue as one part of a data set.
+
+    Fields whose part is there are not done again: a run that was cut off goes on.
+
+    Parameters
+    ----------
+    fields : sequence of Field
+        What to work on.
+    output : str or Path
+        Directory of the data set, partitioned the Hive way:
+        ``pyarrow.dataset.dataset(output, partitioning="hive")`` reads all of it, and
+        astropy (with pandas) each part with its units and metadata.
+    model : str or Path
+        What `clusterkeras.presets.load_model` loads.
+    config : InferenceConfig, optional
+        As for `clusterkeras.catalogue.infer`.
+    runner : {"local", "beam"}
+        One field after the other here, or an Apache Beam pipeline; the same rows.
+    runner_options : sequence of str
+        Beam's own options; see `clusterkeras.beam.infer_fields`.
+    workers : int
+        Processes of Beam's local runner; 0 for one a core.
+    progress : bool
+        Whether to show progress bars.
+
+    Returns
+    -------
+    list of Path
+        The parts, in the order of the fields.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `clusterkeras.catalogue.infer`; or if a part is of another model or
+        configuration, or the options don't fit the runner.
+    ChildProcessError
+        If the pipeline fails.
+    """
+    config = config or InferenceConfig()
+    if runner not in RUNNERS:
+        raise ValueError(f"runner must be one of {RUNNERS}; received {runner!r}")
+    if runner == "local" and (runner_options or workers):
+        raise ValueError(
+            "workers and options of a runner are for Beam: expected runner 'beam' "
+            f"beside {workers or list(runner_options)}; received 'local'"
+        )
+    from clusterkeras.presets import load_model
+
+    loaded = load_model(model)
+    asked = Question.of(loaded, str(model), config)
+    parts = [part_of(output, field) for field in fields]
+    todo = [
+        field
+        for field, part in zip(fields, parts, strict=True)
+        if not _is_done(part, asked)
+    ]
+    if runner == "beam":
+        _run_beam(todo, output, loaded, asked, runner_options, workers)
+    else:
+        for field in todo:
+            part = part_of(output, field)
+            answer_all(
+                field.images, field.positions, part, loaded, asked, progress=progress
+            )
+    return parts
+
+
+def _is_done(part: Path, asked: Question) -> bool:
+    if not part.exists():
+        return False
+    there = metadata_of(part).get("configuration_hash")
+    if there != asked.configuration_hash:
+        raise ValueError(
+            f"{part}: a part of another model or configuration ({there}; this one is "
+            f"{asked.configuration_hash}); name another output, or remove it"
+        )
+    return True
+
+
+def _run_beam(
+    fields: Sequence[Field],
+    output: str | Path,
+    model: PosteriorModel,
+    asked: Question,
+    options: Sequence[str],
+    workers: int,
+) -> None:
+    beam: Any
+    try:
+        from clusterkeras import beam
+    except ImportError as error:
+        raise ModuleNotFoundError(
+            "the runner 'beam' needs Apache Beam: pip install clusterkeras[beam]"
+        ) from error
+    if not fields:
+        return
+    from clusterkeras.serving import export
+
+    Path(output).mkdir(parents=True, exist_ok=True)
+    remove_partial(Path(output))
+    # where the workers reach it too; readers of the data set skip what begins so
+    with tempfile.TemporaryDirectory(prefix="_model-", dir=output) as directory:
+        served = export(model, directory, "model", 1)
+        beam.infer_fields(fields, output, served, asked, workers, options)
