@@ -163,8 +163,8 @@ def _say_how_many_are_inside(
     known = np.isfinite(x) & np.isfinite(y)
     if not inside.all():
         logger.warning(
-            "%s: of %d positions %d are off the mosaics and %d unknown: their rows "
-            "have no posterior and the flag no_data",
+            "%s: of %d positions %d are off the mosaics and %d have no place on them "
+            "(no value, or elsewhere on the sky): their rows have the flag no_data",
             positions,
             len(x),
             int((known & ~inside).sum()),

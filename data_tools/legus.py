@@ -89,14 +89,14 @@ def read_legus(path: str | Path) -> QTable | None:
     unnamed = [name for name in names if name.startswith("column_")]
     logger.warning(
         "%s: read as a LEGUS catalogue of %d rows and %d columns, assuming that x and "
-        "y count from 1%s and that its %d bands are %s (%s); %d and %d masked%s",
+        "y count from 1%s and that its %d bands are %s (%s); %s and %s masked%s",
         path,
         *rows.shape,
         " in two frames" if frames == 2 else "",
         bands,
         ", ".join(band_names) or "none",
         source,
-        *map(int, SENTINELS),
+        *SENTINELS,
         f"; not recognised: {', '.join(unnamed)}" if unnamed else "",
     )
     return table

@@ -10,14 +10,14 @@ import functools
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation
 
+from data_tools.cutout import CORE_PX, Cutout
 from data_tools.plane import Plane
+from data_tools.saturation import is_saturated
 from data_tools.target import AB_ZERO_NJY
 
 #: Largest difference between the bands' positions, in pixels.
@@ -25,69 +25,12 @@ WCS_TOLERANCE_PX = 0.1
 #: Largest difference between a mosaic's pixel and the model's, as a fraction.
 SCALE_TOLERANCE = 0.02
 
-#: A position has no data if some band has none in a box of this side around it.
-CORE_PX = 5
-
-
 #: A whole number is as far from two middles. So that a position and the same one after
 #: a turn through the sky give the same cutout, just below counts as just above.
 ROUNDING_PX = 1e-3
 
-
 #: Rows of a weight map that its median is taken of.
 _WEIGHT_ROWS = 64
-
-#: Where exposures saturated the drizzle leaves them out: a pixel with less than this
-#: share of the cutout's median weight, at one of at least this share of the limit.
-LOST_WEIGHT, NEAR_LIMIT = 0.5, 0.5
-
-
-class Cutout(NamedTuple):
-    """A square cut out of all bands.
-
-    Attributes
-    ----------
-    image : ndarray of float32, shape (px, px, bands)
-        nJy per pixel; NaN where there are no data.
-    x0, y0 : int
-        0-based mosaic pixel of the cutout's first pixel.
-    edge : bool
-        Whether it crosses the edge of the array.
-    covered : float
-        Share of pixels with data in every band, in [0, 1].
-    saturated : bool
-        Whether a pixel is above the stated limit, or saturated by the data-quality or
-        the weight map, where there is one.
-    usable : bool
-        Whether every band has data within `CORE_PX` around the position.
-    """
-
-    image: NDArray[np.float32]
-    x0: int
-    y0: int
-    edge: bool
-    covered: float
-    saturated: bool
-    usable: bool
-
-    def filled(self) -> NDArray[np.float32]:
-        """Give the image with missing pixels at the median of their band.
-
-        Returns
-        -------
-        ndarray of float32, shape (px, px, bands)
-            nJy per pixel; zero in a band that has no data at all.
-        """
-        missing = np.isnan(self.image)
-        if not missing.any():
-            return self.image
-        image = self.image.copy()
-        for band in range(image.shape[-1]):
-            gap = missing[..., band]
-            if gap.any():
-                known = image[..., band][~gap]
-                image[gap, band] = np.median(known) if known.size else 0.0
-        return image
 
 
 class Mosaics:
@@ -271,33 +214,6 @@ class Mosaics:
             known.append(np.isfinite(line).all(axis=-1))
         return np.array(known)
 
-    def _is_saturated(
-        self,
-        image: NDArray[np.float32],
-        rows: slice,
-        columns: slice,
-        limits: NDArray[np.float32] | None,
-    ) -> bool:
-        """Look at pixels (rows, columns, bands), their data quality and weights."""
-        if any(p.saturated(rows, columns).any() for p in self.planes if p.has_quality):
-            return True
-        if limits is None:
-            return False
-        # most cutouts end here, and their weights are not read again
-        bright = image > NEAR_LIMIT * limits
-        if not bright.any():
-            return False
-        if (image > limits).any():
-            return True
-        for band, plane in enumerate(self.planes):
-            if not (plane.has_weight and bright[..., band].any()):
-                continue
-            weight = plane.weight(rows, columns)
-            lost = weight < LOST_WEIGHT * np.median(weight[weight > 0])
-            if (lost & binary_dilation(bright[..., band], np.ones((3, 3)))).any():
-                return True
-        return False
-
     def cutout(
         self, x: float, y: float, px: int, limits: NDArray[np.float32] | None = None
     ) -> Cutout:
@@ -340,7 +256,7 @@ class Mosaics:
                 inner_y.start - y0 : inner_y.stop - y0,
                 inner_x.start - x0 : inner_x.stop - x0,
             ] = inside
-            saturated = self._is_saturated(inside, inner_y, inner_x, limits)
+            saturated = is_saturated(inside, self.planes, inner_y, inner_x, limits)
         known = np.isfinite(image)
         core = slice(px // 2 - 1 - CORE_PX // 2, px // 2 - 1 + CORE_PX // 2 + 1)
         return Cutout(

@@ -158,11 +158,12 @@ def pixel_positions(
     if sky is None:
         return _only_pixels(pixels[0], origin, name)
     on_sky = _world_to_pixel(wcs, sky.ra, sky.dec)
+    has_sky = np.isfinite(sky.ra) & np.isfinite(sky.dec)
     if not pixels:
         if sky.names.lower() != "ra and dec":
             logger.warning("%s: positions from the columns %s", name, sky.names)
         return on_sky
-    chosen, used, distance = _nearest(pixels, on_sky, origin)
+    chosen, used, distance = _nearest(pixels, on_sky, has_sky, origin)
     names = ", ".join(chosen.names)
     if distance > _OTHER_IMAGE_PX:
         logger.warning(
@@ -215,6 +216,7 @@ def _only_pixels(
 def _nearest(
     pixels: list[PixelColumns],
     on_sky: tuple[NDArray[np.float64], NDArray[np.float64]],
+    has_sky: NDArray[np.bool_],
     origin: int | None,
 ) -> tuple[PixelColumns, int, float]:
     """Choose the columns and the origin that are nearest the sky positions."""
@@ -223,10 +225,12 @@ def _nearest(
         known = columns.origin if origin is None else origin
         for used in (0, 1) if known is None else (known,):
             apart = np.hypot(columns.x - used - on_sky[0], columns.y - used - on_sky[1])
-            apart = apart[np.isfinite(apart)]
+            # what is on the other side of the sky has no place on the mosaic at all
+            apart[np.isnan(on_sky[0]) & has_sky] = math.inf
+            apart = apart[~np.isnan(apart)]
             distance = float(np.median(apart)) if apart.size else math.nan
             found.append((columns, used, distance))
-    told = [f for f in found if math.isfinite(f[2])]
+    told = [f for f in found if not math.isnan(f[2])]
     return min(told, key=lambda f: f[2]) if told else (*found[0][:2], 0.0)
 
 

@@ -192,6 +192,14 @@ def test_pixels_of_another_image_give_way_to_the_sky(wcs, caplog):
     assert "pixels of another image: the sky positions are used" in caplog.text
 
 
+def test_pixels_of_a_catalogue_of_another_galaxy_are_not_used(wcs, caplog):
+    table = Table({"x": [12.0, 70], "y": [3.0, 80], "ra": [24.0, 24], "dec": [9.0, 9]})
+    with caplog.at_level(logging.WARNING):
+        x, _ = pixel_positions(table, wcs)
+    assert np.isnan(x).all()
+    assert "pixels of another image" in caplog.text
+
+
 def test_of_two_frames_that_of_the_mosaic_is_used(wcs):
     ra, dec = wcs.all_pix2world([12.0, 70], [3.0, 80], 0)
     table = Table({"x": [912.0, 970], "y": [3.0, 80], "ra": ra, "dec": dec})
