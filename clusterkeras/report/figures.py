@@ -144,6 +144,8 @@ def make_map(source: ColumnDataSource, view: CDSView, picture: MosaicPicture) ->
         h=rows,
         anchor="top_left",
     )
+    # as wide as it gets, so that the frame stays where it is
+    plot.min_border_left = 60
     plot.x_range.renderers = plot.y_range.renderers = [image]
     size = 9 if len(source.data["x"]) < _CROWD else 6
     _add_clusters(plot, source, view, "x", "y", "on_map", size)

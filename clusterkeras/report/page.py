@@ -290,6 +290,7 @@ def _render(
         styles=list(figures.REGION_STYLES.values()),
         hole=HOLE,
         map=parts["map"],
+        table=parts["table"],
         band=band,
         px=target.cutout_px,
         pixel_scale=target.pixel_scale_arcsec,

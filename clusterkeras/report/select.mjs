@@ -147,6 +147,13 @@ function centre({x_range, y_range}, x, y) {
   }
 }
 
+// Arrow keys go on from the chosen row, also if it was chosen elsewhere or not yet.
+function activate(table, i) {
+  const view = Bokeh.index.find_one(table)
+  const row = view?.data?.index.indexOf(i) ?? -1
+  if (row >= 0 && view.grid.getActiveCell()?.row !== row) view.grid.setActiveCell(row, 0)
+}
+
 export default function (args) {
   load()
   const {source} = args
@@ -157,6 +164,7 @@ export default function (args) {
   drawCutout(row, i, args)
   drawContours(i, args)
   writeNumbers(row, args.band)
+  activate(args.table, i)
   if (Number.isFinite(row("x")) && Number.isFinite(row("y"))) {
     centre(args.map, row("x"), row("y"))
   }

@@ -3,8 +3,10 @@
 import logging
 import re
 
+import numpy as np
 import pytest
 
+from clusterkeras.completeness_function import fit
 from clusterkeras.config import ReportConfig
 from clusterkeras.report.page import write_report
 from data_tools.schema import FLAGS
@@ -79,6 +81,46 @@ def test_a_table_that_cannot_be_shown_is_refused(
     change(table)
     with pytest.raises(ValueError, match=message):
         write_report(table, images, tmp_path / "r.html", progress=False)
+
+
+def test_a_catalogue_without_any_posterior_gives_a_page(
+    catalogue, images, model, tmp_path
+):
+    report = write_report(
+        *(catalogue[1:2], images, tmp_path / "r.html", model), progress=False
+    )
+    assert report.shown == 1
+
+
+@pytest.fixture
+def completeness(model, tmp_path):
+    """Give the file of a function by which the massive are found."""
+    rng = np.random.default_rng(6)
+    low, high = np.transpose([*model.target.box.values(), (0, 1)])
+    features = rng.uniform(low, high, (100, 5))
+    found = features[:, 2] > rng.normal(4, 0.2, 100)
+    path = tmp_path / "completeness.json"
+    outcomes = {"detected": found, "recovered": found}
+    fit(features, outcomes, np.zeros((2, 2)), 64, path, {})
+    return path
+
+
+def test_figures_show_the_completeness(
+    catalogue, images, model, tmp_path, completeness
+):
+    path = tmp_path / "r.html"
+    write_report(
+        *(catalogue[:9], images, path, model),
+        completeness=completeness,
+        progress=False,
+    )
+    text = " ".join(path.read_text().split())
+    assert "half (dashed) and 90 % (solid) are found, at A_V" in text
+    assert "clusters / completeness" in text
+
+
+def test_figures_without_completeness_do_not_mention_it(page):
+    assert "clusters / completeness" not in page.text
 
 
 def test_a_page_that_is_no_html_is_refused(catalogue, images, tmp_path):
