@@ -205,7 +205,7 @@ def test_faint_light_of_associations_is_where_they_are(light_of, seen, nothing_p
 
 
 def test_stars_placed_stay_within_bounds_however_near_and_dense(m83, seen):
-    near = dataclasses.replace(m83, distance_mpc=0.1)
+    near = dataclasses.replace(m83, distance_mpc=0.1, distance_uncertainty_mpc=0.01)
     dense = patch(old=1e4, sfr=10.0, share=0.5)
     column, _, _, smooth = Starlight(near, 0.0).draw(dense, seen, RNG(0))
     assert 0.5 < len(column) / (starlight._EXACT_PER_PX * N**2) < 1.5
