@@ -133,6 +133,7 @@ def test_summary_agrees_with_many_draws(posterior, raw):
     width = HIGH - LOW
     for name, probability in (("median", 0.5), ("lower", 0.1587), ("upper", 0.8413)):
         below = np.mean(draws < summary[name][:, None], axis=1)
+        # of 256 points: 0.01 in the root mean square, a quarter of random ones' 0.04
         np.testing.assert_allclose(below, probability, atol=0.04)
     np.testing.assert_allclose(
         summary["mean"] / width, draws.mean(axis=1) / width, atol=0.01
