@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from data_tools import peaks
 from data_tools.disc import draw_disc
 from data_tools.observation import Observation, draw_observation
 from data_tools.priors import Priors
 from data_tools.render import Renderer
 from data_tools.starlight import Starlight
 from data_tools.target import Target
+
+#: How peaks of fields are found: as `clusterkeras detect` finds candidates unless it is
+#: told otherwise.
+FINDER = {"threshold": 5.0, "fwhm_px": 2.5, "box_px": 48}
+SEPARATION_PX = 3.0
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,17 @@ class GalaxyField:
         What was drawn: see `data_tools.disc.Disc`.
     corners : (n, 2) ndarray of int, optional
         First pixels (row, column) at which a cutout may be taken; None for anywhere.
+    peaks : (n, 2) ndarray
+        Places (row, column) of what stands out of the field and is no cluster: what a
+        finder offers as a candidate, in the middle quarter. None are known of real
+        mosaics, whose peaks may be clusters.
     """
 
     image: np.ndarray
     observation: Observation
     properties: dict[str, float]
     corners: np.ndarray | None = None
+    peaks: np.ndarray = field(default_factory=lambda: np.empty((0, 2)))
 
 
 class FieldMaker:
@@ -76,4 +87,20 @@ class FieldMaker:
         image = observation.image(light, rng)
         residual = priors.sky_residual * rng.uniform(-1, 1, len(observation.sky_njy))
         image -= (residual * observation.sky_njy).astype(np.float32)
-        return GalaxyField(image, observation, disc.properties)
+        return GalaxyField(
+            image, observation, disc.properties, peaks=_find_peaks(image)
+        )
+
+
+def _find_peaks(image: np.ndarray) -> np.ndarray:
+    """Give the places (row, column) of the peaks in the middle quarter of a field.
+
+    There are several times more than mocks need, and all would take longer than the
+    rest of the field.
+    """
+    side = len(image)
+    first = side // 4
+    middle = image[first : side - first, first : side - first]
+    combined, known, _ = peaks.combine(middle, FINDER["box_px"])
+    found = peaks.strongest_apart(peaks.find(combined, known, **FINDER), SEPARATION_PX)
+    return found[:, 1::-1] + first

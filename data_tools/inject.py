@@ -120,7 +120,15 @@ class MockMaker:
         for i in range(n):
             if self.paired:
                 drawn, beside, inside = rng.spawn(3)
+            kind = self._kind(drawn)
+            centre = drawn.uniform(-1, 1, 2) * self.priors.centre_offset_px
             row, column = self._corner(field, drawn)
+            if kind == "field_peak":
+                peak = self._corner_at_peak(field, centre, drawn)
+                if peak is None:
+                    kind = "empty"
+                else:
+                    row, column = peak
             window = (slice(row, row + px), slice(column, column + px))
             background, stored_background = field.image[window], stored_field[window]
             if drawn.random() < self.priors.neighbour_fraction:
@@ -128,14 +136,11 @@ class MockMaker:
                 background = background + light + seen.noise(light, beside)
                 stored_background = _stored(background)
             variance = seen.pixel_variance(background)
-            centre = drawn.uniform(-1, 1, 2) * self.priors.centre_offset_px
             parameters = np.full(len(PARAMETER_NAMES), np.nan)
-            if drawn.random() < self.priors.cluster_fraction:
-                kind = "cluster"
+            if kind == "cluster":
                 parameters = self._parameters(drawn)
                 light = self.cluster(parameters, centre, psf, inside)
             else:
-                kind = str(drawn.choice(self._negative_kinds, p=self._negative_shares))
                 light = self._negatives.draw(
                     kind, centre, psf, variance, seen.electron_njy, inside
                 )
@@ -154,6 +159,12 @@ class MockMaker:
                 "mock_id": first_mock_id + i,
             }
 
+    def _kind(self, rng: np.random.Generator) -> str:
+        """Draw what is in the middle, of `data_tools.schema.KINDS`."""
+        if rng.random() < self.priors.cluster_fraction:
+            return "cluster"
+        return str(rng.choice(self._negative_kinds, p=self._negative_shares))
+
     def _parameters(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a cluster's parameters from the box."""
         return np.array(
@@ -167,6 +178,19 @@ class MockMaker:
         if field.corners is not None:
             return field.corners[rng.integers(len(field.corners))]
         return rng.integers(0, len(field.image) - self.target.cutout_px + 1, 2)
+
+    def _corner_at_peak(
+        self, field: GalaxyField, centre: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray | None:
+        """Draw a peak of the field; give the corner of a cutout that has it there.
+
+        None if no such cutout lies on the field.
+        """
+        px = self.target.cutout_px
+        corners = np.rint(field.peaks - (px - 1) / 2 - centre[::-1]).astype(int)
+        inside = (corners >= 0) & (corners <= np.array(field.image.shape[:2]) - px)
+        corners = corners[inside.all(axis=1)]
+        return corners[rng.integers(len(corners))] if len(corners) else None
 
     def _neighbour(
         self, psf: Filters, seen: Observation, rng: np.random.Generator

@@ -42,6 +42,7 @@ class NegativeMaker:
         self._blue_to_red = np.argsort([b.photplam for b in clusters.target.bands])
         self._makers: dict[str, Callable] = {
             "empty": self._empty,
+            "field_peak": self._empty,
             "bright_star": self._bright_star,
             "blend": self._blend,
             "association": self._association,

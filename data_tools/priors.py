@@ -21,13 +21,14 @@ def _check_range(name: str, value: Range, low: float, high: float) -> None:
 
 def _default_negatives() -> dict[str, float]:
     return {
-        "empty": 0.25,
-        "bright_star": 0.20,
-        "blend": 0.20,
+        "empty": 0.10,
+        "field_peak": 0.30,
+        "bright_star": 0.15,
+        "blend": 0.15,
         "association": 0.15,
-        "background_galaxy": 0.10,
-        "dust_edge": 0.05,
-        "artefact": 0.05,
+        "background_galaxy": 0.08,
+        "dust_edge": 0.04,
+        "artefact": 0.03,
     }
 
 
@@ -40,7 +41,10 @@ class Priors:
     cluster_fraction : float
         Share of records with a cluster in the middle.
     negatives : dict of str to float
-        Relative shares of the kinds of record without a cluster.
+        Relative shares of the kinds of record without a cluster. ``field_peak`` is a
+        peak of the field itself, what `clusterkeras detect` finds where no cluster is;
+        on backgrounds from real mosaics, whose peaks may be clusters, it becomes
+        ``empty``.
     centre_offset_px : float
         Largest offset of the object from the middle of the cutout, in x and in y.
     neighbour_fraction : float
@@ -113,10 +117,10 @@ class Priors:
     extinction_laws: tuple[str, ...] = EXTINCTION_LAWS
     drizzle_blur_px: dict[str, Range] = field(
         default_factory=lambda: {
-            "F275W": (0.8, 1.3),
-            "F336W": (0.9, 1.4),
-            "F438W": (0.6, 1.0),
-            "F814W": (0.4, 0.8),
+            "F275W": (0.6, 1.6),
+            "F336W": (0.7, 1.7),
+            "F438W": (0.4, 1.3),
+            "F814W": (0.2, 1.1),
         }
     )
     noise_shift_px: Range = (0.0, 0.5)

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_tools.manifest import read_configuration, read_json
-from data_tools.schema import FEATURES, PIXEL_UNIT_NJY
+from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY
 from data_tools.shard_file import AGAIN, check_shard, read_shard
 from data_tools.target import Target
 
@@ -319,8 +319,9 @@ def make_dataset(
     """Read a split of a mock set as batches of images and labels; one epoch.
 
     For training, records are shuffled, each cluster is put on the background of
-    another record of its batch (so of the same split), flipped and turned, all anew
-    in each epoch. Otherwise order, pair and orientation are the records' own. In both
+    another record of its batch (so of the same split; a peak of a field stays where it
+    is, and whoever would take its place too), flipped and turned, all anew in each
+    epoch. Otherwise order, pair and orientation are the records' own. In both
     the cluster brings its photon noise, Gaussian with the variance ``max(c, 0) *
     electron_njy`` of the background's exposure and correlated as the background's
     noise: from `seed` and the epoch in training, else from `seed` and ``mock_id``, so
@@ -377,7 +378,11 @@ def make_dataset(
         count = tf.size(serialised)
         if training:
             step = 1 + tf.cast(seeds[0], tf.int32) % tf.maximum(count - 1, 1)
-            partner = (tf.range(count) + step) % count
+            own = tf.range(count)
+            partner = (own + step) % count
+            # a peak is the middle of its own background, and no place for a cluster
+            peak = record["kind"] == KINDS.index("field_peak")
+            partner = tf.where(peak | tf.gather(peak, partner), own, partner)
             record.update({k: tf.gather(record[k], partner) for k in _OF_BACKGROUND})
         cluster = decode_image(record["cluster"], px, bands)
         electron = tf.tile(record["electron_njy"], (1, px))[:, None]

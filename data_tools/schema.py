@@ -93,6 +93,7 @@ KINDS: tuple[str, ...] = (
     "background_galaxy",
     "dust_edge",
     "artefact",
+    "field_peak",
 )
 
 

@@ -7,6 +7,7 @@ from astropy.table import QTable
 from clusterkeras import detection
 from clusterkeras.config import DetectionConfig
 from clusterkeras.detection import detect, tiles
+from data_tools.field import FINDER, SEPARATION_PX
 
 SHAPE = (240, 300)
 #: x, y, electrons/s, Gaussian sigma in pixels: two stars, a blend's pair, an
@@ -159,3 +160,9 @@ def test_a_mosaic_without_data_gives_an_empty_table(find):
 def test_an_output_of_unknown_format_is_refused_before_the_work(find, rates):
     with pytest.raises(ValueError, match=r"expected a table's name to end in one of"):
         find(rates, output="candidates.doc")
+
+
+def test_mocks_take_the_peaks_of_fields_as_the_finder_takes_candidates():
+    default = DetectionConfig()
+    assert {name: getattr(default, name) for name in FINDER} == FINDER
+    assert default.min_separation_px == SEPARATION_PX

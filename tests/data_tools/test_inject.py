@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter, shift
 
 from data_tools.inject import MockMaker
 from data_tools.priors import Priors
@@ -78,7 +79,8 @@ def test_clusters_and_backgrounds_are_finite_and_not_the_field_itself(records, f
     one = records[0]["background"].astype(np.float32) * PIXEL_UNIT_NJY
     assert one.std() > 0
     assert all(
-        np.isfinite(r["log_snr"]) == (KINDS[r["kind"]] != "empty") for r in records
+        np.isfinite(r["log_snr"]) == (KINDS[r["kind"]] not in ("empty", "field_peak"))
+        for r in records
     )
 
 
@@ -100,7 +102,7 @@ def test_some_records_have_a_neighbour_and_none_where_none_is_asked_for(target, 
 
 def test_cutouts_start_only_where_the_field_allows(maker, field):
     corners = np.array([[3, 5], [40, 20]])
-    limited = dataclasses.replace(field, corners=corners)
+    limited = dataclasses.replace(field, corners=corners, peaks=np.empty((0, 2)))
     allowed = {
         (field.image[r : r + 64, c : c + 64] / PIXEL_UNIT_NJY)
         .astype(np.float16)[32]
@@ -110,6 +112,38 @@ def test_cutouts_start_only_where_the_field_allows(maker, field):
     alone = MockMaker(maker.target, dataclasses.replace(PRIORS, neighbour_fraction=0.0))
     records = alone.mocks(limited, 20, np.random.default_rng(6), 0, 0)
     assert {r["background"][32].tobytes() for r in records} == allowed
+
+
+def test_a_field_peak_is_a_peak_of_the_field_where_the_record_says(target, field):
+    only = dataclasses.replace(
+        PRIORS,
+        cluster_fraction=0.0,
+        negatives={"field_peak": 1.0},
+        neighbour_fraction=0,
+    )
+    records = list(
+        MockMaker(target, only).mocks(field, 20, np.random.default_rng(7), 0, 0)
+    )
+    for record in records:
+        assert KINDS[record["kind"]] == "field_peak"
+        assert not record["cluster"].any()
+    # moved so that the centres agree, the peaks add up in the middle
+    moved = [
+        shift(r["background"].astype(float).sum(-1), -r["centre"][::-1], order=1)
+        for r in records
+    ]
+    mean = np.median(moved, axis=0)[16:48, 16:48]
+    row, column = np.unravel_index(gaussian_filter(mean, 1).argmax(), mean.shape)
+    assert np.hypot(row - 15.5, column - 15.5) < 1.5
+
+
+def test_a_field_without_known_peaks_has_empty_records_instead(target, field):
+    only = dataclasses.replace(
+        PRIORS, cluster_fraction=0.0, negatives={"field_peak": 1.0}
+    )
+    bare = dataclasses.replace(field, peaks=np.empty((0, 2)))
+    records = MockMaker(target, only).mocks(bare, 3, np.random.default_rng(7), 0, 0)
+    assert [KINDS[r["kind"]] for r in records] == ["empty"] * 3
 
 
 def test_records_are_numbered_and_named_by_field(records):

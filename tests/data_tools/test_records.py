@@ -29,7 +29,7 @@ def example(number, kind="cluster"):
     light = np.exp(-((row - 31.5) ** 2 + (column - 31.5) ** 2) / 50)
     light = light * (1 + 0.01 * row + 0.0003 * row * column)
     cluster = light[..., None] * np.array([1.0, 2.0, 4.0]) * (10 + number)
-    if kind == "empty":
+    if kind in ("empty", "field_peak"):
         cluster = 0 * cluster
     cluster = cluster.astype(np.float16)
     variance = np.array([3.0, 5.0, 7.0], np.float32) * (1 + number)
@@ -215,6 +215,19 @@ def test_training_puts_every_cluster_on_the_background_of_another_record(known_s
     empty = labels["mock_id"] % 5 == 4
     for image, number in zip(images[empty], partner[empty], strict=True):
         assert (image == number * PIXEL_UNIT_NJY).all()
+
+
+def test_a_peak_of_a_field_keeps_its_background_and_no_other_record_gets_it(
+    tmp_path, m83
+):
+    kinds = ["field_peak" if i % 4 == 3 else "cluster" for i in range(20)]
+    examples = [example(i, kind) for i, kind in enumerate(kinds)]
+    _, labels = read_all(write_set(tmp_path, m83, examples), "train", 20, training=True)
+    moved = labels["field_id"] - 1000 != labels["mock_id"]
+    peak = labels["mock_id"] % 4 == 3
+    assert not moved[peak].any()
+    assert moved[~peak].mean() > 0.6
+    assert set(labels["field_id"][~peak] - 1000).isdisjoint(labels["mock_id"][peak])
 
 
 def test_training_computes_the_visibility_of_the_new_pair(known_set):

@@ -73,7 +73,7 @@ def test_the_broader_psf_is_fifteen_per_cent_broader(m83, end):
         widths.append([fwhm(s) for s in psf_spectra(m83, 64, 28, blur)])
     ratio = np.divide(*widths[::-1])
     # the core is no Gaussian, so its width does not add quite in quadrature
-    np.testing.assert_allclose(ratio, 1.15, atol=0.04)
+    np.testing.assert_allclose(ratio, 1.15, atol=0.05)
 
 
 def test_what_only_a_user_can_give_is_said_to_be_missing(m83):
