@@ -20,6 +20,7 @@ from clusterkeras.finished_batches import FinishedBatches, describe_run
 from clusterkeras.measurement import batches_of, compile_network, measure
 from clusterkeras.overlap import overlapping
 from clusterkeras.presence import at_share, estimate_share
+from clusterkeras.result import Catalogue
 from clusterkeras.table_output import check_table_path, write_table
 from data_tools.mosaic import Mosaics, open_mosaics
 from data_tools.positions import pixel_positions, read_positions
@@ -41,7 +42,7 @@ def infer(
     draws: str | Path | None = None,
     *,
     progress: bool = True,
-) -> QTable:
+) -> Catalogue:
     """Give the joint posterior at each position on the mosaics and write the table.
 
     Parameters
@@ -69,8 +70,9 @@ def infer(
 
     Returns
     -------
-    QTable
-        One row per row of `positions`, in its order, with its columns (prefixed
+    Catalogue
+        A `QTable`, and ``plot(i)`` draws its row i: see `clusterkeras.result`. One row
+        per row of `positions`, in its order, with its columns (prefixed
         ``input_`` where a result has the same name and other values): place,
         ``p_cluster``, ``log_snr``, percentiles, mean and standard deviation of each
         parameter, their covariances and bit `flags`. A row without data has NaN and a
@@ -98,9 +100,10 @@ def infer(
 
         model = load_model(model)
     asked = Question.of(model, name, config)
-    return answer_all(
+    table = answer_all(
         *(images, positions, output, model, asked, preview, draws), progress=progress
     )
+    return Catalogue(table, images=images, model=model, copy=False)
 
 
 def answer_all(
