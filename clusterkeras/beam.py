@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from clusterkeras.catalogue import finish, gather
 from clusterkeras.catalogue_table import Question
 from clusterkeras.field_list import Field, part_of
-from clusterkeras.measurement import Cutouts, Network, answer, cut_out
+from clusterkeras.measurement import Cutouts, Network, answer, batches_of, cut_out
 from clusterkeras.table_output import check_table_path, write_table
 from data_tools.beam_runner import pipeline_options, run
 from data_tools.mosaic import Mosaics, open_mosaics
@@ -114,10 +114,9 @@ class _Part(_OnFields):
 
     def process(self, name: str) -> Iterator[Piece]:
         self._open(name)
-        order = np.argsort(self._y, kind="stable")
-        step = self._asked.config.batch_size * BATCHES_A_PIECE
-        for first in range(0, max(len(order), 1), step):
-            yield name, order[first : first + step]
+        size = self._asked.config.batch_size * BATCHES_A_PIECE
+        for rows in batches_of(self._y, size):
+            yield name, rows
 
 
 class _CutOut(_OnFields):
@@ -129,8 +128,8 @@ class _CutOut(_OnFields):
         name, rows = piece
         self._open(name)
         config, target = self._asked.config, self._asked.target
-        for first in range(0, max(len(rows), 1), config.batch_size):
-            some = rows[first : first + config.batch_size]
+        for batch in batches_of(self._y[rows], config.batch_size):
+            some = rows[batch]
             x, y = self._x[some], self._y[some]
             yield name, (some, cut_out(self._mosaics, x, y, target, config))
 
@@ -179,18 +178,13 @@ def infer_fields(
         What `clusterkeras.serving.export` wrote.
     asked : Question
         Of which model, and how.
-    workers : int
-        Processes on this machine where `options` are empty; 0 for one a core.
-    options : sequence of str
-        Beam's own, such as ``--runner=DataflowRunner --project=...``. Without any,
-        Beam's local runner works in several processes.
+    workers, options
+        See `data_tools.beam_runner.pipeline_options`.
 
     Raises
     ------
-    ValueError
-        If `workers` and `options` are both given.
-    ChildProcessError
-        If the pipeline fails; the message ends with Beam's last words.
+    ValueError, ChildProcessError
+        As `data_tools.beam_runner.pipeline_options` and ``run``.
     """
     pipeline = apache_beam.Pipeline(options=pipeline_options(workers, options))
     handler = KeyedModelHandler(SavedModelHandler(saved_model, asked))

@@ -63,11 +63,8 @@ def make_shards(
         What to make; see `ShardMaker.make`.
     directory : Path
         Where the files belong.
-    workers : int
-        Processes on this machine where `options` are empty; 0 for one a core.
-    options : sequence of str
-        Beam's own, such as ``--runner=DataflowRunner --project=...``. Without any,
-        Beam's local runner works in several processes.
+    workers, options
+        See `data_tools.beam_runner.pipeline_options`.
 
     Yields
     ------
@@ -76,10 +73,8 @@ def make_shards(
 
     Raises
     ------
-    ValueError
-        If `workers` and `options` are both given.
-    ChildProcessError
-        If the pipeline fails; the message ends with Beam's last words.
+    ValueError, ChildProcessError
+        As `data_tools.beam_runner.pipeline_options` and ``run``.
     """
     pipeline = apache_beam.Pipeline(options=pipeline_options(workers, options))
     (

@@ -50,12 +50,8 @@ def make_shards(
 
     Parameters
     ----------
-    plan : Plan
-        The set.
-    jobs : sequence of Job
-        What to make; see `ShardMaker.make`.
-    directory : Path
-        Where the files belong.
+    plan, jobs, directory
+        As for `data_tools.beam.make_shards`.
     workers : int
         Processes; 0 for one a core.
 

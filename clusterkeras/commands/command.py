@@ -62,6 +62,25 @@ def add_images(parser: ArgumentParser, required: bool = True) -> None:
     )
 
 
+def add_data(parser: ArgumentParser, which: str = "") -> None:
+    """Add ``--data``, a mock set; `which` goes on with its description."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIRECTORY",
+        help=f"A mock set written by `clusterkeras simulate`{which}.",
+    )
+
+
+def add_batches(parser: ArgumentParser) -> None:
+    """Add ``--batch_size`` and ``--limit`` of the records of a mock set."""
+    parser.add_argument("--batch_size", type=int, default=256, help="Images a step.")
+    parser.add_argument(
+        "--limit", type=int, default=None, help="Only the first so many records."
+    )
+
+
 def add_output(parser: ArgumentParser, what: str) -> None:
     """Add ``--output``; `what` says what is written there."""
     parser.add_argument(

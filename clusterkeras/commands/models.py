@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from clusterkeras.commands.command import Command, add_model, add_output
+from clusterkeras.commands.command import (
+    Command,
+    add_batches,
+    add_data,
+    add_model,
+    add_output,
+)
 from clusterkeras.presets import DEFAULT_PRESET
 
 
 def _add_fit(parser: ArgumentParser) -> None:
     from clusterkeras.config import ModelConfig, TrainingConfig
 
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIRECTORY",
-        help="A mock set written by `clusterkeras simulate`.",
-    )
+    add_data(parser)
     add_output(parser, "Directory of the run; a run killed there goes on where it was.")
     parser.add_class_arguments(ModelConfig, "model")
     parser.add_class_arguments(TrainingConfig, "training")
@@ -35,13 +34,7 @@ def _fit(args: Namespace) -> str:
 
 def _add_evaluate(parser: ArgumentParser) -> None:
     add_model(parser)
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIRECTORY",
-        help="A mock set written by `clusterkeras simulate`.",
-    )
+    add_data(parser)
     add_output(parser, "Directory for metrics.json and the pictures.")
     parser.add_argument(
         "--split",
@@ -50,10 +43,7 @@ def _add_evaluate(parser: ArgumentParser) -> None:
         help="Part of the set.",
     )
     parser.add_argument("--draws", type=int, default=500, help="Draws an image.")
-    parser.add_argument("--batch_size", type=int, default=256, help="Images a step.")
-    parser.add_argument(
-        "--limit", type=int, default=None, help="Only the first so many records."
-    )
+    add_batches(parser)
 
 
 def _evaluate(args: Namespace) -> str:
@@ -159,19 +149,9 @@ def _ensemble(args: Namespace) -> str:
 
 def _add_recalibrate(parser: ArgumentParser) -> None:
     add_model(parser)
-    parser.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIRECTORY",
-        help="A mock set written by `clusterkeras simulate`, with a split validation "
-        "that the model was not trained on.",
-    )
+    add_data(parser, ", with a split validation that the model was not trained on")
     add_output(parser, "Directory for model.keras and recalibration.json.")
-    parser.add_argument("--batch_size", type=int, default=256, help="Images a step.")
-    parser.add_argument(
-        "--limit", type=int, default=None, help="Only the first so many records."
-    )
+    add_batches(parser)
 
 
 def _recalibrate(args: Namespace) -> str:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from clusterkeras.colours import as_rgb, brightness, colour_planes
 from clusterkeras.config import InferenceConfig
-from clusterkeras.measurement import compile_network, cut_out
+from clusterkeras.measurement import batches_of, compile_network, cut_out
 from clusterkeras.report.contours import Window, encode, window_of
 from data_tools.mosaic import Mosaics
 from data_tools.schema import PARAMETERS
@@ -106,11 +106,8 @@ def picture_clusters(
         empty(bands),
         empty(len(PARAMETERS)),
     )
-    # from the mosaic's first row to its last, so that each part of it is read once
-    order = np.argsort(y, kind="stable")
     with tqdm(total=n, desc="clusters", disable=not progress) as bar:
-        for first in range(0, n, config.batch_size):
-            rows = order[first : first + config.batch_size]
+        for rows in batches_of(y, config.batch_size):
             cut = cut_out(mosaics, x[rows], y[rows], model.target, config)
             where = rows[cut.usable]
             if len(where):
