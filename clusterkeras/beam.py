@@ -19,7 +19,7 @@ from clusterkeras.catalogue import finish, gather
 from clusterkeras.catalogue_table import Question
 from clusterkeras.field_list import Field, part_of
 from clusterkeras.measurement import Cutouts, Network, answer, batches_of, cut_out
-from clusterkeras.table_output import check_table_path, write_table
+from clusterkeras.table_output import write_table
 from data_tools.beam_runner import pipeline_options, run
 from data_tools.mosaic import Mosaics, open_mosaics
 from data_tools.positions import pixel_positions, read_positions
@@ -151,7 +151,7 @@ class _Finish(_OnFields):
         columns = gather(batches, len(x))
         catalogue = finish(self._asked, self._mosaics, self._table, x, y, columns)
         catalogue.meta["positions"] = field.positions.name
-        write_table(catalogue, check_table_path(part_of(self._output, field)))
+        write_table(catalogue, part_of(self._output, field))
         yield name
 
 

@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from clusterkeras.catalogue_table import Question, make_table, metadata, with_input
 from clusterkeras.config import InferenceConfig
-from clusterkeras.draws_file import check_draws_path, write_draws
+from clusterkeras.draws_file import SUFFIXES, write_draws
 from clusterkeras.finished_batches import FinishedBatches, describe_run
 from clusterkeras.measurement import batches_of, compile_network, measure
 from clusterkeras.overlap import overlapping
 from clusterkeras.presence import at_share, estimate_share
 from clusterkeras.result import Catalogue
-from clusterkeras.table_output import check_table_path, write_table
+from clusterkeras.table_output import FORMATS, write_table
 from data_tools.mosaic import Mosaics, open_mosaics
+from data_tools.output_path import check_file
 from data_tools.positions import pixel_positions, read_positions
 from data_tools.schema import FLAGS, PARAMETER_NAMES
 
@@ -118,14 +119,17 @@ def answer_all(
     progress: bool = True,
 ) -> QTable:
     """Do what `infer` does with a model that is loaded, and the question to it."""
-    output, config, target = check_table_path(output), asked.config, asked.target
+    output = check_file(output, "table", FORMATS)
+    config, target = asked.config, asked.target
     if preview is not None:
-        from clusterkeras.preview import check_preview_path, draw_preview
+        from clusterkeras.preview import FORMATS as PICTURES
+        from clusterkeras.preview import draw_preview
 
-        check_preview_path(preview)
+        check_file(preview, "preview", PICTURES)
     n_draws = 0
     if draws is not None:
-        draws, n_draws = check_draws_path(draws), config.draws
+        draws = check_file(draws, "file of draws", SUFFIXES)
+        n_draws = config.draws
     table = read_positions(positions)
     with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
         x, y = pixel_positions(table, mosaics.wcs, config.origin, str(positions))

@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from clusterkeras import __version__
 from clusterkeras.config import DetectionConfig
-from clusterkeras.table_output import check_table_path, write_table
+from clusterkeras.table_output import FORMATS, write_table
 from data_tools.mosaic import Mosaics, open_mosaics
+from data_tools.output_path import check_file
 from data_tools.peaks import combine, find, strongest_apart
 from data_tools.target import Target
 
@@ -79,7 +80,7 @@ def detect(
         If a mosaic cannot be used; see `data_tools.mosaic.open_mosaics`.
     """
     config = config or DetectionConfig()
-    output = check_table_path(output)
+    output = check_file(output, "table", FORMATS)
     target = (
         model_or_target
         if isinstance(model_or_target, Target)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from clusterkeras import __version__
 from clusterkeras.presence import at_share
 from data_tools.mosaic import CORE_PX, Cutout, Mosaics, open_mosaics
+from data_tools.output_path import check_file
 from data_tools.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -32,23 +33,6 @@ MAP_SHARE = 0.5
 BATCH = 512
 #: Suffixes of a map.
 FORMATS = (".fits", ".fits.gz")
-
-
-def check_map_path(path: str | Path) -> Path:
-    """Refuse a map's path before minutes of work, not after.
-
-    Raises
-    ------
-    ValueError
-        If its ending is none of `FORMATS`.
-    """
-    path = Path(path)
-    if not path.name.lower().endswith(FORMATS):
-        raise ValueError(
-            f"{path}: expected a map's name to end in {' or '.join(FORMATS)}"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def draw_map(
@@ -89,7 +73,7 @@ def draw_map(
     ValueError
         If a mosaic cannot be used, the ending is no map's, or the stride is below 1.
     """
-    output = check_map_path(output)
+    output = check_file(output, "map", FORMATS)
     if stride_px < 1:
         raise ValueError(f"stride_px: expected at least 1; received {stride_px}")
     target = model.target
@@ -124,6 +108,7 @@ def draw_map(
     buffer = io.BytesIO()
     hdus.writeto(buffer)
     packed = output.suffix.lower() == ".gz"
+    output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(output) as file:
         file.write(gzip.compress(buffer.getvalue()) if packed else buffer.getvalue())
 

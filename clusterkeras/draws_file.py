@@ -15,35 +15,8 @@ from numpy.typing import NDArray
 from data_tools.schema import PARAMETERS
 from data_tools.whole_file import PARTIAL
 
+#: Endings of a file of draws.
 SUFFIXES = (".h5", ".hdf5")
-
-
-def check_draws_path(path: str | Path) -> Path:
-    """Refuse a file's path before the work.
-
-    Parameters
-    ----------
-    path : str or Path
-        Where draws are to be written; its directory is made.
-
-    Returns
-    -------
-    Path
-        The path.
-
-    Raises
-    ------
-    ValueError
-        If the suffix is another.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ValueError(
-            f"{path}: expected the name of a file of draws to end in "
-            f"{' or '.join(SUFFIXES)} (HDF5)"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def write_draws(
@@ -57,7 +30,7 @@ def write_draws(
     Parameters
     ----------
     path : Path
-        See `check_draws_path`.
+        Its directory is made.
     batches : iterable of (rows, columns)
         Rows of the catalogue, and of them ``draws`` (B, n, P).
     shape : (int, int)
@@ -65,6 +38,7 @@ def write_draws(
     meta : mapping of str to plain values
         Metadata, kept as attributes of the file.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + PARTIAL)
     try:
         with h5py.File(unfinished, "w") as file:

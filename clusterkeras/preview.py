@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from clusterkeras.colours import as_rgb, brightness, colour_planes
 from data_tools.mosaic import Mosaics
+from data_tools.output_path import check_file
 from data_tools.schema import FLAGS
 
 #: Suffixes of a preview.
@@ -23,23 +24,6 @@ COLUMNS = 5
 SIDE_INCH = 2.1
 #: Height of a cutout's caption in units of its side.
 CAPTION = 0.46
-
-
-def check_preview_path(path: str | Path) -> Path:
-    """Refuse a picture's path whose suffix is not one of `FORMATS`.
-
-    Raises
-    ------
-    ValueError
-        If it is another.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise ValueError(
-            f"{path}: expected a preview's name to end in {' or '.join(FORMATS)}"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def best_rows(catalogue: QTable, n: int) -> NDArray[np.intp]:
@@ -99,7 +83,8 @@ def draw_preview(
     ValueError
         If the suffix is neither .png nor .pdf.
     """
-    output = check_preview_path(output)
+    output = check_file(output, "preview", FORMATS)
+    output.parent.mkdir(parents=True, exist_ok=True)
     rows = best_rows(catalogue, n) if rows is None else np.asarray(rows)
     x, y = (np.asarray(getattr(catalogue[k], "value", catalogue[k])) for k in "xy")
     cutouts = [mosaics.cutout(x[i], y[i], px).filled() for i in rows]

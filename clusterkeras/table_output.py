@@ -11,6 +11,8 @@ from typing import Any
 
 from astropy.table import QTable
 
+from data_tools.output_path import check_file
+
 logger = logging.getLogger(__name__)
 
 #: Suffixes of a table and astropy's name of each format.
@@ -22,33 +24,6 @@ FORMATS = {
     ".parquet": "parquet",
     ".csv": "ascii.csv",
 }
-
-
-def check_table_path(path: str | Path) -> Path:
-    """Refuse a table's path before hours of work, not after.
-
-    Parameters
-    ----------
-    path : str or Path
-        Where a table is to be written; its directory is made.
-
-    Returns
-    -------
-    Path
-        The path.
-
-    Raises
-    ------
-    ValueError
-        If the suffix names none of the formats.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in FORMATS:
-        raise ValueError(
-            f"{path}: expected a table's name to end in one of {', '.join(FORMATS)}"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
 
 
 def write_table(table: QTable, path: str | Path) -> None:
@@ -63,14 +38,15 @@ def write_table(table: QTable, path: str | Path) -> None:
     table : QTable
         Columns with units and descriptions, and metadata.
     path : str or Path
-        The suffix gives the format, one of `FORMATS`.
+        The suffix gives the format, one of `FORMATS`; the directory is made.
 
     Raises
     ------
     ValueError
         If the suffix is unknown or the format cannot hold a column.
     """
-    path = check_table_path(path)
+    path = check_file(path, "table", FORMATS)
+    path.parent.mkdir(parents=True, exist_ok=True)
     suffix = path.suffix.lower()
     if suffix == ".csv":
         logger.warning(

@@ -41,11 +41,12 @@ def _add_detect(parser: ArgumentParser) -> None:
 
 def _detect(args: Namespace) -> str:
     from clusterkeras.detection import detect
-    from clusterkeras.detection_map import check_map_path, draw_map
+    from clusterkeras.detection_map import FORMATS, draw_map
     from clusterkeras.presets import load_model
+    from data_tools.output_path import check_file
 
     if args.map is not None:
-        check_map_path(args.map)
+        check_file(args.map, "map", FORMATS)
     model = load_model(args.model)
     table = detect(args.images, args.output, model, args.detection)
     lines = [f"wrote {len(table)} candidates: {args.output}"]

@@ -35,6 +35,7 @@ from clusterkeras.report.contours import HOLE, PLANES
 from clusterkeras.report.mosaic_picture import MosaicPicture, mosaic_picture
 from clusterkeras.report.pictures import APERTURE_PX, Pictures, picture_clusters
 from data_tools.mosaic import open_mosaics
+from data_tools.output_path import check_file
 from data_tools.positions import read_positions
 from data_tools.schema import FLAGS, PARAMETER_NAMES
 from data_tools.target import Target
@@ -120,7 +121,7 @@ def write_report(
         model's.
     """
     config = config or ReportConfig()
-    output = _check_output(output)
+    output = check_file(output, "page", (".html", ".htm"))
     name = "catalogue"
     if not isinstance(catalogue, Table):
         name = Path(catalogue).name
@@ -159,17 +160,10 @@ def write_report(
         band=target.band_names[band],
         provenance=list(_flat(_metadata(catalogue))),
     )
+    output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(output) as file:
         file.write(page.encode())
     return Report(output, len(rows), len(catalogue), len(page) / 1e6)
-
-
-def _check_output(output: str | Path) -> Path:
-    output = Path(output)
-    if output.suffix.lower() not in (".html", ".htm"):
-        raise ValueError(f"{output}: expected a page's name to end in .html")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    return output
 
 
 def _find_model(

@@ -279,9 +279,9 @@ def test_a_preview_is_drawn_if_asked(run, positions, tmp_path):
 
 
 def test_an_unknown_output_is_refused_before_the_work(run, positions):
-    with pytest.raises(ValueError, match=r"expected a table's name to end in one of"):
+    with pytest.raises(ValueError, match=r"name of a table to end in .ecsv or"):
         run(positions, "catalogue.doc")
-    with pytest.raises(ValueError, match=r"expected a preview's name to end in .png"):
+    with pytest.raises(ValueError, match=r"name of a preview to end in .png"):
         run(positions, preview="preview.gif")
 
 

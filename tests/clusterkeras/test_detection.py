@@ -158,7 +158,7 @@ def test_a_mosaic_without_data_gives_an_empty_table(find):
 
 
 def test_an_output_of_unknown_format_is_refused_before_the_work(find, rates):
-    with pytest.raises(ValueError, match=r"expected a table's name to end in one of"):
+    with pytest.raises(ValueError, match=r"name of a table to end in .ecsv or"):
         find(rates, output="candidates.doc")
 
 

@@ -83,7 +83,7 @@ def test_a_zipped_map_is_the_same(drawn, model, images, tmp_path):
 
 
 def test_bad_requests_are_refused_before_the_work(model, images, tmp_path):
-    with pytest.raises(ValueError, match=r"map's name to end in \.fits"):
+    with pytest.raises(ValueError, match=r"name of a map to end in \.fits"):
         draw_map(images, tmp_path / "map.png", model)
     with pytest.raises(ValueError, match="stride_px: expected at least 1; received 0"):
         draw_map(images, tmp_path / "map.fits", model, 0)

@@ -99,7 +99,7 @@ def test_a_catalogue_without_posteriors_gives_a_page_that_says_so(
 
 
 def test_an_unknown_picture_format_is_refused(catalogue, mosaics, tmp_path):
-    with pytest.raises(ValueError, match=r"expected a preview's name to end in .png"):
+    with pytest.raises(ValueError, match=r"name of a preview to end in .png"):
         draw_preview(catalogue, mosaics, tmp_path / "page.gif")
 
 
