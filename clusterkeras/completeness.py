@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import QTable, vstack
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from tqdm import tqdm
@@ -33,9 +31,11 @@ from clusterkeras.completeness_plot import draw_completeness
 from clusterkeras.config import CompletenessConfig, DetectionConfig, InferenceConfig
 from clusterkeras.detection import detect
 from clusterkeras.table_output import write_table
+from data_tools.claim import claimed
 from data_tools.injection import Injector
-from data_tools.manifest import read_json, write_json
+from data_tools.manifest import sha256_of
 from data_tools.mosaic import open_mosaics
+from data_tools.output_path import check_directory
 from data_tools.positions import read_positions
 from data_tools.priors import Priors
 from data_tools.schema import FLAGS, PARAMETER_NAMES, PARAMETERS
@@ -47,7 +47,7 @@ __all__ = ["Completeness", "load", "measure_completeness"]
 
 #: Files in the directory.
 TABLE_FILE, PICTURE_FILE = "injected.ecsv", "completeness.png"
-_SETTINGS_FILE, _ROUNDS, _LOCK = "settings.json", "rounds", ".lock"
+_SETTINGS_FILE, _ROUNDS = "settings.json", "rounds"
 #: Side in pixels of the boxes of the map of scatter: that of a cutout.
 STEP_PX = 64
 #: Of the room that a mosaic has at the stated spacing, one round takes this share.
@@ -121,49 +121,42 @@ def measure_completeness(
     FileNotFoundError
         If a mosaic, the catalogue or the model is missing.
     ValueError
-        If a mosaic cannot be used, the catalogue does not state its share of clusters,
-        or the directory holds a measurement with other settings.
+        If a mosaic cannot be used, the catalogue is none or does not state its share of
+        clusters, or the directory holds a measurement with other settings.
+    OSError
+        If the directory cannot be written, or another process measures there.
     """
     config = config or CompletenessConfig()
     detection, inference = (
         detection or DetectionConfig(),
         inference or InferenceConfig(),
     )
-    priors = priors or Priors()
-    output = Path(output)
+    priors, output = priors or Priors(), check_directory(output)
+    given = None if catalogue is None else _read_catalogue(catalogue)
     name = str(model) if isinstance(model, str | Path) else model.name
     if isinstance(model, str | Path):
         from clusterkeras.presets import load_model
 
         model = load_model(model)
     target = model.target
-    settings = {
-        "images": [[Path(p).name, Path(p).stat().st_size] for p in images],
-        "model": name,
-        "target": target.to_dict(),
-        "completeness": {**dataclasses.asdict(config), "n": None},
-        "detection": dataclasses.asdict(detection),
-        "inference": dataclasses.asdict(inference),
-        "catalogue": _digest(catalogue),
-        "priors": dataclasses.asdict(priors),
-    }
-    output.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(output / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        raise ValueError(
-            f"{output}: another process is measuring here; wait for it, or name "
-            "another directory"
-        ) from error
-    with (
-        lock,
-        open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics,
-    ):
-        _check_settings(output / _SETTINGS_FILE, settings)
-        own = _own_catalogue(
-            images, output, model, detection, inference, catalogue, progress
+    with ExitStack() as stack:
+        mosaics = stack.enter_context(
+            open_mosaics(images, target.band_names, target.pixel_scale_arcsec)
         )
+        settings = {
+            "images": [[Path(p).name, Path(p).stat().st_size] for p in images],
+            "model": name,
+            "target": target.to_dict(),
+            "completeness": {**dataclasses.asdict(config), "n": None},
+            "detection": dataclasses.asdict(detection),
+            "inference": dataclasses.asdict(inference),
+            "catalogue": None if catalogue is None else sha256_of(Path(catalogue)),
+            "priors": dataclasses.asdict(priors),
+        }
+        stack.enter_context(claimed(output, _SETTINGS_FILE, settings))
+        own = given
+        if own is None:
+            own = _make_catalogue(images, output, model, detection, inference, progress)
         share = own.meta.get("cluster_share", {}).get("here", inference.cluster_share)
         if not share:
             raise ValueError(
@@ -174,7 +167,6 @@ def measure_completeness(
         x, y, taken = _taken(own, config.p_cluster)
         injector = Injector(target, priors, mosaics)
         scatter = injector.log_scatter(STEP_PX)
-        (output / _ROUNDS).mkdir(exist_ok=True)
         rounds: list[QTable] = []
         with tqdm(
             total=config.n, desc="completeness", unit="cluster", disable=not progress
@@ -223,37 +215,28 @@ def measure_completeness(
     }
 
 
-def _digest(path: str | Path | None) -> str | None:
-    return None if path is None else hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-def _check_settings(path: Path, settings: dict[str, Any]) -> None:
-    """Write the settings, or refuse if others are there."""
-    settings = json.loads(json.dumps(settings))
-    if not path.is_file():
-        write_json(path, settings)
-        return
-    there = read_json(path)
-    other = [key for key in settings if there.get(key) != settings[key]]
-    if other:
+def _read_catalogue(path: str | Path) -> QTable:
+    """Read the user's catalogue, or refuse a table that is none."""
+    table = read_positions(path)
+    missing = {"x", "y", "p_cluster", "flags"} - set(table.colnames)
+    if missing:
         raise ValueError(
-            f"{path.parent}: holds a measurement with other settings "
-            f"({', '.join(other)}); name another directory"
+            f"{path}: expected a catalogue that `clusterkeras infer` wrote; it has no "
+            f"column {', '.join(sorted(missing))}. Leave --catalogue out to have one "
+            "made"
         )
+    return table
 
 
-def _own_catalogue(
+def _make_catalogue(
     images: Sequence[str | Path],
     output: Path,
     model: PosteriorModel,
     detection: DetectionConfig,
     inference: InferenceConfig,
-    catalogue: str | Path | None,
     progress: bool,
 ) -> QTable:
-    """Read the user's catalogue, or make one of the mosaics as they are."""
-    if catalogue is not None:
-        return read_positions(catalogue)
+    """Make a catalogue of the mosaics as they are, or read the one that is there."""
     candidates, path = output / "candidates.ecsv", output / "catalogue.ecsv"
     if not path.is_file():
         detect(images, candidates, model, detection, progress=progress)

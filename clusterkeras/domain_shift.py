@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 import shlex
 import sys
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,11 +21,14 @@ from clusterkeras.evaluation import SEED, as_plain, predict
 from clusterkeras.posterior_model import PosteriorModel
 from clusterkeras.presets import find_model, load_model
 from clusterkeras.shift_report import Scores
-from data_tools.manifest import differences, read_json, write_json
+from data_tools.claim import claimed
+from data_tools.manifest import sha256_of
+from data_tools.output_path import check_directory
 from data_tools.priors import Priors
 from data_tools.records import damage_named, make_dataset
 from data_tools.shifts import NOMINAL, Given, Shift, choose, missing, mock_set, settings
 from data_tools.simulate import simulate
+from data_tools.whole_file import whole_file
 
 #: The split that a shift's records are in; see `data_tools.shifts.mock_set`.
 _SPLIT = "train"
@@ -63,7 +65,7 @@ def measure_shifts(
     given : Given, optional
         Mosaics and isochrones for the shifts that need them.
     n, seed : int
-        Records a set, clusters and others, and their seed.
+        Records a set, clusters and others, at least 16, and their seed.
     only : sequence of str
         Names of the shifts; all for none. The nominal set is always there.
     draws : int
@@ -83,46 +85,51 @@ def measure_shifts(
     FileNotFoundError, ValueError
         If model, mosaics or isochrones are missing or do not fit, a name is unknown, an
         option is out of range, or `output` holds the shifts of another model or set.
+    OSError
+        If `output` cannot be written, or another process is writing it.
     """
-    if draws < 16:
-        raise ValueError(f"draws must be >= 16; received {draws}")
-    chosen = choose(tuple(only))
+    for name, value, low in (
+        ("n", n, 16),
+        ("draws", draws, 16),
+        ("batch_size", batch_size, 1),
+    ):
+        if value < low:
+            raise ValueError(f"{name} must be >= {low}; received {value}")
+    chosen, mocks = choose(tuple(only)), mock_set(n, seed)
     priors, given, output = priors or Priors(), given or Given(), Path(output)
+    check_directory(output)
     network = load_model(model)
     target = network.target
-    _claim(
-        output,
-        {
-            "model": hashlib.sha256(find_model(model).read_bytes()).hexdigest(),
-            "priors": asdict(priors),
-            "given": asdict(given),
-            "n": n,
-            "seed": seed,
-            "draws": draws,
-        },
-    )
+    reasons = {shift.name: missing(shift, target, priors, given) for shift in chosen}
+    left_out = {name: reason for name, reason in reasons.items() if reason}
+    depends_on = {
+        "model": sha256_of(find_model(model)),
+        "priors": asdict(priors),
+        "given": asdict(given),
+        "n": n,
+        "seed": seed,
+        "draws": draws,
+    }
     scores: dict[str, Scores] = {}
-    left_out: dict[str, str] = {}
-    for shift in chosen:
-        reason = missing(shift, target, priors, given)
-        if reason:
-            left_out[shift.name] = reason
-            continue
-        kept = output / "scores" / f"{shift.name}.npz"
-        if not kept.exists():
-            data = output / "sets" / (shift.name if shift.simulated else NOMINAL)
-            if shift.simulated:
-                print(f"{shift.name}: {shift.description}", flush=True)
-                simulate(
-                    data,
-                    mocks=mock_set(n, seed),
-                    workers=workers,
-                    paired=True,
-                    **settings(shift, target, priors, given),
-                )
-            _keep(kept, score(network, shift, data, draws, batch_size))
-        with np.load(kept) as arrays:
-            scores[shift.name] = Scores(**arrays)
+    with claimed(output, "configuration.json", as_plain(depends_on)):
+        # first what the user's own files are for: they may be wrong
+        for shift in sorted(chosen, key=lambda shift: not shift.needs):
+            if shift.name in left_out:
+                continue
+            kept = output / "scores" / f"{shift.name}.npz"
+            if not kept.exists():
+                data = output / "sets" / (shift.name if shift.simulated else NOMINAL)
+                if shift.simulated:
+                    print(f"{shift.name}: {shift.description}", flush=True)
+                    simulate(
+                        data,
+                        mocks=mocks,
+                        workers=workers,
+                        paired=True,
+                        **settings(shift, target, priors, given),
+                    )
+                _keep(kept, score(network, shift, data, draws, batch_size))
+            scores[shift.name] = _kept(kept)
     about = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "model": str(model),
@@ -181,24 +188,17 @@ def score(
 
 
 def _keep(path: Path, scores: Scores) -> None:
-    """Write scores so that the file is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"part-{path.name}")
-    np.savez(part, **vars(scores))
-    os.replace(part, path)
+    with whole_file(path) as file:
+        np.savez(file, **vars(scores))
 
 
-def _claim(output: Path, wanted: dict[str, Any]) -> None:
-    """Note what is measured here, or refuse a directory of something else."""
-    path = output / "configuration.json"
-    wanted = as_plain(wanted)
-    if path.is_file():
-        other = differences(read_json(path), wanted)
-        if other:
-            raise ValueError(
-                f"{path}: the shifts of something else are kept here "
-                f"({'; '.join(other)}). Name another output, or remove this one"
-            )
-        return
-    output.mkdir(parents=True, exist_ok=True)
-    write_json(path, wanted)
+def _kept(path: Path) -> Scores:
+    try:
+        with path.open("rb") as file, np.load(file) as arrays:
+            return Scores(**arrays)
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"{path}: expected scores that `clusterkeras shifts` kept; the file is "
+            "damaged. Remove it and run the same again"
+        ) from error

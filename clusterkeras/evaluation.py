@@ -34,6 +34,7 @@ from clusterkeras.posterior_model import PosteriorModel, check_same_target
 from clusterkeras.presets import load_model
 from data_tools import records
 from data_tools.manifest import write_json
+from data_tools.output_path import check_directory
 from data_tools.schema import PARAMETER_NAMES
 
 #: Seed of the records' photon noise and of TARP's reference points; draws are seeded
@@ -81,12 +82,15 @@ def evaluate(
     ------
     FileNotFoundError
         If the model or the set is not there.
+    OSError
+        If `output` cannot be written.
     ValueError
         If the set is damaged, was made for other bands or another cutout, has no such
         split or fewer than three clusters, or an option is out of range.
     """
     if draws < 16:
         raise ValueError(f"draws must be >= 16; received {draws}")
+    check_directory(output)
     network = load_model(model)
     info = records.read_set(data)
     check_same_target(network.target, info.target, data)

@@ -10,13 +10,13 @@ import shutil
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from clusterkeras import __version__
+from data_tools.claim import claimed
 from data_tools.plane import quality_beside, weights_beside
 from data_tools.whole_file import remove_partial, whole_file
 
@@ -31,7 +31,8 @@ logger = logging.getLogger(__name__)
 SUFFIX = ".part"
 
 _RUN = "run.json"
-_LOCK = "lock"
+#: Of SHA-256: as many as a catalogue's hash of its configuration has.
+_DIGITS = 16
 _BATCH = re.compile(r"batch-(\d+)\.npz")
 
 
@@ -74,9 +75,9 @@ def describe_run(
     places = np.stack([x, y]).tobytes()
     return {
         "configuration": asked.configuration_hash,
-        "model": weights.hexdigest(),
-        "images": hashlib.sha256(json.dumps(stats).encode()).hexdigest(),
-        "positions": hashlib.sha256(places).hexdigest(),
+        "model": weights.hexdigest()[:_DIGITS],
+        "images": hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:_DIGITS],
+        "positions": hashlib.sha256(places).hexdigest()[:_DIGITS],
         "draws": str(draws),
         "software": f"clusterkeras {__version__}, tensorflow {version('tensorflow')}",
     }
@@ -100,8 +101,9 @@ class FinishedBatches:
 
     Raises
     ------
-    ValueError
-        If there is such a directory of another run, or another process works in it.
+    ValueError, BlockingIOError
+        If there is such a directory of another run, or another process works in it;
+        see `data_tools.claim.claimed`.
     """
 
     def __init__(
@@ -112,37 +114,9 @@ class FinishedBatches:
 
     def __enter__(self) -> FinishedBatches:
         """Open the directory: make it, or see what is there."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self.directory / _LOCK)
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise ValueError(
-                f"{self.directory}: another process is writing this output; wait for "
-                "it, or name another output"
-            ) from None
-        try:
-            self._open()
-        except BaseException:
-            self._lock.release()
-            raise
-        return self
-
-    def _open(self) -> None:
+        self._claim = claimed(self.directory, _RUN, self._run)
+        self._claim.__enter__()
         remove_partial(self.directory)
-        run = self.directory / _RUN
-        if not run.is_file():
-            with whole_file(run) as file:
-                file.write(json.dumps(self._run, indent=2).encode())
-        there = json.loads(run.read_text())
-        keys = {**there, **self._run}
-        other = [key for key in keys if there.get(key) != self._run.get(key)]
-        if other:
-            raise ValueError(
-                f"{self.directory}: finished batches of another run (another: "
-                f"{', '.join(other)}); ask as that run did to go on with it, name "
-                "another output, or remove the directory"
-            )
         known = self._numbers()
         self.missing = [i for i in range(len(self._batches)) if i not in known]
         if known:
@@ -152,14 +126,15 @@ class FinishedBatches:
                 len(known),
                 len(self._batches),
             )
+        return self
 
     def _numbers(self) -> set[int]:
         matches = (_BATCH.fullmatch(p.name) for p in self.directory.iterdir())
         return {int(match[1]) for match in matches if match}
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, *exception: Any) -> None:
         """Let another process in."""
-        self._lock.release()
+        self._claim.__exit__(*exception)
 
     def _path(self, number: int) -> Path:
         return self.directory / f"batch-{number:06d}.npz"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from data_tools.output_path import check_directory
 from data_tools.whole_file import whole_file
 
 if TYPE_CHECKING:
@@ -142,7 +143,10 @@ def load_model(name_or_path: str | Path = DEFAULT_PRESET) -> PosteriorModel:
         model = keras.models.load_model(path, compile=False)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"{path}: Keras cannot load this model: {reason}") from error
+        raise ValueError(
+            f"{path}: Keras cannot load this model: {reason}. The file is damaged or "
+            "not this package's: fetch it again, or name another"
+        ) from error
     if not isinstance(model, ClusterModel | Ensemble):
         raise ValueError(
             f"{path}: expected a ClusterModel or an Ensemble; received "
@@ -162,8 +166,11 @@ def save_model(model: keras.Model, path: Path) -> None:
         A ``.keras`` file; one of that name is replaced.
     """
     part = path.with_name(f"part-{path.name}")
-    model.save(part)
-    os.replace(part, path)
+    try:
+        model.save(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def new_model_file(output: str | Path) -> Path:
@@ -178,8 +185,10 @@ def new_model_file(output: str | Path) -> Path:
     ------
     FileExistsError
         If there is a model already.
+    NotADirectoryError, PermissionError
+        If none can be written there.
     """
-    path = Path(output) / MODEL_FILE
+    path = check_directory(output) / MODEL_FILE
     if path.exists():
         raise FileExistsError(
             f"{path}: a model exists and is never overwritten; name another output"

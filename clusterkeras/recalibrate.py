@@ -159,7 +159,8 @@ def recalibrate(
         if not 1 < clusters < total - 1:
             raise ValueError(
                 f"{data}: expected two clusters and two others in each half of the "
-                f"validation split; received {clusters} clusters of {total} in one"
+                f"validation split; received {clusters} clusters of {total} in one. "
+                "Name a larger set or limit"
             )
     found = fit_recalibration(network, fitted)
     changed = network.recalibrated(found)
@@ -209,6 +210,11 @@ def run_model(
     """
     info = records.read_set(data)
     check_same_target(model.target, info.target, data)
+    if "validation" not in info.splits:
+        raise ValueError(
+            f"{data}: expected a mock set with a split validation; received "
+            f"{', '.join(info.splits)}. Simulate one with --mocks.n_validation"
+        )
     dataset = records.make_dataset(
         data, "validation", batch_size, training=False, seed=SEED, limit=limit
     )

@@ -162,7 +162,13 @@ def _rows_by_header(path: Path, first: str) -> tuple[str, list[str], np.ndarray]
     comments: list[str] = []
     names: list[str] = []
     rows: list[str] = []
-    with path.open() as lines:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: no such file of isochrones; name one that PARSEC's or MIST's "
+            "web page gave"
+        )
+    # what is no text at all has no names of columns either, and is told so
+    with path.open(errors="replace") as lines:
         for line in lines:
             if line.startswith("#"):
                 comments.append(line)

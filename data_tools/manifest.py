@@ -33,11 +33,18 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file; a `ValueError` names the file if it is not JSON."""
+    """Read an object from a JSON file; a `ValueError` names the file if it has none."""
     try:
-        return json.loads(path.read_text())
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: not JSON: {error}") from error
+        values = json.loads(path.read_text())
+    except ValueError as error:  # neither JSON nor even text
+        raise ValueError(
+            f"{path}: not JSON: {error}. It is cut short, damaged or something else"
+        ) from error
+    if not isinstance(values, dict):
+        raise ValueError(
+            f"{path}: expected a JSON object; received a {type(values).__name__}"
+        )
+    return values
 
 
 def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
@@ -75,13 +82,14 @@ def configuration(
         "priors": dataclasses.asdict(priors),
         "mocks": dataclasses.asdict(mocks),
         "backgrounds": backgrounds and dataclasses.asdict(backgrounds),
-        "tables": {name: _sha256(path) for name, path in sorted(tables.items())},
+        "tables": {name: sha256_of(path) for name, path in sorted(tables.items())},
         "versions": versions,
     }
     return json.loads(json.dumps(plain))
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """Give the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -127,13 +135,13 @@ def read_configuration(directory: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If it is not a mapping in YAML, or of another schema version; the message names
-        the file.
+        If it is not a mapping in YAML, of another schema version, or without target
+        or size; the message names the file.
     """
     path = directory / "configuration.yaml"
     try:
         configuration = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not YAML: {error}") from error
     version = isinstance(configuration, dict) and configuration.get("schema_version")
     if version != SCHEMA_VERSION:
@@ -142,7 +150,41 @@ def read_configuration(directory: Path) -> dict[str, Any]:
             f"{version or 'none'}. Make the set again, in another directory, with "
             "`clusterkeras simulate`"
         )
+    try:
+        Target.from_dict(configuration["target"])
+        str(configuration["mocks"]["name"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: cut short or damaged: {error}. Make the set again, in another "
+            "directory, with `clusterkeras simulate`"
+        ) from error
     return configuration
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Read ``manifest.json`` of a mock set.
+
+    Raises
+    ------
+    ValueError
+        If it is not what `clusterkeras simulate` writes; the message names the file.
+    """
+    path = directory / "manifest.json"
+    manifest = read_json(path)
+    shards = manifest.get("shards")
+    if not (
+        isinstance(manifest.get("splits"), dict)
+        and isinstance(shards, dict)
+        and all(
+            {"records", "size", "sha256"} <= set(entry) for entry in shards.values()
+        )
+    ):
+        raise ValueError(
+            f"{path}: expected splits and shards with records, size and sha256; it is "
+            "damaged. Remove it and run `clusterkeras simulate` with the set's options "
+            "again: whole shards are kept"
+        )
+    return manifest
 
 
 def describe(directory: Path, name: str, target: Target) -> None:
@@ -177,7 +219,7 @@ def describe(directory: Path, name: str, target: Target) -> None:
             "featuresDict": {"features": features},
         },
     )
-    manifest = read_json(directory / "manifest.json")
+    manifest = read_manifest(directory)
     splits = []
     for split, shards in manifest["splits"].items():
         entries = [manifest["shards"][shard] for shard in shards]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from data_tools import processes
+from data_tools.claim import LOCK, alone
 from data_tools.manifest import (
     describe,
     differences,
     read_configuration,
-    read_json,
+    read_manifest,
     write_json,
     write_yaml,
 )
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from data_tools.backgrounds import Backgrounds
 
 RUNNERS = ("local", "beam")
-
-_LOCK = ".lock"
 
 
 def disk_size(target: Target, mocks: MockSet) -> int:
@@ -84,7 +82,7 @@ def _check_output(output: Path, wanted: dict[str, Any]) -> None:
             )
     elif output.exists() and (
         not output.is_dir()
-        or any(p.name != _LOCK and p.suffix != PARTIAL for p in output.iterdir())
+        or any(p.name != LOCK and p.suffix != PARTIAL for p in output.iterdir())
     ):
         raise ValueError(
             f"{output} is neither an empty directory nor a mock set: choose another "
@@ -115,7 +113,7 @@ def _read(output: Path, plan: Plan, verify: bool) -> tuple[dict[str, Any], list[
     _check_output(output, plan.configuration)
     made: dict[str, Any] = {}
     if (output / "manifest.json").is_file():
-        made = read_json(output / "manifest.json")["shards"]
+        made = read_manifest(output)["shards"]
     sizes = {}
     if output.is_dir():
         sizes = {p.name: p.stat().st_size for p in output.iterdir() if p.is_file()}
@@ -131,26 +129,6 @@ def _read(output: Path, plan: Plan, verify: bool) -> tuple[dict[str, Any], list[
         total = sum(plan.mocks.splits.values())
         _check_room(output, disk_size(plan.target, plan.mocks) * missing / total)
     return made, jobs
-
-
-@contextmanager
-def _alone(output: Path) -> Iterator[None]:
-    """Keep other processes from writing a set here; dies with this process."""
-    if not isinstance(output, Path):  # nothing locks a bucket
-        yield
-        return
-    lock = FileLock(output / _LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout as error:
-        raise BlockingIOError(
-            f"{output}: another process is writing this set. Wait until it has ended, "
-            "or choose another output directory"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def simulate(
@@ -238,7 +216,8 @@ def simulate(
     ShardMaker(plan)  # a bad table, image or PSF says so before anything is written
     _read(directory, plan, verify)  # so does a directory of something else
     directory.mkdir(parents=True, exist_ok=True)
-    with _alone(directory):
+    # nothing locks a bucket
+    with alone(directory) if isinstance(directory, Path) else nullcontext():
         made, jobs = _read(directory, plan, verify)  # another run may just have ended
         remove_partial(directory)
         write_yaml(directory / "configuration.yaml", plan.configuration)

@@ -1,7 +1,6 @@
 """Which clusters are found on a user's own mosaics."""
 
 import dataclasses
-import shutil
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from clusterkeras import completeness
 from clusterkeras.completeness import load, measure_completeness
 from clusterkeras.config import CompletenessConfig, InferenceConfig
 from clusterkeras.presets import load_model
+from data_tools.claim import alone
 from data_tools.mock_mosaic import MosaicConfig, make_mosaic
 from data_tools.priors import Priors
 
@@ -158,14 +158,28 @@ def test_a_catalogue_without_its_share_is_refused(measured, model, images, tmp_p
 
 def test_other_settings_in_the_same_directory_are_refused(measured, model, images):
     other = dataclasses.replace(CONFIG, seed=4)
-    with pytest.raises(ValueError, match=r"other settings \(completeness\)"):
+    with pytest.raises(ValueError, match=r"other settings \(completeness\.seed: 3 t"):
         run(model, images, measured[0], other)
 
 
 def test_another_process_in_the_same_directory_is_refused(model, images, tmp_path):
     with (
-        completeness.FileLock(tmp_path / ".lock"),
-        pytest.raises(ValueError, match="another process is measuring here"),
+        alone(tmp_path),
+        pytest.raises(BlockingIOError, match="another process is writing here"),
     ):
         run(model, images, tmp_path)
-    shutil.rmtree(tmp_path)
+
+
+def test_input_that_is_refused_leaves_nothing(model, images, tmp_path):
+    output = tmp_path / "new" / "out"
+    (tmp_path / "positions.csv").write_text("x,y\n1,2\n")
+    for given, catalogue, error, match in [
+        (["none.fits"] * 2, None, FileNotFoundError, "none.fits: no such mosaic"),
+        (images[:1], None, ValueError, "expected 2 mosaics"),
+        (images, "none.ecsv", FileNotFoundError, "none.ecsv"),
+        (images, "positions.csv", ValueError, "no column flags, p_cluster. Leave"),
+    ]:
+        catalogue = catalogue and tmp_path / catalogue
+        with pytest.raises(error, match=match):
+            run(model, given, output, catalogue=catalogue)
+    assert [path.name for path in tmp_path.iterdir()] == ["positions.csv"]

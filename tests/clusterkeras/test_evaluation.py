@@ -167,3 +167,10 @@ def test_a_set_in_other_bands_is_refused(m83, mocks, tmp_path):
 def test_too_few_draws_are_refused(tmp_path):
     with pytest.raises(ValueError, match="draws must be >= 16; received 4"):
         evaluation.evaluate(tmp_path, tmp_path, tmp_path, draws=4)
+
+
+def test_a_file_where_the_report_belongs_is_refused_first(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(NotADirectoryError, match="file is a file"):
+        evaluation.evaluate("no model", "no set", tmp_path / "file" / "below")
+    assert (tmp_path / "file").read_text() == "kept"

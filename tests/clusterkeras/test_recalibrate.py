@@ -9,6 +9,9 @@ from clusterkeras import presets, recalibrate
 from clusterkeras.config import ModelConfig
 from clusterkeras.model import ClusterModel
 from clusterkeras.posterior_model import Recalibration
+from data_tools.mock_set import MockSet
+from data_tools.priors import Priors
+from data_tools.simulate import simulate
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +91,22 @@ def test_a_grid_is_refused(small_target, small_mock_set, tmp_path):
 def test_too_few_records_are_refused(run, small_mock_set, tmp_path):
     with pytest.raises(ValueError, match="expected two clusters and two others"):
         recalibrate.recalibrate(run, small_mock_set, tmp_path, limit=4)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_set_without_validation_is_refused(run, small_target, tmp_path):
+    priors = Priors(field_px=128, mocks_per_field=16)
+    mocks = MockSet(n=2, n_validation=0, n_test=0)
+    data = simulate(
+        tmp_path / "set", small_target, priors, mocks, workers=1, progress=False
+    )
+    with pytest.raises(ValueError, match=r"a split validation; received train\. Sim"):
+        recalibrate.recalibrate(run, data, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_where_the_model_belongs_is_refused_first(tmp_path):
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(NotADirectoryError, match="file is a file"):
+        recalibrate.recalibrate("no model", "no set", tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "kept"

@@ -1,0 +1,69 @@
+"""A description of a set that is damaged names itself and says what to do."""
+
+import json
+
+import pytest
+import yaml
+
+from data_tools.manifest import (
+    configuration,
+    read_configuration,
+    read_json,
+    read_manifest,
+)
+from data_tools.mock_set import MockSet
+from data_tools.priors import Priors
+
+ENTRY = {"records": 2, "size": 30, "sha256": "0"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"n": 1', r"a\.json: not JSON: .*cut short, damaged or something else"),
+        (bytes(range(256)), r"a\.json: not JSON"),
+        (b"[1]", r"a\.json: expected a JSON object; received a list"),
+    ],
+)
+def test_what_is_no_object_in_json_is_named(content, message, tmp_path):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_json(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("lost", ["target", "mocks"])
+def test_a_configuration_that_was_cut_short_is_named(lost, m83, tmp_path):
+    whole = configuration(m83, Priors(), MockSet(n=1))
+    path = tmp_path / "configuration.yaml"
+    path.write_text(yaml.safe_dump(whole))
+    assert read_configuration(tmp_path) == whole
+    path.write_text(yaml.safe_dump({k: v for k, v in whole.items() if k != lost}))
+    with pytest.raises(ValueError, match=rf"yaml: cut short or damaged: '{lost}'"):
+        read_configuration(tmp_path)
+
+
+def test_a_target_that_is_none_is_named_with_its_file(m83, tmp_path):
+    whole = configuration(m83, Priors(), MockSet(n=1))
+    whole["target"]["bands"] = []
+    (tmp_path / "configuration.yaml").write_text(yaml.safe_dump(whole))
+    with pytest.raises(ValueError, match=r"configuration\.yaml: .*at least two"):
+        read_configuration(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {},
+        {"splits": {"train": ["a"]}},
+        {"splits": [], "shards": {}},
+        {"splits": {"train": ["a"]}, "shards": {"a": {"records": 2, "size": 30}}},
+    ],
+)
+def test_a_manifest_without_what_it_should_say_is_named(manifest, tmp_path):
+    whole = {"splits": {"train": ["a"]}, "shards": {"a": ENTRY}}
+    path = tmp_path / "manifest.json"
+    path.write_text(json.dumps(whole))
+    assert read_manifest(tmp_path) == whole
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ValueError, match=r"manifest\.json: .*Remove it and run"):
+        read_manifest(tmp_path)
