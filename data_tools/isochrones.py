@@ -17,12 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from data_tools.isochrone_files import FileIsochrone, read_mist_cmd, read_parsec
+from data_tools.phases import PhasedIsochrone, lay, resampled
+from data_tools.stellar_photometry import extinction_coefficients, vega_magnitudes
 from data_tools.tables import load_tables
-
-SOLAR_BOLOMETRIC_MAGNITUDE = 4.74  # IAU 2015 Resolution B2
-
-#: Mass range, in Msun, of a phase that exists but holds no stars: rows of equal mass.
-_LEAST_SPAN = 1e-15
 
 
 @dataclass(frozen=True)
@@ -54,134 +51,6 @@ class Isochrone:
     mass_current: np.ndarray
     magnitude: np.ndarray
     extinction: np.ndarray
-
-
-def _on_stellar_grid(
-    values: np.ndarray, log_teff: np.ndarray, log_g: np.ndarray
-) -> np.ndarray:
-    """Interpolate bilinearly in (log Teff, log g), holding the edges.
-
-    Parameters
-    ----------
-    values : ndarray, shape (temperatures, gravities, k)
-    log_teff, log_g : ndarray, shape (n,)
-
-    Returns
-    -------
-    ndarray, shape (n, k)
-    """
-    tables = load_tables()
-    corners, weights = [], []
-    for nodes, x in ((tables.bc_log_teff, log_teff), (tables.bc_log_g, log_g)):
-        x = np.clip(x, nodes[0], nodes[-1])
-        i = np.clip(np.searchsorted(nodes, x, side="right") - 1, 0, len(nodes) - 2)
-        corners.append(i)
-        weights.append(((x - nodes[i]) / (nodes[i + 1] - nodes[i]))[:, None])
-    (i, j), (u, v) = corners, weights
-    return (1 - u) * ((1 - v) * values[i, j] + v * values[i, j + 1]) + u * (
-        (1 - v) * values[i + 1, j] + v * values[i + 1, j + 1]
-    )
-
-
-def vega_magnitudes(
-    log_l: np.ndarray, log_teff: np.ndarray, log_g: np.ndarray, bands: Sequence[str]
-) -> np.ndarray:
-    """Return absolute Vega magnitudes of stars.
-
-    ``M = 4.74 - 2.5 log L - BC``, with the bolometric corrections of the
-    shipped table (ATLAS9, Pickles M giants below 3500 K, the trend of a black
-    body above 50 kK). Outside the table's temperatures and gravities the
-    nearest edge is taken.
-
-    Parameters
-    ----------
-    log_l, log_teff, log_g : array, shape (n,)
-        log10 of luminosity in suns, temperature in K, gravity in cm/s2.
-    bands : sequence of str
-        Bands of the table.
-
-    Returns
-    -------
-    ndarray, shape (n, bands)
-        In mag.
-    """
-    correction = _on_stellar_grid(
-        load_tables(tuple(bands)).bc, np.atleast_1d(log_teff), np.atleast_1d(log_g)
-    )
-    bolometric = SOLAR_BOLOMETRIC_MAGNITUDE - 2.5 * np.atleast_1d(log_l)
-    return bolometric[:, None] - correction
-
-
-def extinction_coefficients(
-    log_teff: np.ndarray,
-    log_g: np.ndarray,
-    bands: Sequence[str],
-    law: str = "CCM89",
-) -> np.ndarray:
-    """Return A_band / A_V of stars, at R_V = 3.1.
-
-    Parameters
-    ----------
-    log_teff, log_g : array, shape (n,)
-        log10 of temperature in K and of gravity in cm/s2.
-    bands : sequence of str
-        Bands of the table.
-    law : {"CCM89", "F99", "G23"}
-        Cardelli, Clayton & Mathis (1989), Fitzpatrick (1999) or Gordon et al.
-        (2023).
-
-    Returns
-    -------
-    ndarray, shape (n, bands)
-
-    Notes
-    -----
-    Computed at A_V = 1. One coefficient for all A_V holds to 0.012 mag per mag
-    up to A_V = 3; in F275W to 0.03 above 5500 K, and not below, where the band's
-    red leak carries a growing part of the light.
-    """
-    tables = load_tables(tuple(bands))
-    values = tables.extinction[tables.law_index(law)]
-    return _on_stellar_grid(values, np.atleast_1d(log_teff), np.atleast_1d(log_g))
-
-
-@dataclass(frozen=True)
-class _Node:
-    """One isochrone on the grid's common phase coordinate.
-
-    ``mass`` is held constant where the isochrone has no stars (it did not get there, or
-    skips that stage). ``span`` is the range of initial mass that is in a phase, zero
-    where there is none. ``rest`` has a row for the share of the mass left and for each
-    magnitude and coefficient: along the phases numpy is several times faster.
-    """
-
-    mass: np.ndarray
-    span: np.ndarray
-    rest: np.ndarray
-
-    @property
-    def extent(self) -> tuple[int, int]:
-        """First phase that holds stars, and the one after the last."""
-        rows = np.flatnonzero(self.span)
-        return int(rows[0]), int(rows[-1]) + 1
-
-    def part(self, rows: slice | np.ndarray) -> _Node:
-        """Return some of the phases."""
-        return _Node(self.mass[rows], self.span[rows], self.rest[:, rows])
-
-    def towards(self, other: _Node, weight: float) -> _Node:
-        """Return the isochrone between two nodes, ``weight`` on the other.
-
-        A phase holds stars of both, each in the measure of its mass range and weight,
-        and has their mean magnitude. So a phase that one of them rushes through, or
-        lacks, looks like the other's: no light is lost, and none appears, on the way
-        from one node to the next.
-        """
-        mass = self.mass + weight * (other.mass - self.mass)
-        theirs = weight * other.span
-        span = (1.0 - weight) * self.span + theirs
-        share = (theirs / np.maximum(span, _LEAST_SPAN)).astype(np.float32)
-        return _Node(mass, span, self.rest + share * (other.rest - self.rest))
 
 
 def _bracket(nodes: Sequence[float], value: float, name: str) -> tuple[int, int, float]:
@@ -228,7 +97,7 @@ class IsochroneGrid:
         log_ages: np.ndarray,
         fehs: np.ndarray,
         eep: np.ndarray,
-        nodes: dict[tuple[int, int], _Node],
+        nodes: dict[tuple[int, int], PhasedIsochrone],
     ) -> None:
         self.bands = tuple(bands)
         self.law = law
@@ -323,7 +192,7 @@ class IsochroneGrid:
         for j, i in np.ndindex(tables.counts.shape):
             start, end = end, end + tables.counts[j, i]
             rows = np.arange(start, end) - start + tables.first_eep[j, i] - eep[0]
-            nodes[j, i] = _node(
+            nodes[j, i] = lay(
                 len(eep), rows, tables.mass_initial[start:end], rest[start:end]
             )
         return cls(bands, law, tables.log_ages, tables.fehs, eep, nodes)
@@ -415,7 +284,7 @@ class IsochroneGrid:
                 if not here.any():
                     continue
                 place = np.column_stack([iso.log_l[here], iso.log_teff[here]])
-                mass, carried = _resampled(
+                mass, carried = resampled(
                     iso.mass_initial[here], place, rest[here], sizes[k]
                 )
                 rows.append(np.arange(offsets[k], offsets[k + 1]))
@@ -446,7 +315,7 @@ class IsochroneGrid:
                 "isochrones are missing in all). Ask for one list of ages."
             )
         nodes = {
-            (j, i): _node(len(eep), *laid[feh, age])
+            (j, i): lay(len(eep), *laid[feh, age])
             for j, feh in enumerate(fehs)
             for i, age in enumerate(ages)
         }
@@ -458,44 +327,3 @@ def _carried(iso: FileIsochrone, bands: Sequence[str], law: str) -> np.ndarray:
     coefficient = extinction_coefficients(iso.log_teff, iso.log_g, bands, law)
     left = iso.mass_current / iso.mass_initial
     return np.column_stack([left, iso.magnitude, coefficient])
-
-
-def _node(size: int, rows: np.ndarray, mass: np.ndarray, rest: np.ndarray) -> _Node:
-    """Lay an isochrone on ``size`` phases, holding its mass where it has none."""
-    full = np.zeros((rest.shape[1], size), np.float32)
-    full[:, rows] = rest.T
-    held = np.full(size, mass[0], np.float64)
-    held[rows] = mass
-    held = np.maximum.accumulate(held)
-    edges = np.concatenate([[held[0]], 0.5 * (held[1:] + held[:-1]), [held[-1]]])
-    span = np.zeros(size)
-    span[rows] = np.maximum(np.diff(edges)[rows], _LEAST_SPAN)
-    # At a node, callers get views of these.
-    for array in (held, span, full):
-        array.setflags(write=False)
-    return _Node(held, span, full)
-
-
-def _resampled(
-    mass: np.ndarray, position: np.ndarray, rest: np.ndarray, size: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Lay one stage on ``size`` points equally spaced along its path.
-
-    Parameters
-    ----------
-    mass : ndarray, shape (n,)
-        Initial mass, never falling.
-    position : ndarray, shape (n, 2)
-        log L and log Teff.
-    rest : ndarray, shape (n, k)
-        Columns to carry along.
-    """
-    if len(mass) == 1:
-        return np.full(size, mass[0]), np.repeat(rest, size, axis=0)
-    # log Teff spans a quarter of log L; the small constant keeps the path rising.
-    steps = np.hypot(*(np.diff(position, axis=0) * [1.0, 4.0]).T)
-    span = max(mass[-1] - mass[0], 1e-12)
-    path = np.concatenate([[0.0], np.cumsum(steps + np.diff(mass) / span + 1e-9)])
-    points = np.linspace(0.0, path[-1], size)
-    columns = [np.interp(points, path, column) for column in rest.T]
-    return np.interp(points, path, mass), np.stack(columns, axis=1)

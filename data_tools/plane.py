@@ -1,13 +1,13 @@
-"""One band of a mosaic in its FITS file: find the image, calibrate it, read parts."""
+"""One band of a mosaic in its FITS file: find the image, read parts in nJy."""
 
 from __future__ import annotations
 
 import functools
 import logging
-import math
 import re
 import warnings
 import zlib
+from collections import ChainMap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,11 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from data_tools.target import AB_ZERO_NJY
+from data_tools.calibration import read_band, read_calibration
 
 logger = logging.getLogger(__name__)
-
-#: BUNIT, lower case without blanks, of mosaics in counts per second ...
-RATE_UNITS = {
-    *("electrons/s", "electron/s", "electrons/sec", "e-/s", "e/s", "electrons-1"),
-    *("counts/s", "count/s", "counts/sec", "cps", "dn/s"),
-}
-#: ... and of mosaics in counts over the whole exposure.
-TOTAL_UNITS = {"electrons", "electron", "e-", "counts", "count", "dn"}
-
-#: Header keywords that can hold the filter: WFC3 and most, ACS, WFPC2.
-FILTER_KEYWORDS = ("FILTER", "FILTER1", "FILTER2", "FILTNAM1", "FILTNAM2")
 
 #: Rows that a mosaic which cannot be mapped gives at once: one strip costs about as
 #: much as one cutout, because compressed tiles are rows of the whole image.
@@ -50,31 +39,17 @@ _SCIENCE_NAME = re.compile(r"(?<=[_-])sci(\.fits(\.\w+)?)$")
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """What a mosaic's header says about its flux.
+class _Pixels:
+    """The pixels of an HDU, mapped or read in parts."""
 
-    Attributes
-    ----------
-    photflam : float
-        Inverse sensitivity in erg / (cm2 Å count).
-    photplam : float
-        Pivot wavelength in Å.
-    zero_point : float
-        AB magnitude of one count per second.
-    njy_per_unit : float
-        nJy of one unit of the stored pixels.
-    exposure_s : float
-        Total exposure in seconds; NaN if not stated.
-    n_exposures : int
-        Exposures combined; 0 if not stated.
-    """
+    hdu: Any
+    in_parts: bool
 
-    photflam: float
-    photplam: float
-    zero_point: float
-    njy_per_unit: float
-    exposure_s: float
-    n_exposures: int
+    def read(
+        self, rows: slice, columns: slice, dtype: DTypeLike = np.float32
+    ) -> NDArray:
+        source = self.hdu.section if self.in_parts else self.hdu.data
+        return np.asarray(source[rows, columns], dtype=dtype)
 
 
 class Plane:
@@ -126,16 +101,15 @@ class Plane:
         try:
             self._science = self._find_science()
             self._check_length()
-            header = self._science.header
-            self._primary = self._hdus[0].header
-            self.shape: tuple[int, int] = self._science.shape
-            self.band = self._read_band()
-            self.calibration = self._read_calibration()
+            header = self._science.hdu.header
+            # a keyword that the image lacks may stand in the file's first header
+            both = ChainMap(header, self._hdus[0].header)
+            self.shape: tuple[int, int] = self._science.hdu.shape
+            self.band = read_band(both, self.path)
+            self.calibration = read_calibration(both, self.path)
             self.wcs = self._read_wcs()
-            self._weight, self._weight_in_parts = self._find_map(
-                "WHT", weights_beside(self.path), "weights"
-            )
-            self._quality, self._quality_in_parts = self._find_map(
+            self._weight = self._find_map("WHT", weights_beside(self.path), "weights")
+            self._quality = self._find_map(
                 "DQ", quality_beside(self.path), "data quality"
             )
             self.has_weight = self._weight is not None
@@ -153,7 +127,7 @@ class Plane:
         for hdus in (self._hdus, *self._beside):
             hdus.close()
 
-    def _find_science(self) -> Any:
+    def _find_science(self) -> _Pixels:
         named = [hdu for hdu in self._hdus if hdu.name == "SCI"]
         if len(named) > 1:
             raise ValueError(
@@ -167,7 +141,7 @@ class Plane:
         ]
         if not images:
             raise ValueError(f"{self.path}: expected a 2-D image, found none")
-        return images[0]
+        return _Pixels(images[0], self._in_strips)
 
     def _check_length(self) -> None:
         if _is_zipped(self.path):
@@ -185,63 +159,11 @@ class Plane:
                 f"{length} found; fetch it again"
             )
 
-    def _keyword(self, name: str) -> Any:
-        """Give a keyword of the image's header, else of the file's first one."""
-        return self._science.header.get(name, self._primary.get(name))
-
-    def _read_band(self) -> tuple[str, ...]:
-        values = [str(self._keyword(k) or "").strip() for k in FILTER_KEYWORDS]
-        names = tuple(v.upper() for v in values if v and "CLEAR" not in v.upper())
-        if not names:
-            raise ValueError(
-                f"{self.path}: the header names no filter; expected one of the "
-                f"keywords {', '.join(FILTER_KEYWORDS)}"
-            )
-        return names
-
-    def _positive(self, name: str) -> float:
-        value = self._keyword(name)
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not (math.isfinite(number) and number > 0):
-            found = "it is missing" if value is None else f"received {value!r}"
-            raise ValueError(
-                f"{self.path}: expected a positive {name} in the header, {found}; "
-                "without it the flux cannot be calibrated"
-            )
-        return number
-
-    def _read_calibration(self) -> Calibration:
-        photflam, photplam = self._positive("PHOTFLAM"), self._positive("PHOTPLAM")
-        zero_point = -2.5 * math.log10(photflam) - 5 * math.log10(photplam) - 2.408
-        njy = AB_ZERO_NJY * 10 ** (-0.4 * zero_point)
-        written = self._keyword("BUNIT")
-        unit = "".join(str(written or "").lower().split())
-        if unit in TOTAL_UNITS:
-            njy /= self._positive("EXPTIME")
-        elif unit not in RATE_UNITS:
-            raise ValueError(
-                f"{self.path}: expected BUNIT to be ELECTRONS/S, ELECTRONS, COUNTS/S "
-                f"or COUNTS, received {written!r}; set it to the mosaic's true unit"
-            )
-        exposure = self._keyword("EXPTIME")
-        exposures = self._keyword("NCOMBINE")
-        return Calibration(
-            photflam=photflam,
-            photplam=photplam,
-            zero_point=zero_point,
-            njy_per_unit=njy,
-            exposure_s=float(exposure) if exposure else math.nan,
-            n_exposures=int(exposures) if exposures else 0,
-        )
-
     def _read_wcs(self) -> WCS:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", AstropyWarning)
-                wcs = WCS(self._science.header, fobj=self._hdus).celestial
+                wcs = WCS(self._science.hdu.header, fobj=self._hdus).celestial
         except Exception as e:  # wcslib has a dozen errors without a common parent
             raise ValueError(f"{self.path}: the WCS is not readable: {e}") from e
         if not wcs.has_celestial:
@@ -251,33 +173,28 @@ class Plane:
             )
         return wcs
 
-    def _find_map(
-        self, name: str, beside: Path | None, words: str
-    ) -> tuple[Any | None, bool]:
-        """Give the HDU of a map of the pixels, and whether it is read in parts."""
+    def _find_map(self, name: str, beside: Path | None, words: str) -> _Pixels | None:
+        """Give a map of the pixels, in this file or the one beside it."""
         for hdu in self._hdus:
             if hdu.name == name and getattr(hdu, "shape", None) == self.shape:
-                return hdu, self._in_strips
+                return _Pixels(hdu, self._in_strips)
         if beside is None:
-            return None, False
+            return None
         hdus, in_parts = _open(beside)
         self._beside.append(hdus)
         for hdu in hdus:
             if hdu.is_image and getattr(hdu, "shape", None) == self.shape:
-                return hdu, in_parts
+                return _Pixels(hdu, in_parts)
         raise ValueError(
             f"{beside}: expected {words} of {self.shape[0]} x {self.shape[1]} pixels "
             f"(rows x columns) as in {self.path.name}, found none; take it away to do "
             "without"
         )
 
-    def _weights(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        return _section(self._weight, self._weight_in_parts, rows, columns)
-
     def _calibrated(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        pixels = _section(self._science, self._in_strips, rows, columns)
+        pixels = self._science.read(rows, columns)
         if self._weight is not None:
-            missing = ~(self._weights(rows, columns) > 0)
+            missing = ~(self._weight.read(rows, columns) > 0)
         else:
             missing = (pixels == 0) & self._zero_is_missing
         missing |= ~np.isfinite(pixels)
@@ -301,7 +218,7 @@ class Plane:
         if self._weight is None:
             shape = (rows.stop - rows.start, columns.stop - columns.start)
             return np.ones(shape, np.float32)
-        weight = self._weights(rows, columns)
+        weight = self._weight.read(rows, columns)
         return np.where(weight > 0, weight, np.float32(0))
 
     def saturated(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
@@ -321,8 +238,7 @@ class Plane:
             return np.zeros(
                 (rows.stop - rows.start, columns.stop - columns.start), bool
             )
-        source = self._quality.section if self._quality_in_parts else self._quality.data
-        bits = np.asarray(source[rows, columns]).astype(np.int64)
+        bits = self._quality.read(rows, columns, np.int64)
         return (bits & SATURATED_BITS) > 0
 
     def _read_strip(self, number: int) -> NDArray[np.float32]:
@@ -408,10 +324,3 @@ def _open(path: Path) -> tuple[fits.HDUList, bool]:
             f"{path}: not readable as FITS (damaged or cut short?): {e}"
         ) from e
     return hdus, in_parts
-
-
-def _section(
-    hdu: Any, in_parts: bool, rows: slice, columns: slice
-) -> NDArray[np.float32]:
-    source = hdu.section if in_parts else hdu.data
-    return np.asarray(source[rows, columns], dtype=np.float32)

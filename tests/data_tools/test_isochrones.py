@@ -9,13 +9,10 @@ import numpy as np
 import pytest
 
 from data_tools.cluster import ClusterMaker
-from data_tools.isochrones import (
-    IsochroneGrid,
-    extinction_coefficients,
-    vega_magnitudes,
-)
+from data_tools.isochrones import IsochroneGrid
 from data_tools.population import stars_below
 from data_tools.priors import Priors
+from data_tools.stellar_photometry import vega_magnitudes
 from data_tools.tables import load_tables
 from data_tools.target import Target
 
@@ -278,15 +275,6 @@ def test_one_isochrone_takes_a_fraction_of_a_millisecond(grid):
 def test_callers_cannot_spoil_the_grid(grid):
     with pytest.raises(ValueError, match="read-only"):
         grid.at(7.5, 0.0).magnitude[:] = 0.0
-
-
-def test_a_star_outside_the_stellar_grid_takes_the_nearest_edge():
-    tables = load_tables()
-    edge = tables.bc_log_teff[0]
-    inside = extinction_coefficients([edge], [0.0], BANDS)
-    np.testing.assert_array_equal(
-        extinction_coefficients([edge - 1], [-2.0], BANDS), inside
-    )
 
 
 # ---- files -------------------------------------------------------------------

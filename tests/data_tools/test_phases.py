@@ -1,0 +1,48 @@
+"""Isochrones on shared phases, and what lies between two of them."""
+
+import numpy as np
+import pytest
+
+from data_tools.phases import lay, resampled
+
+MASS = np.array([1.0, 1.5, 1.75, 2.0])
+REST = np.column_stack([np.ones(4), [5.0, 4.0, 1.0, 0.0]])
+
+
+@pytest.fixture
+def tracks():
+    """Give one that stops before the last two of six phases, and one that does not."""
+    young = lay(6, np.arange(4), MASS, REST)
+    old = lay(6, np.arange(6), np.linspace(0.8, 1.6, 6), np.ones((6, 2)))
+    return young, old
+
+
+def test_a_phase_without_stars_holds_no_mass(tracks):
+    young, old = tracks
+    assert young.extent == (0, 4)
+    assert old.extent == (0, 6)
+    np.testing.assert_array_equal(young.span[4:], 0)
+    assert young.span.sum() == pytest.approx(MASS[-1] - MASS[0])
+
+
+def test_between_two_the_mass_in_each_phase_is_the_weighted_mean(tracks):
+    young, old = tracks
+    between = young.towards(old, 0.25)
+    np.testing.assert_allclose(between.span, 0.75 * young.span + 0.25 * old.span)
+    np.testing.assert_allclose(between.mass, 0.75 * young.mass + 0.25 * old.mass)
+    # a phase that only one of them has looks like that one's
+    np.testing.assert_allclose(between.rest[:, 4:], old.rest[:, 4:], rtol=1e-6)
+
+
+def test_the_light_of_the_stars_between_two_is_the_weighted_sum(tracks):
+    young, old = tracks
+    between = young.towards(old, 0.4)
+    light = [float(t.span @ t.rest[1]) for t in (young, between, old)]
+    assert light[1] == pytest.approx(0.6 * light[0] + 0.4 * light[2], rel=1e-6)
+
+
+def test_points_of_a_stage_are_equally_far_along_its_path():
+    position = np.array([[0.0, 4.0], [0.1, 4.0], [1.0, 4.0]])
+    mass, rest = resampled(np.array([1.0, 1.1, 2.0]), position, position, 11)
+    np.testing.assert_allclose(np.diff(rest[:, 0]), 0.1, atol=1e-6)
+    np.testing.assert_allclose(np.diff(mass), 0.1, atol=1e-6)
