@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 from astropy.table import QTable
@@ -9,21 +10,27 @@ from scipy.spatial.distance import pdist
 
 from clusterkeras import completeness
 from clusterkeras.completeness import load, measure_completeness
-from clusterkeras.config import CompletenessConfig, InferenceConfig
-from clusterkeras.presets import load_model
+from clusterkeras.config import CompletenessConfig, InferenceConfig, ModelConfig
+from clusterkeras.model import ClusterModel
 from data_tools.claim import alone
 from data_tools.mock_mosaic import MosaicConfig, make_mosaic
 from data_tools.priors import Priors
 
 CONFIG = CompletenessConfig(n=10, spacing_px=60, seed=3)
-#: A network of four steps says nothing: half of what it sees is to count.
+#: The share at which `model` is sure of some of what is found.
 INFERENCE = InferenceConfig(cluster_share=0.7)
 
 
 @pytest.fixture(scope="module")
-def model(finished_run):
-    """Give a network trained for four steps."""
-    return load_model(finished_run)
+def model(small_target):
+    """Give a network that has learned nothing, but tells cutouts apart."""
+    keras.utils.set_random_seed(1)
+    config = ModelConfig("resnet_tiny", "mixture", components=2, hidden=8)
+    model = ClusterModel(small_target, config)
+    presence = model.heads["presence"]
+    presence.kernel.assign(100 * presence.kernel)
+    presence.bias.assign(presence.bias - 0.5)
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +66,7 @@ def test_each_injected_cluster_has_a_row_of_truth_and_of_what_was_found(
         assert np.all((table[name] >= low) & (table[name] <= high))
     seen = np.asarray(table["detected"])
     assert np.all(seen >= table["recovered"])
+    assert 0 < table["recovered"].sum() < seen.sum()
     np.testing.assert_array_equal(np.isfinite(table["p_cluster"]), seen)
     np.testing.assert_array_equal(np.isfinite(table["log_mass_median"]), seen)
     assert np.all(table["distance"][seen] <= CONFIG.match_px)
