@@ -25,7 +25,7 @@ import tensorflow as tf
 from clusterkeras import evaluation
 from clusterkeras.diagnostics import report, scores
 from clusterkeras.diagnostics.report import Predictions
-from clusterkeras.presets import load_model
+from clusterkeras.loading import load_model
 from clusterkeras.stochastic_grid import fit_grid, measure
 from data_tools.manifest import write_json
 from data_tools.records import make_dataset, read_set

@@ -30,7 +30,7 @@ from tqdm import tqdm
 from clusterkeras import evaluation
 from clusterkeras.diagnostics import contours, examples
 from clusterkeras.diagnostics.contours import Agreement, Panel
-from clusterkeras.presets import load_model
+from clusterkeras.loading import load_model
 from clusterkeras.ring_photometry import Measured, measure
 from clusterkeras.stochastic_grid import StochasticGrid, fit_grid
 from data_tools.manifest import write_json

@@ -40,7 +40,8 @@ from clusterkeras.catalogue import infer
 from clusterkeras.comparison import match
 from clusterkeras.completeness_function import place_feature
 from clusterkeras.detection import detect
-from clusterkeras.presets import DEFAULT_PRESET, load_model
+from clusterkeras.loading import load_model
+from clusterkeras.presets import DEFAULT_PRESET
 from data_tools.cluster import ClusterMaker
 from data_tools.injection import Injector
 from data_tools.manifest import write_json

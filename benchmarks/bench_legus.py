@@ -29,8 +29,9 @@ import numpy as np
 from astropy.table import QTable, vstack
 from tqdm import tqdm
 
+from clusterkeras.loading import load_model
 from clusterkeras.measurement import compile_network
-from clusterkeras.presets import DEFAULT_PRESET, load_model
+from clusterkeras.presets import DEFAULT_PRESET
 from data_tools.inject import MockMaker
 from data_tools.legus import read_legus
 from data_tools.manifest import write_json

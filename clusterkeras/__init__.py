@@ -22,7 +22,7 @@ _EXPORTS = {
     "export": "clusterkeras.serving",
     "fit": "clusterkeras.training",
     "infer": "clusterkeras.catalogue",
-    "load_model": "clusterkeras.presets",
+    "load_model": "clusterkeras.loading",
     "plot_cluster": "clusterkeras.cluster_figure",
     "write_report": "clusterkeras.report.page",
 }

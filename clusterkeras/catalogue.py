@@ -57,7 +57,7 @@ def infer(
         The catalogue: ``.ecsv``, ``.fits``, ``.vot``, ``.xml``, ``.parquet`` or
         (without metadata) ``.csv``.
     model : PosteriorModel, str or Path
-        The trained model, or what `clusterkeras.presets.load_model` loads it by.
+        The trained model, or what `clusterkeras.loading.load_model` loads it by.
     config : InferenceConfig, optional
         Batch, seed and limits of the flags.
     preview : str or Path, optional
@@ -97,7 +97,7 @@ def infer(
     config = config or InferenceConfig()
     name = str(model) if isinstance(model, str | Path) else model.name
     if isinstance(model, str | Path):
-        from clusterkeras.presets import load_model
+        from clusterkeras.loading import load_model
 
         model = load_model(model)
     asked = Question.of(model, name, config)

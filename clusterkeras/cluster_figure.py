@@ -63,7 +63,7 @@ def plot_cluster(
     ValueError
         If there are no data at the place, so that it has no posterior.
     """
-    from clusterkeras.presets import load_model
+    from clusterkeras.loading import load_model
 
     if not -len(catalogue) <= row < len(catalogue):
         raise IndexError(f"row {row}: the catalogue has {len(catalogue)} rows")

@@ -97,7 +97,7 @@ def measure_completeness(
         ``completeness.json``, the function that `load` gives; what was made on the
         way.
     model : PosteriorModel, str or Path
-        The trained model, or what `clusterkeras.presets.load_model` loads it by.
+        The trained model, or what `clusterkeras.loading.load_model` loads it by.
     config : CompletenessConfig, optional
         Clusters, threshold, spacing, seed.
     detection, inference : DetectionConfig, InferenceConfig, optional
@@ -135,7 +135,7 @@ def measure_completeness(
     given = None if catalogue is None else _read_catalogue(catalogue)
     name = str(model) if isinstance(model, str | Path) else model.name
     if isinstance(model, str | Path):
-        from clusterkeras.presets import load_model
+        from clusterkeras.loading import load_model
 
         model = load_model(model)
     target = model.target

@@ -18,8 +18,9 @@ from tqdm import tqdm
 from clusterkeras import shift_report
 from clusterkeras.diagnostics import coverage
 from clusterkeras.evaluation import SEED, as_plain, predict
+from clusterkeras.loading import load_model
 from clusterkeras.posterior_model import PosteriorModel
-from clusterkeras.presets import find_model, load_model
+from clusterkeras.presets import find_model
 from clusterkeras.shift_report import Scores
 from data_tools.claim import claimed
 from data_tools.manifest import sha256_of
@@ -56,7 +57,7 @@ def measure_shifts(
     Parameters
     ----------
     model : str or Path
-        As for `clusterkeras.presets.load_model`.
+        As for `clusterkeras.loading.load_model`.
     output : str or Path
         Directory to write: ``shifts.json``, ``shifts.md`` and ``shifts.png``; below it
         the sets and each record's scores.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,7 +13,6 @@ from clusterkeras.config import ModelConfig
 from clusterkeras.model import ClusterModel
 from clusterkeras.posterior_model import SHARED, PosteriorModel, Recalibration
 from clusterkeras.posteriors.ensemble import EnsemblePosterior
-from clusterkeras.presets import find_model, load_model, new_model_file, write_run
 
 tfd = tfp.distributions
 
@@ -158,37 +156,3 @@ def _check_alike(members: Sequence[Any]) -> None:
                     f"ensemble: expected members of one {name}, {expected} as the "
                     f"first; received {received} from member {number}"
                 )
-
-
-def make_ensemble(models: Sequence[str | Path], output: str | Path) -> Path:
-    """Make an ensemble of trained models and write it as a run.
-
-    Parameters
-    ----------
-    models : sequence of str or Path
-        Two or more names of presets, ``.keras`` files or directories of runs.
-    output : str or Path
-        Directory to write: ``model.keras``, which holds all members, and
-        ``configuration.yaml``, which names them.
-
-    Returns
-    -------
-    Path
-        ``output/model.keras``.
-
-    Raises
-    ------
-    FileExistsError
-        If there is a model already.
-    FileNotFoundError
-        If a model is missing.
-    ValueError
-        If a file is no model, or the models make no ensemble.
-    """
-    new_model_file(output)
-    members = [load_model(model) for model in models]
-    configuration = {
-        "ensemble": [str(find_model(model).resolve()) for model in models],
-        "target": members[0].target.to_dict(),
-    }
-    return write_run(Ensemble(members), output, configuration)

@@ -30,8 +30,8 @@ from clusterkeras.diagnostics import (
     tarp,
 )
 from clusterkeras.diagnostics.report import ClusterScores, Predictions
+from clusterkeras.loading import load_model
 from clusterkeras.posterior_model import PosteriorModel, check_same_target
-from clusterkeras.presets import load_model
 from data_tools import records
 from data_tools.manifest import write_json
 from data_tools.output_path import check_directory

@@ -14,6 +14,7 @@ from clusterkeras import backbones, posteriors
 from clusterkeras.config import ModelConfig
 from clusterkeras.posterior_model import PosteriorModel, Recalibration
 from clusterkeras.posteriors import grid
+from clusterkeras.presets import read_model
 from clusterkeras.unlike import UnlikeMocks
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.target import Target
@@ -289,10 +290,14 @@ class ClusterModel(PosteriorModel):
 
     @classmethod
     def from_preset(cls, name_or_path: str) -> ClusterModel:
-        """Load a model that ships, by name, or a saved one, by path."""
-        from clusterkeras import presets
+        """Load a model that ships, by name, or a saved one, by path.
 
-        return presets.load_model(name_or_path)
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As `clusterkeras.presets.read_model`.
+        """
+        return read_model(name_or_path, (cls,))
 
 
 def _as_config(config: dict[str, Any] | ModelConfig | None) -> ModelConfig:

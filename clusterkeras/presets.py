@@ -1,6 +1,6 @@
-"""Trained models that ship, by name, and how any trained model is found and loaded.
+"""Trained models that ship, by name, and the files of any: found, read, written.
 
-TensorFlow is imported only when a model is loaded.
+TensorFlow is imported only when a model is read or written.
 """
 
 from __future__ import annotations
@@ -107,25 +107,29 @@ def find_model(name_or_path: str | Path) -> Path:
     return path
 
 
-def load_model(name_or_path: str | Path = DEFAULT_PRESET) -> PosteriorModel:
-    """Load a trained model, ready to infer with.
+def read_model(
+    name_or_path: str | Path, classes: tuple[type[PosteriorModel], ...]
+) -> PosteriorModel:
+    """Read a trained model of one of some classes, which Keras must know already.
 
     Parameters
     ----------
     name_or_path : str or Path
         As for `find_model`.
+    classes : tuple of type
+        What it may be.
 
     Returns
     -------
     PosteriorModel
-        A `ClusterModel` or an `Ensemble`.
+        The model, not compiled.
 
     Raises
     ------
     FileNotFoundError
         If there is no such model.
     ValueError
-        If the file is neither of the two, written by Keras.
+        If the file is none of the classes, written by Keras.
     """
     path = find_model(name_or_path)
     if not zipfile.is_zipfile(path):
@@ -135,10 +139,6 @@ def load_model(name_or_path: str | Path = DEFAULT_PRESET) -> PosteriorModel:
         )
     import keras
 
-    # Keras finds the classes once they are imported
-    from clusterkeras.ensemble import Ensemble
-    from clusterkeras.model import ClusterModel
-
     try:
         model = keras.models.load_model(path, compile=False)
     except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
@@ -147,10 +147,10 @@ def load_model(name_or_path: str | Path = DEFAULT_PRESET) -> PosteriorModel:
             f"{path}: Keras cannot load this model: {reason}. The file is damaged or "
             "not this package's: fetch it again, or name another"
         ) from error
-    if not isinstance(model, ClusterModel | Ensemble):
+    if not isinstance(model, classes):
+        expected = " or ".join(c.__name__ for c in classes)
         raise ValueError(
-            f"{path}: expected a ClusterModel or an Ensemble; received "
-            f"{type(model).__name__}"
+            f"{path}: expected {expected}; received {type(model).__name__}"
         )
     return model
 

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from clusterkeras.diagnostics.coverage import LEVELS, central_coverage, pit
+from clusterkeras.loading import load_model
 from clusterkeras.posterior_model import (
     PosteriorModel,
     Recalibration,
     check_same_target,
 )
-from clusterkeras.presets import load_model, new_model_file, write_run
+from clusterkeras.presets import new_model_file, write_run
 from clusterkeras.recalibration import Outputs, fit_recalibration, presence_log_prob
 from data_tools import records
 from data_tools.manifest import write_json
@@ -122,7 +123,7 @@ def recalibrate(
     Parameters
     ----------
     model : str or Path
-        As for `clusterkeras.presets.load_model`. A recalibration that it has is
+        As for `clusterkeras.loading.load_model`. A recalibration that it has is
         forgotten; those of an ensemble's members stay.
     data : str or Path
         A mock set with a split ``validation``, on which the model was not trained.

@@ -53,7 +53,7 @@ def infer_fields(
         ``pyarrow.dataset.dataset(output, partitioning="hive")`` reads all of it, and
         astropy (with pandas) each part with its units and metadata.
     model : str or Path
-        What `clusterkeras.presets.load_model` loads.
+        What `clusterkeras.loading.load_model` loads.
     config : InferenceConfig, optional
         As for `clusterkeras.catalogue.infer`.
     runner : {"local", "beam"}
@@ -86,7 +86,7 @@ def infer_fields(
             "workers and options of a runner are for Beam: expected runner 'beam' "
             f"beside {workers or list(runner_options)}; received 'local'"
         )
-    from clusterkeras.presets import load_model
+    from clusterkeras.loading import load_model
 
     loaded = load_model(model)
     asked = Question.of(loaded, str(model), config)

@@ -20,9 +20,10 @@ import tensorflow as tf
 import yaml
 
 from clusterkeras.config import ModelConfig, TrainingConfig
+from clusterkeras.loading import load_model
 from clusterkeras.model import ClusterModel
 from clusterkeras.monitoring import Monitor
-from clusterkeras.presets import load_model, save_model
+from clusterkeras.presets import save_model
 from clusterkeras.unlike import fit_unlike
 from data_tools.records import damage_named, make_dataset, read_set
 

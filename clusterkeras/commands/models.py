@@ -141,7 +141,7 @@ def _add_ensemble(parser: ArgumentParser) -> None:
 
 
 def _ensemble(args: Namespace) -> str:
-    from clusterkeras.ensemble import make_ensemble
+    from clusterkeras.joining import make_ensemble
 
     path = make_ensemble(args.models, args.output)
     return f"wrote the ensemble of {len(args.models)} models {path}"
@@ -182,7 +182,7 @@ def _add_export(parser: ArgumentParser) -> None:
 
 
 def _export(args: Namespace) -> str:
-    from clusterkeras.presets import load_model
+    from clusterkeras.loading import load_model
     from clusterkeras.serving import export
 
     path = export(

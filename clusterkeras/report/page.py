@@ -169,7 +169,7 @@ def write_report(
 def _find_model(
     model: PosteriorModel | str | Path | None, catalogue: Table, name: str
 ) -> PosteriorModel:
-    from clusterkeras.presets import load_model
+    from clusterkeras.loading import load_model
 
     if model is None:
         model = catalogue.meta.get("model") or catalogue.meta.get("MODEL")

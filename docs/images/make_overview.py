@@ -17,7 +17,7 @@ from corner import hist2d
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from clusterkeras.presets import load_model
+from clusterkeras.loading import load_model
 from data_tools.mosaic import open_mosaics
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 

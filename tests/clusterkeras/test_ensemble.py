@@ -3,11 +3,9 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
-import yaml
 
-from clusterkeras import presets
 from clusterkeras.config import ModelConfig
-from clusterkeras.ensemble import Ensemble, make_ensemble
+from clusterkeras.ensemble import Ensemble
 from clusterkeras.evaluation import predict
 from clusterkeras.model import ClusterModel
 from clusterkeras.posterior_model import Recalibration
@@ -104,29 +102,6 @@ def test_an_ensemble_is_scored_as_one_model_is(ensemble, small_mock_set):
     assert predictions.draws.shape == (32, 16, 4)
     assert np.isfinite(predictions.log_prob_draws).all()
     assert np.isfinite(predictions.visibility_std).all()
-
-
-def test_runs_make_one_model_whose_configuration_names_them(members, images, tmp_path):
-    for name, member in zip("ab", members[:2], strict=True):
-        (tmp_path / name).mkdir()
-        member.save(tmp_path / name / presets.MODEL_FILE)
-    runs = [tmp_path / "a", tmp_path / "b" / presets.MODEL_FILE]
-    path = make_ensemble(runs, tmp_path / "both")
-    assert path == tmp_path / "both" / presets.MODEL_FILE
-    assert {p.name for p in path.parent.iterdir()} == {path.name, "configuration.yaml"}
-    configuration = yaml.safe_load((path.parent / "configuration.yaml").read_text())
-    assert configuration["ensemble"] == [
-        str(tmp_path / name / presets.MODEL_FILE) for name in "ab"
-    ]
-    loaded = presets.load_model(tmp_path / "both")
-    assert isinstance(loaded, Ensemble)
-    assert loaded.config == tuple(member.config for member in members[:2])
-    expected = Ensemble(members[:2]).summarise(images)
-    for name, value in loaded.summarise(images).items():
-        np.testing.assert_allclose(value, expected[name], atol=1e-5)
-
-    with pytest.raises(FileExistsError, match="a model exists"):
-        make_ensemble(runs, tmp_path / "both")
 
 
 def test_members_that_differ_are_refused(members, small_target):

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from clusterkeras import presets, recalibrate
+from clusterkeras import loading, presets, recalibrate
 from clusterkeras.config import ModelConfig
 from clusterkeras.model import ClusterModel
 from clusterkeras.posterior_model import Recalibration
@@ -42,10 +42,10 @@ def test_a_part_is_on_only_if_its_gain_is_above_its_error(done):
 
 def test_the_model_that_is_written_has_what_is_in_use(done, run, small_mock_set):
     report, output = done
-    model = presets.load_model(output)
+    model = loading.load_model(output)
     assert dataclasses.asdict(model.recalibration) == report["used"]
     for new, old in zip(
-        model.get_weights(), presets.load_model(run).get_weights(), strict=True
+        model.get_weights(), loading.load_model(run).get_weights(), strict=True
     ):
         np.testing.assert_array_equal(new, old)
     assert json.loads((output / "recalibration.json").read_text()) == json.loads(

@@ -6,8 +6,8 @@ from scipy.ndimage import gaussian_filter
 
 from clusterkeras import unlike
 from clusterkeras.ensemble import Ensemble
+from clusterkeras.loading import load_model
 from clusterkeras.model import ClusterModel
-from clusterkeras.presets import load_model
 from clusterkeras.unlike import FLOOR, UnlikeMocks, fit_unlike, image_statistics
 
 CONFIG = {
