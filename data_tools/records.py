@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from data_tools.manifest import read_configuration, read_json
+from data_tools.manifest import read_configuration, read_manifest
 from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY
 from data_tools.shard_file import AGAIN, check_shard, read_shard
 from data_tools.target import Target
@@ -142,7 +142,7 @@ def read_set(directory: str | Path, checksums: bool = False) -> MockSetInfo:
             )
     configuration = read_configuration(directory)
     target = Target.from_dict(configuration["target"])
-    manifest = read_json(directory / "manifest.json")
+    manifest = read_manifest(directory)
     shards: dict[str, tuple[tuple[Path, int], ...]] = {}
     for split, names in manifest["splits"].items():
         missing = [
@@ -366,7 +366,8 @@ def make_dataset(
     if split not in info.splits:
         raise ValueError(
             f"{directory}: split must be one of {sorted(info.splits)}; received "
-            f"{split!r}"
+            f"{split!r}. Take one of these, or a set that was simulated with it "
+            "(--mocks.n_validation, --mocks.n_test)"
         )
     px, bands = info.target.cutout_px, len(info.target.bands)
     middle = tf.constant([0.5 * (a + b) for a, b in info.target.box.values()])
