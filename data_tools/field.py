@@ -36,7 +36,7 @@ class GalaxyField:
         First pixels (row, column) at which a cutout may be taken; None for anywhere.
     peaks : (n, 2) ndarray
         Places (row, column) of what stands out of the field and is no cluster: what a
-        finder offers as a candidate, in the middle quarter. None are known of real
+        finder offers as a candidate, in the middle ninth. None are known of real
         mosaics, whose peaks may be clusters.
     """
 
@@ -93,13 +93,13 @@ class FieldMaker:
 
 
 def _find_peaks(image: np.ndarray) -> np.ndarray:
-    """Give the places (row, column) of the peaks in the middle quarter of a field.
+    """Give the places (row, column) of the peaks in the middle ninth of a field.
 
     There are several times more than mocks need, and all would take longer than the
     rest of the field.
     """
     side = len(image)
-    first = side // 4
+    first = side // 3
     middle = image[first : side - first, first : side - first]
     combined, known, _ = peaks.combine(middle, FINDER["box_px"])
     found = peaks.strongest_apart(peaks.find(combined, known, **FINDER), SEPARATION_PX)
