@@ -107,7 +107,9 @@ def test_a_field_s_sky_read_out_and_drizzling_are_recovered(m83, seed):
         assert band.white_variance == pytest.approx(variance, rel=0.25)
 
 
-@pytest.mark.parametrize(("density", "sfr", "most"), [(1.3, -2.5, 1.45), (2.5, -1.5, 3)])
+@pytest.mark.parametrize(
+    ("density", "sfr", "most"), [(1.3, -2.5, 1.45), (2.5, -1.5, 3)]
+)
 def test_a_crowd_of_stars_is_taken_for_noise_only_in_the_red(m83, density, sfr, most):
     """The bias that the docstring of `pixel_noise` states, on discs dark and bright."""
     priors = dataclasses.replace(

@@ -46,6 +46,17 @@ def test_a_page_of_the_best_rows_says_so(catalogue, images, model, tmp_path):
     assert "The best 7 of the 40 rows of catalogue by p_cluster" in text
 
 
+@pytest.mark.parametrize(("p", "value"), [(0.6, "0.5"), (0.4, "")])
+def test_a_page_begins_with_likely_rows_and_with_all_where_none_is(
+    catalogue, images, model, tmp_path, p, value
+):
+    table = catalogue[:3]
+    table["p_cluster"] = p
+    write_report(table, images, tmp_path / "r.html", model, progress=False)
+    text = " ".join((tmp_path / "r.html").read_text().split())
+    assert f'aria-label="p from" placeholder="from" value="{value}"' in text
+
+
 def test_contours_of_another_answer_are_said_to_be_so(
     catalogue, images, model, tmp_path, caplog
 ):
