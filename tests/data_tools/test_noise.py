@@ -22,6 +22,8 @@ QUIET = Priors(
     field_sfr_density=(-2.5, -2.5),
     field_dust_a_v=(-1.3, -1.3),
     sky_residual=0.0,
+    # of M83's mosaics: how far a crowd passes for noise depends on it
+    drizzle_blur_px={"F336W": (0.9, 1.4), "F438W": (0.6, 1.0), "F814W": (0.4, 0.8)},
 )
 
 
@@ -107,9 +109,7 @@ def test_a_field_s_sky_read_out_and_drizzling_are_recovered(m83, seed):
         assert band.white_variance == pytest.approx(variance, rel=0.25)
 
 
-@pytest.mark.parametrize(
-    ("density", "sfr", "most"), [(1.3, -2.5, 1.45), (2.5, -1.5, 3)]
-)
+@pytest.mark.parametrize(("density", "sfr", "most"), [(1.3, -2.5, 1.4), (2.5, -1.5, 3)])
 def test_a_crowd_of_stars_is_taken_for_noise_only_in_the_red(m83, density, sfr, most):
     """The bias that the docstring of `pixel_noise` states, on discs dark and bright."""
     priors = dataclasses.replace(

@@ -22,7 +22,12 @@ from data_tools.shifts import (
 from data_tools.simulate import simulate
 
 BY_NAME = {shift.name: shift for shift in SHIFTS}
-PRIORS = Priors(field_px=128, mocks_per_field=8)
+PRIORS = Priors(
+    field_px=128,
+    mocks_per_field=8,
+    # of M83's mosaics: with less blur the core is no Gaussian
+    drizzle_blur_px={"F336W": (0.9, 1.4), "F438W": (0.6, 1.0), "F814W": (0.4, 0.8)},
+)
 
 
 def fwhm(spectrum):
@@ -73,7 +78,7 @@ def test_the_broader_psf_is_fifteen_per_cent_broader(m83, end):
         widths.append([fwhm(s) for s in psf_spectra(m83, 64, 28, blur)])
     ratio = np.divide(*widths[::-1])
     # the core is no Gaussian, so its width does not add quite in quadrature
-    np.testing.assert_allclose(ratio, 1.15, atol=0.05)
+    np.testing.assert_allclose(ratio, 1.15, atol=0.04)
 
 
 def test_what_only_a_user_can_give_is_said_to_be_missing(m83):
