@@ -67,10 +67,14 @@ def test_differences_are_between_the_same_clusters(rows):
         assert rows[name]["delta_nll"] == pytest.approx(gap, abs=1e-6)
 
 
-def test_blank_images_are_flagged_and_mocks_are_not(rows):
-    assert rows["blank"]["flagged"] == 1
-    # by a network of four steps
-    assert rows["nominal"]["flagged"] < 0.5
+def test_blank_images_are_flagged_and_mocks_are_not(tmp_path):
+    # by the model that ships: one of a few steps takes most mocks for strange
+    report = measure_shifts(
+        "m83-wfc3-uvis", tmp_path, PRIORS, n=48, only=["blank"], draws=16, workers=1
+    )
+    flagged = {row["name"]: row["flagged"] for row in report["shifts"]}
+    assert flagged["blank"] == 1
+    assert flagged["nominal"] < 0.1
 
 
 def test_table_json_and_picture_are_written(report, measure):
