@@ -271,7 +271,7 @@ class ReportConfig:
     Attributes
     ----------
     n : int
-        Clusters on the page at most: the likeliest so many. 5,000 are some 28 MB.
+        Clusters on the page at most: the likeliest so many. 5,000 are some 26 MB.
     map_px : int
         Pixels of the map's longer side at most.
     draws : int
