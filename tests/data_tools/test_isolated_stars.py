@@ -70,8 +70,10 @@ def test_stars_that_stand_alone_are_found_in_all_bands(target, write_band, tmp_p
     for stars in found(target, paths, expected):
         assert places(stars) == expected_places()
         order = np.argsort(-GOOD[:, 2])
-        np.testing.assert_allclose(stars.x, GOOD[order, 0], atol=0.12)
-        np.testing.assert_allclose(stars.y, GOOD[order, 1], atol=0.12)
+        off = np.stack([stars.x, stars.y]) - GOOD[order, :2].T
+        # a PSF's peak need not lie on its centre, but lies where it does for all
+        assert (np.abs(off.mean(1)) < 0.1).all()
+        assert (np.abs(off - off.mean(1, keepdims=True)) < 0.05).all()
         assert stars.stamps.shape == (len(GOOD), STAMP_PX, STAMP_PX)
         # the level around is taken off, and the brightest pixel is the middle one
         edge = stars.stamps[:, 0].mean(1) / stars.stamps.max((1, 2))
