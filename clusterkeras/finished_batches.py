@@ -8,6 +8,7 @@ import logging
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,10 +115,11 @@ class FinishedBatches:
 
     def __enter__(self) -> FinishedBatches:
         """Open the directory: make it, or see what is there."""
-        self._claim = claimed(self.directory, _RUN, self._run)
-        self._claim.__enter__()
-        remove_partial(self.directory)
-        known = self._numbers()
+        with ExitStack() as claim:
+            claim.enter_context(claimed(self.directory, _RUN, self._run))
+            remove_partial(self.directory)
+            known = self._numbers()
+            self._claim = claim.pop_all()
         self.missing = [i for i in range(len(self._batches)) if i not in known]
         if known:
             logger.warning(

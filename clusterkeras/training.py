@@ -6,7 +6,6 @@ import csv
 import dataclasses
 import json
 import math
-import os
 import platform
 import shutil
 import sys
@@ -25,7 +24,10 @@ from clusterkeras.model import ClusterModel
 from clusterkeras.monitoring import Monitor
 from clusterkeras.presets import save_model
 from clusterkeras.unlike import fit_unlike
+from data_tools.claim import alone
+from data_tools.manifest import differences
 from data_tools.records import damage_named, make_dataset, read_set
+from data_tools.whole_file import whole_file
 
 #: Packages whose versions go into ``configuration.yaml``.
 PACKAGES = ("clusterkeras", "tensorflow", "keras", "tensorflow-probability", "numpy")
@@ -181,23 +183,37 @@ def fit(
     FileNotFoundError, ValueError
         If `data` is not a whole mock set, `output` holds another run, or there is no
         model of this shape to start from.
+    BlockingIOError
+        If another process trains there.
     FloatingPointError
         If the loss stops being finite.
     """
     data, output = Path(data), Path(output)
     model, training = model or ModelConfig(), training or TrainingConfig()
-    info = read_set(data)
     configuration = {
         "data": str(data.resolve()),
-        "target": info.target.to_dict(),
+        "target": read_set(data).target.to_dict(),
         "model": dataclasses.asdict(model),
         "training": dataclasses.asdict(training),
     }
-    _claim(output, configuration)
-    finished = output / "model.keras"
-    if finished.exists():
-        return finished
+    output.mkdir(parents=True, exist_ok=True)
+    with alone(output):
+        _begin(output, configuration)
+        finished = output / "model.keras"
+        if not finished.exists():
+            _train(data, output, configuration, model, training)
+    return finished
 
+
+def _train(
+    data: Path,
+    output: Path,
+    configuration: dict[str, Any],
+    model: ModelConfig,
+    training: TrainingConfig,
+) -> None:
+    """Train, from the last whole epoch on; write the model when all are done."""
+    info = read_set(data)
     done = _epochs_done(output / "backup")
     keras.utils.set_random_seed(training.seed)
     # an epoch after a restart must not repeat the order of an epoch before it
@@ -251,10 +267,9 @@ def fit(
     with damage_named():
         # anew: those above are where a restart has left them
         fit_unlike(trained, _batches(data, training, seed=training.seed), validation)
-    save_model(trained, finished)
+    save_model(trained, output / "model.keras")
     best.unlink()
     shutil.rmtree(output / "backup")
-    return finished
 
 
 def _batches(data: Path, training: TrainingConfig, seed: int) -> tf.data.Dataset:
@@ -286,36 +301,27 @@ def _start_from(network: ClusterModel, name_or_path: str) -> None:
     network.set_weights(trained.get_weights())
 
 
-def _claim(output: Path, configuration: dict[str, Any]) -> None:
+def _begin(output: Path, configuration: dict[str, Any]) -> None:
     """Write the run's configuration, or refuse a directory of another run."""
     path = output / "configuration.yaml"
     if path.exists():
-        there, wanted = _flat(yaml.safe_load(path.read_text())), _flat(configuration)
-        other = [name for name in wanted if there.get(name) != wanted[name]]
-        if other:
-            expected = {name: there.get(name) for name in other}
-            received = {name: wanted[name] for name in other}
+        there = yaml.safe_load(path.read_text())
+        there.pop("versions", None)
+        if other := differences(there, configuration):
             raise ValueError(
-                f"{path}: another run is kept here; expected {expected}, received "
-                f"{received}. Name another output, or remove this one"
+                f"{path}: another run is kept here ({'; '.join(other)}). Use the same "
+                "to go on, name another output, or remove this one"
             )
         return
-    output.mkdir(parents=True, exist_ok=True)
     versions = {"python": platform.python_version()}
     versions |= {name: metadata.version(name) for name in PACKAGES}
-    part = path.with_suffix(".part")
-    text = yaml.safe_dump({**configuration, "versions": versions}, sort_keys=False)
-    part.write_text(text)
-    os.replace(part, path)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Give nested values under dotted names."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        inner = isinstance(value, dict)
-        flat |= _flat(value, f"{prefix}{name}.") if inner else {prefix + name: value}
-    return flat
+    with whole_file(path) as file:
+        yaml.safe_dump(
+            {**configuration, "versions": versions},
+            file,
+            sort_keys=False,
+            encoding="utf-8",
+        )
 
 
 def _epochs_done(backup: Path) -> int:

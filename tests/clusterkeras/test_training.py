@@ -27,6 +27,7 @@ from clusterkeras.training import (
     fit,
     make_optimizer,
 )
+from data_tools.claim import LOCK, alone
 from data_tools.records import make_dataset
 
 MODEL = ModelConfig(backbone="resnet_tiny", posterior="mixture", components=2, hidden=8)
@@ -105,7 +106,7 @@ def test_decay_leaves_biases_and_scales_alone(small_target):
 
 
 def test_a_fit_leaves_the_documented_files(finished_run):
-    files = sorted(path.name for path in finished_run.iterdir())
+    files = sorted(path.name for path in finished_run.iterdir() if path.name != LOCK)
     assert files == ["configuration.yaml", "history.csv", "model.keras", "tensorboard"]
     assert [row["epoch"] for row in read_history(finished_run)] == ["0", "1"]
 
@@ -149,11 +150,16 @@ def test_a_finished_fit_returns_at_once(finished_run, small_mock_set):
 def test_a_directory_of_another_run_is_refused(finished_run, small_mock_set):
     with pytest.raises(
         ValueError,
-        match=r"another run.*expected {'training.epochs': 2}.*received .*5.*output",
+        match=r"another run .*\(training.epochs: 2 there, 5 now\).*another output",
     ):
         model, training = configuration_of(finished_run)
         longer = dataclasses.replace(training, epochs=5)
         fit(small_mock_set, finished_run, model, longer)
+
+
+def test_two_fits_do_not_write_into_one_directory(finished_run, small_mock_set):
+    with alone(finished_run), pytest.raises(BlockingIOError, match="another process"):
+        fit(small_mock_set, finished_run, *configuration_of(finished_run))
 
 
 def test_a_killed_fit_goes_on_where_it_was(small_mock_set, tmp_path):
