@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import logging
+import mmap
 import re
 import warnings
 import zlib
 from collections import ChainMap
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,24 +32,47 @@ _STRIPS_KEPT = 3
 #: flags).
 SATURATED_BITS = 256 | 2048
 
+#: Rows read of a mapped file until its memory is given back. The kernel maps 64 kB
+#: around what is read, so that these are 64 MB.
+_MAPPED_ROWS = 1024
+
 _SCALING = ("BSCALE", "BZERO", "BLANK")
 
 #: The end of the name of a science image whose maps are in files of their own.
 _SCIENCE_NAME = re.compile(r"(?<=[_-])sci(\.fits(\.\w+)?)$")
 
 
-@dataclass(frozen=True)
 class _Pixels:
-    """The pixels of an HDU, mapped or read in parts."""
+    """The pixels of an HDU, mapped or read in parts.
 
-    hdu: Any
-    in_parts: bool
+    What a mapped file has given stays in the process's memory as long as the machine
+    has room. After `_MAPPED_ROWS` it is given back, so that a process on a large
+    mosaic is no larger than on a small one.
+    """
+
+    def __init__(self, hdu: Any, in_parts: bool) -> None:
+        self.hdu, self.in_parts = hdu, in_parts
+        self._rows = 0
 
     def read(
         self, rows: slice, columns: slice, dtype: DTypeLike = np.float32
     ) -> NDArray:
-        source = self.hdu.section if self.in_parts else self.hdu.data
-        return np.asarray(source[rows, columns], dtype=dtype)
+        if self.in_parts:
+            return np.asarray(self.hdu.section[rows, columns], dtype=dtype)
+        pixels = np.array(self.hdu.data[rows, columns], dtype=dtype)
+        self._rows += len(pixels)
+        if self._rows > _MAPPED_ROWS:
+            self._rows = 0
+            self._give_back()
+        return pixels
+
+    def _give_back(self) -> None:
+        """Drop the pages that are in memory; the next read finds them in the file."""
+        owner = self.hdu.data
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            owner.madvise(mmap.MADV_DONTNEED)
 
 
 class Plane:

@@ -4,6 +4,7 @@ import gzip
 import logging
 import re
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from data_tools.target import Target
 BAND = Target.load("m83-wfc3-uvis").bands[1]
 SHAPE = (300, 200)
 ROWS, COLUMNS = slice(250, 262), slice(30, 40)
+#: Where Linux says what a process has in memory.
+STATUS = Path("/proc/self/status")
 
 
 @pytest.fixture
@@ -40,6 +43,11 @@ def edit(path, **keywords):
             else:
                 hdus[0].header[key] = value
     return path
+
+
+def mapped_bytes():
+    """Give the bytes of files that this process has in memory."""
+    return 1024 * int(re.search(r"RssFile:\s+(\d+) kB", STATUS.read_text())[1])
 
 
 def refused(path, message, error=ValueError):
@@ -219,3 +227,14 @@ def test_a_cube_is_refused(path, tmp_path):
             tmp_path / "cube.fits"
         )
     refused(tmp_path / "cube.fits", "expected a 2-D image, found none")
+
+
+@pytest.mark.skipif(not STATUS.is_file(), reason="needs Linux")
+def test_what_was_read_does_not_stay_in_memory(tmp_path, write_band):
+    side = 4096
+    path = write_band(tmp_path / "F438W.fits", np.ones((side, side), np.float32), BAND)
+    with closing(Plane(path)) as plane:
+        before = mapped_bytes()
+        for top in range(0, side, 256):
+            assert (plane.read(slice(top, top + 256), slice(0, side)) > 0).all()
+        assert mapped_bytes() - before < path.stat().st_size / 2
