@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import maximum_filter
+from scipy.ndimage import maximum_filter, minimum_filter
 
-from data_tools.field import GalaxyField
+from data_tools.field import GalaxyField, find_peaks
 from data_tools.mock_set import SPLITS
 from data_tools.mosaic import open_mosaics
 from data_tools.mosaic_observation import electron_njy, observe
@@ -46,8 +46,10 @@ class Backgrounds:
         One FITS mosaic a band, in the order of the target's bands.
     clusters : str or None
         Table of known clusters, with x and y (0-based pixels) or ra and dec (degrees):
-        no cutout has one in its middle. Clusters that no table names end up as "empty"
-        now and then.
+        no cutout has one in its middle, and other peaks of the mosaics become
+        look-alikes of the kind "field_peak", so that a network learns what a finder
+        offers there. Clusters that it lacks are learnt as none then, and without a
+        table end up as "empty" now and then.
     mask_radius_arcsec : float
         How far from the middle known clusters have to be.
     tile_px : int
@@ -240,12 +242,33 @@ class BackgroundMaker:
             ),
             {"row": float(tile.row), "column": float(tile.column)},
             corners,
+            self._peaks(image, corners, rng),
         )
 
-    def _read_clusters(self, path: str | None) -> np.ndarray:
+    def _peaks(
+        self, image: np.ndarray, corners: np.ndarray, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Give peaks that are no known cluster, from a ninth of a tile drawn anew."""
+        if self._clusters is None:
+            return np.empty((0, 2))
+        side = max(self._tile_px // 3, self.target.cutout_px)
+        # of its own, so that a table of clusters changes no other draw
+        row, column = rng.spawn(1)[0].integers(0, self._tile_px - side + 1, 2)
+        peaks = find_peaks(image[row : row + side, column : column + side])
+        peaks += row, column
+        # a cutout with the peak near its middle has to be one that may be taken
+        allowed = np.zeros((self._tile_px, self._tile_px), bool)
+        allowed[tuple(corners.T)] = True
+        reach = int(np.ceil(self.priors.centre_offset_px)) + 1
+        allowed = minimum_filter(allowed, 2 * reach + 1, mode="constant")
+        first = np.rint(peaks - (self.target.cutout_px - 1) / 2).astype(int)
+        inside = (first >= 0).all(axis=1)
+        return peaks[inside][allowed[tuple(first[inside].T)]]
+
+    def _read_clusters(self, path: str | None) -> np.ndarray | None:
         """Give the known clusters' places on the mosaic, (n, 2) as row and column."""
         if path is None:
-            return np.empty((0, 2))
+            return None
         x, y = pixel_positions(read_positions(path), self._mosaics.wcs, None, path)
         places = np.column_stack([y, x])
         return places[np.isfinite(places).all(axis=1)]
@@ -284,6 +307,8 @@ class BackgroundMaker:
 
     def _forbid_clusters(self, allowed: np.ndarray, tile: Tile) -> None:
         """Take out the corners of cutouts with a known cluster in the middle."""
+        if self._clusters is None:
+            return
         reach = int(self._radius_px) + 1
         # corner of a cutout whose middle is the cluster
         corners = self._clusters - tile - (self.target.cutout_px - 1) / 2

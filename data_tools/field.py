@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data_tools import peaks
+from data_tools import peaks as peak_finder
 from data_tools.disc import draw_disc
 from data_tools.observation import Observation, draw_observation
 from data_tools.priors import Priors
@@ -36,8 +36,8 @@ class GalaxyField:
         First pixels (row, column) at which a cutout may be taken; None for anywhere.
     peaks : (n, 2) ndarray
         Places (row, column) of what stands out of the field and is no cluster: what a
-        finder offers as a candidate, in the middle ninth. None are known of real
-        mosaics, whose peaks may be clusters.
+        finder offers as a candidate, in a ninth of the field. None are known of real
+        mosaics without a table of their clusters, since a peak may be one.
     """
 
     image: np.ndarray
@@ -87,20 +87,30 @@ class FieldMaker:
         image = observation.image(light, rng)
         residual = priors.sky_residual * rng.uniform(-1, 1, len(observation.sky_njy))
         image -= (residual * observation.sky_njy).astype(np.float32)
-        return GalaxyField(
-            image, observation, disc.properties, peaks=_find_peaks(image)
-        )
+        first = len(image) // 3
+        middle = slice(first, len(image) - first)
+        peaks = find_peaks(image[middle, middle]) + first
+        return GalaxyField(image, observation, disc.properties, peaks=peaks)
 
 
-def _find_peaks(image: np.ndarray) -> np.ndarray:
-    """Give the places (row, column) of the peaks in the middle ninth of a field.
+def find_peaks(image: np.ndarray) -> np.ndarray:
+    """Find what `clusterkeras detect` would call a candidate.
 
-    There are several times more than mocks need, and all would take longer than the
-    rest of the field.
+    A ninth of a field has several times more than mocks need, and all of it would take
+    longer than the rest of the field.
+
+    Parameters
+    ----------
+    image : (rows, columns, bands) ndarray
+        nJy per pixel, NaN where there are no data.
+
+    Returns
+    -------
+    (n, 2) ndarray
+        Places as row and column.
     """
-    side = len(image)
-    first = side // 3
-    middle = image[first : side - first, first : side - first]
-    combined, known, _ = peaks.combine(middle, FINDER["box_px"])
-    found = peaks.strongest_apart(peaks.find(combined, known, **FINDER), SEPARATION_PX)
-    return found[:, 1::-1] + first
+    combined, known, _ = peak_finder.combine(image, FINDER["box_px"])
+    found = peak_finder.strongest_apart(
+        peak_finder.find(combined, known, **FINDER), SEPARATION_PX
+    )
+    return found[:, 1::-1]

@@ -18,6 +18,7 @@ from data_tools.mock_mosaic import MosaicConfig, make_mosaic
 from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
 from data_tools.records import read_set
+from data_tools.schema import KINDS, PIXEL_UNIT_NJY
 from data_tools.shard_file import read_shard
 from data_tools.simulate import simulate
 from data_tools.target import Target
@@ -179,6 +180,51 @@ def test_no_known_cluster_is_in_the_middle_of_a_cutout(
         corners_on_mosaic(masked, "train"), everywhere[distance > 10]
     )
     assert 0.1 < np.mean(distance <= 10) < 0.9
+
+
+def test_peaks_are_those_that_no_table_names(target, write, tmp_path):
+    rates = 0.1 + 0.01 * np.random.default_rng(1).standard_normal((2, SIZE, SIZE))
+    # a dot every 20 px, each other one a known cluster
+    places = np.stack(np.mgrid[12:SIZE:20, 12:SIZE:20], axis=-1).reshape(-1, 2)
+    known, others = places[::2], places[1::2]
+    for shift in itertools.product((-1, 0, 1), repeat=2):
+        rates[:, *(places + shift).T] += 0.3
+    path = tmp_path / "known.ecsv"
+    Table(known[:, ::-1].astype(float), names=("x", "y")).write(path)
+    images = write(rates=rates)
+    options = {"shares": {"train": 1}, "mask_radius_arcsec": 0.2}
+    made = maker(target, images, clusters=str(path), **options)
+    found = []
+    for field in fields(made, n=40):
+        tile = [field.properties["row"], field.properties["column"]]
+        found.append(field.peaks + tile)
+        corners = {tuple(corner) for corner in field.corners}
+        for corner in corners_of_peaks(target, field):
+            assert corner in corners
+    found = np.concatenate(found)
+    distance = np.linalg.norm(found[:, None] - others, axis=-1).min(axis=1)
+    assert (distance < 2).all()
+    assert len(np.unique(found.round(), axis=0)) > 20
+    bare = maker(target, images, **options)
+    assert all(len(field.peaks) == 0 for field in fields(bare))
+
+
+def corners_of_peaks(target, field):
+    """Give the first pixels of the cutouts of some records with a peak."""
+    priors = Priors(
+        cluster_fraction=0.0, negatives={"field_peak": 1.0}, neighbour_fraction=0.0
+    )
+    mocks = MockMaker(target, priors)
+    for mock in mocks.mocks(
+        field, 3 * (len(field.peaks) > 0), np.random.default_rng(4), 0, 0
+    ):
+        assert KINDS[mock["kind"]] == "field_peak"
+        stored = mock["background"].astype(np.float32) * PIXEL_UNIT_NJY
+        windows = np.lib.stride_tricks.sliding_window_view(
+            field.image, (PX, PX), axis=(0, 1)
+        )
+        apart = np.abs(np.moveaxis(windows, 2, -1) - stored).max(axis=(2, 3, 4))
+        yield tuple(np.unravel_index(apart.argmin(), apart.shape))
 
 
 def test_an_electron_is_that_of_the_header(target, write):
