@@ -26,6 +26,7 @@ from clusterkeras.presets import save_model
 from clusterkeras.unlike import fit_unlike
 from data_tools.claim import alone
 from data_tools.manifest import differences
+from data_tools.output_path import check_directory
 from data_tools.records import damage_named, make_dataset, read_set
 from data_tools.whole_file import whole_file
 
@@ -183,8 +184,8 @@ def fit(
     FileNotFoundError, ValueError
         If `data` is not a whole mock set, `output` holds another run, or there is no
         model of this shape to start from.
-    BlockingIOError
-        If another process trains there.
+    OSError
+        If `output` cannot be written, or another process trains there.
     FloatingPointError
         If the loss stops being finite.
     """
@@ -196,7 +197,7 @@ def fit(
         "model": dataclasses.asdict(model),
         "training": dataclasses.asdict(training),
     }
-    output.mkdir(parents=True, exist_ok=True)
+    check_directory(output).mkdir(parents=True, exist_ok=True)
     with alone(output):
         _begin(output, configuration)
         finished = output / "model.keras"
@@ -305,7 +306,13 @@ def _begin(output: Path, configuration: dict[str, Any]) -> None:
     """Write the run's configuration, or refuse a directory of another run."""
     path = output / "configuration.yaml"
     if path.exists():
-        there = yaml.safe_load(path.read_text())
+        try:
+            there = dict(yaml.safe_load(path.read_text()))
+        except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path}: expected the configuration of a run, which this is not "
+                "(damaged?). Name another output, or remove this one"
+            ) from error
         there.pop("versions", None)
         if other := differences(there, configuration):
             raise ValueError(

@@ -157,6 +157,16 @@ def test_a_directory_of_another_run_is_refused(finished_run, small_mock_set):
         fit(small_mock_set, finished_run, model, longer)
 
 
+@pytest.mark.parametrize("text", ["", "a line", "{", "- 1"])
+def test_a_damaged_configuration_is_refused_by_name(text, small_mock_set, tmp_path):
+    (tmp_path / "configuration.yaml").write_text(text)
+    with pytest.raises(
+        ValueError, match=r"configuration\.yaml: expected.*another output"
+    ):
+        fit(small_mock_set, tmp_path)
+    assert (tmp_path / "configuration.yaml").read_text() == text
+
+
 def test_two_fits_do_not_write_into_one_directory(finished_run, small_mock_set):
     with alone(finished_run), pytest.raises(BlockingIOError, match="another process"):
         fit(small_mock_set, finished_run, *configuration_of(finished_run))
