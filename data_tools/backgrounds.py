@@ -158,8 +158,8 @@ class BackgroundMaker:
         If a mosaic or the table of clusters is missing.
     ValueError
         If the mosaics are not those of the target
-        (`data_tools.mosaic.open_mosaics`), the tiles do not fit on them, or a tile or
-        the guard band is smaller than a cutout.
+        (`data_tools.mosaic.open_mosaics`), no cluster of the table lies on them, the
+        tiles do not fit on them, or a tile or the guard band is smaller than a cutout.
     """
 
     def __init__(
@@ -271,6 +271,14 @@ class BackgroundMaker:
             return None
         x, y = pixel_positions(read_positions(path), self._mosaics.wcs, None, path)
         places = np.column_stack([y, x])
+        end = np.array(self._mosaics.shape) - 0.5
+        inside = ((places > -0.5) & (places < end)).all(axis=1)
+        if len(places) and not inside.any():
+            raise ValueError(
+                f"{path}: expected clusters on the mosaics, but none of its "
+                f"{len(places)} rows has a place there; look at the units of x and y "
+                "(0-based pixels) or ra and dec (degrees)"
+            )
         return places[np.isfinite(places).all(axis=1)]
 
     def _read_sky(self, tile: Tile) -> _Sky:

@@ -209,6 +209,18 @@ def test_peaks_are_those_that_no_table_names(target, write, tmp_path):
     assert all(len(field.peaks) == 0 for field in fields(bare))
 
 
+@pytest.mark.parametrize("x", [5e4, np.nan])
+def test_a_table_without_a_cluster_on_the_mosaics_is_refused(
+    target, write, tmp_path, x
+):
+    path = tmp_path / "known.ecsv"
+    Table({"x": [x, x], "y": [1.0, 2.0]}).write(path)
+    with pytest.raises(
+        ValueError, match=r"known\.ecsv: expected clusters on .* 2 rows"
+    ):
+        maker(target, write(), clusters=str(path))
+
+
 def corners_of_peaks(target, field):
     """Give the first pixels of the cutouts of some records with a peak."""
     priors = Priors(
