@@ -1,0 +1,1 @@
+"""How the tables of stellar and PSF physics are made, a kind of input a file."""
