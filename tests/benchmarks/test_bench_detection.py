@@ -8,7 +8,12 @@ import pytest
 @pytest.fixture
 def bench(monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
-    return importlib.import_module("bench_detection")
+    return importlib.import_module("detection.found")
+
+
+@pytest.fixture
+def legus_way(bench):
+    return importlib.import_module("detection.legus_way")
 
 
 @pytest.fixture
@@ -47,6 +52,12 @@ def test_the_most_complete_point_of_a_purity_is_chosen(bench):
     assert bench.at_purity(points[1:], 0.95)[1] == 0.0
 
 
+def test_a_limit_gives_the_completeness_and_purity_above_it(bench, sources, truth):
+    expected = {"limit": 0.8, "completeness": 0.1, "purity": 1.0}
+    assert bench.at_limit(sources, truth, 0.8) == expected
+    assert bench.at_limit(sources, truth, 0.0)["purity"] == 0.6
+
+
 def test_calibration_is_the_share_of_true_rows(bench, sources, truth):
     bins = bench.calibration(sources, truth)
     assert sum(b["n"] for b in bins) == 10
@@ -54,7 +65,7 @@ def test_calibration_is_the_share_of_true_rows(bench, sources, truth):
     assert all(b["low"] <= b["p_cluster"] < b["high"] for b in bins)
 
 
-def test_tuning_finds_the_limit_that_parts_clusters_from_stars(bench, truth):
+def test_tuning_finds_the_limit_that_parts_clusters_from_stars(legus_way, truth):
     rng = np.random.default_rng(0)
     stars = np.column_stack([rng.uniform(0, 500, 200), rng.uniform(100, 500, 200)])
     clusters = np.column_stack([truth["x"], truth["y"]])
@@ -64,6 +75,6 @@ def test_tuning_finds_the_limit_that_parts_clusters_from_stars(bench, truth):
         "ci": np.concatenate([np.full(20, 1.55), rng.uniform(0.6, 1.45, 200)])[:, None],
         "brightness": rng.uniform(-25, -20, 220)[:, None],
     }
-    best = bench.tuned({(2.0, 3.0): found}, truth, 1)
+    best = legus_way.tuned({(2.0, 3.0): found}, truth, 1)
     assert best[0.95]["ci"] == 1.5
     assert best[0.95]["completeness"] == 1.0

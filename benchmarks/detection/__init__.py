@@ -1,0 +1,1 @@
+"""Parts of bench_detection: mosaics, the way of LEGUS, the truth, tables."""
