@@ -33,6 +33,7 @@ from clusterkeras.diagnostics.report import ClusterScores, Predictions
 from clusterkeras.loading import load_model
 from clusterkeras.posterior_model import PosteriorModel, check_same_target
 from data_tools import records
+from data_tools.finished_set import read_set
 from data_tools.manifest import write_json
 from data_tools.output_path import check_directory
 from data_tools.schema import PARAMETER_NAMES
@@ -92,7 +93,7 @@ def evaluate(
         raise ValueError(f"draws must be >= 16; received {draws}")
     check_directory(output)
     network = load_model(model)
-    info = records.read_set(data)
+    info = read_set(data)
     check_same_target(network.target, info.target, data)
     dataset = records.make_dataset(
         data, split, batch_size, training=False, seed=SEED, limit=limit

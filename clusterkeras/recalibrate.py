@@ -28,6 +28,7 @@ from clusterkeras.posterior_model import (
 from clusterkeras.presets import new_model_file, write_run
 from clusterkeras.recalibration import Outputs, fit_recalibration, presence_log_prob
 from data_tools import records
+from data_tools.finished_set import read_set
 from data_tools.manifest import write_json
 from data_tools.schema import PARAMETERS
 
@@ -209,7 +210,7 @@ def run_model(
     limit : int or None
         Only the first so many records.
     """
-    info = records.read_set(data)
+    info = read_set(data)
     check_same_target(model.target, info.target, data)
     if "validation" not in info.splits:
         raise ValueError(

@@ -19,6 +19,7 @@ from clusterkeras.evaluation import truth_of
 from clusterkeras.photometry import AperturePhotometry, flux_error
 from data_tools import records
 from data_tools.cluster import ClusterMaker
+from data_tools.finished_set import FinishedSet, read_set
 from data_tools.observation import draw_observation
 from data_tools.priors import Priors
 from data_tools.render import Renderer
@@ -93,7 +94,7 @@ def measure(data: str | Path, split: str, limit: int | None = None) -> Measured:
     limit : int, optional
         Only the first so many records.
     """
-    rings, info = _Rings(), records.read_set(data)
+    rings, info = _Rings(), read_set(data)
     electron_njy = np.array([band.electron_njy for band in info.target.bands])
     dataset = records.make_dataset(data, split, _BATCH, training=False, limit=limit)
     parts: list[dict[str, NDArray]] = []
@@ -113,7 +114,7 @@ def measure(data: str | Path, split: str, limit: int | None = None) -> Measured:
     return Measured(**{k: whole.pop(k).reshape(n, -1) for k in names}, truth=whole)
 
 
-def _alone(info: records.MockSetInfo, split: str) -> Iterator[tf.Tensor]:
+def _alone(info: FinishedSet, split: str) -> Iterator[tf.Tensor]:
     """Read the objects of a split without background and noise, in its order."""
     px, bands = info.target.cutout_px, len(info.target.bands)
     paths = [str(path) for path, _ in info.shards[split]]

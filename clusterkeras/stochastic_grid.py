@@ -30,7 +30,7 @@ from clusterkeras.ring_photometry import (
     error_correlation,
     measure,
 )
-from data_tools import records
+from data_tools.finished_set import read_set
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES
 
@@ -225,7 +225,7 @@ def fit_grid(
     seed : int
         Seed of the models that are drawn.
     """
-    info = records.read_set(data)
+    info = read_set(data)
     mocks = measure(data, "train", limit)
     parameters, flux = mocks.truth["truth"].astype(float), mocks.noise_free
     if n_models:

@@ -25,9 +25,10 @@ from clusterkeras.monitoring import Monitor
 from clusterkeras.presets import save_model
 from clusterkeras.unlike import fit_unlike
 from data_tools.claim import alone
+from data_tools.finished_set import read_set
 from data_tools.manifest import differences
 from data_tools.output_path import check_directory
-from data_tools.records import damage_named, make_dataset, read_set
+from data_tools.records import damage_named, make_dataset
 from data_tools.whole_file import whole_file
 
 #: Packages whose versions go into ``configuration.yaml``.

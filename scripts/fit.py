@@ -27,7 +27,8 @@ def main() -> None:
     import keras
 
     from clusterkeras import ClusterModel, ModelConfig, WarmupCosine
-    from data_tools.records import make_dataset, read_set
+    from data_tools.finished_set import read_set
+    from data_tools.records import make_dataset
 
     train = make_dataset(args.data, "train", args.batch_size, training=True)
     validation = make_dataset(args.data, "validation", args.batch_size, training=False)

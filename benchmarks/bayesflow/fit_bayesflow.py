@@ -47,7 +47,8 @@ from clusterkeras.config import ModelConfig
 from clusterkeras.diagnostics.predictions import Predictions
 from clusterkeras.evaluation import truth_of
 from clusterkeras.model import JointAsinh
-from data_tools.records import make_dataset, read_set
+from data_tools.finished_set import read_set
+from data_tools.records import make_dataset
 from data_tools.target import Target
 
 #: Records read at a time, of which those with a cluster are kept; steps after which

@@ -13,11 +13,11 @@ from astropy.table import Table
 from scipy.ndimage import maximum_filter
 
 from data_tools.backgrounds import BackgroundMaker, Backgrounds
+from data_tools.finished_set import read_set
 from data_tools.inject import MockMaker
 from data_tools.mock_mosaic import MosaicConfig, make_mosaic
 from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
-from data_tools.records import read_set
 from data_tools.schema import KINDS, PIXEL_UNIT_NJY
 from data_tools.shard_file import read_shard
 from data_tools.simulate import simulate

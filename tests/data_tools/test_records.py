@@ -1,18 +1,17 @@
 """The training input: sets are checked, batches are what the records say."""
 
-import json
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_tools import records, shard_file
+from data_tools import records
+from data_tools.finished_set import read_set
 from data_tools.manifest import configuration, write_json, write_yaml
 from data_tools.mock_set import MockSet
 from data_tools.observation import draw_observation
 from data_tools.priors import Priors
-from data_tools.records import damage_named, make_dataset, read_set
-from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY, SCHEMA_VERSION
+from data_tools.records import damage_named, make_dataset
+from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY
 from data_tools.shard_file import read_shard, serialise, write_shard
 from data_tools.visibility import visibility
 
@@ -312,15 +311,13 @@ def test_a_batch_of_one_keeps_its_own_background(known_set):
         assert labels["field_id"][0] == 1000 + labels["mock_id"][0]
 
 
-def test_a_set_that_was_simulated_is_read_whole(small_set, m83):
-    info = read_set(small_set, checksums=True)
-    assert info.target == m83
-    assert info.splits == {"train": 40, "validation": 10, "test": 8}
-    assert [n for _, n in info.shards["train"]] == [16, 16, 8]
+def test_the_visibility_of_a_simulated_set_is_that_of_its_records(small_set):
     images, labels = read_all(small_set, "test", 8, training=False)
     assert np.isfinite(images).all()
     stored = [
-        r["log_snr"][0] for path, _ in info.shards["test"] for r in read_shard(path)
+        r["log_snr"][0]
+        for path, _ in read_set(small_set).shards["test"]
+        for r in read_shard(path)
     ]
     object_there = labels["has_object"] == 1
     np.testing.assert_array_equal(object_there, np.isfinite(stored))
@@ -350,30 +347,6 @@ def own_set(tmp_path, m83):
     return write_set(tmp_path, m83, [example(i) for i in range(40)])
 
 
-def test_a_shard_cut_in_half_is_named_with_its_record(own_set):
-    path = first_shard(own_set)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2 + 100])
-    with pytest.raises(ValueError, match=f"{path.name}: record 8 is cut or damaged"):
-        make_dataset(own_set, "train", 4, training=True)
-
-
-def test_a_shard_cut_between_records_is_named(own_set):
-    path = first_shard(own_set)
-    size = path.stat().st_size // 16
-    path.write_bytes(path.read_bytes()[: 5 * size])
-    with pytest.raises(ValueError, match=f"{path.name}: .* 5 records; the manifest"):
-        read_set(own_set)
-
-
-def test_a_damaged_byte_is_found_by_its_checksum(own_set):
-    path = first_shard(own_set)
-    data = bytearray(path.read_bytes())
-    data[len(data) // 2] ^= 1
-    path.write_bytes(bytes(data))
-    with pytest.raises(ValueError, match=f"{path.name}: record [78] is cut or damaged"):
-        read_set(own_set, checksums=True)
-
-
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("cycle", ["head", "data", "tail"])
 def test_a_byte_damaged_since_is_named_with_its_record_while_reading(
@@ -399,93 +372,3 @@ def test_a_shard_cut_since_is_named_with_its_record_while_reading(own_set):
         damage_named(),
     ):
         list(dataset)
-
-
-def test_a_shard_exchanged_for_another_is_found_by_its_checksum(own_set):
-    path = first_shard(own_set)
-    path.write_bytes(path.with_name(path.name.replace("00000", "00001")).read_bytes())
-    with pytest.raises(ValueError, match=f"{path.name}: SHA-256 differs"):
-        read_set(own_set, checksums=True)
-
-
-def test_a_record_of_another_schema_version_is_named(own_set, monkeypatch):
-    path = first_shard(own_set)
-    with monkeypatch.context() as patch:
-        patch.setattr(shard_file, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
-        write_shard(path, [example(i) for i in range(16)])
-    other, own = SCHEMA_VERSION + 1, SCHEMA_VERSION
-    message = f"{path.name}: record 0 is of schema version {other}; .* version {own}"
-    with pytest.raises(ValueError, match=message):
-        make_dataset(own_set, "train", 4, training=True)
-
-
-def test_a_set_of_an_older_schema_is_refused_with_what_to_do(own_set):
-    path = own_set / "configuration.yaml"
-    now = f"schema_version: {SCHEMA_VERSION}"
-    path.write_text(path.read_text().replace(now, "schema_version: 1"))
-    message = rf"configuration\.yaml: .* version {SCHEMA_VERSION}; received 1\. Make"
-    with pytest.raises(ValueError, match=message):
-        make_dataset(own_set, "train", 4, training=True)
-
-
-def test_a_target_with_other_bands_than_the_records_is_refused(own_set):
-    path = own_set / "configuration.yaml"
-    path.write_text(path.read_text().replace("cutout_px: 64", "cutout_px: 32"))
-    with pytest.raises(
-        ValueError, match=r"record 0 has 12288 values of cluster; .* 3072"
-    ):
-        read_set(own_set)
-
-
-def test_an_unfinished_set_says_so(own_set):
-    first_shard(own_set).unlink()
-    with pytest.raises(FileNotFoundError, match="1 of 3 shards of train are missing"):
-        read_set(own_set)
-
-
-def test_a_directory_that_is_no_mock_set_is_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match="expected a mock set"):
-        read_set(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("manifest.json", "{", r"manifest\.json: not JSON"),
-        ("configuration.yaml", "a: [", r"configuration\.yaml: not YAML"),
-        ("configuration.yaml", "words", r"configuration\.yaml: .* received none"),
-    ],
-)
-def test_a_damaged_description_names_itself(own_set, name, text, message):
-    (own_set / name).write_text(text)
-    with pytest.raises(ValueError, match=message):
-        read_set(own_set)
-
-
-def test_the_description_lists_features_and_shards_for_tfds(small_set):
-    features = json.loads((small_set / "features.json").read_text())
-    described = features["featuresDict"]["features"]
-    assert set(described) == {f.name for f in FEATURES}
-    image = described["cluster"]["tensor"]
-    assert image["shape"]["dimensions"] == ["64", "64", "3"]
-    assert (image["dtype"], image["encoding"]) == ("float16", "bytes")
-    info = json.loads((small_set / "dataset_info.json").read_text())
-    lengths = {s["name"]: s["shardLengths"] for s in info["splits"]}
-    assert lengths["train"] == ["16", "16", "8"]
-
-
-def test_tensorflow_datasets_loads_the_set(small_set):
-    tfds = pytest.importorskip("tensorflow_datasets")
-    builder = tfds.builder_from_directory(small_set)
-    sizes = {name: split.num_examples for name, split in builder.info.splits.items()}
-    assert sizes == {"train": 40, "validation": 10, "test": 8}
-    read = tfds.ReadConfig(interleave_cycle_length=1)
-    dataset = builder.as_dataset(split="train", read_config=read)
-    shards = read_set(small_set).shards["train"]
-    stored = (record for path, _ in shards for record in read_shard(path))
-    for there, here in zip(dataset.as_numpy_iterator(), stored, strict=True):
-        assert set(there) == set(here) == {f.name for f in FEATURES}
-        for f in FEATURES:
-            assert there[f.name].dtype == f.dtype
-            assert there[f.name].shape == f.sizes(PX, BANDS)
-            np.testing.assert_array_equal(there[f.name].ravel(), here[f.name])
