@@ -108,6 +108,10 @@ class TrainingConfig:
     start_from : str
         Trained model, by name or path, whose weights the training starts from; it
         must have the same shape, bands and box. Empty for none.
+    fixed_normalisation : bool
+        Whether images are normalised by the means and variances that `start_from` has
+        kept, and not by those of their batch: trained as it is used, a network gets
+        sharper. For a last round.
     """
 
     epochs: int = 20
@@ -123,6 +127,7 @@ class TrainingConfig:
     n_mocks: int = 0
     seed: int = 0
     start_from: str = ""
+    fixed_normalisation: bool = False
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -144,6 +149,12 @@ class TrainingConfig:
         for name in ("warmup", "ema_momentum"):
             value = getattr(self, name)
             _require(0 <= value < 1, f"training.{name}", "in [0, 1)", value)
+        _require(
+            not self.fixed_normalisation or self.start_from != "",
+            "training.fixed_normalisation",
+            "False without training.start_from",
+            self.fixed_normalisation,
+        )
 
 
 @dataclass(frozen=True)

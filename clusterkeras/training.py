@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 import yaml
 
+from clusterkeras.backbones import FusedBatchNormalization
 from clusterkeras.config import ModelConfig, TrainingConfig
 from clusterkeras.loading import load_model
 from clusterkeras.model import ClusterModel
@@ -230,6 +231,9 @@ def _train(
     )
     if training.start_from and not done:
         _start_from(network, training.start_from)
+    for layer in network.backbone.layers:
+        if isinstance(layer, FusedBatchNormalization):
+            layer.fixed = training.fixed_normalisation
     steps = training.epochs * int(batches.cardinality())
     network.compile(make_optimizer(training, steps))
     best = output / "best.keras"

@@ -134,6 +134,20 @@ def test_fused_normalisation_does_what_keras_does():
     )
 
 
+def test_fixed_normalisation_trains_as_it_is_used():
+    images = np.random.default_rng(0).normal(3, 2, (8, 6, 6, 4)).astype("f4")
+    layer = FusedBatchNormalization(momentum=0.9)
+    layer(images, training=True)
+    kept = layer.moving_mean.numpy(), layer.moving_variance.numpy()
+    layer.fixed = True
+    np.testing.assert_array_equal(
+        layer(2 * images, training=True), layer(2 * images, training=False)
+    )
+    np.testing.assert_array_equal(
+        kept, [w.numpy() for w in layer.non_trainable_weights]
+    )
+
+
 def test_fused_normalisation_survives_the_round_trip(check_round_trip):
     layer = FusedBatchNormalization(momentum=0.9, epsilon=0.01, name="norm")
     images = np.random.default_rng(0).normal(3, 2, (8, 6, 6, 4)).astype("f4")

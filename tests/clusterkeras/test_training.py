@@ -269,6 +269,41 @@ def test_a_fit_can_start_from_a_trained_model(finished_run, small_mock_set, tmp_
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
+def statistics_of(model):
+    return [w for w in model.non_trainable_weights if "moving" in w.name]
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_a_last_round_can_keep_the_statistics_of_the_normalisation(
+    finished_run, small_mock_set, tmp_path, fixed
+):
+    model, _ = configuration_of(finished_run)
+    training = TrainingConfig(
+        epochs=1,
+        batch_size=16,
+        picture_epochs=0,
+        start_from=str(finished_run),
+        fixed_normalisation=fixed,
+    )
+    path = fit(small_mock_set, tmp_path / "run", model, training)
+    trained = keras.models.load_model(finished_run / "model.keras")
+    again = keras.models.load_model(path)
+    pairs = zip(statistics_of(trained), statistics_of(again), strict=True)
+    assert [np.array_equal(one, other) for one, other in pairs] == [fixed] * len(
+        statistics_of(trained)
+    )
+    # scales and offsets are learnt all the same
+    scales = [
+        [w for w in m.trainable_weights if w.name == "gamma"] for m in (trained, again)
+    ]
+    assert not any(np.array_equal(a, b) for a, b in zip(*scales, strict=True))
+
+
+def test_fixed_statistics_need_a_model_that_has_some():
+    with pytest.raises(ValueError, match=r"False without training\.start_from"):
+        TrainingConfig(fixed_normalisation=True)
+
+
 def test_a_model_of_another_shape_is_no_start(finished_run, small_mock_set, tmp_path):
     other = ModelConfig(
         backbone="resnet_tiny", posterior="mixture", components=3, hidden=8
