@@ -329,7 +329,7 @@ def missing(shift: Shift, target: Target, priors: Priors, given: Given) -> str:
         ),
         "isochrones": (
             given.isochrones is None,
-            "no isochrones of another model were given (--isochrones): none may ship",
+            "no isochrones of another model were given (--isochrones)",
         ),
     }
     lacks, reason = reasons.get(shift.needs, (False, ""))
