@@ -44,7 +44,7 @@ from clusterkeras.loading import load_model
 from clusterkeras.presets import DEFAULT_PRESET
 from data_tools.manifest import write_json
 
-#: Least p_cluster of rows that are taken, and bins in which it is held to the truth.
+#: Least p_cluster of rows that are taken.
 LIMITS = (0.2, 0.3, 0.5)
 #: S/N above which clusters ought to have a candidate.
 SNR_LIMITS = (5, 10, 30, 100)
