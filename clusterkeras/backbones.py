@@ -236,3 +236,22 @@ def build(name: str, image_shape: tuple[int, int, int]) -> keras.Model:
         )
     inputs = keras.Input(image_shape, name="scaled")
     return keras.Model(inputs, BACKBONES[name].features(inputs), name=name)
+
+
+def convolve_in_bfloat16(backbone: keras.Model) -> None:
+    """Let a backbone's convolutions, and what stands between them, work in bfloat16.
+
+    Weights, photometry, means and dense layers stay float32. A model that holds the
+    backbone is saved and loaded as without.
+
+    Parameters
+    ----------
+    backbone : keras.Model
+        As `build` makes it.
+    """
+    layers = keras.layers
+    for layer in backbone.layers:
+        if isinstance(
+            layer, (layers.Conv2D, layers.BatchNormalization, layers.ReLU, layers.Add)
+        ):
+            layer.dtype_policy = "mixed_bfloat16"

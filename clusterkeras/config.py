@@ -112,6 +112,11 @@ class TrainingConfig:
         Whether images are normalised by the means and variances that `start_from` has
         kept, and not by those of their batch: trained as it is used, a network gets
         sharper. For a last round.
+    mixed_precision : bool
+        Whether convolutions multiply in bfloat16 while training; weights, photometry,
+        posterior and the model that is saved stay float32. Faster where the processor
+        has instructions for it (``avx512_bf16`` or ``amx_bf16`` among its flags),
+        slower elsewhere.
     """
 
     epochs: int = 20
@@ -128,6 +133,7 @@ class TrainingConfig:
     seed: int = 0
     start_from: str = ""
     fixed_normalisation: bool = False
+    mixed_precision: bool = False
 
     def __post_init__(self) -> None:
         """Check every value."""

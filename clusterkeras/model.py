@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from clusterkeras import backbones, posteriors
+from clusterkeras.asinh import asinh
 from clusterkeras.config import ModelConfig
 from clusterkeras.posterior_model import PosteriorModel, Recalibration
 from clusterkeras.posteriors import grid
@@ -54,7 +55,7 @@ class JointAsinh(keras.layers.Layer):
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
         """Scale `images`, nJy per pixel, of any shape."""
-        return keras.ops.arcsinh(images / self.softening_njy) / 4
+        return asinh(images / self.softening_njy) / 4
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Give the shape, which does not change."""

@@ -15,6 +15,8 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 from photutils.aperture import CircularAnnulus, CircularAperture
 
+from clusterkeras.asinh import asinh, sinh
+
 #: Radii in pixels. 1 and 3 give the concentration index of LEGUS, and 6 the largest of
 #: its apertures, on pixels of 0.0396 arcsec (Adamo et al. 2017, ApJ 841, 131); 16,
 #: 0.63 arcsec there, is the largest half-light radius that is simulated.
@@ -185,7 +187,7 @@ class AperturePhotometry(keras.layers.Layer):
         first = [(side - SEARCH_PX) // 2 - half - 1 for side in (rows, columns)]
         size = SEARCH_PX + 2 * half + 2
         part = images[:, first[0] : first[0] + size, first[1] : first[1] + size]
-        signal = tf.reduce_sum(tf.asinh(part / self.softening), -1, keepdims=True)
+        signal = tf.reduce_sum(asinh(part / self.softening), -1, keepdims=True)
         offset = _square(half).astype(np.float32)
         window = np.exp(-0.5 * np.sum(offset**2, 1) / self.window_px**2)
         kernel = np.float32(window.reshape(2 * half + 1, 2 * half + 1, 1, 1))
@@ -297,10 +299,10 @@ class PhotometricFeatures(keras.layers.Layer):
 
     def call(self, scaled: tf.Tensor) -> tf.Tensor:
         """Give (B, bands x (apertures + 2)) for images (B, rows, columns, bands)."""
-        measured = self.apertures(tf.sinh(4 * scaled))
+        measured = self.apertures(sinh(4 * scaled))
         parts = [
-            tf.asinh(measured["flux"]) / 4,
-            tf.asinh(measured["sky"])[:, None] / 4,
+            asinh(measured["flux"]) / 4,
+            asinh(measured["sky"])[:, None] / 4,
             tf.math.log(measured["scatter"] + 1e-3)[:, None],
         ]
         bands = scaled.shape[-1]

@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 import yaml
 
-from clusterkeras.backbones import FusedBatchNormalization
+from clusterkeras.backbones import FusedBatchNormalization, convolve_in_bfloat16
 from clusterkeras.config import ModelConfig, TrainingConfig
 from clusterkeras.loading import load_model
 from clusterkeras.model import ClusterModel
@@ -234,6 +234,8 @@ def _train(
     for layer in network.backbone.layers:
         if isinstance(layer, FusedBatchNormalization):
             layer.fixed = training.fixed_normalisation
+    if training.mixed_precision:
+        convolve_in_bfloat16(network.backbone)
     steps = training.epochs * int(batches.cardinality())
     network.compile(make_optimizer(training, steps))
     best = output / "best.keras"

@@ -155,6 +155,21 @@ def test_fused_normalisation_survives_the_round_trip(check_round_trip):
     check_round_trip(layer, images)
 
 
+def test_convolutions_in_bfloat16_give_nearly_the_same_features():
+    images = np.random.default_rng(0).normal(0, 1, (4, 64, 64, 3)).astype("f4")
+    backbone = backbones.build("resnet_small_photometry", images.shape[1:])
+    exact = backbone(images, training=False).numpy()
+    backbones.convolve_in_bfloat16(backbone)
+    rounded = backbone(images, training=False)
+    assert rounded.dtype == "float32"
+    assert all(weight.dtype == "float32" for weight in backbone.weights)
+    scatter = exact.std(axis=0).mean()
+    assert 0 < np.std(rounded - exact) < scatter / 10
+    # the last features are photometry, which must not lose a digit
+    n = backbone.get_layer("photometry_dense1").units
+    np.testing.assert_array_equal(rounded[:, -n:], exact[:, -n:])
+
+
 def test_an_unknown_backbone_is_refused():
     with pytest.raises(
         ValueError, match=r"expected one of .*'resnet_small'.* received"

@@ -299,6 +299,30 @@ def test_a_last_round_can_keep_the_statistics_of_the_normalisation(
     assert not any(np.array_equal(a, b) for a, b in zip(*scales, strict=True))
 
 
+def test_what_trains_in_mixed_precision_is_saved_in_single(
+    finished_run, small_mock_set, tmp_path
+):
+    model, _ = configuration_of(finished_run)
+    training = TrainingConfig(
+        epochs=1,
+        batch_size=16,
+        picture_epochs=0,
+        start_from=str(finished_run),
+        mixed_precision=True,
+    )
+    path = fit(small_mock_set, tmp_path / "run", model, training)
+    trained = keras.models.load_model(finished_run / "model.keras")
+    again = keras.models.load_model(path)
+    assert {layer.compute_dtype for layer in again.backbone.layers} == {"float32"}
+    learnt = [
+        not np.array_equal(one, other)
+        for one, other in zip(
+            trained.trainable_weights, again.trainable_weights, strict=True
+        )
+    ]
+    assert all(learnt)
+
+
 def test_fixed_statistics_need_a_model_that_has_some():
     with pytest.raises(ValueError, match=r"False without training\.start_from"):
         TrainingConfig(fixed_normalisation=True)
