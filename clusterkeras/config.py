@@ -92,7 +92,7 @@ class TrainingConfig:
     warmup : float
         Share of all steps in which the rate rises from zero.
     weight_decay : float
-        AdamW's decoupled weight decay.
+        Decoupled weight decay of kernels.
     clip_norm : float
         Largest global norm of the gradient.
     ema_momentum : float

@@ -23,6 +23,7 @@ from clusterkeras.config import ModelConfig, TrainingConfig
 from clusterkeras.loading import load_model
 from clusterkeras.model import ClusterModel
 from clusterkeras.monitoring import Monitor
+from clusterkeras.muon import Muon
 from clusterkeras.presets import save_model
 from clusterkeras.unlike import fit_unlike
 from data_tools.claim import alone
@@ -34,6 +35,9 @@ from data_tools.whole_file import whole_file
 
 #: Packages whose versions go into ``configuration.yaml``.
 PACKAGES = ("clusterkeras", "tensorflow", "keras", "tensorflow-probability", "numpy")
+
+#: Path of the layers whose outputs are read as numbers of their own, each of its scale.
+HEADS = "_head/"
 
 
 @keras.saving.register_keras_serializable(package="clusterkeras")
@@ -131,7 +135,9 @@ class ProcessorHours(keras.callbacks.Callback):
 
 
 def make_optimizer(training: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
-    """Make AdamW with warm-up, cosine decay and a limit on the gradient's norm.
+    """Make Muon with warm-up, cosine decay and a limit on the gradient's norm.
+
+    The heads and all that is no kernel are moved as by AdamW.
 
     Parameters
     ----------
@@ -140,9 +146,11 @@ def make_optimizer(training: TrainingConfig, steps: int) -> keras.optimizers.Opt
     steps : int
         Steps of the whole training.
     """
-    optimizer = keras.optimizers.AdamW(
+    optimizer = Muon(
         WarmupCosine(training.learning_rate, steps, training.warmup),
         weight_decay=training.weight_decay,
+        adam_weight_decay=training.weight_decay,
+        exclude_layers=[HEADS],
         global_clipnorm=training.clip_norm,
         use_ema=training.ema_momentum > 0,
         ema_momentum=training.ema_momentum,
