@@ -15,6 +15,7 @@ _EXPORTS = {
     "Ensemble": "clusterkeras.ensemble",
     "InferenceConfig": "clusterkeras.config",
     "ModelConfig": "clusterkeras.config",
+    "Muon": "clusterkeras.muon",
     "TrainingConfig": "clusterkeras.config",
     "WarmupCosine": "clusterkeras.training",
     "detect": "clusterkeras.detection",

@@ -26,7 +26,7 @@ def main() -> None:
     # after the options are read, so that --help answers at once
     import keras
 
-    from clusterkeras import ClusterModel, ModelConfig, WarmupCosine
+    from clusterkeras import ClusterModel, ModelConfig, Muon, WarmupCosine
     from data_tools.finished_set import read_set
     from data_tools.records import make_dataset
 
@@ -37,8 +37,12 @@ def main() -> None:
     model = ClusterModel(read_set(args.data).target, config)
     steps = args.epochs * len(train)
     model.compile(
-        keras.optimizers.AdamW(
-            WarmupCosine(args.learning_rate, steps), global_clipnorm=5.0
+        Muon(
+            WarmupCosine(args.learning_rate, steps),
+            weight_decay=1e-4,
+            adam_weight_decay=1e-4,
+            exclude_layers=["_head/"],
+            global_clipnorm=5.0,
         )
     )
     callbacks = [keras.callbacks.TerminateOnNaN()]
