@@ -24,6 +24,7 @@ _EXPORTS = {
     "fit": "clusterkeras.training",
     "infer": "clusterkeras.catalogue",
     "load_model": "clusterkeras.loading",
+    "make_optimizer": "clusterkeras.training",
     "plot_cluster": "clusterkeras.cluster_figure",
     "write_report": "clusterkeras.report.page",
 }

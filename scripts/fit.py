@@ -26,7 +26,7 @@ def main() -> None:
     # after the options are read, so that --help answers at once
     import keras
 
-    from clusterkeras import ClusterModel, ModelConfig, Muon, WarmupCosine
+    from clusterkeras import ClusterModel, ModelConfig, TrainingConfig, make_optimizer
     from data_tools.finished_set import read_set
     from data_tools.records import make_dataset
 
@@ -35,16 +35,9 @@ def main() -> None:
 
     config = ModelConfig(backbone=args.backbone) if args.backbone else ModelConfig()
     model = ClusterModel(read_set(args.data).target, config)
-    steps = args.epochs * len(train)
-    model.compile(
-        Muon(
-            WarmupCosine(args.learning_rate, steps),
-            weight_decay=1e-4,
-            adam_weight_decay=1e-4,
-            exclude_layers=["_head/"],
-            global_clipnorm=5.0,
-        )
-    )
+    training = TrainingConfig(learning_rate=args.learning_rate)
+    # Muon with warm-up and cosine decay; any optimizer of Keras will do
+    model.compile(make_optimizer(training, steps=args.epochs * len(train)))
     callbacks = [keras.callbacks.TerminateOnNaN()]
     if args.logs:
         callbacks.append(keras.callbacks.TensorBoard(args.logs, update_freq=50))
