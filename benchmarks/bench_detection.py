@@ -42,7 +42,7 @@ from detection.result import BINS, draw, markdown
 
 from clusterkeras.loading import load_model
 from clusterkeras.presets import DEFAULT_PRESET
-from data_tools.manifest import write_json
+from data_tools.running.plain_files import write_json
 
 #: Least p_cluster of rows that are taken.
 LIMITS = (0.2, 0.3, 0.5)

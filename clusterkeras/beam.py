@@ -19,10 +19,10 @@ from clusterkeras.catalogue import finish, gather
 from clusterkeras.catalogue_table import Question
 from clusterkeras.field_list import Field, part_of
 from clusterkeras.measurement import Cutouts, Network, answer, batches_of, cut_out
-from clusterkeras.table_output import write_table
-from data_tools.beam_runner import pipeline_options, run
 from data_tools.mosaic import Mosaics, open_mosaics
 from data_tools.positions import pixel_positions, read_positions
+from data_tools.running.beam_pipeline import pipeline_options, run
+from data_tools.running.table_file import write_table
 
 #: Batches that a worker takes at once: neighbours on the mosaic.
 BATCHES_A_PIECE = 8
@@ -179,12 +179,12 @@ def infer_fields(
     asked : Question
         Of which model, and how.
     workers, options
-        See `data_tools.beam_runner.pipeline_options`.
+        See `data_tools.running.beam_pipeline.pipeline_options`.
 
     Raises
     ------
     ValueError, ChildProcessError
-        As `data_tools.beam_runner.pipeline_options` and ``run``.
+        As `data_tools.running.beam_pipeline.pipeline_options` and ``run``.
     """
     pipeline = apache_beam.Pipeline(options=pipeline_options(workers, options))
     handler = KeyedModelHandler(SavedModelHandler(saved_model, asked))

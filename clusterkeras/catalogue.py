@@ -21,10 +21,10 @@ from clusterkeras.measurement import batches_of, compile_network, measure
 from clusterkeras.overlap import overlapping
 from clusterkeras.presence import at_share, estimate_share
 from clusterkeras.result import Catalogue
-from clusterkeras.table_output import FORMATS, write_table
 from data_tools.mosaic import Mosaics, open_mosaics
-from data_tools.output_path import check_file
 from data_tools.positions import pixel_positions, read_positions
+from data_tools.running.output import check_file
+from data_tools.running.table_file import FORMATS, write_table
 from data_tools.schema import FLAGS, PARAMETER_NAMES
 
 if TYPE_CHECKING:

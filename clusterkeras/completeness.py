@@ -30,14 +30,14 @@ from clusterkeras.completeness_function import (
 from clusterkeras.completeness_plot import draw_completeness
 from clusterkeras.config import CompletenessConfig, DetectionConfig, InferenceConfig
 from clusterkeras.detection import detect
-from clusterkeras.table_output import write_table
-from data_tools.claim import claimed
 from data_tools.injection import Injector
-from data_tools.manifest import sha256_of
 from data_tools.mosaic import open_mosaics
-from data_tools.output_path import check_directory
 from data_tools.positions import read_positions
 from data_tools.priors import Priors
+from data_tools.running.output import check_directory
+from data_tools.running.plain_files import sha256_of
+from data_tools.running.table_file import write_table
+from data_tools.running.work_directory import claimed
 from data_tools.schema import FLAGS, PARAMETER_NAMES, PARAMETERS
 
 if TYPE_CHECKING:

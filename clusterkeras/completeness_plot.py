@@ -13,8 +13,8 @@ from astropy.table import Table
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from data_tools.running.output import whole_file
 from data_tools.schema import PARAMETERS
-from data_tools.whole_file import whole_file
 
 if TYPE_CHECKING:
     from clusterkeras.completeness_function import Completeness

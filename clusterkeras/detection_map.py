@@ -20,8 +20,7 @@ from tqdm import tqdm
 from clusterkeras import __version__
 from clusterkeras.presence import at_share
 from data_tools.mosaic import CORE_PX, Cutout, Mosaics, open_mosaics
-from data_tools.output_path import check_file
-from data_tools.whole_file import whole_file
+from data_tools.running.output import check_file, whole_file
 
 if TYPE_CHECKING:
     from clusterkeras.posterior_model import PosteriorModel

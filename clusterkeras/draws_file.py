@@ -12,8 +12,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from data_tools.running.output import PARTIAL
 from data_tools.schema import PARAMETERS
-from data_tools.whole_file import PARTIAL
 
 #: Endings of a file of draws.
 SUFFIXES = (".h5", ".hdf5")

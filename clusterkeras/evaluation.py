@@ -34,8 +34,8 @@ from clusterkeras.loading import load_model
 from clusterkeras.posterior_model import PosteriorModel, check_same_target
 from data_tools import records
 from data_tools.finished_set import read_set
-from data_tools.manifest import write_json
-from data_tools.output_path import check_directory
+from data_tools.running.output import check_directory
+from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETER_NAMES
 
 #: Seed of the records' photon noise and of TARP's reference points; draws are seeded

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterkeras import __version__
-from data_tools.claim import claimed
 from data_tools.plane import quality_beside, weights_beside
-from data_tools.whole_file import remove_partial, whole_file
+from data_tools.running.output import remove_partial, whole_file
+from data_tools.running.work_directory import claimed
 
 if TYPE_CHECKING:
     from clusterkeras.catalogue_table import Question
@@ -104,7 +104,7 @@ class FinishedBatches:
     ------
     ValueError, BlockingIOError
         If there is such a directory of another run, or another process works in it;
-        see `data_tools.claim.claimed`.
+        see `data_tools.running.work_directory.claimed`.
     """
 
     def __init__(

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from data_tools.output_path import check_directory
-from data_tools.whole_file import whole_file
+from data_tools.running.output import check_directory, whole_file
 
 if TYPE_CHECKING:
     import keras

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clusterkeras.colours import as_rgb, brightness, colour_planes
 from data_tools.mosaic import Mosaics
-from data_tools.output_path import check_file
+from data_tools.running.output import check_file
 from data_tools.schema import FLAGS
 
 #: Suffixes of a preview.

@@ -29,7 +29,7 @@ from clusterkeras.presets import new_model_file, write_run
 from clusterkeras.recalibration import Outputs, fit_recalibration, presence_log_prob
 from data_tools import records
 from data_tools.finished_set import read_set
-from data_tools.manifest import write_json
+from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETERS
 
 #: Draws of each posterior for the coverage.

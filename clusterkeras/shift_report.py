@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from clusterkeras.diagnostics import classification, coverage
 from clusterkeras.diagnostics.plots import MARKERS, STYLES
 from clusterkeras.diagnostics.report import FALSE_ALARMS, flagged_share
-from data_tools.manifest import write_json
+from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETERS
 from data_tools.shifts import NOMINAL, SHIFTS
 

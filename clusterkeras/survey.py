@@ -14,7 +14,7 @@ from clusterkeras.catalogue import answer_all
 from clusterkeras.catalogue_table import Question
 from clusterkeras.config import InferenceConfig
 from clusterkeras.field_list import Field, part_of
-from data_tools.whole_file import remove_partial
+from data_tools.running.output import remove_partial
 
 if TYPE_CHECKING:
     from clusterkeras.posterior_model import PosteriorModel

@@ -26,12 +26,11 @@ from clusterkeras.monitoring import Monitor
 from clusterkeras.muon import Muon
 from clusterkeras.presets import save_model
 from clusterkeras.unlike import fit_unlike
-from data_tools.claim import alone
 from data_tools.finished_set import read_set
-from data_tools.manifest import differences
-from data_tools.output_path import check_directory
 from data_tools.records import damage_named, make_dataset
-from data_tools.whole_file import whole_file
+from data_tools.running.output import check_directory, whole_file
+from data_tools.running.plain_files import differences
+from data_tools.running.work_directory import alone
 
 #: Packages whose versions go into ``configuration.yaml``.
 PACKAGES = ("clusterkeras", "tensorflow", "keras", "tensorflow-probability", "numpy")

@@ -9,10 +9,10 @@ from typing import Any
 
 import apache_beam
 
-from data_tools.beam_runner import pipeline_options, run
-from data_tools.manifest import differences, read_json, write_json
+from data_tools.running.beam_pipeline import pipeline_options, run
+from data_tools.running.output import PARTIAL
+from data_tools.running.plain_files import differences, read_json, write_json
 from data_tools.shards import Job, Plan, Shard, ShardMaker
-from data_tools.whole_file import PARTIAL
 
 #: What the pipeline made, until the manifest says it.
 _ENTRIES = f"entries.json{PARTIAL}"
@@ -64,7 +64,7 @@ def make_shards(
     directory : Path
         Where the files belong.
     workers, options
-        See `data_tools.beam_runner.pipeline_options`.
+        See `data_tools.running.beam_pipeline.pipeline_options`.
 
     Yields
     ------
@@ -74,7 +74,7 @@ def make_shards(
     Raises
     ------
     ValueError, ChildProcessError
-        As `data_tools.beam_runner.pipeline_options` and ``run``.
+        As `data_tools.running.beam_pipeline.pipeline_options` and ``run``.
     """
     pipeline = apache_beam.Pipeline(options=pipeline_options(workers, options))
     (

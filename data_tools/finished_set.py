@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_tools.manifest import read_configuration, read_manifest
+from data_tools.running.plain_files import read_configuration, read_manifest
 from data_tools.schema import FEATURES
 from data_tools.shard_file import AGAIN, check_shard, read_shard
 from data_tools.target import Target

@@ -22,8 +22,8 @@ from google.protobuf import (
     text_format,
 )
 
+from data_tools.running.output import whole_file
 from data_tools.schema import FEATURES, PIXEL_UNIT_NJY, SCHEMA_VERSION
-from data_tools.whole_file import whole_file
 
 #: The message ``tf.train.Example``; names, numbers and types as TensorFlow has them in
 #: tensorflow/core/example/feature.proto and example.proto.
@@ -188,7 +188,7 @@ def write_shard(path: Path, examples: Iterable[Mapping[str, Any]]) -> dict[str, 
     Raises
     ------
     OSError
-        If it can't be written, as by `data_tools.whole_file.whole_file`.
+        If it can't be written, as by `data_tools.running.output.whole_file`.
     """
     count, size, digest = 0, 0, hashlib.sha256()
     with whole_file(path) as file:

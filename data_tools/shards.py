@@ -15,9 +15,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from data_tools.inject import MockMaker
-from data_tools.manifest import configuration, same_by_content
 from data_tools.mock_set import SPLITS, MockSet
 from data_tools.priors import Priors
+from data_tools.running.plain_files import configuration, same_by_content
 from data_tools.shard_file import check_shard, read_shard, write_shard
 from data_tools.target import Target
 
@@ -82,7 +82,7 @@ class Plan:
 
     @cached_property
     def configuration(self) -> dict[str, Any]:
-        """Everything the bytes depend on; see `data_tools.manifest.configuration`."""
+        """Everything the bytes depend on; see `configuration`."""
         plain = configuration(self.target, self.priors, self.mocks, self.backgrounds)
         return {**plain, "paired": True} if self.paired else plain
 

@@ -12,8 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from data_tools import processes
-from data_tools.claim import LOCK, alone
-from data_tools.manifest import (
+from data_tools.mock_set import MockSet
+from data_tools.priors import Priors
+from data_tools.running.output import PARTIAL, remove_partial
+from data_tools.running.plain_files import (
     describe,
     differences,
     read_configuration,
@@ -21,13 +23,11 @@ from data_tools.manifest import (
     write_json,
     write_yaml,
 )
-from data_tools.mock_set import MockSet
-from data_tools.priors import Priors
+from data_tools.running.work_directory import LOCK, alone
 from data_tools.schema import FEATURES
 from data_tools.shard_file import framed, serialise
 from data_tools.shards import Job, Plan, Shard, ShardMaker
 from data_tools.target import Target
-from data_tools.whole_file import PARTIAL, remove_partial
 
 if TYPE_CHECKING:
     from data_tools.backgrounds import Backgrounds

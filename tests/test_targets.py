@@ -11,10 +11,10 @@ import yaml
 from data_tools.cluster import ClusterMaker
 from data_tools.inject import MockMaker
 from data_tools.isochrones import IsochroneGrid
-from data_tools.manifest import read_configuration
 from data_tools.priors import Priors
 from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
+from data_tools.running.plain_files import read_configuration
 from data_tools.schema import FEATURES, KINDS
 from data_tools.tables import load_tables, table_files
 from data_tools.target import Target

@@ -29,10 +29,9 @@ from cosmic.sample.initialbinarytable import InitialBinaryTable
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from data_tools.output_path import check_file
+from data_tools.running.output import check_file, whole_file
 from data_tools.stellar_photometry import vega_magnitudes
 from data_tools.target import Target
-from data_tools.whole_file import whole_file
 
 #: Range of initial masses of the fits, and the metallicity of their Sun (section 1).
 MASSES_MSUN = (0.1, 100.0)

@@ -43,7 +43,7 @@ def _detect(args: Namespace) -> str:
     from clusterkeras.detection import detect
     from clusterkeras.detection_map import FORMATS, draw_map
     from clusterkeras.loading import load_model
-    from data_tools.output_path import check_file
+    from data_tools.running.output import check_file
 
     if args.map is not None:
         check_file(args.map, "map", FORMATS)

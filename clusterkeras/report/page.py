@@ -35,11 +35,10 @@ from clusterkeras.report.contours import HOLE, PLANES
 from clusterkeras.report.mosaic_picture import MosaicPicture, mosaic_picture
 from clusterkeras.report.pictures import APERTURE_PX, Pictures, picture_clusters
 from data_tools.mosaic import open_mosaics
-from data_tools.output_path import check_file
 from data_tools.positions import read_positions
+from data_tools.running.output import check_file, whole_file
 from data_tools.schema import FLAGS, PARAMETER_NAMES
 from data_tools.target import Target
-from data_tools.whole_file import whole_file
 
 if TYPE_CHECKING:
     from clusterkeras.posterior_model import PosteriorModel

@@ -11,7 +11,7 @@ from astropy.table import QTable
 from astropy.wcs import WCS
 
 from clusterkeras.catalogue_table import make_table, size_pc
-from clusterkeras.table_output import write_table
+from data_tools.running.table_file import write_table
 from data_tools.schema import PARAMETERS, catalogue_columns
 
 

@@ -12,9 +12,9 @@ from clusterkeras import completeness
 from clusterkeras.completeness import load, measure_completeness
 from clusterkeras.config import CompletenessConfig, InferenceConfig, ModelConfig
 from clusterkeras.model import ClusterModel
-from data_tools.claim import alone
 from data_tools.mock_mosaic import MosaicConfig, make_mosaic
 from data_tools.priors import Priors
+from data_tools.running.work_directory import alone
 
 CONFIG = CompletenessConfig(n=10, spacing_px=60, seed=3)
 #: The share at which `model` is sure of some of what is found.

@@ -27,8 +27,8 @@ from clusterkeras.training import (
     fit,
     make_optimizer,
 )
-from data_tools.claim import LOCK, alone
 from data_tools.records import make_dataset
+from data_tools.running.work_directory import LOCK, alone
 
 MODEL = ModelConfig(backbone="resnet_tiny", posterior="mixture", components=2, hidden=8)
 #: Trains in a process of its own, which the test kills.

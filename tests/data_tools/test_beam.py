@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from data_tools.manifest import read_json
 from data_tools.mock_set import MockSet
+from data_tools.running.plain_files import read_json
 from data_tools.shards import Plan
 
 pytest.importorskip("apache_beam", reason="needs the extra `beam`")

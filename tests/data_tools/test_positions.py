@@ -11,8 +11,8 @@ from astropy.table import MaskedColumn, QTable, Table
 from astropy.wcs import WCS
 from pyarrow import parquet
 
-from clusterkeras.table_output import write_table
 from data_tools.positions import pixel_positions, read_positions
+from data_tools.running.table_file import write_table
 
 
 @pytest.fixture

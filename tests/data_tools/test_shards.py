@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from data_tools.manifest import read_json
 from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
+from data_tools.running.plain_files import read_json
 from data_tools.shards import Plan, ShardMaker
 
 MOCKS = MockSet(n=40, n_validation=10, n_test=8, shard_size=16)

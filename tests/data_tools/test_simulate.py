@@ -19,8 +19,8 @@ from astropy.io import fits
 
 from data_tools.backgrounds import Backgrounds
 from data_tools.finished_set import read_set
-from data_tools.manifest import read_json, write_json
 from data_tools.mock_set import MockSet
+from data_tools.running.plain_files import read_json, write_json
 from data_tools.shard_file import read_shard
 from data_tools.simulate import disk_size, simulate
 

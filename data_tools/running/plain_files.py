@@ -14,10 +14,10 @@ import yaml
 
 from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
+from data_tools.running.output import whole_file
 from data_tools.schema import FEATURES, PIXEL_UNIT_NJY, SCHEMA_VERSION
 from data_tools.tables import table_files
 from data_tools.target import Target
-from data_tools.whole_file import whole_file
 
 if TYPE_CHECKING:
     from data_tools.backgrounds import Backgrounds

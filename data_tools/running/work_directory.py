@@ -10,8 +10,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from data_tools.manifest import differences, read_json, write_json
-from data_tools.output_path import check_directory
+from data_tools.running.output import check_directory
+from data_tools.running.plain_files import differences, read_json, write_json
 
 #: The file that is locked; it stays behind, and means nothing then.
 LOCK = ".lock"

@@ -9,7 +9,7 @@ import pytest
 from astropy.io.votable import parse
 from astropy.table import QTable
 
-from clusterkeras.table_output import write_table
+from data_tools.running.table_file import write_table
 
 
 @pytest.fixture

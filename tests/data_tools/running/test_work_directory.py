@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from data_tools.claim import LOCK, alone, claimed
+from data_tools.running.work_directory import LOCK, alone, claimed
 
 SETTINGS = {"seed": 1, "priors": {"share": (0.1, 0.2)}}
 

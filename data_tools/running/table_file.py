@@ -11,7 +11,7 @@ from typing import Any
 
 from astropy.table import QTable
 
-from data_tools.output_path import check_file
+from data_tools.running.output import check_file
 
 logger = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""Work that takes hours: where it writes, and what a kill leaves."""
