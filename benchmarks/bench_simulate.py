@@ -27,7 +27,6 @@ from unittest.mock import patch
 import numpy as np
 import scipy.fft
 
-from data_tools.cluster import ClusterMaker
 from data_tools.field import FieldMaker
 from data_tools.inject import MockMaker
 from data_tools.mock_set import MockSet
@@ -37,6 +36,7 @@ from data_tools.render import Renderer
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.shard_file import write_shard
 from data_tools.simulate import simulate
+from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target
 
 STAGES = {

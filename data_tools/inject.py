@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_tools.cluster import ClusterMaker
 from data_tools.field import FieldMaker, GalaxyField
 from data_tools.negatives import NegativeMaker
 from data_tools.observation import Observation
 from data_tools.priors import Priors
 from data_tools.render import Filters, Renderer
 from data_tools.schema import KINDS, PARAMETER_NAMES, PIXEL_UNIT_NJY
+from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target
 from data_tools.visibility import visibility
 

@@ -8,7 +8,6 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
-from data_tools.cluster import ClusterMaker
 from data_tools.mosaic import Mosaics
 from data_tools.mosaic_observation import electron_njy, observe
 from data_tools.noise import measure_noise
@@ -16,6 +15,7 @@ from data_tools.observation import Observation
 from data_tools.priors import Priors
 from data_tools.render import Renderer
 from data_tools.schema import PARAMETER_NAMES
+from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import AB_ZERO_NJY, Target
 from data_tools.visibility import visibility
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import gammaincinv
 
-from data_tools.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
 from data_tools.disc import gaussian_random_field
-from data_tools.population import sample
 from data_tools.render import Filters, Renderer
+from data_tools.stars.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
+from data_tools.stars.population import sample
 from data_tools.visibility import visibility
 
 #: log10 S/N of a single star, blend, galaxy, dust edge or artefact.

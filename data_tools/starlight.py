@@ -8,7 +8,7 @@ import numpy as np
 
 from data_tools.disc import Disc
 from data_tools.observation import Observation
-from data_tools.population import population_of
+from data_tools.stars.population import population_of
 from data_tools.target import Target
 
 #: Ages (log yr) that stand for the old disc and the bulge, and their shares of the

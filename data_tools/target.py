@@ -121,7 +121,7 @@ class Target:
         [Fe/H] of the clusters and of the disc.
     binary_fraction : float
         Share of the stars, of clusters and disc, that have an unresolved companion;
-        mass ratios are flat (see `data_tools.population`). 0 is off.
+        mass ratios are flat (see `data_tools.stars.population`). 0 is off.
     bands : tuple of Band
         In the order of the image's last axis.
     pixel_scale_arcsec : float

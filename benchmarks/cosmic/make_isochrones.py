@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from data_tools.running.output import check_file, whole_file
-from data_tools.stellar_photometry import vega_magnitudes
+from data_tools.stars.stellar_photometry import vega_magnitudes
 from data_tools.target import Target
 
 #: Range of initial masses of the fits, and the metallicity of their Sun (section 1).

@@ -10,12 +10,12 @@ from tqdm import tqdm
 from clusterkeras.catalogue import infer
 from clusterkeras.completeness_function import place_feature
 from clusterkeras.detection import detect
-from data_tools.cluster import ClusterMaker
 from data_tools.injection import Injector
 from data_tools.mock_mosaic import TRUTH_FILE, MosaicConfig, make_mosaic
 from data_tools.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.schema import FLAGS
+from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import AB_ZERO_NJY, Target
 from detection.found import Sources, join
 

@@ -7,9 +7,9 @@ import pytest
 from astropy.stats import mad_std
 
 from data_tools.field import FieldMaker
-from data_tools.population import population_of
 from data_tools.priors import Priors
 from data_tools.starlight import OLD_AGES
+from data_tools.stars.population import population_of
 from data_tools.target import Target
 
 SMALL = Priors(

@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data_tools.cluster import ClusterMaker
 from data_tools.negatives import NegativeMaker
 from data_tools.priors import Priors
 from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
 from data_tools.schema import KINDS
+from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target
 from data_tools.visibility import visibility
 

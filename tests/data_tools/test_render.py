@@ -4,10 +4,10 @@ import galsim
 import numpy as np
 import pytest
 
-from data_tools.cluster import ClusterMaker
 from data_tools.priors import Priors
 from data_tools.psf import OVERSAMPLING, psf_spectra
 from data_tools.render import Renderer
+from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target
 
 

@@ -9,8 +9,8 @@ from scipy.ndimage import gaussian_filter
 from data_tools import starlight
 from data_tools.disc import Disc
 from data_tools.observation import Observation
-from data_tools.population import population_of
 from data_tools.starlight import OLD_AGES, Starlight
+from data_tools.stars.population import population_of
 
 N = 64
 CELL_PC = 0.86

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from data_tools.population import population_of
-from data_tools.profile import EFF, positions
 from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
+from data_tools.stars.population import population_of
+from data_tools.stars.profile import EFF, positions
 from data_tools.target import Target
 
 #: log age, A_V, log mass: beyond the ages whose few red supergiants make colours jump.

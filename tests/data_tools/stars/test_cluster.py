@@ -3,11 +3,16 @@
 import numpy as np
 import pytest
 
-from data_tools import cluster
-from data_tools.cluster import MAX_CLUMPS, MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
 from data_tools.priors import Priors
 from data_tools.psf import psf_spectra
 from data_tools.render import Renderer
+from data_tools.stars import cluster
+from data_tools.stars.cluster import (
+    MAX_CLUMPS,
+    MAX_FAINT_POINTS,
+    MAX_STARS,
+    ClusterMaker,
+)
 from data_tools.target import Target
 
 

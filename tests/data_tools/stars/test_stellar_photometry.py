@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_tools.stellar_photometry import extinction_coefficients, vega_magnitudes
+from data_tools.stars.stellar_photometry import extinction_coefficients, vega_magnitudes
 from data_tools.tables import load_tables
 
 BANDS = ("F336W", "F438W", "F814W")

@@ -11,7 +11,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import ks_2samp, kurtosis
 
-from data_tools.population import (
+from data_tools.stars.population import (
     Population,
     isochrones_of,
     population_of,
@@ -318,7 +318,7 @@ def test_dust_dims_a_pair_as_it_dims_its_stars(target):
 
 
 def test_the_page_states_what_its_own_commands_give_for_binaries(capsys):
-    page = (Path(__file__).parents[2] / "docs/science.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/science.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", page.partition("## Binaries")[2], re.S)
     exec(code, {})
     printed = capsys.readouterr().out.splitlines()

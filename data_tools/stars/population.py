@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from data_tools.isochrones import Isochrone, IsochroneGrid
+from data_tools.stars.isochrones import Isochrone, IsochroneGrid
 from data_tools.target import AB_ZERO_NJY, Target
 
 #: Break masses and slopes of the initial mass function, dN/dm ~ m^-alpha (Kroupa

@@ -1,7 +1,7 @@
 """Readers of isochrone files that a user downloads: PARSEC and MIST.
 
 They check what a file says about itself (columns, magnitude system, extinction)
-and return plain arrays; ``data_tools.isochrones`` makes a grid of them.
+and return plain arrays; ``data_tools.stars.isochrones`` makes a grid of them.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from data_tools.profile import EFF, King, positions, smooth_positions
+from data_tools.stars.profile import EFF, King, positions, smooth_positions
 
 PROFILES = [EFF(1.2), EFF(1.5), EFF(3.0), King(0.5), King(1.0), King(2.0)]
 

@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.cluster import ClusterMaker
-from data_tools.isochrones import IsochroneGrid
-from data_tools.population import stars_below
 from data_tools.priors import Priors
-from data_tools.stellar_photometry import vega_magnitudes
+from data_tools.stars.cluster import ClusterMaker
+from data_tools.stars.isochrones import IsochroneGrid
+from data_tools.stars.population import stars_below
+from data_tools.stars.stellar_photometry import vega_magnitudes
 from data_tools.tables import load_tables
 from data_tools.target import Target
 
 BANDS = ("F336W", "F438W", "F814W")
-SSP = Path(__file__).resolve().parents[3] / "shared/data/reference/ssp_mags.csv"
+SSP = Path(__file__).resolve().parents[4] / "shared/data/reference/ssp_mags.csv"
 
 # First EEP of each PARSEC stage: pre-main sequence, main sequence, red giant
 # branch, core helium burning, early AGB, thermally pulsing AGB.

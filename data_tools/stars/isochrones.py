@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data_tools.isochrone_files import FileIsochrone, read_mist_cmd, read_parsec
-from data_tools.phases import PhasedIsochrone, lay, resampled
-from data_tools.stellar_photometry import extinction_coefficients, vega_magnitudes
+from data_tools.stars.isochrone_files import FileIsochrone, read_mist_cmd, read_parsec
+from data_tools.stars.phases import PhasedIsochrone, lay, resampled
+from data_tools.stars.stellar_photometry import extinction_coefficients, vega_magnitudes
 from data_tools.tables import load_tables
 
 

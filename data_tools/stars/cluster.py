@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from data_tools.population import (
+from data_tools.priors import Priors
+from data_tools.stars.population import (
     Population,
     Stars,
     isochrones_of,
     population_of,
     sample,
 )
-from data_tools.priors import Priors
-from data_tools.profile import EFF, King, positions, smooth_positions
+from data_tools.stars.profile import EFF, King, positions, smooth_positions
 from data_tools.target import Target
 
 #: Stars of a cluster that are placed one by one, brightest first, at most.

@@ -1,0 +1,1 @@
+"""Isochrones to the stars of one cluster, and their places."""
