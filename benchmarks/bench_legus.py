@@ -32,10 +32,10 @@ from tqdm import tqdm
 from clusterkeras.loading import load_model
 from clusterkeras.measurement import compile_network
 from clusterkeras.presets import DEFAULT_PRESET
+from data_tools.imaging.render import Renderer
 from data_tools.inject import MockMaker
 from data_tools.legus import read_legus
 from data_tools.priors import Priors
-from data_tools.render import Renderer
 from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 from data_tools.tables import load_tables

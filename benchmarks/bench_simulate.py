@@ -28,11 +28,11 @@ import numpy as np
 import scipy.fft
 
 from data_tools.field import FieldMaker
+from data_tools.imaging.psf import OVERSAMPLING, psf_spectra
+from data_tools.imaging.render import Renderer
 from data_tools.inject import MockMaker
 from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
-from data_tools.psf import OVERSAMPLING, psf_spectra
-from data_tools.render import Renderer
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.shard_file import write_shard
 from data_tools.simulate import simulate

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from clusterkeras.colours import as_rgb, brightness, colour_planes
 from clusterkeras.config import InferenceConfig
 from clusterkeras.diagnostics.plots import axis_label, corner_plot
 from clusterkeras.measurement import compile_network, cut_out
 from clusterkeras.report.clusters import flag_names, numbers
+from data_tools.imaging.colours import as_rgb, brightness, colour_planes
 from data_tools.mosaic import ROUNDING_PX, open_mosaics
 from data_tools.schema import PARAMETERS
 

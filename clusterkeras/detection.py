@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from clusterkeras import __version__
 from clusterkeras.config import DetectionConfig
+from data_tools.imaging.peaks import combine, find, strongest_apart
 from data_tools.mosaic import Mosaics, open_mosaics
-from data_tools.peaks import combine, find, strongest_apart
 from data_tools.running.output import check_file
 from data_tools.running.table_file import FORMATS, write_table
 from data_tools.target import Target

@@ -12,7 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from clusterkeras.colours import as_rgb, brightness, colour_planes
+from data_tools.imaging.colours import as_rgb, brightness, colour_planes
 from data_tools.mosaic import Mosaics
 from data_tools.running.output import check_file
 from data_tools.schema import FLAGS
@@ -60,8 +60,8 @@ def draw_preview(
 ) -> None:
     """Draw cutouts of a catalogue's rows in colour, with their numbers.
 
-    Colours are those of `clusterkeras.colours`. The median of each cutout is taken off;
-    all share one stretch in nJy, so that they can be compared.
+    Colours are those of `data_tools.imaging.colours`. The median of each cutout is
+    taken off; all share one stretch in nJy, so that they can be compared.
 
     Parameters
     ----------

@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from data_tools.imaging.psf import OVERSAMPLING
 from data_tools.isolated_stars import StarSelection
-from data_tools.psf import OVERSAMPLING
 from data_tools.psf_from_stars import (
     GOOD_STARS,
     StarPsf,

@@ -19,9 +19,9 @@ from clusterkeras.evaluation import truth_of
 from clusterkeras.photometry import AperturePhotometry, flux_error
 from data_tools import records
 from data_tools.finished_set import FinishedSet, read_set
-from data_tools.observation import draw_observation
+from data_tools.imaging.observation import draw_observation
+from data_tools.imaging.render import Renderer
 from data_tools.priors import Priors
-from data_tools.render import Renderer
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data_tools import peaks as peak_finder
 from data_tools.disc import draw_disc
-from data_tools.observation import Observation, draw_observation
+from data_tools.imaging import peaks as peak_finder
+from data_tools.imaging.observation import Observation, draw_observation
+from data_tools.imaging.render import Renderer
 from data_tools.priors import Priors
-from data_tools.render import Renderer
 from data_tools.starlight import Starlight
 from data_tools.target import Target
 

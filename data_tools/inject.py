@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from data_tools.field import FieldMaker, GalaxyField
+from data_tools.imaging.observation import Observation
+from data_tools.imaging.render import Filters, Renderer
+from data_tools.imaging.visibility import visibility
 from data_tools.negatives import NegativeMaker
-from data_tools.observation import Observation
 from data_tools.priors import Priors
-from data_tools.render import Filters, Renderer
 from data_tools.schema import KINDS, PARAMETER_NAMES, PIXEL_UNIT_NJY
 from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target
-from data_tools.visibility import visibility
 
 if TYPE_CHECKING:
     from data_tools.backgrounds import Backgrounds
@@ -223,7 +223,7 @@ class MockMaker:
         centre : (2,) ndarray
             Offset (x, y) in pixels of the centre from the middle of the image.
         psf : (bands, grid, grid // 2 + 1) ndarray or Filters
-            PSFs, as for `data_tools.render.Renderer.draw`.
+            PSFs, as for `data_tools.imaging.render.Renderer.draw`.
         rng : numpy.random.Generator
             Source of randomness.
 

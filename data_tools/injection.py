@@ -8,16 +8,16 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
+from data_tools.imaging.observation import Observation
+from data_tools.imaging.render import Renderer
+from data_tools.imaging.visibility import visibility
 from data_tools.mosaic import Mosaics
 from data_tools.mosaic_observation import electron_njy, observe
 from data_tools.noise import measure_noise
-from data_tools.observation import Observation
 from data_tools.priors import Priors
-from data_tools.render import Renderer
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import AB_ZERO_NJY, Target
-from data_tools.visibility import visibility
 
 #: Side in pixels of the image that holds a cluster's light: beyond it, 2.5 arcsec from
 #: the centre on UVIS pixels, the brightest has less than the sky's noise.
@@ -76,7 +76,7 @@ class Injected:
     mosaics : InjectedMosaics
         The mosaics with them.
     log_snr : (n,) ndarray
-        Visibility in dex; see `data_tools.visibility.visibility`.
+        Visibility in dex; see `data_tools.imaging.visibility.visibility`.
     magnitude : (n, bands) ndarray
         AB magnitude of all of a cluster's light.
     """

@@ -12,12 +12,12 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from data_tools.field import FieldMaker, GalaxyField
+from data_tools.imaging.render import Renderer
+from data_tools.imaging.visibility import visibility
 from data_tools.inject import MockMaker
 from data_tools.priors import Priors
-from data_tools.render import Renderer
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 from data_tools.target import Target
-from data_tools.visibility import visibility
 
 TRUTH_FILE = "truth.ecsv"
 

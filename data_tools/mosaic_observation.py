@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from data_tools.imaging.observation import Observation, draw_observation
 from data_tools.mosaic import Mosaics
 from data_tools.noise import BandNoise
-from data_tools.observation import Observation, draw_observation
 from data_tools.priors import Priors
 from data_tools.target import AB_ZERO_NJY, Target
 

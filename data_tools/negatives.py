@@ -8,10 +8,10 @@ import numpy as np
 from scipy.special import gammaincinv
 
 from data_tools.disc import gaussian_random_field
-from data_tools.render import Filters, Renderer
+from data_tools.imaging.render import Filters, Renderer
+from data_tools.imaging.visibility import visibility
 from data_tools.stars.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
 from data_tools.stars.population import sample
-from data_tools.visibility import visibility
 
 #: log10 S/N of a single star, blend, galaxy, dust edge or artefact.
 _LOG_SNR = (0.2, 3.2)
@@ -74,9 +74,9 @@ class NegativeMaker:
         centre : (2,) ndarray
             Offset (x, y) in pixels from the middle of the image.
         psf : (bands, grid, grid // 2 + 1) ndarray or Filters
-            PSFs, as for `data_tools.render.Renderer.draw`.
+            PSFs, as for `data_tools.imaging.render.Renderer.draw`.
         variance, electron_njy : (bands,) ndarray
-            Of the background, as for `data_tools.visibility.visibility`.
+            Of the background, as for `data_tools.imaging.visibility.visibility`.
         rng : numpy.random.Generator
             Source of randomness.
 

@@ -9,9 +9,9 @@ import numpy as np
 import scipy.fft
 from astropy.stats import mad_std, sigma_clipped_stats
 
+from data_tools.imaging.observation import variance_factor
+from data_tools.imaging.psf import OVERSAMPLING, n_positions, psf_spectra
 from data_tools.mosaic import Mosaics
-from data_tools.observation import variance_factor
-from data_tools.psf import OVERSAMPLING, n_positions, psf_spectra
 from data_tools.target import AB_ZERO_NJY, Target
 
 #: Side in pixels of the boxes a mosaic is looked at in, and the most along an axis: of
@@ -72,7 +72,7 @@ class BandNoise:
 
     @property
     def noise_shift_px(self) -> float:
-        """Shift d by which `data_tools.observation.drizzled` correlates noise so.
+        """Shift d by which `observation.drizzled` correlates noise so.
 
         With q = d (1 - d) the coefficient is rho = q / (1 - 2 q), so q = rho / (1 + 2
         rho). rho is the mean of both axes, taken to lie between 0 and 0.5.
@@ -197,9 +197,9 @@ def pixel_noise(boxes: np.ndarray) -> tuple[float, tuple[float, float]]:
     nearly empty and noise fills (the idea of Immerkaer 1996, CVIU 64, 300); what
     remains of stars are outliers to the median absolute deviation. Noise whose
     neighbours along an axis are correlated by rho, and no others, as
-    `data_tools.observation.drizzled` makes it, has along that axis 70 - 112 rho times
-    the variance of a pixel; between pixels two apart (1, 0, -4, 0, 6, 0, -4, 0, 1) it
-    has 70 times. The ratio gives rho, and rho the variance.
+    `data_tools.imaging.observation.drizzled` makes it, has along that axis 70 - 112 rho
+    times the variance of a pixel; between pixels two apart (1, 0, -4, 0, 6, 0, -4, 0,
+    1) it has 70 times. The ratio gives rho, and rho the variance.
 
     Measured on synthetic fields, sigma is true to 6 % in F336W, and in F438W but for
     bright discs (12 %). Where a band's light is a crowd of stars the crowd is taken for

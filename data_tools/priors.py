@@ -67,7 +67,7 @@ class Priors:
         default for a band not named is (0.5, 1.0).
     noise_shift_px : (float, float)
         How far drizzling correlates the noise of neighbours, per band; see
-        `data_tools.observation.drizzled`. (0, 0) leaves pixels independent.
+        `data_tools.imaging.observation.drizzled`. (0, 0) leaves pixels independent.
     band_shift_px : float
         Largest offset, in x and in y, of a band's image from the others' grid.
     zero_point_mag : float

@@ -17,6 +17,7 @@ from photutils.aperture import CircularAperture
 from photutils.psf import EPSFBuilder, EPSFStar, EPSFStars
 from scipy.ndimage import map_coordinates
 
+from data_tools.imaging.psf import LARGEST_GRID, OVERSAMPLING, n_positions, psf_spectra
 from data_tools.isolated_stars import (
     STAMP_PX,
     Stars,
@@ -26,7 +27,6 @@ from data_tools.isolated_stars import (
 )
 from data_tools.mosaic import open_mosaics
 from data_tools.priors import Priors
-from data_tools.psf import LARGEST_GRID, OVERSAMPLING, n_positions, psf_spectra
 from data_tools.target import Target
 
 logger = logging.getLogger(__name__)
@@ -57,7 +57,8 @@ class StarPsf:
         Filter name.
     image : (side, side) ndarray
         Share of a star's flux in one mosaic pixel centred at that offset, with
-        `data_tools.psf.OVERSAMPLING` samples a pixel; the star on the middle sample.
+        `data_tools.imaging.psf.OVERSAMPLING` samples a pixel; the star on the middle
+        sample.
     shipped : (side, side) ndarray
         The same of the shipped PSF, mean over the detector, with the middle of the
         range of drizzle blur.

@@ -143,7 +143,7 @@ def _own_noise(
 
 
 def _drizzled(noise: tf.Tensor, shift: tf.Tensor, bands: int) -> tf.Tensor:
-    """Correlate noise (B, rows, px * bands) as `data_tools.observation.drizzled`."""
+    """Correlate noise (B, rows, px * bands) as `observation.drizzled` does."""
     noise = (1 - shift) * noise + shift * tf.roll(noise, 1, 1)
     return (1 - shift) * noise + shift * tf.roll(noise, bands, 2)
 

@@ -185,7 +185,8 @@ FEATURES: tuple[Feature, ...] = (
         "float32",
         ("bands",),
         "pix",
-        "how far drizzling correlates its noise; see data_tools.observation.drizzled",
+        "how far drizzling correlates its noise; see "
+        "data_tools.imaging.observation.drizzled",
     ),
     Feature("field_id", "int64", (), "", "number of the field of the background"),
     Feature("mock_id", "int64", (), "", "number of the record in the whole set"),

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
 from data_tools.backgrounds import Backgrounds
+from data_tools.imaging.psf import OVERSAMPLING, psf_image
 from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
-from data_tools.psf import OVERSAMPLING, psf_image
 from data_tools.stars.population import isochrones_of
 from data_tools.target import EXTINCTION_LAWS, Target
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
+from data_tools.imaging.psf import psf_spectra
+from data_tools.imaging.render import Renderer
 from data_tools.inject import MockMaker
 from data_tools.priors import Priors
-from data_tools.psf import psf_spectra
-from data_tools.render import Renderer
 from data_tools.running.plain_files import read_configuration
 from data_tools.schema import FEATURES, KINDS
 from data_tools.stars.cluster import ClusterMaker

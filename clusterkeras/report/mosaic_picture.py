@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from clusterkeras.colours import as_rgb, brightness, colour_planes
+from data_tools.imaging.colours import as_rgb, brightness, colour_planes
 from data_tools.mosaic import Mosaics
 
 #: Rows of the mosaic that are read at once, at least.

@@ -2,7 +2,7 @@
 
 They are built by ``scripts/build_tables.py``; ``PROVENANCE.md`` beside them says
 where each number comes from. Nothing here computes photometry: see
-``data_tools.stars.isochrones`` and ``data_tools.psf``.
+``data_tools.stars.isochrones`` and ``data_tools.imaging.psf``.
 """
 
 from __future__ import annotations

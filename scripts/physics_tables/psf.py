@@ -17,7 +17,7 @@ TOTAL_FLUX_RADIUS_ARCSEC = 6.0
 PSF_POSITIONS = 56
 CORE_SIZE = 101
 CORE_NORMALISATION_RADIUS_ARCSEC = 0.2
-# Where data_tools.psf changes over from core to wings.
+# Where data_tools.imaging.psf changes over from core to wings.
 JOIN_ARCSEC = (0.28, 0.44)
 # Flux of an F275W star within 0.40 arcsec of 6: STScI, encircled energies of
 # drizzled UVIS1 images (wfc3uvis1_aper_007_syn.csv).

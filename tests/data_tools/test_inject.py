@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, shift
 
+from data_tools.imaging.visibility import visibility
 from data_tools.inject import MockMaker
 from data_tools.priors import Priors
 from data_tools.schema import FEATURES, KINDS, PARAMETERS, PIXEL_UNIT_NJY
 from data_tools.target import Target
-from data_tools.visibility import visibility
 
 PRIORS = Priors(field_px=128)
 

@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from data_tools.imaging.psf import OVERSAMPLING, psf_spectra
+from data_tools.imaging.render import Renderer
 from data_tools.isolated_stars import (
     STAMP_PX,
     StarSelection,
@@ -12,8 +14,6 @@ from data_tools.isolated_stars import (
     find_stars,
 )
 from data_tools.mosaic import open_mosaics
-from data_tools.psf import OVERSAMPLING, psf_spectra
-from data_tools.render import Renderer
 
 SIZE = 320
 #: x, y and electrons of the stars that should be found.

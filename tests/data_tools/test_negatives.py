@@ -5,14 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from data_tools.imaging.psf import psf_spectra
+from data_tools.imaging.render import Renderer
+from data_tools.imaging.visibility import visibility
 from data_tools.negatives import NegativeMaker
 from data_tools.priors import Priors
-from data_tools.psf import psf_spectra
-from data_tools.render import Renderer
 from data_tools.schema import KINDS
 from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target
-from data_tools.visibility import visibility
 
 VARIANCE, ELECTRON = np.full(3, 4.0), np.full(3, 0.2)
 

@@ -7,13 +7,13 @@ import pytest
 from astropy.io import fits
 
 from data_tools.field import FieldMaker
+from data_tools.imaging.observation import drizzled, variance_factor
+from data_tools.imaging.psf import psf_spectra
+from data_tools.imaging.render import Renderer
 from data_tools.mock_mosaic import MosaicConfig, make_mosaic
 from data_tools.mosaic import open_mosaics
 from data_tools.noise import BOX_PX, boxes_noise, depth, measure_noise, pixel_noise
-from data_tools.observation import drizzled, variance_factor
 from data_tools.priors import Priors
-from data_tools.psf import psf_spectra
-from data_tools.render import Renderer
 
 #: A disc whose stars are resolved or faint, far from any dust.
 QUIET = Priors(

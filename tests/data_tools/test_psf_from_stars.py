@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from data_tools.psf import OVERSAMPLING, psf_image, psf_spectra
+from data_tools.imaging.psf import OVERSAMPLING, psf_image, psf_spectra
+from data_tools.imaging.render import Renderer
 from data_tools.psf_from_stars import (
     encircled_energy,
     fwhm_px,
     psf_from_stars,
     write_psf,
 )
-from data_tools.render import Renderer
 
 SIZE = 480
 #: Neither the middle of the detector nor the middle of the blur's range.

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import scipy.fft
 
+from data_tools.imaging.psf import psf_spectra
 from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
-from data_tools.psf import psf_spectra
 from data_tools.shard_file import read_shard
 from data_tools.shards import Plan, ShardMaker
 from data_tools.shifts import (

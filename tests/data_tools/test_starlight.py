@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 
 from data_tools import starlight
 from data_tools.disc import Disc
-from data_tools.observation import Observation
+from data_tools.imaging.observation import Observation
 from data_tools.starlight import OLD_AGES, Starlight
 from data_tools.stars.population import population_of
 

@@ -10,7 +10,7 @@ import pytest
 from scipy.interpolate import RegularGridInterpolator
 
 import data_tools.tables as tables_module
-from data_tools.psf import psf_image
+from data_tools.imaging.psf import psf_image
 from data_tools.tables import FILES, load_tables, table_files
 
 BANDS = ("F336W", "F438W", "F814W")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from data_tools.psf import psf_spectra
-from data_tools.render import Renderer
+from data_tools.imaging.psf import psf_spectra
+from data_tools.imaging.render import Renderer
 from data_tools.stars.population import population_of
 from data_tools.stars.profile import EFF, positions
 from data_tools.target import Target

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from data_tools.imaging.psf import psf_spectra
+from data_tools.imaging.render import Renderer
 from data_tools.priors import Priors
-from data_tools.psf import psf_spectra
-from data_tools.render import Renderer
 from data_tools.stars import cluster
 from data_tools.stars.cluster import (
     MAX_CLUMPS,

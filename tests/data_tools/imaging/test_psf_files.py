@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from data_tools.psf import OVERSAMPLING, psf_image
+from data_tools.imaging.psf import OVERSAMPLING, psf_image
 from data_tools.tables import load_tables
 
 PIXEL = 0.0396

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.fft
 from scipy.ndimage import map_coordinates
 
-from data_tools.psf_files import read_psf
+from data_tools.imaging.psf_files import read_psf
 from data_tools.tables import load_tables
 from data_tools.target import Target
 
@@ -104,8 +104,8 @@ def psf_image(
     Parameters
     ----------
     path : str or None
-        Path of a FITS PSF as `data_tools.psf_files.read_psf` takes it, or None for the
-        shipped one. STScI's empirical PSFs get the shipped wings.
+        Path of a FITS PSF as `data_tools.imaging.psf_files.read_psf` takes it, or None
+        for the shipped one. STScI's empirical PSFs get the shipped wings.
     band : str
         Filter name.
     position : int

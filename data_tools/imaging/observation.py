@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_tools.imaging.psf import n_positions, psf_spectra
 from data_tools.priors import Priors
-from data_tools.psf import n_positions, psf_spectra
 from data_tools.target import Target
 
 
@@ -58,7 +58,7 @@ class Observation:
         Returns
         -------
         (bands, n, n // 2 + 1) ndarray of complex64
-            As `data_tools.psf.psf_spectra`.
+            As `data_tools.imaging.psf.psf_spectra`.
         """
         spectra = psf_spectra(
             target, n, self.psf_position, self.blur_px, self.band_shift_px

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from data_tools.psf import OVERSAMPLING, n_positions, psf_image, psf_spectra
+from data_tools.imaging.psf import OVERSAMPLING, n_positions, psf_image, psf_spectra
 from data_tools.target import Target
 
 N = 256
 TABLE = (
     Path(__file__)
     .resolve()
-    .parents[3]
+    .parents[4]
     .joinpath("shared/data/reference/wfc3uvis1_aper_007_syn.csv")
 )
 #: Radii in arcsec at which the drizzled PSF is compared, and those it is held to.

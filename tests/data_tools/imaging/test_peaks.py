@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_tools.peaks import KERNELS, combine, find, strongest_apart
+from data_tools.imaging.peaks import KERNELS, combine, find, strongest_apart
 
 SIZE, BOX = 200, 40
 

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.fft
 from scipy.sparse import csc_array
 
-from data_tools.psf import LARGEST_GRID, OVERSAMPLING
+from data_tools.imaging.psf import LARGEST_GRID, OVERSAMPLING
 
 #: Points of the finer grid, along an axis, over which a star is spread.
 _WIDTH = 4
@@ -164,7 +164,7 @@ class Renderer:
         Parameters
         ----------
         spectra : (bands, grid, grid // 2 + 1) ndarray
-            From `data_tools.psf.psf_spectra`.
+            From `data_tools.imaging.psf.psf_spectra`.
 
         Raises
         ------
@@ -261,8 +261,8 @@ class Renderer:
         source : (2 canvas, 2 canvas, bands) ndarray or None
             From `source_grid`; None for no stars.
         psf : (bands, grid, grid // 2 + 1) ndarray or Filters
-            From `data_tools.psf.psf_spectra`, or what `filters` made of it: for more
-            than one image make them once.
+            From `data_tools.imaging.psf.psf_spectra`, or what `filters` made of it: for
+            more than one image make them once.
         smooth : (bands, canvas, canvas) ndarray, optional
             Light of each pixel of the canvas that is not in stars.
 

@@ -16,8 +16,8 @@ def visibility(
     609): S/N^2 = sum c^2 / (sigma^2 + c e), where c is the object's noise-free flux in
     a pixel, sigma^2 the variance per pixel of the field in that band (photons, read-out
     and crowding, as if pixels were independent:
-    `data_tools.observation.Observation.pixel_variance`) and e the flux of one electron,
-    so that c e is the variance of the object's own photons.
+    `data_tools.imaging.observation.Observation.pixel_variance`) and e the flux of one
+    electron, so that c e is the variance of the object's own photons.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data_tools.visibility import visibility
+from data_tools.imaging.visibility import visibility
 
 
 def test_faint_object_is_limited_by_the_background():

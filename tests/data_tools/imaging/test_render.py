@@ -4,9 +4,9 @@ import galsim
 import numpy as np
 import pytest
 
+from data_tools.imaging.psf import OVERSAMPLING, psf_spectra
+from data_tools.imaging.render import Renderer
 from data_tools.priors import Priors
-from data_tools.psf import OVERSAMPLING, psf_spectra
-from data_tools.render import Renderer
 from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data_tools.observation import draw_observation, drizzled, variance_factor
+from data_tools.imaging.observation import draw_observation, drizzled, variance_factor
 from data_tools.priors import Priors
 from data_tools.target import Target
 

@@ -1,0 +1,1 @@
+"""Light to pixels: PSF, rendering, noise, what stands out, and its colours."""
