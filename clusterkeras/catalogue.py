@@ -21,7 +21,7 @@ from clusterkeras.measurement import batches_of, compile_network, measure
 from clusterkeras.overlap import overlapping
 from clusterkeras.presence import at_share, estimate_share
 from clusterkeras.result import Catalogue
-from data_tools.mosaic import Mosaics, open_mosaics
+from data_tools.mosaics.mosaic import Mosaics, open_mosaics
 from data_tools.positions import pixel_positions, read_positions
 from data_tools.running.output import check_file
 from data_tools.running.table_file import FORMATS, write_table

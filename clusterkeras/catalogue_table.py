@@ -27,7 +27,7 @@ from data_tools.schema import (
 if TYPE_CHECKING:
     from clusterkeras.config import InferenceConfig
     from clusterkeras.posterior_model import PosteriorModel
-    from data_tools.mosaic import Mosaics
+    from data_tools.mosaics.mosaic import Mosaics
     from data_tools.target import Target
 
 #: What a model calls the summaries of a parameter.

@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from astropy.wcs.utils import proj_plane_pixel_scales
 
-from data_tools.calibration import Calibration
-from data_tools.mosaic import SCALE_TOLERANCE, open_mosaics
-from data_tools.noise import BandNoise, depth, measure_noise
+from data_tools.mosaics.calibration import Calibration
+from data_tools.mosaics.mosaic import SCALE_TOLERANCE, open_mosaics
+from data_tools.mosaics.noise import BandNoise, depth, measure_noise
 from data_tools.priors import Priors, Range
 from data_tools.target import AB_ZERO_NJY, Band, Target
 from data_tools.training_range import BandRange, middle_blur, training_range
@@ -97,7 +97,7 @@ def check(
     Raises
     ------
     FileNotFoundError, ValueError
-        As `data_tools.mosaic.open_mosaics`.
+        As `data_tools.mosaics.mosaic.open_mosaics`.
     """
     with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
         noise = measure_noise(mosaics)

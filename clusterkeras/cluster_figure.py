@@ -17,7 +17,7 @@ from clusterkeras.diagnostics.plots import axis_label, corner_plot
 from clusterkeras.measurement import compile_network, cut_out
 from clusterkeras.report.clusters import flag_names, numbers
 from data_tools.imaging.colours import as_rgb, brightness, colour_planes
-from data_tools.mosaic import ROUNDING_PX, open_mosaics
+from data_tools.mosaics.mosaic import ROUNDING_PX, open_mosaics
 from data_tools.schema import PARAMETERS
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from clusterkeras.completeness_plot import draw_completeness
 from clusterkeras.config import CompletenessConfig, DetectionConfig, InferenceConfig
 from clusterkeras.detection import detect
 from data_tools.injection import Injector
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.positions import read_positions
 from data_tools.priors import Priors
 from data_tools.running.output import check_directory

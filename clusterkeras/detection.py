@@ -17,7 +17,7 @@ from tqdm import tqdm
 from clusterkeras import __version__
 from clusterkeras.config import DetectionConfig
 from data_tools.imaging.peaks import combine, find, strongest_apart
-from data_tools.mosaic import Mosaics, open_mosaics
+from data_tools.mosaics.mosaic import Mosaics, open_mosaics
 from data_tools.running.output import check_file
 from data_tools.running.table_file import FORMATS, write_table
 from data_tools.target import Target
@@ -77,7 +77,7 @@ def detect(
     FileNotFoundError
         If a mosaic is missing.
     ValueError
-        If a mosaic cannot be used; see `data_tools.mosaic.open_mosaics`.
+        If a mosaic cannot be used; see `data_tools.mosaics.mosaic.open_mosaics`.
     """
     config = config or DetectionConfig()
     output = check_file(output, "table", FORMATS)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from clusterkeras import __version__
 from clusterkeras.presence import at_share
-from data_tools.mosaic import CORE_PX, Cutout, Mosaics, open_mosaics
+from data_tools.mosaics.mosaic import CORE_PX, Cutout, Mosaics, open_mosaics
 from data_tools.running.output import check_file, whole_file
 
 if TYPE_CHECKING:

@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterkeras import __version__
-from data_tools.plane import quality_beside, weights_beside
+from data_tools.mosaics.band_image import quality_beside, weights_beside
 from data_tools.running.output import remove_partial, whole_file
 from data_tools.running.work_directory import claimed
 
 if TYPE_CHECKING:
     from clusterkeras.catalogue_table import Question
     from clusterkeras.posterior_model import PosteriorModel
-    from data_tools.mosaic import Mosaics
+    from data_tools.mosaics.mosaic import Mosaics
 
 logger = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from data_tools.schema import FLAGS
 if TYPE_CHECKING:
     from clusterkeras.config import InferenceConfig
     from clusterkeras.posterior_model import PosteriorModel
-    from data_tools.cutout import Cutout
-    from data_tools.mosaic import Mosaics
+    from data_tools.mosaics.cutout import Cutout
+    from data_tools.mosaics.mosaic import Mosaics
     from data_tools.target import Target
 
 #: The posterior leans on an edge of the training range if this share of it does.

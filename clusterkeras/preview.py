@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from data_tools.imaging.colours import as_rgb, brightness, colour_planes
-from data_tools.mosaic import Mosaics
+from data_tools.mosaics.mosaic import Mosaics
 from data_tools.running.output import check_file
 from data_tools.schema import FLAGS
 

@@ -12,10 +12,9 @@ from scipy.ndimage import maximum_filter, minimum_filter
 
 from data_tools.field import GalaxyField, find_peaks
 from data_tools.mock_set import SPLITS
-from data_tools.mosaic import open_mosaics
-from data_tools.mosaic_observation import electron_njy, observe
-from data_tools.noise import measure_noise
-from data_tools.plane import weights_beside
+from data_tools.mosaics.band_image import weights_beside
+from data_tools.mosaics.mosaic import open_mosaics
+from data_tools.mosaics.noise import electron_njy, measure_noise, observe
 from data_tools.positions import pixel_positions, read_positions
 from data_tools.priors import Priors
 from data_tools.sky_tiles import Tile, split_sky
@@ -128,8 +127,8 @@ class BackgroundMaker:
 
     What is known of the pixels comes from the files: the flux of one electron from
     PHOTFLAM, PHOTPLAM and EXPTIME (from the target where the header has no EXPTIME);
-    variance and correlation of the noise from `data_tools.noise.measure_noise`, less
-    the photons of the light there, or, in a band where none can be seen, from the
+    variance and correlation of the noise from `data_tools.mosaics.noise.measure_noise`,
+    less the photons of the light there, or, in a band where none can be seen, from the
     priors. Where there is a weight map, the
     exposure of a pixel is taken as EXPTIME times its weight over the mosaic's median
     weight. That holds for AstroDrizzle's weights by exposure time (EXP), and for those
@@ -158,8 +157,9 @@ class BackgroundMaker:
         If a mosaic or the table of clusters is missing.
     ValueError
         If the mosaics are not those of the target
-        (`data_tools.mosaic.open_mosaics`), no cluster of the table lies on them, the
-        tiles do not fit on them, or a tile or the guard band is smaller than a cutout.
+        (`data_tools.mosaics.mosaic.open_mosaics`), no cluster of the table lies on
+        them, the tiles do not fit on them, or a tile or the guard band is smaller than
+        a cutout.
     """
 
     def __init__(

@@ -11,9 +11,8 @@ from scipy.spatial import cKDTree
 from data_tools.imaging.observation import Observation
 from data_tools.imaging.render import Renderer
 from data_tools.imaging.visibility import visibility
-from data_tools.mosaic import Mosaics
-from data_tools.mosaic_observation import electron_njy, observe
-from data_tools.noise import measure_noise
+from data_tools.mosaics.mosaic import Mosaics
+from data_tools.mosaics.noise import electron_njy, measure_noise, observe
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.stars.cluster import ClusterMaker

@@ -13,7 +13,7 @@ from photutils.detection import DAOStarFinder
 from photutils.utils.exceptions import NoDetectionsWarning
 from scipy.spatial import cKDTree
 
-from data_tools.mosaic import Mosaics
+from data_tools.mosaics.mosaic import Mosaics
 
 #: Side of a star's stamp in pixels; 0.5 arcsec to each side at UVIS pixels.
 STAMP_PX = 25

@@ -25,7 +25,7 @@ from data_tools.isolated_stars import (
     concentration,
     find_stars,
 )
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.target import Target
 

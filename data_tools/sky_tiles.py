@@ -50,7 +50,7 @@ def split_sky(
         Rows and columns of the mosaic.
     coverage : ndarray of bool
         Where there are data, at every `step`-th pixel; see
-        `data_tools.mosaic.Mosaics.coverage`.
+        `data_tools.mosaics.mosaic.Mosaics.coverage`.
     step : int
         See `coverage`.
     tile_px : int

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_tools.field import FieldMaker
-from data_tools.noise import BOX_PX, BandNoise, boxes_noise, depth
+from data_tools.mosaics.noise import BOX_PX, BandNoise, boxes_noise, depth
 from data_tools.priors import Priors, Range
 from data_tools.target import Target
 
@@ -62,7 +62,7 @@ def training_range(
     that passes for noise: fields as bright as the mosaic are drawn, of old stars and
     of young ones; quiet, with the longest exposure, least sky and read-out noise and
     most correlation, and noisy, with the opposite. Noise is measured on them by
-    `data_tools.noise.boxes_noise`, to about 5 %.
+    `data_tools.mosaics.noise.boxes_noise`, to about 5 %.
 
     Parameters
     ----------

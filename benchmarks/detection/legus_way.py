@@ -15,7 +15,7 @@ from photutils.utils.exceptions import NoDetectionsWarning
 from tqdm import tqdm
 
 from data_tools.imaging.peaks import combine
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.target import Target
 from detection.found import Sources, at_purity, curve
 

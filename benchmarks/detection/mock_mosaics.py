@@ -12,7 +12,7 @@ from clusterkeras.completeness_function import place_feature
 from clusterkeras.detection import detect
 from data_tools.injection import Injector
 from data_tools.mock_mosaic import TRUTH_FILE, MosaicConfig, make_mosaic
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.schema import FLAGS
 from data_tools.stars.cluster import ClusterMaker

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from data_tools.imaging.colours import as_rgb, brightness, colour_planes
-from data_tools.mosaic import Mosaics
+from data_tools.mosaics.mosaic import Mosaics
 
 #: Rows of the mosaic that are read at once, at least.
 _STRIP_ROWS = 64

@@ -34,7 +34,7 @@ from clusterkeras.report.clusters import (
 from clusterkeras.report.contours import HOLE, PLANES
 from clusterkeras.report.mosaic_picture import MosaicPicture, mosaic_picture
 from clusterkeras.report.pictures import APERTURE_PX, Pictures, picture_clusters
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.positions import read_positions
 from data_tools.running.output import check_file, whole_file
 from data_tools.schema import FLAGS, PARAMETER_NAMES

@@ -17,7 +17,7 @@ from clusterkeras.config import InferenceConfig
 from clusterkeras.measurement import batches_of, compile_network, cut_out
 from clusterkeras.report.contours import Window, encode, window_of
 from data_tools.imaging.colours import as_rgb, brightness, colour_planes
-from data_tools.mosaic import Mosaics
+from data_tools.mosaics.mosaic import Mosaics
 from data_tools.schema import PARAMETERS
 from data_tools.target import AB_ZERO_NJY
 

@@ -29,7 +29,7 @@ from photutils.detection import DAOStarFinder
 from PIL import Image
 
 from data_tools.field import FieldMaker
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.target import AB_ZERO_NJY, Target
 

@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from clusterkeras.loading import load_model
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 
 DRAWS = 20_000

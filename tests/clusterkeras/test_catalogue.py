@@ -153,7 +153,7 @@ def test_percentiles_are_ordered_and_inside_the_box(catalogue, model):
 
 
 def test_numbers_are_those_of_the_model(catalogue, model, images):
-    from data_tools.mosaic import open_mosaics
+    from data_tools.mosaics.mosaic import open_mosaics
 
     target = model.target
     with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:

@@ -8,7 +8,7 @@ from astropy.wcs import WCS
 from clusterkeras.detection_map import MAP_SHARE, draw_map
 from clusterkeras.loading import load_model
 from clusterkeras.presence import at_share
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics
 
 SHAPE = (70, 101)
 

@@ -9,7 +9,7 @@ from astropy.table import QTable
 from matplotlib.image import imread
 
 from clusterkeras.preview import best_rows, caption, draw_preview
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.schema import FLAGS, PARAMETERS
 
 PX = 32

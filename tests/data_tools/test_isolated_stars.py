@@ -13,7 +13,7 @@ from data_tools.isolated_stars import (
     concentration,
     find_stars,
 )
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics
 
 SIZE = 320
 #: x, y and electrons of the stars that should be found.

@@ -6,7 +6,7 @@ from astropy.table import Table
 
 from data_tools.inject import MockMaker
 from data_tools.mock_mosaic import MosaicConfig, make_mosaic
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clusterkeras.report.mosaic_picture import mosaic_picture
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics
 
 
 @pytest.fixture

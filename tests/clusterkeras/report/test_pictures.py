@@ -9,7 +9,7 @@ from PIL import Image
 
 from clusterkeras.config import InferenceConfig
 from clusterkeras.report.pictures import jpeg, picture_clusters
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.schema import PARAMETER_NAMES
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from data_tools.calibration import read_band, read_calibration
+from data_tools.mosaics.calibration import read_band, read_calibration
 from data_tools.target import Target
 
 BAND = Target.load("m83-wfc3-uvis").bands[1]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from data_tools.plane import Plane
+from data_tools.mosaics.band_image import Plane
 from data_tools.target import Target
 
 BAND = Target.load("m83-wfc3-uvis").bands[1]

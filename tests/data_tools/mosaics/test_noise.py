@@ -11,8 +11,14 @@ from data_tools.imaging.observation import drizzled, variance_factor
 from data_tools.imaging.psf import psf_spectra
 from data_tools.imaging.render import Renderer
 from data_tools.mock_mosaic import MosaicConfig, make_mosaic
-from data_tools.mosaic import open_mosaics
-from data_tools.noise import BOX_PX, boxes_noise, depth, measure_noise, pixel_noise
+from data_tools.mosaics.mosaic import open_mosaics
+from data_tools.mosaics.noise import (
+    BOX_PX,
+    boxes_noise,
+    depth,
+    measure_noise,
+    pixel_noise,
+)
 from data_tools.priors import Priors
 
 #: A disc whose stars are resolved or faint, far from any dust.

@@ -18,7 +18,7 @@ from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from numpy.typing import DTypeLike, NDArray
 
-from data_tools.calibration import read_band, read_calibration
+from data_tools.mosaics.calibration import read_band, read_calibration
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from data_tools.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics
 
 SHAPE = (120, 150)
 PX = 32
@@ -275,7 +275,7 @@ def test_a_fault_in_one_band_closes_the_others(paths, m83):
 def test_real_mosaics_of_m83_open(m83):
     from pathlib import Path
 
-    directory = Path(__file__).parents[3] / "shared" / "data" / "m83_preview"
+    directory = Path(__file__).parents[4] / "shared" / "data" / "m83_preview"
     if not directory.is_dir():
         pytest.skip("the development data are not beside the repository")
     files = [directory / f"m83_preview_{b.lower()}.fits" for b in m83.band_names]

@@ -15,9 +15,8 @@ import numpy as np
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
-from data_tools.cutout import CORE_PX, Cutout
-from data_tools.plane import Plane
-from data_tools.saturation import is_saturated
+from data_tools.mosaics.band_image import Plane
+from data_tools.mosaics.cutout import CORE_PX, Cutout, is_saturated
 from data_tools.target import AB_ZERO_NJY
 
 #: Largest difference between the bands' positions, in pixels.

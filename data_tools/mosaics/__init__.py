@@ -1,0 +1,1 @@
+"""Real FITS mosaics: read in parts in nJy, cut out, their noise measured."""
