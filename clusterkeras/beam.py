@@ -20,7 +20,7 @@ from clusterkeras.catalogue_table import Question
 from clusterkeras.field_list import Field, part_of
 from clusterkeras.measurement import Cutouts, Network, answer, batches_of, cut_out
 from data_tools.mosaics.mosaic import Mosaics, open_mosaics
-from data_tools.positions import pixel_positions, read_positions
+from data_tools.positions.read_positions import pixel_positions, read_positions
 from data_tools.running.beam_pipeline import pipeline_options, run
 from data_tools.running.table_file import write_table
 

@@ -22,7 +22,7 @@ from clusterkeras.overlap import overlapping
 from clusterkeras.presence import at_share, estimate_share
 from clusterkeras.result import Catalogue
 from data_tools.mosaics.mosaic import Mosaics, open_mosaics
-from data_tools.positions import pixel_positions, read_positions
+from data_tools.positions.read_positions import pixel_positions, read_positions
 from data_tools.running.output import check_file
 from data_tools.running.table_file import FORMATS, write_table
 from data_tools.schema import FLAGS, PARAMETER_NAMES
@@ -52,7 +52,7 @@ def infer(
         One FITS mosaic a band, in the model's order.
     positions : str or Path
         Table with columns ``x`` and ``y`` in pixels, or ``ra`` and ``dec`` in deg;
-        see `data_tools.positions`.
+        see `data_tools.positions.read_positions`.
     output : str or Path
         The catalogue: ``.ecsv``, ``.fits``, ``.vot``, ``.xml``, ``.parquet`` or
         (without metadata) ``.csv``.

@@ -14,7 +14,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import QTable
 from astropy.utils.exceptions import AstropyUserWarning
 
-from data_tools.position_columns import ORIGIN_KEY
+from data_tools.positions.columns import ORIGIN_KEY
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ def read_regions(path: str | Path, layout: str) -> QTable:
     -------
     QTable
         A row a region, in the order of the file: ``x`` and ``y`` in pixels as that
-        format counts them (`data_tools.position_columns.ORIGIN_KEY` of the metadata),
+        format counts them (`data_tools.positions.columns.ORIGIN_KEY` of the metadata),
         ``ra`` and ``dec`` in degrees (ICRS), the ``shape`` and the ``text`` drawn
         beside it. A region in pixels has no sky position, and the other way round.
 

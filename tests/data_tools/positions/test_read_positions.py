@@ -11,7 +11,7 @@ from astropy.table import MaskedColumn, QTable, Table
 from astropy.wcs import WCS
 from pyarrow import parquet
 
-from data_tools.positions import pixel_positions, read_positions
+from data_tools.positions.read_positions import pixel_positions, read_positions
 from data_tools.running.table_file import write_table
 
 

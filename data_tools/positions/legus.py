@@ -19,7 +19,7 @@ import numpy as np
 from astropy.table import MaskedColumn, QTable
 from numpy.typing import NDArray
 
-from data_tools.position_columns import ORIGIN_KEY
+from data_tools.positions.columns import ORIGIN_KEY
 
 logger = logging.getLogger(__name__)
 

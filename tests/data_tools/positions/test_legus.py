@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.legus import read_legus
-from data_tools.position_columns import ORIGIN_KEY
+from data_tools.positions.columns import ORIGIN_KEY
+from data_tools.positions.legus import read_legus
 
-REAL = Path(__file__).parents[3] / "shared/data/reference"
+REAL = Path(__file__).parents[4] / "shared/data/reference"
 NAME = "hlsp_legus_hst_uvis_ngc1_multiband_v1_padagb-mwext-avgapcor.tab"
 
 

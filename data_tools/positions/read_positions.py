@@ -14,9 +14,9 @@ from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from data_tools.legus import read_legus
-from data_tools.position_columns import PixelColumns, find_positions
-from data_tools.region_files import SUFFIXES, read_regions
+from data_tools.positions.columns import PixelColumns, find_positions
+from data_tools.positions.legus import read_legus
+from data_tools.positions.regions import SUFFIXES, read_regions
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +47,8 @@ def read_positions(path: str | Path) -> QTable:
 
     ECSV, FITS (PHANGS-HST's catalogues for one), VOTable, Parquet, CSV, plain columns
     and the machine-readable tables of journals; LEGUS's ``.tab``
-    (`data_tools.legus.read_legus`); regions of DS9 and CASA
-    (`data_tools.region_files.read_regions`).
+    (`data_tools.positions.legus.read_legus`); regions of DS9 and CASA
+    (`data_tools.positions.regions.read_regions`).
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def read_positions(path: str | Path) -> QTable:
     Returns
     -------
     QTable
-        All its columns; `data_tools.position_columns.find_positions` knows which of
+        All its columns; `data_tools.positions.columns.find_positions` knows which of
         them hold the positions.
 
     Raises
@@ -126,7 +126,7 @@ def pixel_positions(
     """Find a table's positions, as 0-based pixels of a mosaic.
 
     Which columns hold them is told by their names, in any case of letters; see
-    `data_tools.position_columns`. Where a table has pixels and sky positions, pixels
+    `data_tools.positions.columns`. Where a table has pixels and sky positions, pixels
     are used if both agree to 5 px on this mosaic, in rows that have them; else the
     pixels are those of another image, and sky positions are used. What is not as plain
     as ``x`` and ``y``, or ``ra`` and ``dec``, is told in the log.

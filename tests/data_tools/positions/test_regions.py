@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 
-from data_tools.positions import pixel_positions, read_positions
+from data_tools.positions.read_positions import pixel_positions, read_positions
 
 DS9 = """# Region file format: DS9 version 4.1
 global color=green

@@ -1,0 +1,1 @@
+"""Where clusters are said to be: positions from tables, catalogues and regions."""
