@@ -27,7 +27,7 @@ from unittest.mock import patch
 import numpy as np
 import scipy.fft
 
-from data_tools.field import FieldMaker
+from data_tools.fields.galaxy_field import FieldMaker
 from data_tools.imaging.psf import OVERSAMPLING, psf_spectra
 from data_tools.imaging.render import Renderer
 from data_tools.inject import MockMaker

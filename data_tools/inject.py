@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from data_tools.field import FieldMaker, GalaxyField
+from data_tools.fields.galaxy_field import FieldMaker, GalaxyField
 from data_tools.imaging.observation import Observation
 from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import visibility
@@ -18,7 +18,7 @@ from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target
 
 if TYPE_CHECKING:
-    from data_tools.backgrounds import Backgrounds
+    from data_tools.fields.mosaic_field import Backgrounds
 
 _MARGIN_PX = 16
 #: Largest float16; a brighter pixel is far beyond saturation.
@@ -63,7 +63,7 @@ class MockMaker:
         if backgrounds is None:
             self._fields = FieldMaker(target, priors)
         else:
-            from data_tools.backgrounds import BackgroundMaker
+            from data_tools.fields.mosaic_field import BackgroundMaker
 
             self._fields = BackgroundMaker(target, priors, backgrounds)
         self.clusters = ClusterMaker(target, priors)

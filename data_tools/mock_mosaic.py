@@ -11,7 +11,7 @@ from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
 
-from data_tools.field import FieldMaker, GalaxyField
+from data_tools.fields.galaxy_field import FieldMaker, GalaxyField
 from data_tools.imaging.render import Renderer
 from data_tools.imaging.visibility import visibility
 from data_tools.inject import MockMaker

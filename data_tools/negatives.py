@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import gammaincinv
 
-from data_tools.disc import gaussian_random_field
+from data_tools.fields.disc import gaussian_random_field
 from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import visibility
 from data_tools.stars.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker

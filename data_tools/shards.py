@@ -22,7 +22,7 @@ from data_tools.shard_file import check_shard, read_shard, write_shard
 from data_tools.target import Target
 
 if TYPE_CHECKING:
-    from data_tools.backgrounds import Backgrounds
+    from data_tools.fields.mosaic_field import Backgrounds
 
 
 #: A shard to make, with what the manifest says of it, if anything.

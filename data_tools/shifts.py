@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from data_tools.backgrounds import Backgrounds
+from data_tools.fields.mosaic_field import Backgrounds
 from data_tools.imaging.psf import OVERSAMPLING, psf_image
 from data_tools.mock_set import MockSet
 from data_tools.priors import Priors

@@ -30,7 +30,7 @@ from data_tools.shards import Job, Plan, Shard, ShardMaker
 from data_tools.target import Target
 
 if TYPE_CHECKING:
-    from data_tools.backgrounds import Backgrounds
+    from data_tools.fields.mosaic_field import Backgrounds
 
 RUNNERS = ("local", "beam")
 

@@ -16,7 +16,7 @@ RECORD_SIZE_NOTE = (
 
 
 def _add_simulate(parser: ArgumentParser) -> None:
-    from data_tools.backgrounds import Backgrounds
+    from data_tools.fields.mosaic_field import Backgrounds
     from data_tools.mock_set import MockSet
     from data_tools.priors import Priors
     from data_tools.simulate import RUNNERS
@@ -49,7 +49,7 @@ def _add_simulate(parser: ArgumentParser) -> None:
 
 
 def _simulate(args: Namespace) -> str:
-    from data_tools.backgrounds import Backgrounds
+    from data_tools.fields.mosaic_field import Backgrounds
     from data_tools.simulate import simulate
 
     backgrounds = None

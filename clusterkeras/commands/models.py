@@ -62,7 +62,7 @@ def _evaluate(args: Namespace) -> str:
 
 
 def _add_shifts(parser: ArgumentParser) -> None:
-    from data_tools.backgrounds import Backgrounds
+    from data_tools.fields.mosaic_field import Backgrounds
     from data_tools.priors import Priors
     from data_tools.target import ISOCHRONE_FORMATS
 

@@ -20,7 +20,7 @@ from data_tools.tables import table_files
 from data_tools.target import Target
 
 if TYPE_CHECKING:
-    from data_tools.backgrounds import Backgrounds
+    from data_tools.fields.mosaic_field import Backgrounds
 
 #: Libraries whose version changes random numbers or the last bits of a mock.
 _VERSIONS_OF = ("clusterkeras", "numpy", "scipy")

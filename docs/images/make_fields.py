@@ -28,7 +28,7 @@ from photutils.aperture import (
 from photutils.detection import DAOStarFinder
 from PIL import Image
 
-from data_tools.field import FieldMaker
+from data_tools.fields.galaxy_field import FieldMaker
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.target import AB_ZERO_NJY, Target

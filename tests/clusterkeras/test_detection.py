@@ -7,7 +7,7 @@ from astropy.table import QTable
 from clusterkeras import detection
 from clusterkeras.config import DetectionConfig
 from clusterkeras.detection import detect, tiles
-from data_tools.field import FINDER, SEPARATION_PX
+from data_tools.fields.galaxy_field import FINDER, SEPARATION_PX
 
 SHAPE = (240, 300)
 #: x, y, electrons/s, Gaussian sigma in pixels: two stars, a blend's pair, an

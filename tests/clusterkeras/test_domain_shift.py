@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from clusterkeras.domain_shift import measure_shifts
-from data_tools.backgrounds import Backgrounds
+from data_tools.fields.mosaic_field import Backgrounds
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.shifts import Given

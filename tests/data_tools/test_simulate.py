@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from data_tools.backgrounds import Backgrounds
+from data_tools.fields.mosaic_field import Backgrounds
 from data_tools.finished_set import read_set
 from data_tools.mock_set import MockSet
 from data_tools.running.plain_files import read_json, write_json

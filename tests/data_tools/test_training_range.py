@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data_tools.field import FieldMaker
+from data_tools.fields.galaxy_field import FieldMaker
 from data_tools.mosaics.noise import BOX_PX, BandNoise, boxes_noise
 from data_tools.priors import Priors
 from data_tools.training_range import training_range

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from data_tools.field import FieldMaker
+from data_tools.fields.galaxy_field import FieldMaker
 from data_tools.imaging.observation import drizzled, variance_factor
 from data_tools.imaging.psf import psf_spectra
 from data_tools.imaging.render import Renderer

@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.table import Table
 from scipy.ndimage import maximum_filter
 
-from data_tools.backgrounds import BackgroundMaker, Backgrounds
+from data_tools.fields.mosaic_field import BackgroundMaker, Backgrounds
 from data_tools.finished_set import read_set
 from data_tools.inject import MockMaker
 from data_tools.mock_mosaic import MosaicConfig, make_mosaic
@@ -420,7 +420,7 @@ def two_bands(request, tmp_path):
         images = [tmp_path / f"{name}.fits" for name in target.band_names]
         known = str(tmp_path / "truth.ecsv")
         return target, Backgrounds(tuple(images), clusters=known, tile_px=208)
-    directory = Path(__file__).parents[3] / "shared" / "data" / "m83_preview"
+    directory = Path(__file__).parents[4] / "shared" / "data" / "m83_preview"
     if not directory.is_dir():
         pytest.skip("the development data are not beside the repository")
     names = [f"m83_preview_{name.lower()}.fits" for name in target.band_names]

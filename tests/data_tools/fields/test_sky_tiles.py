@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from data_tools.sky_tiles import split_sky
+from data_tools.fields.sky_tiles import split_sky
 
 SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
 STEP = 16

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from data_tools import starlight
-from data_tools.disc import Disc
+from data_tools.fields import starlight
+from data_tools.fields.disc import Disc
+from data_tools.fields.starlight import OLD_AGES, Starlight
 from data_tools.imaging.observation import Observation
-from data_tools.starlight import OLD_AGES, Starlight
 from data_tools.stars.population import population_of
 
 N = 64

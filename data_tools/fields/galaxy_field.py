@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from data_tools.disc import draw_disc
+from data_tools.fields.disc import draw_disc
+from data_tools.fields.starlight import Starlight
 from data_tools.imaging import peaks as peak_finder
 from data_tools.imaging.observation import Observation, draw_observation
 from data_tools.imaging.render import Renderer
 from data_tools.priors import Priors
-from data_tools.starlight import Starlight
 from data_tools.target import Target
 
 #: How peaks of fields are found: as `clusterkeras detect` finds candidates unless it is
@@ -31,7 +31,7 @@ class GalaxyField:
     observation : Observation
         What it was seen through.
     properties : dict of str to float
-        What was drawn: see `data_tools.disc.Disc`.
+        What was drawn: see `data_tools.fields.disc.Disc`.
     corners : (n, 2) ndarray of int, optional
         First pixels (row, column) at which a cutout may be taken; None for anywhere.
     peaks : (n, 2) ndarray

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from astropy.stats import mad_std
 
-from data_tools.field import FieldMaker
+from data_tools.fields.galaxy_field import FieldMaker
+from data_tools.fields.starlight import OLD_AGES
 from data_tools.priors import Priors
-from data_tools.starlight import OLD_AGES
 from data_tools.stars.population import population_of
 from data_tools.target import Target
 

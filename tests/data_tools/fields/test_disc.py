@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from data_tools import disc as disc_module
-from data_tools.disc import draw_disc, gaussian_random_field
+from data_tools.fields import disc as disc_module
+from data_tools.fields.disc import draw_disc, gaussian_random_field
 from data_tools.priors import Priors
 
 CELL_PC = 4.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_tools.disc import Disc
+from data_tools.fields.disc import Disc
 from data_tools.imaging.observation import Observation
 from data_tools.stars.population import population_of
 from data_tools.target import Target

@@ -1,0 +1,1 @@
+"""Backgrounds of mocks: synthetic discs, or patches of the user's mosaics."""
