@@ -33,7 +33,7 @@ from clusterkeras.loading import load_model
 from clusterkeras.measurement import compile_network
 from clusterkeras.presets import DEFAULT_PRESET
 from data_tools.imaging.render import Renderer
-from data_tools.inject import MockMaker
+from data_tools.mocks.mock import MockMaker
 from data_tools.positions.legus import read_legus
 from data_tools.priors import Priors
 from data_tools.running.plain_files import write_json

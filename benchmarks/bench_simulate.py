@@ -30,8 +30,8 @@ import scipy.fft
 from data_tools.fields.galaxy_field import FieldMaker
 from data_tools.imaging.psf import OVERSAMPLING, psf_spectra
 from data_tools.imaging.render import Renderer
-from data_tools.inject import MockMaker
 from data_tools.mock_set import MockSet
+from data_tools.mocks.mock import MockMaker
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.shard_file import write_shard

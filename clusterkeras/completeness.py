@@ -30,7 +30,7 @@ from clusterkeras.completeness_function import (
 from clusterkeras.completeness_plot import draw_completeness
 from clusterkeras.config import CompletenessConfig, DetectionConfig, InferenceConfig
 from clusterkeras.detection import detect
-from data_tools.injection import Injector
+from data_tools.mocks.injected_mosaics import Injector
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.positions import read_positions
 from data_tools.priors import Priors
@@ -74,9 +74,9 @@ def measure_completeness(
     """Put clusters of known parameters on mosaics and count those that are found.
 
     Round by round clusters drawn from the target's box are put at random places with
-    data (`data_tools.injection`), apart from each other and not on a cluster of the
-    catalogue; the finder runs on the whole mosaic, the network on the candidates
-    around them. A cluster is ``detected`` if a candidate is within
+    data (`data_tools.mocks.injected_mosaics`), apart from each other and not on a
+    cluster of the catalogue; the finder runs on the whole mosaic, the network on the
+    candidates around them. A cluster is ``detected`` if a candidate is within
     `CompletenessConfig.match_px` of it, and ``recovered`` if a row is that counts as a
     cluster: ``p_cluster`` at the threshold or above, and no overlap.
 

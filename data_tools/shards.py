@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from data_tools.inject import MockMaker
 from data_tools.mock_set import SPLITS, MockSet
+from data_tools.mocks.mock import MockMaker
 from data_tools.priors import Priors
 from data_tools.running.plain_files import configuration, same_by_content
 from data_tools.shard_file import check_shard, read_shard, write_shard

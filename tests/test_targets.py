@@ -10,7 +10,7 @@ import yaml
 
 from data_tools.imaging.psf import psf_spectra
 from data_tools.imaging.render import Renderer
-from data_tools.inject import MockMaker
+from data_tools.mocks.mock import MockMaker
 from data_tools.priors import Priors
 from data_tools.running.plain_files import read_configuration
 from data_tools.schema import FEATURES, KINDS

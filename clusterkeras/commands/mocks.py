@@ -114,7 +114,7 @@ def _psf(args: Namespace) -> str:
 
 
 def _add_mosaic(parser: ArgumentParser) -> None:
-    from data_tools.mock_mosaic import MosaicConfig
+    from data_tools.mocks.mock_mosaic import MosaicConfig
     from data_tools.priors import Priors
 
     add_output(parser, "Directory for one FITS a band and truth.ecsv.")
@@ -123,7 +123,7 @@ def _add_mosaic(parser: ArgumentParser) -> None:
 
 
 def _mosaic(args: Namespace) -> str:
-    from data_tools.mock_mosaic import make_mosaic
+    from data_tools.mocks.mock_mosaic import make_mosaic
 
     truth = make_mosaic(args.output, args.target, args.priors, args.mosaic)
     return f"wrote a mosaic with {len(truth)} clusters and their truth: {args.output}"

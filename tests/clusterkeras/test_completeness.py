@@ -12,7 +12,7 @@ from clusterkeras import completeness
 from clusterkeras.completeness import load, measure_completeness
 from clusterkeras.config import CompletenessConfig, InferenceConfig, ModelConfig
 from clusterkeras.model import ClusterModel
-from data_tools.mock_mosaic import MosaicConfig, make_mosaic
+from data_tools.mocks.mock_mosaic import MosaicConfig, make_mosaic
 from data_tools.priors import Priors
 from data_tools.running.work_directory import alone
 

@@ -8,7 +8,7 @@ import pytest
 from data_tools.imaging.psf import psf_spectra
 from data_tools.imaging.render import Renderer
 from data_tools.imaging.visibility import visibility
-from data_tools.negatives import NegativeMaker
+from data_tools.mocks.negatives import NegativeMaker
 from data_tools.priors import Priors
 from data_tools.schema import KINDS
 from data_tools.stars.cluster import ClusterMaker

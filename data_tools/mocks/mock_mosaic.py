@@ -14,7 +14,7 @@ from astropy.wcs import WCS
 from data_tools.fields.galaxy_field import FieldMaker, GalaxyField
 from data_tools.imaging.render import Renderer
 from data_tools.imaging.visibility import visibility
-from data_tools.inject import MockMaker
+from data_tools.mocks.mock import MockMaker
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 from data_tools.target import Target

@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import gaussian_filter, shift
 
 from data_tools.imaging.visibility import visibility
-from data_tools.inject import MockMaker
+from data_tools.mocks.mock import MockMaker
 from data_tools.priors import Priors
 from data_tools.schema import FEATURES, KINDS, PARAMETERS, PIXEL_UNIT_NJY
 from data_tools.target import Target

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from data_tools.inject import MockMaker
-from data_tools.mock_mosaic import MosaicConfig, make_mosaic
+from data_tools.mocks.mock import MockMaker
+from data_tools.mocks.mock_mosaic import MosaicConfig, make_mosaic
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES

@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 from scipy.spatial.distance import pdist
 
-from data_tools.injection import STAMP_PX, InjectedMosaics, Injector
+from data_tools.mocks.injected_mosaics import STAMP_PX, InjectedMosaics, Injector
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.target import AB_ZERO_NJY

@@ -11,7 +11,7 @@ from data_tools.fields.galaxy_field import FieldMaker, GalaxyField
 from data_tools.imaging.observation import Observation
 from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import visibility
-from data_tools.negatives import NegativeMaker
+from data_tools.mocks.negatives import NegativeMaker
 from data_tools.priors import Priors
 from data_tools.schema import KINDS, PARAMETER_NAMES, PIXEL_UNIT_NJY
 from data_tools.stars.cluster import ClusterMaker
