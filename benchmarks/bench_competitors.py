@@ -27,8 +27,8 @@ from clusterkeras.diagnostics import report, scores
 from clusterkeras.diagnostics.report import Predictions
 from clusterkeras.loading import load_model
 from clusterkeras.stochastic_grid import fit_grid, measure
-from data_tools.finished_set import read_set
-from data_tools.records import make_dataset
+from data_tools.records.dataset import make_dataset
+from data_tools.records.finished_set import read_set
 from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETERS
 

@@ -33,7 +33,7 @@ from clusterkeras.diagnostics.contours import Agreement, Panel
 from clusterkeras.loading import load_model
 from clusterkeras.ring_photometry import Measured, measure
 from clusterkeras.stochastic_grid import StochasticGrid, fit_grid
-from data_tools.finished_set import read_set
+from data_tools.records.finished_set import read_set
 from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 

@@ -17,7 +17,7 @@ from scipy.special import logsumexp
 
 from clusterkeras.loading import load_model
 from clusterkeras.presets import DEFAULT_PRESET
-from data_tools.records import make_dataset
+from data_tools.records.dataset import make_dataset
 
 
 def turned(images: tf.Tensor) -> list[tf.Tensor]:

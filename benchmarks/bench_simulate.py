@@ -1,9 +1,9 @@
 """Cost of a mock, stage by stage, beside two other ways of drawing the same stars.
 
 Stages are timed in this process while it makes mocks, in processor time, so that other
-work on the machine counts little. The whole of `data_tools.simulate.simulate` is timed
-in processor time of all its processes, and in wall time with one and with two workers:
-each a longer run minus a shorter one, so that starting up does not count.
+work on the machine counts little. The whole of `data_tools.records.simulate.simulate`
+is timed in processor time of all its processes, and in wall time with one and with two
+workers: each a longer run minus a shorter one, so that starting up does not count.
 
 The same clusters are drawn, in turns, here; with GalSim, as a sum of point sources
 convolved with an image of the same PSF; and plainly: a NumPy histogram of the stars in
@@ -30,12 +30,12 @@ import scipy.fft
 from data_tools.fields.galaxy_field import FieldMaker
 from data_tools.imaging.psf import OVERSAMPLING, psf_spectra
 from data_tools.imaging.render import Renderer
-from data_tools.mock_set import MockSet
 from data_tools.mocks.mock import MockMaker
 from data_tools.priors import Priors
+from data_tools.records.plan import MockSet
+from data_tools.records.shard_file import write_shard
+from data_tools.records.simulate import simulate
 from data_tools.schema import PARAMETER_NAMES
-from data_tools.shard_file import write_shard
-from data_tools.simulate import simulate
 from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target
 

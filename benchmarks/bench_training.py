@@ -24,11 +24,11 @@ import tensorflow as tf
 from clusterkeras.config import TrainingConfig
 from clusterkeras.model import ClusterModel
 from clusterkeras.training import StopOnNonFinite, make_optimizer
-from data_tools.finished_set import read_set
-from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
-from data_tools.records import make_dataset
-from data_tools.simulate import simulate
+from data_tools.records.dataset import make_dataset
+from data_tools.records.finished_set import read_set
+from data_tools.records.plan import MockSet
+from data_tools.records.simulate import simulate
 from data_tools.target import Target
 
 

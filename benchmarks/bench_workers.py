@@ -4,10 +4,10 @@ Memory: one process makes shard after shard, as a worker does, and prints its re
 memory as it goes. The growth is that of the second half: by then every one of the
 detector's PSFs has been drawn and is kept.
 
-Scaling: wall time of whole runs of `data_tools.simulate.simulate`. The rate is that of
-a longer run minus a shorter one, so that starting up does not count. Other work on the
-machine does: run it alone. Beside it what the machine itself gives two processes that
-share nothing, each with its own Fourier transforms.
+Scaling: wall time of whole runs of `data_tools.records.simulate.simulate`. The rate is
+that of a longer run minus a shorter one, so that starting up does not count. Other work
+on the machine does: run it alone. Beside it what the machine itself gives two processes
+that share nothing, each with its own Fourier transforms.
 """
 
 import argparse
@@ -22,10 +22,10 @@ from pathlib import Path
 import numpy as np
 import scipy.fft
 
-from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
-from data_tools.shards import Plan, ShardMaker
-from data_tools.simulate import RUNNERS, simulate
+from data_tools.records.plan import MockSet, Plan
+from data_tools.records.shards import ShardMaker
+from data_tools.records.simulate import RUNNERS, simulate
 from data_tools.target import Target
 
 #: Shards of the shorter and of the longer run; one and two workers share them evenly.

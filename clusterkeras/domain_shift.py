@@ -23,12 +23,12 @@ from clusterkeras.posterior_model import PosteriorModel
 from clusterkeras.presets import find_model
 from clusterkeras.shift_report import Scores
 from data_tools.priors import Priors
-from data_tools.records import damage_named, make_dataset
+from data_tools.records.dataset import damage_named, make_dataset
+from data_tools.records.simulate import simulate
 from data_tools.running.output import check_directory, whole_file
 from data_tools.running.plain_files import sha256_of
 from data_tools.running.work_directory import claimed
 from data_tools.shifts import NOMINAL, Given, Shift, choose, missing, mock_set, settings
-from data_tools.simulate import simulate
 
 #: The split that a shift's records are in; see `data_tools.shifts.mock_set`.
 _SPLIT = "train"

@@ -32,8 +32,8 @@ from clusterkeras.diagnostics import (
 from clusterkeras.diagnostics.report import ClusterScores, Predictions
 from clusterkeras.loading import load_model
 from clusterkeras.posterior_model import PosteriorModel, check_same_target
-from data_tools import records
-from data_tools.finished_set import read_set
+from data_tools.records import dataset as records
+from data_tools.records.finished_set import read_set
 from data_tools.running.output import check_directory
 from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETER_NAMES
@@ -62,7 +62,7 @@ def evaluate(
     model : str or Path
         Name of a preset, a ``.keras`` file or a directory with a ``model.keras``.
     data : str or Path
-        A mock set written by `data_tools.simulate.simulate`.
+        A mock set written by `data_tools.records.simulate.simulate`.
     output : str or Path
         Directory, made if missing.
     split : {"test", "validation", "train"}
@@ -126,7 +126,7 @@ def predict(
     model : PosteriorModel
         The model.
     batches : iterable of (images, labels)
-        As `data_tools.records.make_dataset` gives them.
+        As `data_tools.records.dataset.make_dataset` gives them.
     draws : int
         Draws of each posterior.
     """

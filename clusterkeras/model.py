@@ -72,7 +72,7 @@ class ClusterModel(PosteriorModel):
 
     ``model.compile(optimizer)`` and ``model.fit(dataset)`` train it; the loss is its
     own. The dataset gives ``(images, labels)``, labels a dictionary as
-    `data_tools.records.make_dataset` makes it.
+    `data_tools.records.dataset.make_dataset` makes it.
 
     Parameters
     ----------

@@ -27,8 +27,8 @@ from clusterkeras.posterior_model import (
 )
 from clusterkeras.presets import new_model_file, write_run
 from clusterkeras.recalibration import Outputs, fit_recalibration, presence_log_prob
-from data_tools import records
-from data_tools.finished_set import read_set
+from data_tools.records import dataset as records
+from data_tools.records.finished_set import read_set
 from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETERS
 

@@ -17,11 +17,11 @@ from tqdm import tqdm
 
 from clusterkeras.evaluation import truth_of
 from clusterkeras.photometry import AperturePhotometry, flux_error
-from data_tools import records
-from data_tools.finished_set import FinishedSet, read_set
 from data_tools.imaging.observation import draw_observation
 from data_tools.imaging.render import Renderer
 from data_tools.priors import Priors
+from data_tools.records import dataset as records
+from data_tools.records.finished_set import FinishedSet, read_set
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target
@@ -88,7 +88,7 @@ def measure(data: str | Path, split: str, limit: int | None = None) -> Measured:
     Parameters
     ----------
     data : str or Path
-        A mock set written by `data_tools.simulate.simulate`.
+        A mock set written by `data_tools.records.simulate.simulate`.
     split : {"train", "validation", "test"}
         Part of the set.
     limit : int, optional

@@ -30,8 +30,8 @@ from clusterkeras.ring_photometry import (
     error_correlation,
     measure,
 )
-from data_tools.finished_set import read_set
 from data_tools.priors import Priors
+from data_tools.records.finished_set import read_set
 from data_tools.schema import PARAMETER_NAMES
 
 #: Degrees of freedom of the likelihood, a Student t: stars in the aperture make the

@@ -26,8 +26,8 @@ from clusterkeras.monitoring import Monitor
 from clusterkeras.muon import Muon
 from clusterkeras.presets import save_model
 from clusterkeras.unlike import fit_unlike
-from data_tools.finished_set import read_set
-from data_tools.records import damage_named, make_dataset
+from data_tools.records.dataset import damage_named, make_dataset
+from data_tools.records.finished_set import read_set
 from data_tools.running.output import check_directory, whole_file
 from data_tools.running.plain_files import differences
 from data_tools.running.work_directory import alone

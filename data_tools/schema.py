@@ -83,6 +83,9 @@ PARAMETERS: tuple[Parameter, ...] = (
 
 PARAMETER_NAMES: tuple[str, ...] = tuple(p.name for p in PARAMETERS)
 
+#: Parts of a mock set, from fields of their own.
+SPLITS = ("train", "validation", "test")
+
 #: What stands in the middle of a cutout. The index is the record's ``kind``.
 KINDS: tuple[str, ...] = (
     "cluster",

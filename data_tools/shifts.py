@@ -14,8 +14,8 @@ from scipy.ndimage import map_coordinates
 
 from data_tools.fields.mosaic_field import Backgrounds
 from data_tools.imaging.psf import OVERSAMPLING, psf_image
-from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
+from data_tools.records.plan import MockSet
 from data_tools.stars.population import isochrones_of
 from data_tools.target import EXTINCTION_LAWS, Target
 
@@ -345,7 +345,7 @@ def missing(shift: Shift, target: Target, priors: Priors, given: Given) -> str:
 def settings(
     shift: Shift, target: Target, priors: Priors, given: Given
 ) -> dict[str, Any]:
-    """Give what `data_tools.simulate.simulate` makes a shift's set of.
+    """Give what `data_tools.records.simulate.simulate` makes a shift's set of.
 
     Parameters
     ----------

@@ -27,8 +27,8 @@ def main() -> None:
     import keras
 
     from clusterkeras import ClusterModel, ModelConfig, TrainingConfig, make_optimizer
-    from data_tools.finished_set import read_set
-    from data_tools.records import make_dataset
+    from data_tools.records.dataset import make_dataset
+    from data_tools.records.finished_set import read_set
 
     train = make_dataset(args.data, "train", args.batch_size, training=True)
     validation = make_dataset(args.data, "validation", args.batch_size, training=False)

@@ -36,9 +36,9 @@ def small_target(m83):
 @pytest.fixture(scope="session")
 def small_mock_set(small_target, tmp_path_factory):
     """Give the directory of a mock set of `small_target`: 128, 64 and 32 records."""
-    from data_tools.mock_set import MockSet
     from data_tools.priors import Priors
-    from data_tools.simulate import simulate
+    from data_tools.records.plan import MockSet
+    from data_tools.records.simulate import simulate
 
     return simulate(
         tmp_path_factory.mktemp("mocks"),

@@ -12,7 +12,7 @@ from data_tools.imaging.psf import psf_spectra
 from data_tools.imaging.render import Renderer
 from data_tools.mocks.mock import MockMaker
 from data_tools.priors import Priors
-from data_tools.running.plain_files import read_configuration
+from data_tools.records.finished_set import read_configuration
 from data_tools.schema import FEATURES, KINDS
 from data_tools.stars.cluster import ClusterMaker
 from data_tools.stars.isochrones import IsochroneGrid
@@ -148,9 +148,9 @@ def test_any_bands_in_any_order_go_from_yaml_to_a_step_of_training(bands, tmp_pa
     import keras
 
     from clusterkeras.model import ClusterModel
-    from data_tools.mock_set import MockSet
-    from data_tools.records import make_dataset
-    from data_tools.simulate import simulate
+    from data_tools.records.dataset import make_dataset
+    from data_tools.records.plan import MockSet
+    from data_tools.records.simulate import simulate
 
     known = {b.name: b for name in NAMES for b in Target.load(name).bands}
     m83 = Target.load("m83-f438w-f814w")

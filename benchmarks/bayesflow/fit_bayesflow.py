@@ -10,9 +10,8 @@ optimiser for online training, Adam with gradients clipped at 1.5, whose rate ri
 the number of steps but the processor time that is spent of ``--cpu_hours``, all threads
 and the reading of records together, which is how the other methods' hours are counted.
 
-From this package come the records, through `data_tools.records.make_dataset`: as for
-every other method paired anew and turned in each epoch; the asinh scaling of the
-images; and the box of the parameters, which the flow sees as logits.
+From this package come the records, through `make_dataset`: as for every other method
+paired anew and turned in each epoch; the asinh scaling of the images; and the box of the parameters, which the flow sees as logits.
 
 It needs an environment of its own, see ``requirements.txt``. Run again with the same
 options, a training that was cut off goes on after its last 100 steps::
@@ -47,8 +46,8 @@ from clusterkeras.config import ModelConfig
 from clusterkeras.diagnostics.predictions import Predictions
 from clusterkeras.evaluation import truth_of
 from clusterkeras.model import JointAsinh
-from data_tools.finished_set import read_set
-from data_tools.records import make_dataset
+from data_tools.records.dataset import make_dataset
+from data_tools.records.finished_set import read_set
 from data_tools.target import Target
 
 #: Records read at a time, of which those with a cluster are kept; steps after which

@@ -17,9 +17,9 @@ RECORD_SIZE_NOTE = (
 
 def _add_simulate(parser: ArgumentParser) -> None:
     from data_tools.fields.mosaic_field import Backgrounds
-    from data_tools.mock_set import MockSet
     from data_tools.priors import Priors
-    from data_tools.simulate import RUNNERS
+    from data_tools.records.plan import MockSet
+    from data_tools.records.simulate import RUNNERS
 
     parser.add_argument(
         "-o",
@@ -50,7 +50,7 @@ def _add_simulate(parser: ArgumentParser) -> None:
 
 def _simulate(args: Namespace) -> str:
     from data_tools.fields.mosaic_field import Backgrounds
-    from data_tools.simulate import simulate
+    from data_tools.records.simulate import simulate
 
     backgrounds = None
     if args.images:

@@ -31,7 +31,7 @@ class Predictions:
     log_snr : ndarray, shape (N,)
         True visibility in dex; meaningless without an object.
     crowding : ndarray, shape (N,)
-        Roughness of the background in dex, see `data_tools.records.crowding`.
+        Roughness of the background in dex, see `data_tools.records.dataset.crowding`.
     log_prob : ndarray, shape (N,)
         Natural log of the posterior's density at the truth, native units.
     draws : ndarray, shape (N, S, P)

@@ -12,12 +12,12 @@ from scipy.ndimage import maximum_filter, minimum_filter
 
 from data_tools.fields.galaxy_field import GalaxyField, find_peaks
 from data_tools.fields.sky_tiles import Tile, split_sky
-from data_tools.mock_set import SPLITS
 from data_tools.mosaics.band_image import weights_beside
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.mosaics.noise import electron_njy, measure_noise, observe
 from data_tools.positions.read_positions import pixel_positions, read_positions
 from data_tools.priors import Priors
+from data_tools.schema import SPLITS
 from data_tools.target import Target
 
 #: Every so many pixels along both axes a mosaic is looked at for data.

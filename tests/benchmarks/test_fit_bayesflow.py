@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from clusterkeras.diagnostics.predictions import Predictions
-from data_tools.records import make_dataset
+from data_tools.records.dataset import make_dataset
 
 pytest.importorskip(
     "bayesflow", reason="BayesFlow has an environment of its own: benchmarks/bayesflow"

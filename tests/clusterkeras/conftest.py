@@ -7,10 +7,10 @@ import pytest
 from scipy import stats
 
 from clusterkeras.diagnostics.predictions import Predictions
-from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
+from data_tools.records.plan import MockSet
+from data_tools.records.simulate import simulate
 from data_tools.schema import PARAMETERS
-from data_tools.simulate import simulate
 
 BOX = {p.name: (p.low, p.high) for p in PARAMETERS}
 LOW, HIGH = np.transpose(list(BOX.values()))

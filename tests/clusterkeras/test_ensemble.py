@@ -9,7 +9,7 @@ from clusterkeras.ensemble import Ensemble
 from clusterkeras.evaluation import predict
 from clusterkeras.model import ClusterModel
 from clusterkeras.posterior_model import Recalibration
-from data_tools.records import make_dataset
+from data_tools.records.dataset import make_dataset
 
 TINY = ModelConfig(
     "resnet_tiny", "mixture", components=3, flow_depth=2, flow_width=8, hidden=16

@@ -8,11 +8,11 @@ import tensorflow as tf
 from clusterkeras import evaluation
 from clusterkeras.diagnostics import report
 from clusterkeras.model import ClusterModel
-from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
-from data_tools.records import make_dataset
+from data_tools.records.dataset import make_dataset
+from data_tools.records.plan import MockSet
+from data_tools.records.simulate import simulate
 from data_tools.running.plain_files import read_json
-from data_tools.simulate import simulate
 
 PICTURES = {
     "predicted_against_true",

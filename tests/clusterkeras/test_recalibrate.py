@@ -9,9 +9,9 @@ from clusterkeras import loading, presets, recalibrate
 from clusterkeras.config import ModelConfig
 from clusterkeras.model import ClusterModel
 from clusterkeras.posterior_model import Recalibration
-from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
-from data_tools.simulate import simulate
+from data_tools.records.plan import MockSet
+from data_tools.records.simulate import simulate
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from clusterkeras.training import (
     fit,
     make_optimizer,
 )
-from data_tools.records import make_dataset
+from data_tools.records.dataset import make_dataset
 from data_tools.running.work_directory import LOCK, alone
 
 MODEL = ModelConfig(backbone="resnet_tiny", posterior="mixture", components=2, hidden=8)
@@ -127,7 +127,7 @@ def test_the_configuration_is_kept_with_the_versions(finished_run, small_target)
 def test_the_model_is_the_best_epoch_without_its_optimiser(
     finished_run, small_mock_set
 ):
-    from data_tools.records import make_dataset
+    from data_tools.records.dataset import make_dataset
 
     model = keras.models.load_model(finished_run / "model.keras")
     assert getattr(model, "optimizer", None) is None

@@ -2,9 +2,9 @@
 
 import pytest
 
-from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
-from data_tools.simulate import simulate
+from data_tools.records.plan import MockSet
+from data_tools.records.simulate import simulate
 
 
 @pytest.fixture(scope="session")

@@ -5,10 +5,11 @@ import pytest
 import scipy.fft
 
 from data_tools.imaging.psf import psf_spectra
-from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
-from data_tools.shard_file import read_shard
-from data_tools.shards import Plan, ShardMaker
+from data_tools.records.plan import MockSet, Plan
+from data_tools.records.shard_file import read_shard
+from data_tools.records.shards import ShardMaker
+from data_tools.records.simulate import simulate
 from data_tools.shifts import (
     NOMINAL,
     SHIFTS,
@@ -19,7 +20,6 @@ from data_tools.shifts import (
     mock_set,
     settings,
 )
-from data_tools.simulate import simulate
 
 BY_NAME = {shift.name: shift for shift in SHIFTS}
 PRIORS = Priors(

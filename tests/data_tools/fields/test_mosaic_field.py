@@ -13,14 +13,14 @@ from astropy.table import Table
 from scipy.ndimage import maximum_filter
 
 from data_tools.fields.mosaic_field import BackgroundMaker, Backgrounds
-from data_tools.finished_set import read_set
-from data_tools.mock_set import MockSet
 from data_tools.mocks.mock import MockMaker
 from data_tools.mocks.mock_mosaic import MosaicConfig, make_mosaic
 from data_tools.priors import Priors
+from data_tools.records.finished_set import read_set
+from data_tools.records.plan import MockSet
+from data_tools.records.shard_file import read_shard
+from data_tools.records.simulate import simulate
 from data_tools.schema import KINDS, PIXEL_UNIT_NJY
-from data_tools.shard_file import read_shard
-from data_tools.simulate import simulate
 from data_tools.target import Target
 
 PX = 16

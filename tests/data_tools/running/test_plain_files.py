@@ -5,14 +5,10 @@ import json
 import pytest
 import yaml
 
-from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
-from data_tools.running.plain_files import (
-    configuration,
-    read_configuration,
-    read_json,
-    read_manifest,
-)
+from data_tools.records.finished_set import read_configuration, read_manifest
+from data_tools.records.plan import MockSet, configuration
+from data_tools.running.plain_files import read_json
 
 ENTRY = {"records": 2, "size": 30, "sha256": "0"}
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
+from data_tools.records.plan import MockSet, Plan
+from data_tools.records.shards import ShardMaker
 from data_tools.running.plain_files import read_json
-from data_tools.shards import Plan, ShardMaker
 
 MOCKS = MockSet(n=40, n_validation=10, n_test=8, shard_size=16)
 

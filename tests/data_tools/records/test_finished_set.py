@@ -6,11 +6,11 @@ import shutil
 import numpy as np
 import pytest
 
-from data_tools import shard_file
-from data_tools.finished_set import read_set
-from data_tools.records import make_dataset
+from data_tools.records import shard_file
+from data_tools.records.dataset import make_dataset
+from data_tools.records.finished_set import read_set
+from data_tools.records.shard_file import read_shard, write_shard
 from data_tools.schema import FEATURES, SCHEMA_VERSION
-from data_tools.shard_file import read_shard, write_shard
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ from typing import Any
 
 import apache_beam
 
+from data_tools.records.plan import Plan, Shard
+from data_tools.records.shards import Job, ShardMaker
 from data_tools.running.beam_pipeline import pipeline_options, run
 from data_tools.running.output import PARTIAL
 from data_tools.running.plain_files import differences, read_json, write_json
-from data_tools.shards import Job, Plan, Shard, ShardMaker
 
 #: What the pipeline made, until the manifest says it.
 _ENTRIES = f"entries.json{PARTIAL}"

@@ -1,113 +1,33 @@
-"""The shards of a mock set: what is in each, and how to make any one of them alone."""
+"""The shards of a mock set made: any one alone, or many in processes."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from data_tools.mock_set import SPLITS, MockSet
 from data_tools.mocks.mock import MockMaker
-from data_tools.priors import Priors
-from data_tools.running.plain_files import configuration, same_by_content
-from data_tools.shard_file import check_shard, read_shard, write_shard
-from data_tools.target import Target
+from data_tools.records.plan import Plan, Shard
+from data_tools.records.shard_file import check_shard, read_shard, write_shard
+from data_tools.schema import SPLITS
 
 if TYPE_CHECKING:
-    from data_tools.fields.mosaic_field import Backgrounds
+    pass
 
 
 #: A shard to make, with what the manifest says of it, if anything.
 Job = tuple["Shard", dict[str, Any] | None]
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One file of a set: its place in it and what it holds.
-
-    Attributes
-    ----------
-    name : str
-        Name of the file.
-    split : {"train", "validation", "test"}
-        Part of the set.
-    number : int
-        Number within the split, from 0.
-    records : int
-        Mocks in it.
-    first_mock, first_field : int
-        Numbers in the whole set of its first mock and first field.
-    """
-
-    name: str
-    split: str
-    number: int
-    records: int
-    first_mock: int
-    first_field: int
-
-
-@dataclass(frozen=True)
-class Plan:
-    """A mock set before it is made: everything that its bytes depend on.
-
-    Attributes
-    ----------
-    target : Target
-        Galaxy and instrument.
-    priors : Priors
-        What is drawn from.
-    mocks : MockSet
-        Size, seed and name.
-    backgrounds : Backgrounds, optional
-        Real mosaics to cut fields from; without, fields are synthetic.
-    paired : bool
-        Whether the draws depend on the seed alone, so that sets of another target or
-        other priors have the same mocks but for what these change.
-    """
-
-    target: Target
-    priors: Priors
-    mocks: MockSet
-    backgrounds: Backgrounds | None = None
-    paired: bool = False
-
-    @cached_property
-    def configuration(self) -> dict[str, Any]:
-        """Everything the bytes depend on; see `configuration`."""
-        plain = configuration(self.target, self.priors, self.mocks, self.backgrounds)
-        return {**plain, "paired": True} if self.paired else plain
-
-    @cached_property
-    def entropy(self) -> int:
-        """Seed of the set: versions and places of files do not change the draws."""
-        if self.paired:
-            return self.mocks.seed
-        text = json.dumps(same_by_content(self.configuration), sort_keys=True)
-        return int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
-
-    @cached_property
-    def shards(self) -> tuple[Shard, ...]:
-        """Every shard; mocks and fields are numbered through the whole set."""
-        shards, mock, field = [], 0, 0
-        mocks = self.mocks
-        for split, size in mocks.splits.items():
-            of = math.ceil(size / mocks.shard_size)
-            for number in range(of):
-                records = min(mocks.shard_size, size - number * mocks.shard_size)
-                name = f"{mocks.name}-{split}.tfrecord-{number:05d}-of-{of:05d}"
-                shards.append(Shard(name, split, number, records, mock, field))
-                mock += records
-                field += math.ceil(records / self.priors.mocks_per_field)
-        return tuple(shards)
 
 
 class ShardMaker:
@@ -212,3 +132,75 @@ def _whole(path: Path, shard: Shard) -> dict[str, Any] | None:
         return None
     begins = int(first["mock_id"][0]), int(first["field_id"][0])
     return entry if begins == (shard.first_mock, shard.first_field) else None
+
+
+_maker: ShardMaker
+_directory: Path
+_stop: Event
+
+
+def _start(plan: Plan, directory: Path, stop: Event) -> None:
+    """Make the process's maker of shards, and end the process with its parent."""
+    global _maker, _directory, _stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's to answer
+    parent = multiprocessing.parent_process()
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    _maker, _directory, _stop = ShardMaker(plan), directory, stop
+
+
+def _watched(mocks: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for mock in mocks:
+        if _stop.is_set():
+            raise InterruptedError("the parent wants no more shards")
+        yield mock
+
+
+def _make(shard: Shard, entry: dict[str, Any] | None) -> dict[str, Any]:
+    return _maker.make(shard, _directory, entry, _watched(_maker.mocks(shard)))
+
+
+def make_shards(
+    plan: Plan,
+    jobs: Sequence[Job],
+    directory: Path,
+    workers: int = 0,
+) -> Iterator[tuple[Shard, dict[str, Any]]]:
+    """Make shards, one a process at a time.
+
+    Parameters
+    ----------
+    plan, jobs, directory
+        As for `data_tools.records.beam.make_shards`.
+    workers : int
+        Processes; 0 for one a core.
+
+    Yields
+    ------
+    Shard, dict
+        Each shard when it is finished, in any order, and what the manifest is to say.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `ShardMaker.make`; also if a process dies.
+    """
+    context = multiprocessing.get_context("spawn")
+    stop = context.Event()
+    pool = ProcessPoolExecutor(
+        min(workers or os.cpu_count() or 1, len(jobs)),
+        context,
+        initializer=_start,
+        initargs=(plan, directory, stop),
+    )
+    try:
+        futures = {pool.submit(_make, *job): job[0] for job in jobs}
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool as error:
+        raise ChildProcessError(
+            "a worker process died, perhaps for want of memory. Finished shards "
+            "are kept: run the same again, with fewer workers"
+        ) from error
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)

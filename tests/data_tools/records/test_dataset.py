@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_tools import records
-from data_tools.finished_set import read_set
 from data_tools.imaging.observation import draw_observation
 from data_tools.imaging.visibility import visibility
-from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
-from data_tools.records import damage_named, make_dataset
-from data_tools.running.plain_files import configuration, write_json, write_yaml
+from data_tools.records import dataset as records
+from data_tools.records.dataset import damage_named, make_dataset
+from data_tools.records.finished_set import read_set
+from data_tools.records.plan import MockSet, configuration
+from data_tools.records.shard_file import read_shard, serialise, write_shard
+from data_tools.running.plain_files import write_json, write_yaml
 from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY
-from data_tools.shard_file import read_shard, serialise, write_shard
 
 PX, BANDS = 64, 3
 

@@ -6,9 +6,14 @@ import sys
 import numpy as np
 import pytest
 
-from data_tools import shard_file
+from data_tools.records import shard_file
+from data_tools.records.shard_file import (
+    check_shard,
+    read_shard,
+    serialise,
+    write_shard,
+)
 from data_tools.schema import FEATURES, SCHEMA_VERSION
-from data_tools.shard_file import check_shard, read_shard, serialise, write_shard
 
 PX, BANDS = 64, 3
 
@@ -71,7 +76,7 @@ def test_the_bytes_are_those_that_tensorflow_writes(tmp_path, shard, examples):
 
 
 def test_shards_are_written_without_tensorflow():
-    code = "import data_tools.shards, sys; print('tensorflow' in sys.modules)"
+    code = "import data_tools.records.shards, sys; print('tensorflow' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

@@ -11,22 +11,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from data_tools import processes
-from data_tools.mock_set import MockSet
 from data_tools.priors import Priors
+from data_tools.records import shards as processes
+from data_tools.records.finished_set import describe, read_configuration, read_manifest
+from data_tools.records.plan import MockSet, Plan, Shard
+from data_tools.records.shard_file import framed, serialise
+from data_tools.records.shards import Job, ShardMaker
 from data_tools.running.output import PARTIAL, remove_partial
-from data_tools.running.plain_files import (
-    describe,
-    differences,
-    read_configuration,
-    read_manifest,
-    write_json,
-    write_yaml,
-)
+from data_tools.running.plain_files import differences, write_json, write_yaml
 from data_tools.running.work_directory import LOCK, alone
 from data_tools.schema import FEATURES
-from data_tools.shard_file import framed, serialise
-from data_tools.shards import Job, Plan, Shard, ShardMaker
 from data_tools.target import Target
 
 if TYPE_CHECKING:
@@ -62,7 +56,7 @@ def _directory(output: str | Path) -> Path:
 
 def _import_beam() -> Any:
     try:
-        from data_tools import beam
+        from data_tools.records import beam
     except ImportError as error:
         raise ValueError(
             "the runner 'beam' needs Apache Beam: pip install clusterkeras[beam]"
@@ -176,7 +170,7 @@ def simulate(
         Processes of this machine, or an Apache Beam pipeline.
     runner_options : sequence of str
         Beam's own options, such as ``--runner=DataflowRunner``; see
-        `data_tools.beam.make_shards`.
+        `data_tools.records.beam.make_shards`.
     verify : bool
         Whether to read the finished shards too.
     paired : bool

@@ -7,9 +7,8 @@ import sys
 
 import pytest
 
-from data_tools.mock_set import MockSet
+from data_tools.records.plan import MockSet, Plan
 from data_tools.running.plain_files import read_json
-from data_tools.shards import Plan
 
 pytest.importorskip("apache_beam", reason="needs the extra `beam`")
 
@@ -119,7 +118,7 @@ def test_workers_beside_the_runner_s_own_options_are_refused(tmp_path):
 def test_a_worker_with_other_files_than_the_driver_s_refuses_to_work(
     tmp_path, m83, small_priors
 ):
-    from data_tools.beam import _MakeShards
+    from data_tools.records.beam import _MakeShards
 
     psf = tmp_path / "psf.fits"
     psf.write_bytes(b"the driver's")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from data_tools.finished_set import read_set
+from data_tools.records.finished_set import read_set
+from data_tools.records.shard_file import AGAIN, check_shard
 from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY
-from data_tools.shard_file import AGAIN, check_shard
 from data_tools.target import Target
 
 #: Shards read at once and records held while shuffling: neighbours in a shard share
@@ -37,7 +37,7 @@ def parse(serialised: tf.Tensor, px: int, bands: int) -> dict[str, tf.Tensor]:
     Parameters
     ----------
     serialised : (B,) string tensor
-        Records as `data_tools.shard_file.serialise` encodes them.
+        Records as `data_tools.records.shard_file.serialise` encodes them.
     px, bands : int
         Side of the cutout and number of bands.
 
@@ -219,7 +219,7 @@ def make_dataset(
     Parameters
     ----------
     directory : str or Path
-        Output of `data_tools.simulate.simulate`.
+        Output of `data_tools.records.simulate.simulate`.
     split : {"train", "validation", "test"}
         Which part of it.
     batch_size : int

@@ -18,11 +18,11 @@ import pytest
 from astropy.io import fits
 
 from data_tools.fields.mosaic_field import Backgrounds
-from data_tools.finished_set import read_set
-from data_tools.mock_set import MockSet
+from data_tools.records.finished_set import read_set
+from data_tools.records.plan import MockSet
+from data_tools.records.shard_file import read_shard
+from data_tools.records.simulate import disk_size, simulate
 from data_tools.running.plain_files import read_json, write_json
-from data_tools.shard_file import read_shard
-from data_tools.simulate import disk_size, simulate
 
 MOCKS = MockSet(n=40, n_validation=10, n_test=8, shard_size=16)
 
@@ -161,8 +161,8 @@ def test_damage_that_keeps_the_size_is_found_and_mended_on_demand(
 SCRIPT = """
 import json, resource, signal, sys
 from data_tools.priors import Priors
-from data_tools.mock_set import MockSet
-from data_tools.simulate import simulate
+from data_tools.records.plan import MockSet
+from data_tools.records.simulate import simulate
 from data_tools.target import Target
 
 output, mocks, workers, largest_file = sys.argv[1:]

@@ -1,0 +1,1 @@
+"""A set of mocks on disk: planned, made shard by shard, read."""

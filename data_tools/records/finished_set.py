@@ -1,0 +1,244 @@
+"""A finished mock set on disk: checked, and what is in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from data_tools.records.shard_file import AGAIN, check_shard, read_shard
+from data_tools.running.plain_files import read_json, write_json
+from data_tools.schema import FEATURES, PIXEL_UNIT_NJY, SCHEMA_VERSION
+from data_tools.target import Target
+
+
+@dataclass(frozen=True)
+class FinishedSet:
+    """A finished mock set on disk.
+
+    Attributes
+    ----------
+    directory : Path
+        Where it lies.
+    name : str
+        Name of the set, the beginning of each shard's file name.
+    target : Target
+        What the mocks imitate.
+    splits : dict of str to int
+        Number of records of each split.
+    shards : dict of str to tuple of (Path, int)
+        File and number of records of each shard of a split, in order.
+    configuration : dict
+        Content of ``configuration.yaml``: target, priors, mocks, tables, versions.
+    """
+
+    directory: Path
+    name: str
+    target: Target
+    splits: dict[str, int]
+    shards: dict[str, tuple[tuple[Path, int], ...]]
+    configuration: dict[str, Any]
+
+
+def _check_shard(path: Path, entry: Mapping[str, Any], px: int, bands: int) -> None:
+    """Compare a shard's size with the manifest and its first record with the schema."""
+    size = path.stat().st_size
+    if size != entry["size"]:
+        records = check_shard(path)["records"]  # names the record that is cut
+        raise ValueError(
+            f"{path}: {size} bytes and {records} records; the manifest says "
+            f"{entry['size']} bytes and {entry['records']} records. {AGAIN}"
+        )
+    first = next(read_shard(path))
+    for f in FEATURES:
+        expected = math.prod(f.sizes(px, bands))
+        if first[f.name].size != expected:
+            raise ValueError(
+                f"{path}: record 0 has {first[f.name].size} values of {f.name}; the "
+                f"target with {px} px and {bands} bands has {expected}"
+            )
+
+
+def read_set(directory: str | Path, checksums: bool = False) -> FinishedSet:
+    """Check that a directory holds a whole mock set, and say what is in it.
+
+    Parameters
+    ----------
+    directory : str or Path
+        Output of `data_tools.records.simulate.simulate`.
+    checksums : bool
+        Whether to read every byte and compare its SHA-256 with the manifest's, and
+        not only sizes and the first record of each shard.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not a mock set or shards are missing.
+    ValueError
+        If a shard is cut or damaged, or of another schema version or shape; the
+        message names the file.
+    """
+    directory = Path(directory)
+    for name in ("manifest.json", "configuration.yaml"):
+        if not (directory / name).is_file():
+            raise FileNotFoundError(
+                f"{directory}: expected a mock set made by `clusterkeras simulate`; "
+                f"there is no {name}"
+            )
+    configuration = read_configuration(directory)
+    target = Target.from_dict(configuration["target"])
+    manifest = read_manifest(directory)
+    shards: dict[str, tuple[tuple[Path, int], ...]] = {}
+    for split, names in manifest["splits"].items():
+        missing = [
+            n
+            for n in names
+            if n not in manifest["shards"] or not (directory / n).is_file()
+        ]
+        if missing:
+            raise FileNotFoundError(
+                f"{directory}: {len(missing)} of {len(names)} shards of {split} are "
+                f"missing, {missing[0]} first. Run `clusterkeras simulate` with the "
+                "set's options again: it makes what is missing"
+            )
+        for name in names:
+            path, entry = directory / name, manifest["shards"][name]
+            _check_shard(path, entry, target.cutout_px, len(target.bands))
+            if checksums and check_shard(path) != entry:
+                raise ValueError(
+                    f"{path}: SHA-256 differs from the manifest's. {AGAIN}"
+                )
+        shards[split] = tuple(
+            (directory / n, manifest["shards"][n]["records"]) for n in names
+        )
+    return FinishedSet(
+        directory=directory,
+        name=configuration["mocks"]["name"],
+        target=target,
+        splits={s: sum(n for _, n in files) for s, files in shards.items()},
+        shards=shards,
+        configuration=configuration,
+    )
+
+
+if TYPE_CHECKING:
+    pass
+
+
+def read_configuration(directory: Path) -> dict[str, Any]:
+    """Read ``configuration.yaml`` of a mock set.
+
+    Raises
+    ------
+    ValueError
+        If it is not a mapping in YAML, of another schema version, or without target
+        or size; the message names the file.
+    """
+    path = directory / "configuration.yaml"
+    try:
+        configuration = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not YAML: {error}") from error
+    version = isinstance(configuration, dict) and configuration.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise ValueError(
+            f"{path}: expected a mock set of schema version {SCHEMA_VERSION}; received "
+            f"{version or 'none'}. Make the set again, in another directory, with "
+            "`clusterkeras simulate`"
+        )
+    try:
+        Target.from_dict(configuration["target"])
+        str(configuration["mocks"]["name"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: cut short or damaged: {error}. Make the set again, in another "
+            "directory, with `clusterkeras simulate`"
+        ) from error
+    return configuration
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """Read ``manifest.json`` of a mock set.
+
+    Raises
+    ------
+    ValueError
+        If it is not what `clusterkeras simulate` writes; the message names the file.
+    """
+    path = directory / "manifest.json"
+    manifest = read_json(path)
+    shards = manifest.get("shards")
+    if not (
+        isinstance(manifest.get("splits"), dict)
+        and isinstance(shards, dict)
+        and all(
+            {"records", "size", "sha256"} <= set(entry) for entry in shards.values()
+        )
+    ):
+        raise ValueError(
+            f"{path}: expected splits and shards with records, size and sha256; it is "
+            "damaged. Remove it and run `clusterkeras simulate` with the set's options "
+            "again: whole shards are kept"
+        )
+    return manifest
+
+
+def describe(directory: Path, name: str, target: Target) -> None:
+    """Write ``features.json`` and ``dataset_info.json`` beside finished shards.
+
+    ``manifest.json`` must be there: ``splits`` with the names of all shards of each
+    split, in order, and ``shards`` with ``records``, ``size`` in bytes and ``sha256``
+    of each finished shard by name.
+
+    They are in the form that ``tfds.builder_from_directory`` reads (TensorFlow
+    Datasets 4.9), so that a set loads with that library too.
+    """
+    module = "tensorflow_datasets.core.features"
+    px, bands = target.cutout_px, len(target.bands)
+    features = {}
+    for f in FEATURES:
+        kind = "tensor_feature.Tensor" if f.shape else "scalar.Scalar"
+        size = [str(s) for s in f.sizes(px, bands)]
+        features[f.name] = {
+            "pythonClassName": f"{module}.{kind}",
+            "description": f.description,
+            "tensor": {
+                "shape": {"dimensions": size} if size else {},
+                "dtype": f.dtype,
+                "encoding": "bytes" if f.dtype == "float16" else "none",
+            },
+        }
+    write_json(
+        directory / "features.json",
+        {
+            "pythonClassName": f"{module}.features_dict.FeaturesDict",
+            "featuresDict": {"features": features},
+        },
+    )
+    manifest = read_manifest(directory)
+    splits = []
+    for split, shards in manifest["splits"].items():
+        entries = [manifest["shards"][shard] for shard in shards]
+        splits.append(
+            {
+                "name": split,
+                "shardLengths": [str(e["records"]) for e in entries],
+                "numBytes": str(sum(e["size"] for e in entries)),
+                "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
+            }
+        )
+    write_json(
+        directory / "dataset_info.json",
+        {
+            "name": name,
+            "version": f"{SCHEMA_VERSION}.0.0",
+            "description": f"Mock star clusters of {target.name}, images in units of "
+            f"{PIXEL_UNIT_NJY} nJy, bands {', '.join(target.band_names)}",
+            "fileFormat": "tfrecord",
+            "splits": splits,
+        },
+    )

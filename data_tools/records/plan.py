@@ -1,0 +1,216 @@
+"""A set before it is made: its size, its shards, what its bytes depend on."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data_tools.priors import Priors
+from data_tools.running.plain_files import sha256_of
+from data_tools.schema import SCHEMA_VERSION, SPLITS
+from data_tools.tables import table_files
+from data_tools.target import Target
+
+
+@dataclass(frozen=True)
+class MockSet:
+    """Size and name of a mock set.
+
+    Attributes
+    ----------
+    n, n_validation, n_test : int
+        Records to train on, to watch the training with, and to test on. They come
+        from different fields.
+    shard_size : int
+        Records a file: one process makes it, and has to make it again if interrupted.
+    seed : int
+        Seed of the whole set.
+    name : str
+        Beginning of each file's name: small letters, digits and underscores.
+    """
+
+    n: int = 200_000
+    n_validation: int = 8_000
+    n_test: int = 10_000
+    shard_size: int = 2048
+    seed: int = 0
+    name: str = "mocks"
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        lowest = {"n": 1, "n_validation": 0, "n_test": 0, "shard_size": 1, "seed": 0}
+        for key, low in lowest.items():
+            value = getattr(self, key)
+            if isinstance(value, bool) or not isinstance(value, int) or value < low:
+                raise ValueError(
+                    f"mocks: {key} must be a whole number >= {low}; received {value!r}"
+                )
+        if not re.fullmatch("[a-z][a-z0-9_]*", self.name):
+            raise ValueError(
+                "mocks: name must be small letters, digits and underscores, a letter "
+                f"first; received {self.name!r}"
+            )
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Number of records of each split that is not empty."""
+        sizes = (self.n, self.n_validation, self.n_test)
+        return {s: n for s, n in zip(SPLITS, sizes, strict=True) if n}
+
+
+if TYPE_CHECKING:
+    from data_tools.fields.mosaic_field import Backgrounds
+
+#: Libraries whose version changes random numbers or the last bits of a mock.
+_VERSIONS_OF = ("clusterkeras", "numpy", "scipy")
+
+
+def configuration(
+    target: Target,
+    priors: Priors,
+    mocks: MockSet,
+    backgrounds: Backgrounds | None = None,
+) -> dict[str, Any]:
+    """Give everything the bytes of a set depend on, as plain values.
+
+    Target, priors, size and backgrounds; SHA-256 of the tables that hold the target's
+    bands and of each file that target and backgrounds name; versions of this package
+    and of the libraries that draw and compute.
+    """
+    tables = {file.name: Path(str(file)) for file in table_files(target.band_names)}
+    named = [target.isochrones, *target.psf.values()]
+    if backgrounds is not None:
+        named += backgrounds.files
+    tables |= {str(path): Path(path) for path in named if path}
+    versions = {}
+    for package in _VERSIONS_OF:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    plain = {
+        "schema_version": SCHEMA_VERSION,
+        "target": target.to_dict(),
+        "priors": dataclasses.asdict(priors),
+        "mocks": dataclasses.asdict(mocks),
+        "backgrounds": backgrounds and dataclasses.asdict(backgrounds),
+        "tables": {name: sha256_of(path) for name, path in sorted(tables.items())},
+        "versions": versions,
+    }
+    return json.loads(json.dumps(plain))
+
+
+def same_by_content(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the draws of a set depend on: content of files, not where they lie.
+
+    Two sets whose configurations are alike in this have the same mocks, but for the
+    last bits that another version of a library may change.
+    """
+    tables = configuration["tables"]
+
+    def by_content(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: by_content(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [by_content(v) for v in value]
+        return tables.get(value, value) if isinstance(value, str) else value
+
+    draws = {k: v for k, v in configuration.items() if k not in ("tables", "versions")}
+    target = dict(draws["target"])
+    target.pop("distance_uncertainty_mpc", None)  # of no mock
+    draws["target"] = target
+    return {**by_content(draws), "files": sorted(tables.values())}
+
+
+if TYPE_CHECKING:
+    from data_tools.fields.mosaic_field import Backgrounds
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One file of a set: its place in it and what it holds.
+
+    Attributes
+    ----------
+    name : str
+        Name of the file.
+    split : {"train", "validation", "test"}
+        Part of the set.
+    number : int
+        Number within the split, from 0.
+    records : int
+        Mocks in it.
+    first_mock, first_field : int
+        Numbers in the whole set of its first mock and first field.
+    """
+
+    name: str
+    split: str
+    number: int
+    records: int
+    first_mock: int
+    first_field: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A mock set before it is made: everything that its bytes depend on.
+
+    Attributes
+    ----------
+    target : Target
+        Galaxy and instrument.
+    priors : Priors
+        What is drawn from.
+    mocks : MockSet
+        Size, seed and name.
+    backgrounds : Backgrounds, optional
+        Real mosaics to cut fields from; without, fields are synthetic.
+    paired : bool
+        Whether the draws depend on the seed alone, so that sets of another target or
+        other priors have the same mocks but for what these change.
+    """
+
+    target: Target
+    priors: Priors
+    mocks: MockSet
+    backgrounds: Backgrounds | None = None
+    paired: bool = False
+
+    @cached_property
+    def configuration(self) -> dict[str, Any]:
+        """Everything the bytes depend on; see `configuration`."""
+        plain = configuration(self.target, self.priors, self.mocks, self.backgrounds)
+        return {**plain, "paired": True} if self.paired else plain
+
+    @cached_property
+    def entropy(self) -> int:
+        """Seed of the set: versions and places of files do not change the draws."""
+        if self.paired:
+            return self.mocks.seed
+        text = json.dumps(same_by_content(self.configuration), sort_keys=True)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
+
+    @cached_property
+    def shards(self) -> tuple[Shard, ...]:
+        """Every shard; mocks and fields are numbered through the whole set."""
+        shards, mock, field = [], 0, 0
+        mocks = self.mocks
+        for split, size in mocks.splits.items():
+            of = math.ceil(size / mocks.shard_size)
+            for number in range(of):
+                records = min(mocks.shard_size, size - number * mocks.shard_size)
+                name = f"{mocks.name}-{split}.tfrecord-{number:05d}-of-{of:05d}"
+                shards.append(Shard(name, split, number, records, mock, field))
+                mock += records
+                field += math.ceil(records / self.priors.mocks_per_field)
+        return tuple(shards)
