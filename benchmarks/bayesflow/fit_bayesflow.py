@@ -11,7 +11,8 @@ the number of steps but the processor time that is spent of ``--cpu_hours``, all
 and the reading of records together, which is how the other methods' hours are counted.
 
 From this package come the records, through `make_dataset`: as for every other method
-paired anew and turned in each epoch; the asinh scaling of the images; and the box of the parameters, which the flow sees as logits.
+paired anew and turned in each epoch; the asinh scaling of the images; and the box of
+the parameters, which the flow sees as logits.
 
 It needs an environment of its own, see ``requirements.txt``. Run again with the same
 options, a training that was cut off goes on after its last 100 steps::

@@ -89,7 +89,7 @@ def _add_check(parser: ArgumentParser) -> None:
 
 
 def _check(args: Namespace) -> str:
-    from clusterkeras.check import check, report_lines, write_report
+    from data_tools.preparation.check import check, report_lines, write_report
 
     rows = check(args.images, args.target, args.priors)
     lines = report_lines(rows)
@@ -100,7 +100,7 @@ def _check(args: Namespace) -> str:
 
 
 def _add_psf(parser: ArgumentParser) -> None:
-    from data_tools.isolated_stars import StarSelection
+    from data_tools.preparation.isolated_stars import StarSelection
 
     add_images(parser)
     add_output(parser, "Directory for one FITS PSF a band and a picture.")
@@ -108,7 +108,7 @@ def _add_psf(parser: ArgumentParser) -> None:
 
 
 def _psf(args: Namespace) -> str:
-    from clusterkeras.psf_report import make_psfs
+    from data_tools.preparation.psf_report import make_psfs
 
     return "\n".join(make_psfs(args.images, args.target, args.output, args.stars))
 

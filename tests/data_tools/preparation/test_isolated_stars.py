@@ -7,13 +7,13 @@ import pytest
 
 from data_tools.imaging.psf import OVERSAMPLING, psf_spectra
 from data_tools.imaging.render import Renderer
-from data_tools.isolated_stars import (
+from data_tools.mosaics.mosaic import open_mosaics
+from data_tools.preparation.isolated_stars import (
     STAMP_PX,
     StarSelection,
     concentration,
     find_stars,
 )
-from data_tools.mosaics.mosaic import open_mosaics
 
 SIZE = 320
 #: x, y and electrons of the stars that should be found.

@@ -18,14 +18,14 @@ from photutils.psf import EPSFBuilder, EPSFStar, EPSFStars
 from scipy.ndimage import map_coordinates
 
 from data_tools.imaging.psf import LARGEST_GRID, OVERSAMPLING, n_positions, psf_spectra
-from data_tools.isolated_stars import (
+from data_tools.mosaics.mosaic import open_mosaics
+from data_tools.preparation.isolated_stars import (
     STAMP_PX,
     Stars,
     StarSelection,
     concentration,
     find_stars,
 )
-from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.target import Target
 

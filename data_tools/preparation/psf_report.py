@@ -11,8 +11,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from data_tools.imaging.psf import OVERSAMPLING
-from data_tools.isolated_stars import StarSelection
-from data_tools.psf_from_stars import (
+from data_tools.preparation.isolated_stars import StarSelection
+from data_tools.preparation.psf_from_stars import (
     GOOD_STARS,
     StarPsf,
     encircled_energy,
@@ -58,7 +58,7 @@ def make_psfs(
     Raises
     ------
     FileNotFoundError, ValueError
-        As `data_tools.psf_from_stars.psf_from_stars`.
+        As `data_tools.preparation.psf_from_stars.psf_from_stars`.
     """
     psfs = psf_from_stars(images, target, selection)
     output = Path(output)

@@ -7,8 +7,8 @@ import pytest
 
 from data_tools.fields.galaxy_field import FieldMaker
 from data_tools.mosaics.noise import BOX_PX, BandNoise, boxes_noise
+from data_tools.preparation.training_range import training_range
 from data_tools.priors import Priors
-from data_tools.training_range import training_range
 
 PRIORS = Priors(field_px=512)
 

@@ -11,8 +11,8 @@ import yaml
 from astropy.io import fits
 
 from clusterkeras import cli
-from clusterkeras.check import check, report_lines, write_report
 from data_tools.mocks.mock_mosaic import MosaicConfig, make_mosaic
+from data_tools.preparation.check import check, report_lines, write_report
 from data_tools.priors import Priors
 
 #: In the middle of the ranges, with little light: nothing to doubt.

@@ -15,9 +15,9 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from data_tools.mosaics.calibration import Calibration
 from data_tools.mosaics.mosaic import SCALE_TOLERANCE, open_mosaics
 from data_tools.mosaics.noise import BandNoise, depth, measure_noise
+from data_tools.preparation.training_range import BandRange, middle_blur, training_range
 from data_tools.priors import Priors, Range
 from data_tools.target import AB_ZERO_NJY, Band, Target
-from data_tools.training_range import BandRange, middle_blur, training_range
 
 #: Zero points this far apart change what an electron of a mock is worth by 10 %.
 _ZERO_POINT_MAG = 0.1

@@ -9,7 +9,7 @@ from astropy.io import fits
 
 from data_tools.imaging.psf import OVERSAMPLING, psf_image, psf_spectra
 from data_tools.imaging.render import Renderer
-from data_tools.psf_from_stars import (
+from data_tools.preparation.psf_from_stars import (
     encircled_energy,
     fwhm_px,
     psf_from_stars,

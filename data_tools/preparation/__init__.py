@@ -1,0 +1,1 @@
+"""The user's own mosaics before a training set: PSFs, and if mocks are like them."""
