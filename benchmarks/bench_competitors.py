@@ -23,7 +23,8 @@ import numpy as np
 import tensorflow as tf
 
 from clusterkeras import evaluation
-from clusterkeras.diagnostics import report, scores
+from clusterkeras.diagnostics import report
+from clusterkeras.diagnostics.metrics import scores
 from clusterkeras.diagnostics.report import Predictions
 from clusterkeras.loading import load_model
 from clusterkeras.stochastic_grid import fit_grid, measure

@@ -28,8 +28,10 @@ from bench_competitors import clusters_of
 from tqdm import tqdm
 
 from clusterkeras import evaluation
-from clusterkeras.diagnostics import contours, examples
-from clusterkeras.diagnostics.contours import Agreement, Panel
+from clusterkeras.diagnostics import examples
+from clusterkeras.diagnostics.metrics import contours
+from clusterkeras.diagnostics.metrics.contours import Agreement
+from clusterkeras.diagnostics.plots.contours import Panel
 from clusterkeras.loading import load_model
 from clusterkeras.ring_photometry import Measured, measure
 from clusterkeras.stochastic_grid import StochasticGrid, fit_grid

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from clusterkeras.diagnostics import limits, strata
+from clusterkeras.diagnostics import strata
+from clusterkeras.diagnostics.metrics import limits
 from data_tools.schema import PARAMETERS
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from clusterkeras.config import InferenceConfig
-from clusterkeras.diagnostics.plots import axis_label, corner_plot
+from clusterkeras.diagnostics.plots.recovery import axis_label, corner_plot
 from clusterkeras.measurement import compile_network, cut_out
 from clusterkeras.report.clusters import flag_names, numbers
 from data_tools.imaging.colours import as_rgb, brightness, colour_planes

@@ -16,7 +16,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from clusterkeras import shift_report
-from clusterkeras.diagnostics import coverage
+from clusterkeras.diagnostics.metrics import coverage
 from clusterkeras.evaluation import SEED, as_plain, predict
 from clusterkeras.loading import load_model
 from clusterkeras.posterior_model import PosteriorModel

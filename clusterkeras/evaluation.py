@@ -18,17 +18,9 @@ from tqdm import tqdm
 
 import clusterkeras
 from clusterkeras import card
-from clusterkeras.diagnostics import (
-    bands,
-    calibration_plots,
-    coverage,
-    examples,
-    limits,
-    plots,
-    report,
-    strata,
-    tarp,
-)
+from clusterkeras.diagnostics import examples, report, strata
+from clusterkeras.diagnostics.metrics import bands, coverage, limits, tarp
+from clusterkeras.diagnostics.plots import calibration, recovery
 from clusterkeras.diagnostics.report import ClusterScores, Predictions
 from clusterkeras.loading import load_model
 from clusterkeras.posterior_model import PosteriorModel, check_same_target
@@ -303,25 +295,23 @@ def _draw_pictures(
     repeated = (levels, *tarp.bootstrap_coverage(scored.tarp, levels))
     seen = predictions.select(predictions.has_object)
     pictures = {
-        "predicted_against_true": plots.predicted_against_true(
+        "predicted_against_true": recovery.predicted_against_true(
             scored.truth, scored.median, box
         ),
-        "coverage": calibration_plots.coverage_curves(
+        "coverage": calibration.coverage_curves(
             curves, len(clusters), {"joint (TARP)": repeated}
         ),
-        "ranks": calibration_plots.rank_plots(
-            scored.pit, bands.rank_levels(scored.n_draws)
-        ),
-        "visibility": plots.visibility_residuals(
+        "ranks": calibration.rank_plots(scored.pit, bands.rank_levels(scored.n_draws)),
+        "visibility": recovery.visibility_residuals(
             seen.log_snr, seen.visibility_mean, seen.visibility_std
         ),
-        "strata": calibration_plots.strata_coverage(
+        "strata": calibration.strata_coverage(
             [posterior["overall"], *posterior["strata"]["predicted"]],
             title="strata cut in the prediction and in crowding",
         ),
     }
     if not predictions.is_cluster.all():
-        pictures["presence"] = plots.presence(
+        pictures["presence"] = recovery.presence(
             predictions.is_cluster,
             predictions.p_cluster,
             {s.label: s.rows for s in strata.bins("log_snr", predictions.log_snr)},
@@ -333,7 +323,7 @@ def _draw_pictures(
             f"{clusters.p_cluster[row]:.3f}\n-log p of the truth "
             f"{-clusters.log_prob[row]:.2f} nats"
         )
-        pictures[f"corner_{name}"] = plots.corner_plot(
+        pictures[f"corner_{name}"] = recovery.corner_plot(
             clusters.draws[row], clusters.truth[row], title
         )
     for name, figure in pictures.items():

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.pr_curve import metadata as pr_metadata
 
-from clusterkeras.diagnostics.coverage import central_coverage, pit
+from clusterkeras.diagnostics.metrics.coverage import central_coverage, pit
 from data_tools.schema import PARAMETERS
 
 #: Validation rows that pictures are made of, at most.

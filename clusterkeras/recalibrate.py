@@ -18,7 +18,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from clusterkeras.diagnostics.coverage import LEVELS, central_coverage, pit
+from clusterkeras.diagnostics.metrics.coverage import LEVELS, central_coverage, pit
 from clusterkeras.loading import load_model
 from clusterkeras.posterior_model import (
     PosteriorModel,

@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from clusterkeras.diagnostics import classification, coverage
-from clusterkeras.diagnostics.plots import MARKERS, STYLES
+from clusterkeras.diagnostics.metrics import classification, coverage
+from clusterkeras.diagnostics.plots.recovery import MARKERS, STYLES
 from clusterkeras.diagnostics.report import FALSE_ALARMS, flagged_share
 from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETERS

@@ -1,1 +1,1 @@
-"""Pure functions that say how good posteriors are, and their pictures."""
+"""Is it right? Numbers and pictures of posteriors; nothing here knows a model."""

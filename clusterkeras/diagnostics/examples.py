@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from clusterkeras.diagnostics.arrays import as_finite
+from clusterkeras.diagnostics.metrics.arrays import as_finite
 
 
 def degeneracy(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:

@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from clusterkeras.config import InferenceConfig
-from clusterkeras.diagnostics import (
+from clusterkeras.diagnostics import strata
+from clusterkeras.diagnostics.metrics import (
     bands,
     classification,
     coverage,
     groups,
     limits,
     scores,
-    strata,
     tarp,
 )
-from clusterkeras.diagnostics.coverage import LEVELS
+from clusterkeras.diagnostics.metrics.coverage import LEVELS
 from clusterkeras.diagnostics.predictions import Predictions
 from data_tools.schema import KINDS, PARAMETER_NAMES
 

@@ -15,7 +15,7 @@ import numpy as np
 from contourpy import contour_generator
 from numpy.typing import NDArray
 
-from clusterkeras.diagnostics.contours import SHARES, density, levels
+from clusterkeras.diagnostics.metrics.contours import SHARES, density, levels
 from data_tools.schema import PARAMETER_NAMES
 
 #: The planes whose contours the page shows, as parameters along x and y.

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clusterkeras.diagnostics.contours import Agreement
+from clusterkeras.diagnostics.metrics.contours import Agreement
 
 
 @pytest.fixture

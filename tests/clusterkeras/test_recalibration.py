@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from clusterkeras import recalibration
-from clusterkeras.diagnostics.coverage import central_coverage, pit
+from clusterkeras.diagnostics.metrics.coverage import central_coverage, pit
 from clusterkeras.posteriors import MixturePosterior
 from clusterkeras.posteriors.ensemble import EnsemblePosterior
 

@@ -4,7 +4,7 @@ from scipy import stats
 from sklearn import metrics
 from sklearn.calibration import calibration_curve
 
-from clusterkeras.diagnostics import classification
+from clusterkeras.diagnostics.metrics import classification
 
 
 @pytest.fixture(scope="module")

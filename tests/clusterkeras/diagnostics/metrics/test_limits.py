@@ -1,6 +1,6 @@
 import pytest
 
-from clusterkeras.diagnostics import limits
+from clusterkeras.diagnostics.metrics import limits
 
 
 def row(label, n, joint=0.01, noise=0.02, covered=0.68):

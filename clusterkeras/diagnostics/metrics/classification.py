@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from clusterkeras.diagnostics.arrays import as_probabilities
+from clusterkeras.diagnostics.metrics.arrays import as_probabilities
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from clusterkeras.diagnostics import classification
+from clusterkeras.diagnostics.metrics import classification
 from data_tools.schema import PARAMETERS, Parameter
 
 #: Okabe & Ito's (2008) colours, each with its own line.

@@ -3,7 +3,7 @@ import pytest
 from scipy import special, stats
 from scipy.spatial.distance import cdist, pdist
 
-from clusterkeras.diagnostics import scores
+from clusterkeras.diagnostics.metrics import scores
 
 
 def test_log_score_of_a_normal_posterior_is_its_entropy():

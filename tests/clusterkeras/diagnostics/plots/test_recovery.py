@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from clusterkeras.diagnostics import plots, report, strata
+from clusterkeras.diagnostics import report, strata
+from clusterkeras.diagnostics.plots import recovery as plots
 from data_tools.schema import PARAMETERS
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from clusterkeras.diagnostics.arrays import as_truth_and_draws
+from clusterkeras.diagnostics.metrics.arrays import as_truth_and_draws
 
 #: Standard deviation of a normal distribution over its median absolute deviation.
 SIGMA_PER_MAD = 1.4826

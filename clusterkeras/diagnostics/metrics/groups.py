@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-from clusterkeras.diagnostics.arrays import as_finite
+from clusterkeras.diagnostics.metrics.arrays import as_finite
 
 
 @dataclass(frozen=True)

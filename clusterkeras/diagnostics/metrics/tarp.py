@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from clusterkeras.diagnostics.arrays import as_finite, as_truth_and_draws
-from clusterkeras.diagnostics.coverage import check_uniform, cumulative
+from clusterkeras.diagnostics.metrics.arrays import as_finite, as_truth_and_draws
+from clusterkeras.diagnostics.metrics.coverage import check_uniform, cumulative
 
 #: Standard deviation of `area_to_curve` of one uniform value: sqrt(1/6 - (3/8)^2).
 _AREA_SIGMA = np.sqrt(1 / 6 - 9 / 64)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from clusterkeras.diagnostics import groups
+from clusterkeras.diagnostics.metrics import groups
 
 SIZES = np.random.default_rng(0).integers(20, 60, 40)
 GROUP = np.repeat(np.arange(40) + 7, SIZES)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from tarp import get_tarp_coverage
 
-from clusterkeras.diagnostics import tarp
+from clusterkeras.diagnostics.metrics import tarp
 
 N, S, P = 2000, 200, 3
 

@@ -5,8 +5,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from scipy import ndimage
 
-from clusterkeras.diagnostics import contours
-from clusterkeras.diagnostics.contours import Panel
+from clusterkeras.diagnostics.metrics import contours
+from clusterkeras.diagnostics.plots.contours import Panel
 from data_tools.schema import PARAMETERS
 
 PLANE = PARAMETERS[:2]

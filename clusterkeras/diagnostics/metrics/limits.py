@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clusterkeras.diagnostics.coverage import coverage_noise
+from clusterkeras.diagnostics.metrics.coverage import coverage_noise
 
 #: Level of the intervals that have a limit.
 LEVEL = 0.68

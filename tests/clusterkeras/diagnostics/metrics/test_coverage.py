@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from clusterkeras.diagnostics import coverage
+from clusterkeras.diagnostics.metrics import coverage
 
 N, S = 3000, 200
 

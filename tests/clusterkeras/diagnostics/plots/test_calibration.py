@@ -3,7 +3,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 
-from clusterkeras.diagnostics import bands, calibration_plots, coverage, report
+from clusterkeras.diagnostics import report
+from clusterkeras.diagnostics.metrics import bands, coverage
+from clusterkeras.diagnostics.plots import calibration as calibration_plots
 
 
 @pytest.fixture(scope="module")

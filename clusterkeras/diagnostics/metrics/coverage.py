@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from clusterkeras.diagnostics.arrays import (
+from clusterkeras.diagnostics.metrics.arrays import (
     as_finite,
     as_probabilities,
     as_truth_and_draws,

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from clusterkeras.diagnostics import bands, coverage
+from clusterkeras.diagnostics.metrics import bands, coverage
 
 
 def test_whole_curves_of_perfect_posteriors_stay_inside_as_often_as_stated():

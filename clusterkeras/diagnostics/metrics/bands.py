@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-from clusterkeras.diagnostics.arrays import as_finite, as_probabilities
-from clusterkeras.diagnostics.coverage import cumulative
+from clusterkeras.diagnostics.metrics.arrays import as_finite, as_probabilities
+from clusterkeras.diagnostics.metrics.coverage import cumulative
 
 #: Perfect samples that are drawn: the stated confidence holds to 0.35 % at 95 %.
 _SIMULATIONS = 4000

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from clusterkeras.diagnostics import bands, coverage
-from clusterkeras.diagnostics.limits import Limits
-from clusterkeras.diagnostics.plots import (
+from clusterkeras.diagnostics.metrics import bands, coverage
+from clusterkeras.diagnostics.metrics.limits import Limits
+from clusterkeras.diagnostics.plots.recovery import (
     MARKERS,
     STYLES,
     TRUTH_COLOUR,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clusterkeras.diagnostics import arrays
+from clusterkeras.diagnostics.metrics import arrays
 
 
 def test_draws_of_another_shape_than_the_truth_are_refused():

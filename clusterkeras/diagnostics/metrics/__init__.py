@@ -1,0 +1,1 @@
+"""What posteriors and probabilities are worth: pure functions on arrays."""

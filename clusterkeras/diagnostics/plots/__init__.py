@@ -1,0 +1,1 @@
+"""The pictures of what `clusterkeras.diagnostics.metrics` measures."""
