@@ -26,7 +26,7 @@ from clusterkeras import evaluation
 from clusterkeras.diagnostics import report
 from clusterkeras.diagnostics.metrics import scores
 from clusterkeras.diagnostics.report import Predictions
-from clusterkeras.loading import load_model
+from clusterkeras.network.loading import load_model
 from clusterkeras.stochastic_grid import fit_grid, measure
 from data_tools.records.dataset import make_dataset
 from data_tools.records.finished_set import read_set

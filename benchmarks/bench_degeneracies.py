@@ -32,7 +32,7 @@ from clusterkeras.diagnostics import examples
 from clusterkeras.diagnostics.metrics import contours
 from clusterkeras.diagnostics.metrics.contours import Agreement
 from clusterkeras.diagnostics.plots.contours import Panel
-from clusterkeras.loading import load_model
+from clusterkeras.network.loading import load_model
 from clusterkeras.ring_photometry import Measured, measure
 from clusterkeras.stochastic_grid import StochasticGrid, fit_grid
 from data_tools.records.finished_set import read_set

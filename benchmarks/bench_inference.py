@@ -83,7 +83,7 @@ def measure(
     from clusterkeras.catalogue import infer
     from clusterkeras.config import InferenceConfig
     from clusterkeras.measurement import compile_network
-    from clusterkeras.model import ClusterModel
+    from clusterkeras.network.model import ClusterModel
     from data_tools.target import Target
 
     target = Target.load("m83-wfc3-uvis")

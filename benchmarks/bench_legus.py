@@ -29,9 +29,9 @@ import numpy as np
 from astropy.table import QTable, vstack
 from tqdm import tqdm
 
-from clusterkeras.loading import load_model
 from clusterkeras.measurement import compile_network
-from clusterkeras.presets import DEFAULT_PRESET
+from clusterkeras.network.loading import load_model
+from clusterkeras.network.model_file import DEFAULT_PRESET
 from data_tools.imaging.render import Renderer
 from data_tools.mocks.mock import MockMaker
 from data_tools.positions.legus import read_legus

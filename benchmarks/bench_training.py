@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from clusterkeras.config import TrainingConfig
-from clusterkeras.model import ClusterModel
+from clusterkeras.network.model import ClusterModel
 from clusterkeras.training import StopOnNonFinite, make_optimizer
 from data_tools.priors import Priors
 from data_tools.records.dataset import make_dataset

@@ -10,9 +10,9 @@ import sys
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "ClusterModel": "clusterkeras.model",
+    "ClusterModel": "clusterkeras.network.model",
     "DetectionConfig": "clusterkeras.config",
-    "Ensemble": "clusterkeras.ensemble",
+    "Ensemble": "clusterkeras.network.ensemble",
     "InferenceConfig": "clusterkeras.config",
     "ModelConfig": "clusterkeras.config",
     "Muon": "clusterkeras.muon",
@@ -23,7 +23,7 @@ _EXPORTS = {
     "export": "clusterkeras.serving",
     "fit": "clusterkeras.training",
     "infer": "clusterkeras.catalogue",
-    "load_model": "clusterkeras.loading",
+    "load_model": "clusterkeras.network.loading",
     "make_optimizer": "clusterkeras.training",
     "plot_cluster": "clusterkeras.cluster_figure",
     "write_report": "clusterkeras.report.page",
@@ -48,4 +48,4 @@ def __dir__() -> list[str]:
 
 if "keras" in sys.modules:
     # so that keras.models.load_model knows the classes at once
-    importlib.import_module("clusterkeras.ensemble")
+    importlib.import_module("clusterkeras.network.ensemble")

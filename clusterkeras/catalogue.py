@@ -18,8 +18,8 @@ from clusterkeras.config import InferenceConfig
 from clusterkeras.draws_file import SUFFIXES, write_draws
 from clusterkeras.finished_batches import FinishedBatches, describe_run
 from clusterkeras.measurement import batches_of, compile_network, measure
+from clusterkeras.network.presence import at_share, estimate_share
 from clusterkeras.overlap import overlapping
-from clusterkeras.presence import at_share, estimate_share
 from clusterkeras.result import Catalogue
 from data_tools.mosaics.mosaic import Mosaics, open_mosaics
 from data_tools.positions.read_positions import pixel_positions, read_positions
@@ -28,7 +28,7 @@ from data_tools.running.table_file import FORMATS, write_table
 from data_tools.schema import FLAGS, PARAMETER_NAMES
 
 if TYPE_CHECKING:
-    from clusterkeras.posterior_model import PosteriorModel
+    from clusterkeras.network.posterior_model import PosteriorModel
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +57,8 @@ def infer(
         The catalogue: ``.ecsv``, ``.fits``, ``.vot``, ``.xml``, ``.parquet`` or
         (without metadata) ``.csv``.
     model : PosteriorModel, str or Path
-        The trained model, or what `clusterkeras.loading.load_model` loads it by.
+        The trained model, or what `clusterkeras.network.loading.load_model` loads it
+        by.
     config : InferenceConfig, optional
         Batch, seed and limits of the flags.
     preview : str or Path, optional
@@ -78,7 +79,7 @@ def infer(
         ``p_cluster``, ``log_snr``, percentiles, mean and standard deviation of each
         parameter, their covariances and bit `flags`. A row without data has NaN and a
         flag. ``p_cluster`` is under `InferenceConfig.cluster_share`, not under the
-        share of clusters in the training set; see `clusterkeras.presence`.
+        share of clusters in the training set; see `clusterkeras.network.presence`.
 
     Raises
     ------
@@ -97,7 +98,7 @@ def infer(
     config = config or InferenceConfig()
     name = str(model) if isinstance(model, str | Path) else model.name
     if isinstance(model, str | Path):
-        from clusterkeras.loading import load_model
+        from clusterkeras.network.loading import load_model
 
         model = load_model(model)
     asked = Question.of(model, name, config)

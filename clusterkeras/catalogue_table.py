@@ -26,7 +26,7 @@ from data_tools.schema import (
 
 if TYPE_CHECKING:
     from clusterkeras.config import InferenceConfig
-    from clusterkeras.posterior_model import PosteriorModel
+    from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.mosaic import Mosaics
     from data_tools.target import Target
 

@@ -21,7 +21,7 @@ from data_tools.mosaics.mosaic import ROUNDING_PX, open_mosaics
 from data_tools.schema import PARAMETERS
 
 if TYPE_CHECKING:
-    from clusterkeras.posterior_model import PosteriorModel
+    from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.target import Target
 
 #: Draws of the posterior.
@@ -63,7 +63,7 @@ def plot_cluster(
     ValueError
         If there are no data at the place, so that it has no posterior.
     """
-    from clusterkeras.loading import load_model
+    from clusterkeras.network.loading import load_model
 
     if not -len(catalogue) <= row < len(catalogue):
         raise IndexError(f"row {row}: the catalogue has {len(catalogue)} rows")

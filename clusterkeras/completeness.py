@@ -41,7 +41,7 @@ from data_tools.running.work_directory import claimed
 from data_tools.schema import FLAGS, PARAMETER_NAMES, PARAMETERS
 
 if TYPE_CHECKING:
-    from clusterkeras.posterior_model import PosteriorModel
+    from clusterkeras.network.posterior_model import PosteriorModel
 
 __all__ = ["Completeness", "load", "measure_completeness"]
 
@@ -97,7 +97,8 @@ def measure_completeness(
         ``completeness.json``, the function that `load` gives; what was made on the
         way.
     model : PosteriorModel, str or Path
-        The trained model, or what `clusterkeras.loading.load_model` loads it by.
+        The trained model, or what `clusterkeras.network.loading.load_model` loads it
+        by.
     config : CompletenessConfig, optional
         Clusters, threshold, spacing, seed.
     detection, inference : DetectionConfig, InferenceConfig, optional
@@ -135,7 +136,7 @@ def measure_completeness(
     given = None if catalogue is None else _read_catalogue(catalogue)
     name = str(model) if isinstance(model, str | Path) else model.name
     if isinstance(model, str | Path):
-        from clusterkeras.loading import load_model
+        from clusterkeras.network.loading import load_model
 
         model = load_model(model)
     target = model.target

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-#: Names of the joint posteriors; `clusterkeras.posteriors.build` makes them.
+#: Names of the joint posteriors; `clusterkeras.network.posteriors.build` makes them.
 POSTERIORS = ("mixture", "flow", "grid")
 
 
@@ -24,7 +24,7 @@ class ModelConfig:
     Attributes
     ----------
     backbone : str
-        Name of a backbone in `clusterkeras.backbones`.
+        Name of a backbone in `clusterkeras.network.backbones`.
     posterior : {"mixture", "flow", "grid"}
         Joint posterior: a mixture of Gaussians, a spline coupling flow, which is
         better at the same cost, or the published network's joint softmax, which bins

@@ -23,7 +23,7 @@ from data_tools.running.table_file import FORMATS, write_table
 from data_tools.target import Target
 
 if TYPE_CHECKING:
-    from clusterkeras.model import ClusterModel
+    from clusterkeras.network.model import ClusterModel
 
 #: Side of the tiles that are held in memory, about, in pixels.
 TILE_PX = 1024

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from clusterkeras import __version__
-from clusterkeras.presence import at_share
+from clusterkeras.network.presence import at_share
 from data_tools.mosaics.mosaic import CORE_PX, Cutout, Mosaics, open_mosaics
 from data_tools.running.output import check_file, whole_file
 
 if TYPE_CHECKING:
-    from clusterkeras.posterior_model import PosteriorModel
+    from clusterkeras.network.posterior_model import PosteriorModel
 
 #: Share of clusters under which the map states its probabilities: even odds, so that
 #: it says what the image says.
@@ -45,8 +45,8 @@ def draw_map(
     """Ask the network at every stride-th pixel of a mosaic and write its answers.
 
     Two images in one FITS file: ``P_CLUSTER``, the probability that a cluster is there
-    if half of the places had one (`clusterkeras.presence.at_share` carries it to
-    another share; most places have none), and ``LOG_SNR``, the visibility in dex.
+    if half of the places had one (`clusterkeras.network.presence.at_share` carries it
+    to another share; most places have none), and ``LOG_SNR``, the visibility in dex.
     Their WCS is the mosaic's: pixel (i, j) of the map is the network's answer about the
     box of stride x stride pixels around its middle. The network knows clusters up to
     3 pixels beside the middle of a cutout, so a stride of 6 misses nothing; 8, for

@@ -18,9 +18,9 @@ from tqdm import tqdm
 from clusterkeras import shift_report
 from clusterkeras.diagnostics.metrics import coverage
 from clusterkeras.evaluation import SEED, as_plain, predict
-from clusterkeras.loading import load_model
-from clusterkeras.posterior_model import PosteriorModel
-from clusterkeras.presets import find_model
+from clusterkeras.network.loading import load_model
+from clusterkeras.network.model_file import find_model
+from clusterkeras.network.posterior_model import PosteriorModel
 from clusterkeras.shift_report import Scores
 from data_tools.priors import Priors
 from data_tools.records.dataset import damage_named, make_dataset
@@ -56,7 +56,7 @@ def measure_shifts(
     Parameters
     ----------
     model : str or Path
-        As for `clusterkeras.loading.load_model`.
+        As for `clusterkeras.network.loading.load_model`.
     output : str or Path
         Directory to write: ``shifts.json``, ``shifts.md`` and ``shifts.png``; below it
         the sets and each record's scores.

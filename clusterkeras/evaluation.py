@@ -22,8 +22,8 @@ from clusterkeras.diagnostics import examples, report, strata
 from clusterkeras.diagnostics.metrics import bands, coverage, limits, tarp
 from clusterkeras.diagnostics.plots import calibration, recovery
 from clusterkeras.diagnostics.report import ClusterScores, Predictions
-from clusterkeras.loading import load_model
-from clusterkeras.posterior_model import PosteriorModel, check_same_target
+from clusterkeras.network.loading import load_model
+from clusterkeras.network.posterior_model import PosteriorModel, check_same_target
 from data_tools.records import dataset as records
 from data_tools.records.finished_set import read_set
 from data_tools.running.output import check_directory

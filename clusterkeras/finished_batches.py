@@ -23,7 +23,7 @@ from data_tools.running.work_directory import claimed
 
 if TYPE_CHECKING:
     from clusterkeras.catalogue_table import Question
-    from clusterkeras.posterior_model import PosteriorModel
+    from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.mosaic import Mosaics
 
 logger = logging.getLogger(__name__)

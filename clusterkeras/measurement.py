@@ -18,7 +18,7 @@ from data_tools.schema import FLAGS
 
 if TYPE_CHECKING:
     from clusterkeras.config import InferenceConfig
-    from clusterkeras.posterior_model import PosteriorModel
+    from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.cutout import Cutout
     from data_tools.mosaics.mosaic import Mosaics
     from data_tools.target import Target

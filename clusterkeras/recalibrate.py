@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from clusterkeras.diagnostics.metrics.coverage import LEVELS, central_coverage, pit
-from clusterkeras.loading import load_model
-from clusterkeras.posterior_model import (
+from clusterkeras.network.loading import load_model
+from clusterkeras.network.model_file import new_model_file, write_run
+from clusterkeras.network.posterior_model import (
     PosteriorModel,
     Recalibration,
     check_same_target,
 )
-from clusterkeras.presets import new_model_file, write_run
 from clusterkeras.recalibration import Outputs, fit_recalibration, presence_log_prob
 from data_tools.records import dataset as records
 from data_tools.records.finished_set import read_set
@@ -124,7 +124,7 @@ def recalibrate(
     Parameters
     ----------
     model : str or Path
-        As for `clusterkeras.loading.load_model`. A recalibration that it has is
+        As for `clusterkeras.network.loading.load_model`. A recalibration that it has is
         forgotten; those of an ensemble's members stay.
     data : str or Path
         A mock set with a split ``validation``, on which the model was not trained.

@@ -1,8 +1,8 @@
 """The few numbers under which a trained model makes a validation set most likely.
 
 The joint posterior is stretched on the line where the prior is a normal
-(`clusterkeras.posteriors.line`), the logit of ``p_cluster`` gets a temperature and an
-offset (Platt 1999, Advances in Large Margin Classifiers, 61), the visibility's
+(`clusterkeras.network.posteriors.line`), the logit of ``p_cluster`` gets a temperature
+and an offset (Platt 1999, Advances in Large Margin Classifiers, 61), the visibility's
 distribution a wider or narrower scale.
 """
 
@@ -18,9 +18,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy import optimize
 
-from clusterkeras.posterior_model import PosteriorModel, Recalibration
-from clusterkeras.posteriors.line import LinePosterior
-from clusterkeras.posteriors.transforms import box_to_line
+from clusterkeras.network.posterior_model import PosteriorModel, Recalibration
+from clusterkeras.network.posteriors.line import LinePosterior
+from clusterkeras.network.posteriors.transforms import box_to_line
 
 #: A factor is looked for between this and its inverse.
 LARGEST = 5.0

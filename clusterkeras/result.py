@@ -11,7 +11,7 @@ from astropy.table import QTable, Table
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from clusterkeras.posterior_model import PosteriorModel
+    from clusterkeras.network.posterior_model import PosteriorModel
 
 
 class Catalogue(QTable):

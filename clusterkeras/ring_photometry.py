@@ -1,7 +1,7 @@
 """Clusters measured in rings: those of a mock set, and more drawn from its prior.
 
-The rings lie between the apertures of `clusterkeras.photometry`, so that their noise is
-nearly independent.
+The rings lie between the apertures of `clusterkeras.network.layers.photometry`, so that
+their noise is nearly independent.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from clusterkeras.evaluation import truth_of
-from clusterkeras.photometry import AperturePhotometry, flux_error
+from clusterkeras.network.layers.photometry import AperturePhotometry, flux_error
 from data_tools.imaging.observation import draw_observation
 from data_tools.imaging.render import Renderer
 from data_tools.priors import Priors

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
-from clusterkeras.posterior_model import PosteriorModel
+from clusterkeras.network.posterior_model import PosteriorModel
 
 #: Draws that the signature ``samples`` gives a row.
 SAMPLES = 256

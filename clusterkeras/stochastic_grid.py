@@ -23,7 +23,7 @@ from scipy.optimize import minimize_scalar
 from tqdm import tqdm
 
 from clusterkeras.diagnostics.report import Predictions
-from clusterkeras.posteriors import kernel
+from clusterkeras.evaluation.competitors import kernel
 from clusterkeras.ring_photometry import (
     Measured,
     draw_models,

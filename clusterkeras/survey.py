@@ -17,7 +17,7 @@ from clusterkeras.field_list import Field, part_of
 from data_tools.running.output import remove_partial
 
 if TYPE_CHECKING:
-    from clusterkeras.posterior_model import PosteriorModel
+    from clusterkeras.network.posterior_model import PosteriorModel
 
 RUNNERS = ("local", "beam")
 
@@ -53,7 +53,7 @@ def infer_fields(
         ``pyarrow.dataset.dataset(output, partitioning="hive")`` reads all of it, and
         astropy (with pandas) each part with its units and metadata.
     model : str or Path
-        What `clusterkeras.loading.load_model` loads.
+        What `clusterkeras.network.loading.load_model` loads.
     config : InferenceConfig, optional
         As for `clusterkeras.catalogue.infer`.
     runner : {"local", "beam"}
@@ -86,7 +86,7 @@ def infer_fields(
             "workers and options of a runner are for Beam: expected runner 'beam' "
             f"beside {workers or list(runner_options)}; received 'local'"
         )
-    from clusterkeras.loading import load_model
+    from clusterkeras.network.loading import load_model
 
     loaded = load_model(model)
     asked = Question.of(loaded, str(model), config)

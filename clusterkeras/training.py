@@ -18,14 +18,14 @@ import keras
 import tensorflow as tf
 import yaml
 
-from clusterkeras.backbones import FusedBatchNormalization, convolve_in_bfloat16
 from clusterkeras.config import ModelConfig, TrainingConfig
-from clusterkeras.loading import load_model
-from clusterkeras.model import ClusterModel
 from clusterkeras.monitoring import Monitor
 from clusterkeras.muon import Muon
-from clusterkeras.presets import save_model
-from clusterkeras.unlike import fit_unlike
+from clusterkeras.network.backbones import FusedBatchNormalization, convolve_in_bfloat16
+from clusterkeras.network.layers.unlike import fit_unlike
+from clusterkeras.network.loading import load_model
+from clusterkeras.network.model import ClusterModel
+from clusterkeras.network.model_file import save_model
 from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.running.output import check_directory, whole_file

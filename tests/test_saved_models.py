@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clusterkeras import ClusterModel, presets, serving
+from clusterkeras import ClusterModel, serving
+from clusterkeras.network import model_file as presets
 
 STORED = sorted(presets.saved_models_directory().glob("*/example.npz"))
 

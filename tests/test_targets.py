@@ -147,7 +147,7 @@ def test_a_cluster_of_m33_is_spread_over_far_more_pixels_than_one_of_ngc628():
 def test_any_bands_in_any_order_go_from_yaml_to_a_step_of_training(bands, tmp_path):
     import keras
 
-    from clusterkeras.model import ClusterModel
+    from clusterkeras.network.model import ClusterModel
     from data_tools.records.dataset import make_dataset
     from data_tools.records.plan import MockSet
     from data_tools.records.simulate import simulate

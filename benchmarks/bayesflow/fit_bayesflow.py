@@ -46,7 +46,7 @@ from numpy.typing import NDArray
 from clusterkeras.config import ModelConfig
 from clusterkeras.diagnostics.predictions import Predictions
 from clusterkeras.evaluation import truth_of
-from clusterkeras.model import JointAsinh
+from clusterkeras.network.layers.scaling import JointAsinh
 from data_tools.records.dataset import make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.target import Target

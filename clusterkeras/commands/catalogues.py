@@ -42,7 +42,7 @@ def _add_detect(parser: ArgumentParser) -> None:
 def _detect(args: Namespace) -> str:
     from clusterkeras.detection import detect
     from clusterkeras.detection_map import FORMATS, draw_map
-    from clusterkeras.loading import load_model
+    from clusterkeras.network.loading import load_model
     from data_tools.running.output import check_file
 
     if args.map is not None:

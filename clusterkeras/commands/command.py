@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from clusterkeras.presets import DEFAULT_PRESET
+from clusterkeras.network.model_file import DEFAULT_PRESET
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from clusterkeras.commands.command import (
     add_model,
     add_output,
 )
-from clusterkeras.presets import DEFAULT_PRESET
+from clusterkeras.network.model_file import DEFAULT_PRESET
 
 
 def _add_fit(parser: ArgumentParser) -> None:
@@ -141,7 +141,7 @@ def _add_ensemble(parser: ArgumentParser) -> None:
 
 
 def _ensemble(args: Namespace) -> str:
-    from clusterkeras.joining import make_ensemble
+    from clusterkeras.network.loading import make_ensemble
 
     path = make_ensemble(args.models, args.output)
     return f"wrote the ensemble of {len(args.models)} models {path}"
@@ -182,7 +182,7 @@ def _add_export(parser: ArgumentParser) -> None:
 
 
 def _export(args: Namespace) -> str:
-    from clusterkeras.loading import load_model
+    from clusterkeras.network.loading import load_model
     from clusterkeras.serving import export
 
     path = export(

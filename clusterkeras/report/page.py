@@ -41,7 +41,7 @@ from data_tools.schema import FLAGS, PARAMETER_NAMES
 from data_tools.target import Target
 
 if TYPE_CHECKING:
-    from clusterkeras.posterior_model import PosteriorModel
+    from clusterkeras.network.posterior_model import PosteriorModel
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ def write_report(
 def _find_model(
     model: PosteriorModel | str | Path | None, catalogue: Table, name: str
 ) -> PosteriorModel:
-    from clusterkeras.loading import load_model
+    from clusterkeras.network.loading import load_model
 
     if model is None:
         model = catalogue.meta.get("model") or catalogue.meta.get("MODEL")

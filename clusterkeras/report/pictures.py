@@ -22,7 +22,7 @@ from data_tools.schema import PARAMETERS
 from data_tools.target import AB_ZERO_NJY
 
 if TYPE_CHECKING:
-    from clusterkeras.posterior_model import PosteriorModel
+    from clusterkeras.network.posterior_model import PosteriorModel
 
 #: Radius, in pixels, of the aperture of the magnitudes, 0.24 arcsec on M83's; the sky
 #: is the median of what lies further out than twice that.

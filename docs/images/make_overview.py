@@ -17,7 +17,7 @@ from corner import hist2d
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from clusterkeras.loading import load_model
+from clusterkeras.network.loading import load_model
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 

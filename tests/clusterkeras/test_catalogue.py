@@ -11,8 +11,8 @@ from astropy.table import QTable, Table
 from clusterkeras.catalogue import infer
 from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.detection import detect
-from clusterkeras.model import ClusterModel
-from clusterkeras.presence import at_share
+from clusterkeras.network.model import ClusterModel
+from clusterkeras.network.presence import at_share
 from data_tools.schema import FLAGS, PARAMETER_NAMES, PARAMETERS
 
 SHAPE = (90, 120)

@@ -11,7 +11,7 @@ from scipy.spatial.distance import pdist
 from clusterkeras import completeness
 from clusterkeras.completeness import load, measure_completeness
 from clusterkeras.config import CompletenessConfig, InferenceConfig, ModelConfig
-from clusterkeras.model import ClusterModel
+from clusterkeras.network.model import ClusterModel
 from data_tools.mocks.mock_mosaic import MosaicConfig, make_mosaic
 from data_tools.priors import Priors
 from data_tools.running.work_directory import alone

@@ -6,8 +6,8 @@ from astropy.io import fits
 from astropy.wcs import WCS
 
 from clusterkeras.detection_map import MAP_SHARE, draw_map
-from clusterkeras.loading import load_model
-from clusterkeras.presence import at_share
+from clusterkeras.network.loading import load_model
+from clusterkeras.network.presence import at_share
 from data_tools.mosaics.mosaic import open_mosaics
 
 SHAPE = (70, 101)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from clusterkeras import evaluation
 from clusterkeras.diagnostics import report
-from clusterkeras.model import ClusterModel
+from clusterkeras.network.model import ClusterModel
 from data_tools.priors import Priors
 from data_tools.records.dataset import make_dataset
 from data_tools.records.plan import MockSet

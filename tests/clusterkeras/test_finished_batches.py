@@ -16,7 +16,7 @@ from astropy.table import QTable, Table
 from clusterkeras.catalogue import infer
 from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.finished_batches import FinishedBatches
-from clusterkeras.model import ClusterModel
+from clusterkeras.network.model import ClusterModel
 from data_tools.schema import PARAMETER_NAMES
 
 SHAPE = (60, 80)

@@ -8,7 +8,7 @@ import pytest
 
 from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.measurement import compile_network, cut_out, measure, result_flags
-from clusterkeras.model import ClusterModel
+from clusterkeras.network.model import ClusterModel
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.schema import FLAGS
 

@@ -4,7 +4,6 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from clusterkeras.config import ModelConfig
-from clusterkeras.model import ClusterModel
 from clusterkeras.monitoring import (
     as_image,
     draw_coverage,
@@ -12,6 +11,7 @@ from clusterkeras.monitoring import (
     predict_validation,
     write_pr_curve,
 )
+from clusterkeras.network.model import ClusterModel
 from data_tools.schema import PARAMETERS
 
 PARTS = {"loss", "nll", "presence", "visibility", "presence_auc"}

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from clusterkeras import ring_photometry
-from clusterkeras.photometry import RADII_PX
+from clusterkeras.network.layers.photometry import RADII_PX
 from data_tools.priors import Priors
 from data_tools.records.dataset import make_dataset
 from data_tools.stars.population import population_of

@@ -7,10 +7,10 @@ import pytest
 
 from clusterkeras import serving
 from clusterkeras.config import POSTERIORS, ModelConfig
-from clusterkeras.ensemble import Ensemble
-from clusterkeras.model import ClusterModel
-from clusterkeras.posterior_model import Recalibration
-from clusterkeras.unlike import fit_unlike
+from clusterkeras.network.ensemble import Ensemble
+from clusterkeras.network.layers.unlike import fit_unlike
+from clusterkeras.network.model import ClusterModel
+from clusterkeras.network.posterior_model import Recalibration
 from data_tools.schema import PARAMETER_NAMES
 
 #: Loads a SavedModel as a server would, with TensorFlow alone.

@@ -10,7 +10,7 @@ from pyarrow import dataset
 
 from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.field_list import part_of, read_fields
-from clusterkeras.model import ClusterModel
+from clusterkeras.network.model import ClusterModel
 from clusterkeras.survey import infer_fields, metadata_of
 from data_tools.positions import read_positions
 

@@ -16,8 +16,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from clusterkeras.config import ModelConfig, TrainingConfig
 from clusterkeras.evaluation import predict
-from clusterkeras.loading import load_model
-from clusterkeras.model import ClusterModel
+from clusterkeras.network.loading import load_model
+from clusterkeras.network.model import ClusterModel
 from clusterkeras.training import (
     KeepBest,
     StopOnNonFinite,

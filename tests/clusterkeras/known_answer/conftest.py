@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clusterkeras import posteriors
 from clusterkeras.config import ModelConfig
+from clusterkeras.network import posteriors
 from clusterkeras.training import WarmupCosine
 
 #: Highest learning rate of each posterior, and the largest mean Kullback-Leibler

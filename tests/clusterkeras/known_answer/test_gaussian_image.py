@@ -1,10 +1,10 @@
 """A linear-Gaussian image model: the posterior is a Gaussian that a formula gives.
 
 The prior, flat in the box, is a standard normal in u (see
-`clusterkeras.posteriors.transforms`). An image is the sum of four templates, one a
-parameter, times u, plus white noise. So the posterior in u is the normal distribution
-of linear regression, the same width for every image, and its density in the box follows
-from the change of variables.
+`clusterkeras.network.posteriors.transforms`). An image is the sum of four templates,
+one a parameter, times u, plus white noise. So the posterior in u is the normal
+distribution of linear regression, the same width for every image, and its density in
+the box follows from the change of variables.
 """
 
 import numpy as np

@@ -34,7 +34,7 @@ def model(m83):
     import keras
 
     from clusterkeras.config import ModelConfig
-    from clusterkeras.model import ClusterModel
+    from clusterkeras.network.model import ClusterModel
 
     keras.utils.set_random_seed(7)
     config = ModelConfig("resnet_tiny", "mixture", components=2, hidden=8)

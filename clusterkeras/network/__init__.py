@@ -1,0 +1,1 @@
+"""The Keras model: backbone, joint posterior, and what is loaded by name."""

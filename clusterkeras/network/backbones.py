@@ -1,0 +1,257 @@
+"""Networks by name: image in, feature vector out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from clusterkeras.network.layers import photometry
+
+
+@dataclass(frozen=True)
+class ResNet:
+    """Pre-activation residual network (He et al. 2016, ECCV, fig. 1b).
+
+    The features are the mean over the whole image and the mean over its middle, where
+    the object stands, and, if wanted, a dense network on aperture photometry: fluxes
+    to a few per cent are what convolutions learn last, and what ages hang on.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Channels of each stage; every stage after the first halves the image.
+    blocks : int
+        Residual blocks a stage.
+    photometry : tuple of int
+        Widths of the dense layers on photometry; none for no photometry. Images must
+        then be wide enough for the ring of the sky.
+    """
+
+    widths: tuple[int, ...]
+    blocks: int = 2
+    photometry: tuple[int, ...] = ()
+
+    def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Give the features of an image, symbolically."""
+        measured = []
+        if self.photometry:
+            radii = photometry.FINE_RADII_PX
+            measured = [photometry.dense_features(x, self.photometry, radii)]
+        x = _convolve(x, self.widths[0], 3, 2, "stem")
+        for stage, width in enumerate(self.widths):
+            for block in range(self.blocks):
+                stride = 2 if stage > 0 and block == 0 else 1
+                x = _block(x, width, stride, f"stage{stage}_block{block}")
+        x = _activate(x, "last")
+        middle = keras.layers.Cropping2D(
+            tuple((side - 1) // 2 for side in x.shape[1:3]), name="middle"
+        )(x)
+        return keras.layers.Concatenate(name="features", dtype="float32")(
+            [
+                keras.layers.GlobalAveragePooling2D(name="mean")(x),
+                keras.layers.GlobalAveragePooling2D(name="middle_mean")(middle),
+                *measured,
+            ]
+        )
+
+
+@dataclass(frozen=True)
+class PublishedResNet:
+    """The published network (Bialopetravicius & Narbutis 2020, A&A 633, A148, Table 1).
+
+    The table gives conv1, 7 x 7 with 64 channels and stride 1; a 3 x 3 max pool;
+    conv2_x to conv5_x of the widths below; a stride of 2 at the pool and at the first
+    block of conv3_x to conv5_x; the mean over the image; a dense layer. "50-layer CNN
+    based on the ResNet architecture", its widths half of ResNet-50's, is read as the
+    bottleneck blocks of He et al. 2016, CVPR, Table 1, with half of all channels: 1 x 1
+    and 3 x 3 of a quarter of the width, then 1 x 1; normalisation after each
+    convolution and before its ReLU; the stride in the first 1 x 1. Its initial weights
+    and the scaling of its input are not known here: He's, and the joint asinh of this
+    package.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Channels of conv2_x to conv5_x.
+    blocks : tuple of int
+        Bottleneck blocks of each.
+    dense : int
+        Width of the dense layer.
+    """
+
+    widths: tuple[int, ...] = (128, 256, 512, 1024)
+    blocks: tuple[int, ...] = (3, 4, 6, 3)
+    dense: int = 1024
+
+    def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Give the features of an image, symbolically."""
+        x = _activate(_convolve(x, 64, 7, 1, "conv1"), "conv1")
+        x = keras.layers.MaxPooling2D(3, 2, padding="same", name="pool")(x)
+        stages = zip(self.widths, self.blocks, strict=True)
+        for stage, (width, blocks) in enumerate(stages, 2):
+            for block in range(1, blocks + 1):
+                stride = 2 if stage > 2 and block == 1 else 1
+                x = _bottleneck(x, width, stride, f"conv{stage}_{block}")
+        x = keras.layers.GlobalAveragePooling2D(name="mean", dtype="float32")(x)
+        return keras.layers.Dense(self.dense, "relu", name="dense", dtype="float32")(x)
+
+
+@dataclass(frozen=True)
+class PhotometricNet:
+    """Dense network on aperture photometry alone: what four apertures a band can tell.
+
+    Attributes
+    ----------
+    widths : tuple of int
+        Width of each layer.
+    """
+
+    widths: tuple[int, ...]
+
+    def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """Give the features of an image, symbolically."""
+        return photometry.dense_features(x, self.widths)
+
+
+BACKBONES: dict[str, ResNet | PublishedResNet | PhotometricNet] = {
+    "resnet_tiny": ResNet((8, 16), blocks=1),
+    "resnet_small": ResNet((16, 32, 64, 128)),
+    "resnet_medium": ResNet((32, 64, 128, 256)),
+    "resnet_small_photometry": ResNet((16, 32, 64, 128), photometry=(256, 256)),
+    "published_resnet50": PublishedResNet(),
+    "photometry": PhotometricNet((256, 256, 256)),
+}
+
+#: Backbones that end in a dense layer of their own, on which the heads stand.
+WITH_DENSE = ("published_resnet50",)
+
+
+@keras.saving.register_keras_serializable(package="clusterkeras")
+class FusedBatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalisation over the last axis of an image, in one kernel.
+
+    Keras composes it of elementwise steps; one kernel trains the default backbone a
+    quarter faster on a CPU.
+
+    Attributes
+    ----------
+    fixed : bool
+        Whether training too normalises by the kept mean and variance, and keeps them.
+    """
+
+    fixed: bool = False
+
+    def call(self, inputs, training=None, mask=None):
+        """Normalise `inputs` (B, height, width, channels)."""
+        learning = bool(training) and self.trainable and not self.fixed
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=inputs,
+            scale=tf.cast(self.gamma, tf.float32),
+            offset=tf.cast(self.beta, tf.float32),
+            mean=[] if learning else tf.cast(self.moving_mean, tf.float32),
+            variance=[] if learning else tf.cast(self.moving_variance, tf.float32),
+            epsilon=self.epsilon,
+            is_training=learning,
+        )
+        if learning:
+            for moving, value in (
+                (self.moving_mean, mean),
+                (self.moving_variance, variance),
+            ):
+                moving.assign(moving * self.momentum + value * (1 - self.momentum))
+        return outputs
+
+
+def _normalise(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    # Statistics follow the weights within some thirty steps, so that the validation
+    # of a fast-moving early epoch already means something.
+    return FusedBatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
+
+
+def _activate(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    return keras.layers.ReLU(name=f"{name}_relu")(_normalise(x, name))
+
+
+def _convolve(x, width: int, size: int, stride: int, name: str) -> keras.KerasTensor:
+    return keras.layers.Conv2D(
+        width,
+        size,
+        strides=stride,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        data_format="channels_last",
+        name=name,
+    )(x)
+
+
+def _block(x: keras.KerasTensor, width: int, stride: int, name: str):
+    active = _activate(x, f"{name}_0")
+    changes = stride != 1 or x.shape[-1] != width
+    shortcut = _convolve(active, width, 1, stride, f"{name}_shortcut") if changes else x
+    x = _convolve(active, width, 3, stride, f"{name}_0_conv")
+    x = _convolve(_activate(x, f"{name}_1"), width, 3, 1, f"{name}_1_conv")
+    return keras.layers.Add(name=f"{name}_add")([shortcut, x])
+
+
+def _bottleneck(x: keras.KerasTensor, width: int, stride: int, name: str):
+    shortcut = x
+    if stride != 1 or x.shape[-1] != width:
+        shortcut = _normalise(
+            _convolve(x, width, 1, stride, f"{name}_shortcut"), f"{name}_shortcut"
+        )
+    for i, (size, step) in enumerate(((1, stride), (3, 1))):
+        x = _convolve(x, width // 4, size, step, f"{name}_{i}_conv")
+        x = _activate(x, f"{name}_{i}")
+    x = _normalise(_convolve(x, width, 1, 1, f"{name}_2_conv"), f"{name}_2")
+    x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
+    return keras.layers.ReLU(name=name)(x)
+
+
+def build(name: str, image_shape: tuple[int, int, int]) -> keras.Model:
+    """Build a backbone.
+
+    Parameters
+    ----------
+    name : str
+        One of `BACKBONES`.
+    image_shape : (int, int, int)
+        Height, width and number of bands of the (already scaled) image.
+
+    Returns
+    -------
+    keras.Model
+        From (B, height, width, bands) to (B, features).
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or the image too small for apertures it wants.
+    """
+    if name not in BACKBONES:
+        raise ValueError(
+            f"backbone: expected one of {sorted(BACKBONES)}; received {name!r}"
+        )
+    inputs = keras.Input(image_shape, name="scaled")
+    return keras.Model(inputs, BACKBONES[name].features(inputs), name=name)
+
+
+def convolve_in_bfloat16(backbone: keras.Model) -> None:
+    """Let a backbone's convolutions, and what stands between them, work in bfloat16.
+
+    Weights, photometry, means and dense layers stay float32. A model that holds the
+    backbone is saved and loaded as without.
+
+    Parameters
+    ----------
+    backbone : keras.Model
+        As `build` makes it.
+    """
+    layers = keras.layers
+    for layer in backbone.layers:
+        if isinstance(
+            layer, (layers.Conv2D, layers.BatchNormalization, layers.ReLU, layers.Add)
+        ):
+            layer.dtype_policy = "mixed_bfloat16"

@@ -1,0 +1,158 @@
+"""Ensemble: several trained networks as one equally weighted mixture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from clusterkeras.config import ModelConfig
+from clusterkeras.network.model import ClusterModel
+from clusterkeras.network.posterior_model import SHARED, PosteriorModel, Recalibration
+from clusterkeras.network.posteriors.equal_mixture import EnsemblePosterior
+
+tfd = tfp.distributions
+
+
+@keras.saving.register_keras_serializable(package="clusterkeras")
+class Ensemble(PosteriorModel):
+    """Let trained networks speak as one: the mixture of what they say, equal shares.
+
+    The posterior of the parameters and the distribution of the visibility are the
+    members' mixtures; ``p_cluster`` is the mean of the members' probabilities. It takes
+    the place of a `ClusterModel` everywhere but in training.
+
+    Parameters
+    ----------
+    members : sequence of ClusterModel
+        Two or more, with a mixture or a flow as posterior; the ensemble takes the
+        first one's target. Each keeps its own recalibration.
+    recalibration : dict or Recalibration, optional
+        What was found for the ensemble as a whole; without, none.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two members, one is no `ClusterModel` or has a grid, or
+        they differ in bands, cutout, pixel scale, box or the training sets' share of
+        clusters.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[ClusterModel],
+        recalibration: dict[str, Any] | Recalibration | None = None,
+        **kwargs: Any,
+    ) -> None:
+        _check_alike(members)
+        first = members[0]
+        super().__init__(first.target, recalibration, **{"name": "ensemble", **kwargs})
+        self.members = list(members)
+        self.cluster_share = first.cluster_share
+        self.joint = EnsemblePosterior(
+            [member.joint for member in members], self.recalibration.stretch
+        )
+        self.build((None, *self.image_shape))
+
+    @property
+    def config(self) -> tuple[ModelConfig, ...]:
+        """Shapes of the members' networks."""
+        return tuple(member.config for member in self.members)
+
+    def call(
+        self, images: tf.Tensor, training: bool | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Run all members.
+
+        Parameters
+        ----------
+        images : tensor (B, px, px, bands)
+            Flux in nJy per pixel.
+        training : bool, optional
+            As for `ClusterModel.call`.
+
+        Returns
+        -------
+        dict of str to float32 tensor
+            ``posterior``, ``visibility``, ``features``: those of the members next to
+            each other; ``presence`` (B, 1): logit of the mean probability.
+        """
+        outputs = [member(images, training=training) for member in self.members]
+        together = {
+            name: tf.concat([output[name] for output in outputs], axis=-1)
+            for name in ("posterior", "visibility", "features")
+        }
+        logits = tf.concat([output["presence"] for output in outputs], axis=-1)
+        # logit of the mean, from logarithms that a sure network does not exhaust
+        cluster, other = (
+            tf.reduce_logsumexp(tf.math.log_sigmoid(sign * logits), 1, keepdims=True)
+            for sign in (1, -1)
+        )
+        return {**together, "presence": self.recalibration.presence(cluster - other)}
+
+    def visibility(self, raw: tf.Tensor) -> tfd.Distribution:
+        """Build the mixture of the members' normals; see `PosteriorModel.visibility`.
+
+        A recalibration widens it about its mean.
+        """
+        parts = tf.split(raw, len(self.members), axis=-1)
+        normals = [
+            m.visibility(part) for m, part in zip(self.members, parts, strict=True)
+        ]
+        means, scales = (
+            tf.stack([getattr(normal, name) for normal in normals], axis=-1)
+            for name in ("loc", "scale")
+        )
+        mean = tf.reduce_mean(means, axis=-1, keepdims=True)
+        factor = self.recalibration.visibility_factor
+        return tfd.MixtureSameFamily(
+            tfd.Categorical(logits=tf.zeros_like(means)),
+            tfd.Normal(mean + factor * (means - mean), factor * scales),
+        )
+
+    def unlike_mocks(self, images: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
+        """Give the mean of the members' scores; see `PosteriorModel.unlike_mocks`."""
+        sizes = [member.unlike.features for member in self.members]
+        parts = tf.split(features, sizes, axis=-1)
+        scores = [
+            m.unlike_mocks(images, f) for m, f in zip(self.members, parts, strict=True)
+        ]
+        return tf.reduce_mean(tf.stack(scores), axis=0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Give all arguments, as plain values."""
+        config = super().get_config()
+        # the members say which target it is
+        del config["target"]
+        serialize = keras.saving.serialize_keras_object
+        return {**config, "members": [serialize(member) for member in self.members]}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Ensemble:
+        """Build an ensemble from what `get_config` gives."""
+        deserialize = keras.saving.deserialize_keras_object
+        return cls(**{**config, "members": [deserialize(m) for m in config["members"]]})
+
+
+def _check_alike(members: Sequence[Any]) -> None:
+    kinds = [type(member).__name__ for member in members]
+    if len(members) < 2 or set(kinds) != {"ClusterModel"}:
+        raise ValueError(
+            f"ensemble: expected two or more ClusterModel; received {kinds}"
+        )
+    first = members[0]
+    for number, member in enumerate(members[1:], 2):
+        pairs = {
+            name: (getattr(first.target, name), getattr(member.target, name))
+            for name in SHARED
+        }
+        pairs["cluster_share"] = (first.cluster_share, member.cluster_share)
+        for name, (expected, received) in pairs.items():
+            if expected != received:
+                raise ValueError(
+                    f"ensemble: expected members of one {name}, {expected} as the "
+                    f"first; received {received} from member {number}"
+                )

@@ -1,0 +1,1 @@
+"""Layers of the network: input scaling, photometry, likeness to the mocks."""

@@ -1,0 +1,74 @@
+"""Trained models, whatever they are: loaded, or several joined in one on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from clusterkeras.network.ensemble import Ensemble
+from clusterkeras.network.model import ClusterModel
+from clusterkeras.network.model_file import (
+    DEFAULT_PRESET,
+    find_model,
+    new_model_file,
+    read_model,
+    write_run,
+)
+from clusterkeras.network.posterior_model import PosteriorModel
+
+
+def make_ensemble(models: Sequence[str | Path], output: str | Path) -> Path:
+    """Make an ensemble of trained models and write it as a run.
+
+    Parameters
+    ----------
+    models : sequence of str or Path
+        Two or more names of presets, ``.keras`` files or directories of runs.
+    output : str or Path
+        Directory to write: ``model.keras``, which holds all members, and
+        ``configuration.yaml``, which names them.
+
+    Returns
+    -------
+    Path
+        ``output/model.keras``.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a model already.
+    FileNotFoundError
+        If a model is missing.
+    ValueError
+        If a file is no model, or the models make no ensemble.
+    """
+    new_model_file(output)
+    members = [load_model(model) for model in models]
+    configuration = {
+        "ensemble": [str(find_model(model).resolve()) for model in models],
+        "target": members[0].target.to_dict(),
+    }
+    return write_run(Ensemble(members), output, configuration)
+
+
+def load_model(name_or_path: str | Path = DEFAULT_PRESET) -> PosteriorModel:
+    """Load a trained model, ready to infer with.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Name of a preset, a ``.keras`` file, or a directory with a ``model.keras``.
+
+    Returns
+    -------
+    PosteriorModel
+        A `ClusterModel` or an `Ensemble`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such model.
+    ValueError
+        If the file is neither of the two, written by Keras.
+    """
+    return read_model(name_or_path, (ClusterModel, Ensemble))

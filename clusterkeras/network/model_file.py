@@ -1,0 +1,230 @@
+"""Trained models that ship, by name, and the files of any: found, read, written.
+
+TensorFlow is imported only when a model is read or written.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from data_tools.running.output import check_directory, whole_file
+
+if TYPE_CHECKING:
+    import keras
+
+    from clusterkeras.network.posterior_model import PosteriorModel
+
+#: The file that a run directory and a preset's directory keep their model in.
+MODEL_FILE = "model.keras"
+
+#: Packages whose versions stand in the configuration of what `write_run` writes.
+PACKAGES = ("clusterkeras", "tensorflow", "keras")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A trained model that ships.
+
+    Attributes
+    ----------
+    description : str
+        One line: galaxy, instrument, bands, pixel.
+    file : str
+        The model, relative to the directory of the shipped models.
+    """
+
+    description: str
+    file: str
+
+
+PRESETS: dict[str, Preset] = {
+    "m83-wfc3-uvis": Preset(
+        description=(
+            "M83 at 4.5 Mpc, HST WFC3/UVIS in F336W, F438W and F814W, 0.0396 arcsec "
+            "a pixel"
+        ),
+        file=f"m83-wfc3-uvis/{MODEL_FILE}",
+    ),
+}
+
+DEFAULT_PRESET = "m83-wfc3-uvis"
+
+
+def saved_models_directory() -> Path:
+    """Give the directory of the models that ship.
+
+    An installed package keeps them inside itself, a source tree at its top.
+    """
+    package = Path(__file__).parents[1]
+    installed = package / "saved_models"
+    return installed if installed.is_dir() else package.parent / "saved_models"
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """Find the file of a trained model.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        Name of a preset, a ``.keras`` file, or a directory with a ``model.keras``
+        (what `clusterkeras fit` leaves). A preset's name goes before a path.
+
+    Returns
+    -------
+    Path
+        A file that exists.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none; the message lists the presets.
+    """
+    preset = PRESETS.get(str(name_or_path))
+    if preset is not None:
+        path = saved_models_directory() / preset.file
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"model {str(name_or_path)!r} ships as {path}, which is not there; "
+                "install the package again, or name a .keras file"
+            )
+        return path
+    path = Path(name_or_path)
+    if path.is_dir():
+        path = path / MODEL_FILE
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"model {str(name_or_path)!r}: expected one of {sorted(PRESETS)}, a .keras "
+            f"file, or a directory with a {MODEL_FILE}; nothing found there"
+        )
+    return path
+
+
+def read_model(
+    name_or_path: str | Path, classes: tuple[type[PosteriorModel], ...]
+) -> PosteriorModel:
+    """Read a trained model of one of some classes, which Keras must know already.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        As for `find_model`.
+    classes : tuple of type
+        What it may be.
+
+    Returns
+    -------
+    PosteriorModel
+        The model, not compiled.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such model.
+    ValueError
+        If the file is none of the classes, written by Keras.
+    """
+    path = find_model(name_or_path)
+    if not zipfile.is_zipfile(path):
+        raise ValueError(
+            f"{path}: expected a model written by Keras (.keras); the file is "
+            "something else or cut short"
+        )
+    import keras
+
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            f"{path}: Keras cannot load this model: {reason}. The file is damaged or "
+            "not this package's: fetch it again, or name another"
+        ) from error
+    if not isinstance(model, classes):
+        expected = " or ".join(c.__name__ for c in classes)
+        raise ValueError(
+            f"{path}: expected {expected}; received {type(model).__name__}"
+        )
+    return model
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Save a model so that the file appears whole or not at all.
+
+    Parameters
+    ----------
+    model : keras.Model
+        The model.
+    path : Path
+        A ``.keras`` file; one of that name is replaced.
+    """
+    part = path.with_name(f"part-{path.name}")
+    try:
+        model.save(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def new_model_file(output: str | Path) -> Path:
+    """Give the path of a model that is to be written, or refuse where one is.
+
+    Parameters
+    ----------
+    output : str or Path
+        Directory of the run.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a model already.
+    NotADirectoryError, PermissionError
+        If none can be written there.
+    """
+    path = check_directory(output) / MODEL_FILE
+    if path.exists():
+        raise FileExistsError(
+            f"{path}: a model exists and is never overwritten; name another output"
+        )
+    return path
+
+
+def write_run(
+    model: PosteriorModel, output: str | Path, configuration: dict[str, Any]
+) -> Path:
+    """Write a model that came of others, and a configuration that says how.
+
+    Parameters
+    ----------
+    model : PosteriorModel
+        The model.
+    output : str or Path
+        Directory for ``model.keras`` and ``configuration.yaml``, made if missing.
+    configuration : dict
+        Plain values; the versions of the packages are added.
+
+    Returns
+    -------
+    Path
+        ``output/model.keras``.
+
+    Raises
+    ------
+    FileExistsError
+        If there is a model already.
+    """
+    path = new_model_file(output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    versions = {name: metadata.version(name) for name in PACKAGES}
+    text = yaml.safe_dump({**configuration, "versions": versions}, sort_keys=False)
+    with whole_file(path.with_name("configuration.yaml")) as file:
+        file.write(text.encode())
+    # last, so that a model is never without its configuration
+    save_model(model, path)
+    return path

@@ -1,0 +1,321 @@
+"""What every trained model can do, a single network or an ensemble of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from clusterkeras.network.posteriors.base import Posterior, summarise
+from data_tools.schema import PARAMETER_NAMES
+from data_tools.target import Target
+
+tfd = tfp.distributions
+
+#: Width of the strip along an edge of the box, as a share of the box's, in which a
+#: draw leans on that edge.
+EDGE_WIDTH = 0.02
+
+#: Edges that are physical, not the end of the training: no extinction is none.
+PHYSICAL_EDGES = {("a_v", "low")}
+
+#: What a model and what it is given must share for a number to mean the same.
+SHARED = ("band_names", "cutout_px", "pixel_scale_arcsec", "box")
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """Few numbers that bring a trained model's probabilities nearer to the truth.
+
+    The values by default change nothing.
+
+    Attributes
+    ----------
+    stretch : tuple of float or None
+        Factor, parameter by parameter, by which the posterior is made wider on the
+        line where the prior is a normal; see
+        `clusterkeras.network.posteriors.line.LinePosterior`. None for none.
+    presence_temperature, presence_offset : float
+        The logit of ``p_cluster`` is divided by the first, then the second is added.
+    visibility_factor : float
+        Factor by which the visibility's distribution is made wider about its mean.
+
+    Raises
+    ------
+    ValueError
+        If one that must be above 0 is not.
+    """
+
+    stretch: tuple[float, ...] | None = None
+    presence_temperature: float = 1.0
+    presence_offset: float = 0.0
+    visibility_factor: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the factors."""
+        if self.stretch is not None:
+            object.__setattr__(self, "stretch", tuple(map(float, self.stretch)))
+        factors = (
+            *(self.stretch or ()),
+            self.presence_temperature,
+            self.visibility_factor,
+        )
+        if not all(factor > 0 for factor in factors):
+            raise ValueError(
+                f"recalibration: expected factors above 0; received {self}"
+            )
+
+    def presence(self, logit: Any) -> Any:
+        """Give the logit of ``p_cluster`` that stands for `logit`, of any shape."""
+        return logit / self.presence_temperature + self.presence_offset
+
+
+class PosteriorModel(keras.Model):
+    """Turn images into posteriors: what is alike for one network and for several.
+
+    A subclass makes `joint`, sets `cluster_share`, and gives `call`, `visibility` and
+    `unlike_mocks`.
+
+    Parameters
+    ----------
+    target : dict or Target
+        What is observed and in which bands; its box is the posterior's support.
+    recalibration : dict or Recalibration, optional
+        What was found on a validation set; without, none.
+
+    Attributes
+    ----------
+    joint : Posterior
+        The posterior of the parameters.
+    cluster_share : float
+        Share of clusters among the records the model is trained on, in (0, 1): the
+        prior under which its probability of a cluster holds.
+    recalibration : Recalibration
+        Applied to all that the model gives.
+    """
+
+    joint: Posterior
+    cluster_share: float
+
+    def __init__(
+        self,
+        target: dict[str, Any] | Target,
+        recalibration: dict[str, Any] | Recalibration | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # the model itself stays in float32: only a backbone follows a mixed policy
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self._target = (
+            target if isinstance(target, Target) else Target.from_dict(target)
+        )
+        if not isinstance(recalibration, Recalibration):
+            recalibration = Recalibration(**(recalibration or {}))
+        self.recalibration = recalibration
+        # XLA is slower than plain kernels on a CPU
+        self.supports_jit = False
+        px = self._target.cutout_px
+        self.image_shape = (px, px, len(self._target.bands))
+
+    @property
+    def target(self) -> Target:
+        """The target the model was made for."""
+        return self._target
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the parameters, in the order of the posterior's last axis."""
+        return PARAMETER_NAMES
+
+    def __call__(self, images: tf.Tensor, *args: Any, **kwargs: Any) -> Any:
+        """Check the images' shape, then run `call`."""
+        shape = tuple(getattr(images, "shape", np.shape(images)))
+        if len(shape) != 4 or any(
+            size not in (None, wanted)
+            for size, wanted in zip(shape[1:], self.image_shape, strict=True)
+        ):
+            expected = ", ".join(str(size) for size in self.image_shape)
+            raise ValueError(
+                f"images: expected shape (batch, {expected}) with bands "
+                f"{list(self._target.band_names)}; received {shape}"
+            )
+        return super().__call__(images, *args, **kwargs)
+
+    def posterior(self, raw: tf.Tensor) -> tfd.Distribution:
+        """Build the joint posterior.
+
+        Parameters
+        ----------
+        raw : tensor (B, O)
+            The output ``posterior`` of the network.
+
+        Returns
+        -------
+        tfd.Distribution
+            Of the parameters in their own units; batch (B,), event (P,); zero outside
+            the target's box.
+        """
+        return self.joint.distribution(raw)
+
+    def visibility(self, raw: tf.Tensor) -> tfd.Distribution:
+        """Build the distribution of the visibility, log10 S/N in dex.
+
+        Parameters
+        ----------
+        raw : tensor (B, V)
+            The output ``visibility`` of the network.
+
+        Returns
+        -------
+        tfd.Distribution
+            Batch (B,).
+        """
+        raise NotImplementedError
+
+    def unlike_mocks(self, images: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
+        """Say how unlike the mocks it was trained on images are.
+
+        Parameters
+        ----------
+        images : tensor (B, px, px, bands)
+            Flux in nJy per pixel.
+        features : tensor (B, F)
+            The output ``features`` of the network.
+
+        Returns
+        -------
+        tensor (B,)
+            log10 of the share of its mocks that are further out; NaN for a model that
+            was saved without. See `clusterkeras.network.layers.unlike.UnlikeMocks`.
+        """
+        raise NotImplementedError
+
+    def draw_from(self, raw_posterior: tf.Tensor, seed: tf.Tensor, n: int) -> tf.Tensor:
+        """Draw from the joint posterior, without TensorFlow Probability.
+
+        Parameters
+        ----------
+        raw_posterior : tensor (B, O)
+            The output ``posterior`` of the network.
+        seed : tensor (B,) int32
+            A row's draws depend on its own seed and outputs only.
+        n : int
+            Draws a row.
+
+        Returns
+        -------
+        tensor (B, n, P)
+            In the parameters' own units, inside the box.
+        """
+        return self.joint.draw(raw_posterior, seed, n)
+
+    def summarise(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Give the numbers of a catalogue row, the same each time.
+
+        Parameters
+        ----------
+        images : tensor (B, px, px, bands)
+            Flux in nJy per pixel.
+
+        Returns
+        -------
+        dict of str to tensor
+            ``p_cluster`` (B,); ``log_snr``, ``log_snr_std`` [dex] (B,), mean and
+            standard deviation of the visibility; ``median``, ``lower``, ``upper`` (16,
+            84 %), ``mean`` (B, P); ``covariance`` (B, P, P); ``edge_share`` (B,), see
+            `edge_share`; ``unlike_mocks`` (B,), see `unlike_mocks`.
+        """
+        return self.summarise_outputs(images, self(images, training=False))
+
+    def summarise_outputs(
+        self, images: tf.Tensor, outputs: dict[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
+        """Do what `summarise` does, from the outputs for the same images."""
+        visibility = self.visibility(outputs["visibility"])
+        draws = self.joint.even_draws(outputs["posterior"])
+        return {
+            "p_cluster": tf.math.sigmoid(outputs["presence"][:, 0]),
+            "log_snr": visibility.mean(),
+            "log_snr_std": visibility.stddev(),
+            **summarise(draws),
+            "edge_share": self.edge_share(draws),
+            "unlike_mocks": self.unlike_mocks(images, outputs["features"]),
+        }
+
+    def edge_share(self, draws: tf.Tensor) -> tf.Tensor:
+        """Say how far a posterior leans on an edge of the box: truth may be beyond.
+
+        Parameters
+        ----------
+        draws : tensor (B, n, P)
+            Draws of the posterior in the parameters' own units.
+
+        Returns
+        -------
+        tensor (B,)
+            Largest share of the draws within `EDGE_WIDTH` of the box's width from one
+            of its edges, `PHYSICAL_EDGES` excepted.
+        """
+        shares = []
+        for i, name in enumerate(self.parameter_names):
+            low, high = self.target.box[name]
+            width = EDGE_WIDTH * (high - low)
+            for edge, inside in (
+                ("low", draws[..., i] < low + width),
+                ("high", draws[..., i] > high - width),
+            ):
+                if (name, edge) not in PHYSICAL_EDGES:
+                    shares.append(tf.reduce_mean(tf.cast(inside, tf.float32), axis=1))
+        return tf.reduce_max(tf.stack(shares), axis=0)
+
+    def recalibrated(self, recalibration: Recalibration) -> Self:
+        """Give a copy with the same weights and another recalibration."""
+        config = {
+            **self.get_config(),
+            "recalibration": dataclasses.asdict(recalibration),
+        }
+        copy = type(self).from_config(config)
+        copy.set_weights(self.get_weights())
+        return copy
+
+    def get_config(self) -> dict[str, Any]:
+        """Give the arguments that all models take, as plain values."""
+        return {
+            "name": self.name,
+            "target": self._target.to_dict(),
+            "recalibration": dataclasses.asdict(self.recalibration),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Build a model from what `get_config` gives."""
+        return cls(**config)
+
+
+def check_same_target(model: Target, mocks: Target, data: str | Path) -> None:
+    """Refuse a mock set whose images or parameters are not those of a model.
+
+    Parameters
+    ----------
+    model, mocks : Target
+        What the model, and the set, was made for.
+    data : str or Path
+        Name of the set.
+
+    Raises
+    ------
+    ValueError
+        If they differ in one of `SHARED`.
+    """
+    for name in SHARED:
+        expected, received = getattr(model, name), getattr(mocks, name)
+        if expected != received:
+            raise ValueError(
+                f"{data}: the model was made for {name} {expected}; the set has "
+                f"{received}. Simulate a set with the model's target"
+            )

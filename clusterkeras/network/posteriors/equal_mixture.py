@@ -1,0 +1,113 @@
+"""Several posteriors as one equally weighted mixture of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from clusterkeras.network.posteriors.line import LinePosterior
+
+tfd = tfp.distributions
+
+
+@keras.saving.register_keras_serializable(package="clusterkeras")
+class EnsemblePosterior(LinePosterior):
+    """Mix the posteriors of several networks in equal shares.
+
+    Parameters
+    ----------
+    members : sequence of LinePosterior
+        The posteriors, over one box; the outputs of their networks stand next to each
+        other in this order. A member keeps its own stretch.
+    stretch : sequence of float (P,), optional
+        Factors that stretch the mixture; see `LinePosterior`.
+
+    Attributes
+    ----------
+    n_outputs : int
+        Outputs of all members' networks together.
+
+    Raises
+    ------
+    ValueError
+        If there is no member, one has no density on the line (the grid), or their
+        boxes differ.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[LinePosterior],
+        stretch: Sequence[float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kinds = [type(member).__name__ for member in members]
+        if not members or not all(isinstance(m, LinePosterior) for m in members):
+            raise ValueError(
+                "ensemble: expected members with a mixture or a flow as posterior; "
+                f"received {kinds}"
+            )
+        super().__init__(members[0].low, members[0].high, stretch, **kwargs)
+        for member in members:
+            if not np.array_equal([member.low, member.high], [self.low, self.high]):
+                raise ValueError(
+                    "ensemble: expected members over one box, "
+                    f"{self.low.tolist()} to {self.high.tolist()}; received "
+                    f"{member.low.tolist()} to {member.high.tolist()}"
+                )
+        self.members = list(members)
+        self.n_outputs = sum(member.n_outputs for member in members)
+
+    def parts(self, raw: tf.Tensor) -> list[tf.Tensor]:
+        """Split the outputs into those of each member's network."""
+        sizes = [member.n_outputs for member in self.members]
+        return tf.split(self.check(raw), sizes, axis=-1)
+
+    def plain_line(self, raw: tf.Tensor) -> tfd.Distribution:
+        """Build the mixture; see `LinePosterior.plain_line`."""
+        parts = self.parts(raw)
+        return tfd.Mixture(
+            tfd.Categorical(logits=tf.zeros((tf.shape(raw)[0], len(parts)))),
+            [m.line(part) for m, part in zip(self.members, parts, strict=True)],
+        )
+
+    def centre(self, raw: tf.Tensor) -> tf.Tensor:
+        """Give the mean of the members' centres: (B, P)."""
+        parts = zip(self.members, self.parts(raw), strict=True)
+        return tf.reduce_mean([member.centre(part) for member, part in parts], axis=0)
+
+    def plain_carry(
+        self, raw: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
+    ) -> tf.Tensor:
+        """Carry random numbers to draws; see `LinePosterior.plain_carry`.
+
+        The uniform number chooses the member, and what it says beyond that is the
+        member's own uniform number. Each member carries all normal numbers: K times
+        the work of one.
+        """
+        scaled = uniform * len(self.members)
+        chosen = tf.minimum(tf.floor(scaled), len(self.members) - 1)
+        rest = scaled - chosen
+        draws = tf.zeros_like(normal)
+        for k, part in enumerate(self.parts(raw)):
+            own = self.members[k].carry_line(part, rest, normal)
+            draws = tf.where(chosen[..., None] == k, own, draws)
+        return draws
+
+    def get_config(self) -> dict[str, Any]:
+        """Give all arguments, as plain values."""
+        config = super().get_config()
+        # the members say which box it is
+        del config["low"], config["high"]
+        serialize = keras.saving.serialize_keras_object
+        return {**config, "members": [serialize(member) for member in self.members]}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> EnsemblePosterior:
+        """Build a posterior from what `get_config` gives."""
+        deserialize = keras.saving.deserialize_keras_object
+        return cls(**{**config, "members": [deserialize(m) for m in config["members"]]})

@@ -1,0 +1,273 @@
+import dataclasses
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from clusterkeras.config import POSTERIORS, ModelConfig
+from clusterkeras.network.layers.scaling import JointAsinh
+from clusterkeras.network.model import ClusterModel
+from data_tools.schema import PARAMETER_NAMES
+
+CONFIG = ModelConfig(
+    backbone="resnet_tiny",
+    posterior="mixture",
+    components=3,
+    flow_depth=2,
+    flow_width=8,
+    hidden=16,
+)
+
+
+@pytest.fixture(scope="module", params=POSTERIORS)
+def model(request, small_target):
+    keras.utils.set_random_seed(2)
+    model = ClusterModel(
+        small_target, dataclasses.replace(CONFIG, posterior=request.param)
+    )
+    for head in model.heads.values():
+        head.kernel.assign(100 * head.kernel)  # so that images differ in what they say
+    return model
+
+
+@pytest.fixture(scope="module")
+def images():
+    rng = np.random.default_rng(3)
+    return (
+        rng.normal(0, 3, (6, 16, 16, 2)) + rng.gamma(0.1, 50, (6, 16, 16, 2))
+    ).astype("f4")
+
+
+def make_labels(model, n, clusters):
+    rng = np.random.default_rng(4)
+    low, high = model.joint.low, model.joint.high
+    return {
+        "parameters": rng.uniform(low, high, (n, 4)).astype("f4"),
+        "is_cluster": np.asarray(clusters, "f4"),
+        "log_snr": rng.normal(1, 0.5, n).astype("f4"),
+        "has_object": np.ones(n, "f4"),
+    }
+
+
+def loss_of(model, images, labels):
+    model.reset_metrics()
+    outputs = model(images, training=False)
+    labels = {name: tf.constant(value) for name, value in labels.items()}
+    loss = float(model.compute_loss(y=labels, y_pred=outputs))
+    return loss, {k: float(v) for k, v in model.get_metrics_result().items()}
+
+
+def test_input_scaling_keeps_colours_and_is_linear_when_faint():
+    layer = JointAsinh(4.0)
+    bright, brighter = layer(np.float32([1e4])), layer(np.float32([1e5]))
+    # a decade of flux is the same step everywhere above the softening
+    assert float(brighter[0] - bright[0]) == pytest.approx(np.log(10) / 4, rel=1e-3)
+    assert float(layer(np.float32([0.04]))[0]) == pytest.approx(0.01 / 4, rel=1e-3)
+    assert 0.5 < float(layer(np.float32([100.0]))[0]) < 2
+
+
+def test_input_scaling_survives_the_round_trip(check_round_trip):
+    check_round_trip(JointAsinh(2.5), np.float32([[1.0, -3.0, 1e5]]))
+
+
+def test_input_scaling_refuses_a_softening_that_is_not_positive():
+    with pytest.raises(ValueError, match="expected a flux above 0; received -1"):
+        JointAsinh(-1)
+
+
+def test_outputs_are_float32_of_the_documented_shapes(model, images):
+    outputs = model(images)
+    shapes = {name: tuple(value.shape) for name, value in outputs.items()}
+    assert shapes == {
+        "posterior": (6, model.joint.n_outputs),
+        "presence": (6, 1),
+        "visibility": (6, 20 if model.config.posterior == "grid" else 2),
+        "features": (6, 32),
+    }
+    assert {value.dtype for value in outputs.values()} == {tf.float32}
+
+
+def test_the_round_trip_keeps_model_and_posterior(model, images, check_round_trip):
+    loaded = check_round_trip(model, images)
+    assert loaded.target == model.target
+    assert loaded.config == model.config
+    expected, found = (made.summarise(images) for made in (model, loaded))
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name])
+
+
+def test_the_published_network_has_its_outputs_and_size(m83):
+    model = ClusterModel(m83, {"backbone": "published_resnet50", "posterior": "grid"})
+    # no dense layer but the published one stands before the heads
+    assert [head.kernel.shape[0] for head in model.heads.values()] == [1024] * 3
+    outputs = {name: head.units for name, head in model.heads.items()}
+    assert outputs == {
+        "posterior": 20 * 10 * 14 + 14,
+        "presence": 1,  # with its negative, a softmax over two classes
+        "visibility": 20,
+    }
+    parameters = sum(np.prod(weight.shape) for weight in model.trainable_weights)
+    assert parameters == pytest.approx(9.9e6, rel=0.01)
+
+
+def test_the_package_is_light_and_loads_models_once_keras_is_there(
+    small_target, images, tmp_path
+):
+    model = ClusterModel(small_target, CONFIG)
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", images)
+    script = (
+        "import sys, importlib, numpy as np\n"
+        "import clusterkeras\n"
+        "assert 'tensorflow' not in sys.modules\n"
+        "import keras\n"
+        "importlib.reload(clusterkeras)\n"  # as if imported after Keras
+        "model = keras.models.load_model('model.keras')\n"
+        "assert isinstance(model, clusterkeras.ClusterModel)\n"
+        "np.save('out.npy', model(np.load('images.npy'))['posterior'])\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=tmp_path)
+    np.testing.assert_allclose(
+        np.load(tmp_path / "out.npy"), model(images)["posterior"], atol=1e-5
+    )
+
+
+def test_training_starts_at_the_prior(small_target, images):
+    model = ClusterModel(small_target, CONFIG)
+    labels = make_labels(model, 6, [1] * 6)
+    log_prob = model.posterior(model(images)["posterior"]).log_prob(
+        np.repeat(labels["parameters"], 1, axis=0)
+    )
+    volume = np.log(model.joint.high - model.joint.low).sum()
+    assert -np.mean(log_prob) == pytest.approx(volume, abs=0.6)
+
+
+def test_loss_is_the_weighted_sum_of_its_parts(small_target, images):
+    model = ClusterModel(small_target, CONFIG, presence_weight=2, visibility_weight=3)
+    loss, parts = loss_of(model, images, make_labels(model, 6, [1, 0, 1, 1, 0, 1]))
+    expected = parts["nll"] + 2 * parts["presence"] + 3 * parts["visibility"]
+    assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_posterior_loss_counts_clusters_alone(model, images):
+    labels = make_labels(model, 6, [1, 0, 1, 0, 0, 0])
+    _, parts = loss_of(model, images, labels)
+    distribution = model.posterior(model(images)["posterior"])
+    log_prob = distribution.log_prob(labels["parameters"]).numpy()
+    assert parts["nll"] == pytest.approx(-log_prob[[0, 2]].mean(), rel=1e-5)
+
+
+def test_parameters_of_what_is_no_cluster_never_matter(model, images):
+    labels = make_labels(model, 6, [1, 0, 1, 0, 0, 0])
+    expected = loss_of(model, images, labels)
+    for strange in (1e6, np.nan):
+        labels["parameters"][1] = strange
+        assert loss_of(model, images, labels) == expected
+
+
+def test_a_batch_without_clusters_has_a_finite_loss(model, images):
+    labels = make_labels(model, 6, [0] * 6)
+    labels["has_object"][:] = 0
+    loss, parts = loss_of(model, images, labels)
+    assert np.isfinite(loss)
+    assert parts["nll"] == parts["visibility"] == 0
+
+
+def test_the_summary_gives_the_mean_visibility(model, images):
+    raw = model(images)["visibility"]
+    visibility = model.visibility(raw)
+    assert visibility.batch_shape == (6,)
+    assert np.all(visibility.stddev() > 0)
+    summary = model.summarise(images)
+    np.testing.assert_allclose(summary["log_snr"], visibility.mean(), rtol=1e-6)
+
+
+def test_summary_has_all_columns_inside_the_box(model, images):
+    summary = {name: value.numpy() for name, value in model.summarise(images).items()}
+    assert summary["p_cluster"].shape == summary["log_snr"].shape == (6,)
+    assert np.all((summary["p_cluster"] >= 0) & (summary["p_cluster"] <= 1))
+    for name in ("lower", "median", "upper", "mean"):
+        assert summary[name].shape == (6, len(PARAMETER_NAMES))
+        assert np.all(summary[name] >= model.joint.low)
+        assert np.all(summary[name] <= model.joint.high)
+    assert np.all(summary["lower"] <= summary["median"])
+    assert np.all(summary["median"] <= summary["upper"])
+    assert summary["covariance"].shape == (6, 4, 4)
+
+
+def test_plain_keras_fit_learns_rendered_gaussians(small_target):
+    """Brightness tells the mass, and a blob tells that there is a cluster."""
+    rng = np.random.default_rng(5)
+    n = 512
+    y, x = np.mgrid[:16, :16] - 7.5
+    blob = np.exp(-0.5 * (x**2 + y**2) / 1.5**2)[None, ..., None]
+    model = ClusterModel(small_target, CONFIG)
+    labels = make_labels(model, n, rng.random(n) < 0.7)
+    mass = labels["parameters"][:, 2]
+    flux = labels["is_cluster"] * 10 ** (mass - 2)
+    labels["log_snr"] = mass - 3
+    images = flux[:, None, None, None] * blob + rng.normal(0, 1, (n, 16, 16, 2))
+    data = tf.data.Dataset.from_tensor_slices((images.astype("f4"), labels)).batch(64)
+    model.compile(keras.optimizers.AdamW(3e-3))
+    history = model.fit(data, epochs=12, shuffle=False, verbose=0).history
+    prior = np.log(model.joint.high - model.joint.low).sum()
+    assert history["nll"][-1] < prior - 1
+    assert history["presence_auc"][-1] > 0.95
+    assert history["visibility"][-1] < history["visibility"][0] - 0.5
+    # at rest, so that the running statistics are those of the weights
+    model.optimizer.learning_rate = 1e-4
+    model.fit(data, epochs=5, shuffle=False, verbose=0)
+    assert model.evaluate(data, verbose=0, return_dict=True)["nll"] < prior - 0.5
+
+
+def test_half_precision_leaves_the_heads_in_float32(small_target, images):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        model = ClusterModel(small_target, CONFIG)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert model.backbone.get_layer("stem").compute_dtype == "bfloat16"
+    outputs = model(np.float32(1e5) * images, training=True)
+    assert {value.dtype for value in outputs.values()} == {tf.float32}
+    assert all(np.all(np.isfinite(value)) for value in outputs.values())
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 16, 3), (2, 8, 16, 2), (16, 16, 2)])
+def test_images_of_another_shape_are_refused(model, shape):
+    with pytest.raises(
+        ValueError, match=r"expected shape \(batch, 16, 16, 2\).*F438W.*received"
+    ):
+        model(np.zeros(shape, "f4"))
+
+
+def test_labels_that_lack_a_key_are_refused(model, images):
+    labels = make_labels(model, 6, [1] * 6)
+    del labels["log_snr"]
+    with pytest.raises(ValueError, match=r"labels: expected .*missing \['log_snr'\]"):
+        loss_of(model, images, labels)
+
+
+def test_sample_weights_are_refused(model, images):
+    labels = make_labels(model, 6, [1] * 6)
+    with pytest.raises(ValueError, match="sample_weight: expected none"):
+        model.compute_loss(
+            y=labels, y_pred=model(images), sample_weight=tf.ones(len(images))
+        )
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"backbone": "vgg"}, "backbone: expected one of .*received 'vgg'"),
+        ({"layers": 3}, r"config: expected keys among .*received \['layers'\]"),
+        ({"components": 0}, "components must be >= 1; received 0"),
+        ({"flow_bins": 1}, "flow_bins must be >= 2; received 1"),
+        ({"posterior": "point"}, "posterior must be one of .*'flow'.*received 'point'"),
+    ],
+)
+def test_a_bad_configuration_is_refused(small_target, config, message):
+    with pytest.raises(ValueError, match=message):
+        ClusterModel(small_target.to_dict(), config)
