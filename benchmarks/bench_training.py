@@ -23,7 +23,8 @@ import tensorflow as tf
 
 from clusterkeras.config import TrainingConfig
 from clusterkeras.network.model import ClusterModel
-from clusterkeras.training import StopOnNonFinite, make_optimizer
+from clusterkeras.training.callbacks import StopOnNonFinite
+from clusterkeras.training.optimizer import make_optimizer
 from data_tools.priors import Priors
 from data_tools.records.dataset import make_dataset
 from data_tools.records.finished_set import read_set

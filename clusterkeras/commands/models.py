@@ -155,7 +155,7 @@ def _add_recalibrate(parser: ArgumentParser) -> None:
 
 
 def _recalibrate(args: Namespace) -> str:
-    from clusterkeras.recalibrate import recalibrate, report_lines
+    from clusterkeras.training.recalibrate import recalibrate, report_lines
 
     report = recalibrate(
         args.model,

@@ -50,7 +50,8 @@ class ClusterModel(PosteriorModel):
         Share of clusters among the records it is trained on, in (0, 1): the prior
         under which its probability of a cluster holds.
     recalibration : dict or Recalibration, optional
-        What was found after training, `clusterkeras.recalibration`; without, none.
+        What was found after training, `clusterkeras.training.recalibration_fit`;
+        without, none.
 
     Raises
     ------

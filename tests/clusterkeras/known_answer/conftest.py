@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from clusterkeras.config import ModelConfig
 from clusterkeras.network import posteriors
-from clusterkeras.training import WarmupCosine
+from clusterkeras.training.optimizer import WarmupCosine
 
 #: Highest learning rate of each posterior, and the largest mean Kullback-Leibler
 #: divergence, in nats, that a short training may leave to the exact posterior.

@@ -1,4 +1,4 @@
-"""Train a model on a mock set: data, schedule, callbacks; a killed fit goes on."""
+"""Train a model on a mock set; a fit that was killed goes on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import math
 import platform
 import shutil
 import sys
-import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,14 @@ import tensorflow as tf
 import yaml
 
 from clusterkeras.config import ModelConfig, TrainingConfig
-from clusterkeras.monitoring import Monitor
-from clusterkeras.muon import Muon
 from clusterkeras.network.backbones import FusedBatchNormalization, convolve_in_bfloat16
 from clusterkeras.network.layers.unlike import fit_unlike
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.network.model_file import save_model
+from clusterkeras.training.callbacks import KeepBest, ProcessorHours, StopOnNonFinite
+from clusterkeras.training.monitoring import Monitor
+from clusterkeras.training.optimizer import make_optimizer
 from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.running.output import check_directory, whole_file
@@ -34,129 +34,6 @@ from data_tools.running.work_directory import alone
 
 #: Packages whose versions go into ``configuration.yaml``.
 PACKAGES = ("clusterkeras", "tensorflow", "keras", "tensorflow-probability", "numpy")
-
-#: Path of the layers whose outputs are read as numbers of their own, each of its scale.
-HEADS = "_head/"
-
-
-@keras.saving.register_keras_serializable(package="clusterkeras")
-class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Learning rate that rises linearly, then falls to zero as half a cosine.
-
-    Parameters
-    ----------
-    peak : float
-        Highest rate.
-    steps : int
-        Steps of the whole training.
-    warmup : float
-        Share of the steps in which the rate rises, in [0, 1).
-
-    Raises
-    ------
-    ValueError
-        On a value outside its range.
-    """
-
-    def __init__(self, peak: float, steps: int, warmup: float = 0.03) -> None:
-        for name, value, expected, good in (
-            ("peak", peak, "above 0", peak > 0),
-            ("steps", steps, "at least 1", steps >= 1),
-            ("warmup", warmup, "in [0, 1)", 0 <= warmup < 1),
-        ):
-            if not good:
-                raise ValueError(f"{name}: expected {expected}; received {value!r}")
-        self.peak, self.steps, self.warmup = float(peak), int(steps), float(warmup)
-
-    def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """Give the rate at a step, counted from 0."""
-        # the first step already moves: a rate of exactly zero would waste it
-        done = (tf.cast(step, tf.float32) + 1) / self.steps
-        rise = done / max(self.warmup, 1 / self.steps)
-        fall = (done - self.warmup) / (1 - self.warmup)
-        cosine = 0.5 * (1 + tf.cos(math.pi * tf.clip_by_value(fall, 0, 1)))
-        return self.peak * tf.minimum(tf.minimum(rise, 1.0), cosine)
-
-    def get_config(self) -> dict[str, float | int]:
-        """Give all arguments."""
-        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
-
-
-class StopOnNonFinite(keras.callbacks.Callback):
-    """Stop with an error as soon as a part of the loss is not finite."""
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None):
-        """Look at the running means, which a single bad batch spoils."""
-        bad = {k: v for k, v in (logs or {}).items() if not math.isfinite(v)}
-        if bad:
-            raise FloatingPointError(
-                f"training: expected a finite loss; received {bad} at step "
-                f"{int(self.model.optimizer.iterations)}. Look for parameters outside "
-                "the target's box or pixels that are not finite, or lower "
-                "training.learning_rate; the last whole epoch is kept"
-            )
-
-
-class KeepBest(keras.callbacks.Callback):
-    """Save the model after each epoch with a lower validation loss than before.
-
-    Unlike `keras.callbacks.ModelCheckpoint` it never leaves half a file behind.
-
-    Parameters
-    ----------
-    path : Path
-        A ``.keras`` file.
-    best : float
-        Validation loss of the model that lies there already.
-    """
-
-    def __init__(self, path: Path, best: float = math.inf) -> None:
-        super().__init__()
-        self.path, self.best = path, best
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None):
-        """Save if the epoch was the best so far."""
-        if logs["val_loss"] < self.best:
-            self.best = logs["val_loss"]
-            save_model(self.model, self.path)
-
-
-class ProcessorHours(keras.callbacks.Callback):
-    """Note the hours of processor time, all threads together, of each epoch."""
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None):
-        """Start the clock."""
-        self._began = time.process_time()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None):
-        """Put the hours among the numbers of the epoch."""
-        logs["cpu_hours"] = (time.process_time() - self._began) / 3600
-
-
-def make_optimizer(training: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
-    """Make Muon with warm-up, cosine decay and a limit on the gradient's norm.
-
-    The heads and all that is no kernel are moved as by AdamW.
-
-    Parameters
-    ----------
-    training : TrainingConfig
-        Rates and limits.
-    steps : int
-        Steps of the whole training.
-    """
-    optimizer = Muon(
-        WarmupCosine(training.learning_rate, steps, training.warmup),
-        weight_decay=training.weight_decay,
-        adam_weight_decay=training.weight_decay,
-        exclude_layers=[HEADS],
-        global_clipnorm=training.clip_norm,
-        use_ema=training.ema_momentum > 0,
-        ema_momentum=training.ema_momentum,
-    )
-    # decay is for kernels: offsets and scales have no size to be kept small
-    optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    return optimizer
 
 
 def fit(

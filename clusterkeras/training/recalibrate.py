@@ -26,7 +26,11 @@ from clusterkeras.network.posterior_model import (
     Recalibration,
     check_same_target,
 )
-from clusterkeras.recalibration import Outputs, fit_recalibration, presence_log_prob
+from clusterkeras.training.recalibration_fit import (
+    Outputs,
+    fit_recalibration,
+    presence_log_prob,
+)
 from data_tools.records import dataset as records
 from data_tools.records.finished_set import read_set
 from data_tools.running.plain_files import write_json

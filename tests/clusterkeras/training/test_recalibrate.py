@@ -5,12 +5,12 @@ import keras
 import numpy as np
 import pytest
 
-from clusterkeras import recalibrate
 from clusterkeras.config import ModelConfig
 from clusterkeras.network import loading
 from clusterkeras.network import model_file as presets
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.network.posterior_model import Recalibration
+from clusterkeras.training import recalibrate
 from data_tools.priors import Priors
 from data_tools.records.plan import MockSet
 from data_tools.records.simulate import simulate

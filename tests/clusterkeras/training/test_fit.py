@@ -18,15 +18,9 @@ from clusterkeras.config import ModelConfig, TrainingConfig
 from clusterkeras.evaluation import predict
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model import ClusterModel
-from clusterkeras.training import (
-    KeepBest,
-    StopOnNonFinite,
-    WarmupCosine,
-    _batches,
-    _epochs_done,
-    fit,
-    make_optimizer,
-)
+from clusterkeras.training.callbacks import KeepBest, StopOnNonFinite
+from clusterkeras.training.fit import _batches, _epochs_done, fit
+from clusterkeras.training.optimizer import WarmupCosine, make_optimizer
 from data_tools.records.dataset import make_dataset
 from data_tools.running.work_directory import LOCK, alone
 

@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from clusterkeras import recalibration
 from clusterkeras.diagnostics.metrics.coverage import central_coverage, pit
 from clusterkeras.network.posteriors import MixturePosterior
 from clusterkeras.network.posteriors.equal_mixture import EnsemblePosterior
+from clusterkeras.training import recalibration_fit as recalibration
 
 LOW, HIGH = [6.0, 0.0, 2.0], [10.0, 4.0, 6.0]
 TRUE = np.float32([1.3, 1.0, 0.7])

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from clusterkeras.muon import Muon
+from clusterkeras.training.optimizer import Muon
 
 
 def moved(shape, gradient, name="kernel", **arguments):

@@ -4,14 +4,14 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from clusterkeras.config import ModelConfig
-from clusterkeras.monitoring import (
+from clusterkeras.network.model import ClusterModel
+from clusterkeras.training.monitoring import (
     as_image,
     draw_coverage,
     draw_predicted_against_true,
     predict_validation,
     write_pr_curve,
 )
-from clusterkeras.network.model import ClusterModel
 from data_tools.schema import PARAMETERS
 
 PARTS = {"loss", "nll", "presence", "visibility", "presence_auc"}

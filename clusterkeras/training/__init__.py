@@ -1,0 +1,1 @@
+"""Training a network, watching it, and recalibrating what came out."""

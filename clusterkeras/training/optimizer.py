@@ -1,0 +1,119 @@
+"""How weights move: Muon, also for convolutions, and its schedule."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from clusterkeras.config import TrainingConfig
+
+#: Path of the layers whose outputs are read as numbers of their own, each of its scale.
+HEADS = "_head/"
+
+
+@keras.saving.register_keras_serializable(package="clusterkeras")
+class Muon(keras.optimizers.Muon):
+    """Move every kernel by an orthogonal matrix, all other weights as Adam does.
+
+    Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) takes the
+    nearest orthogonal matrix to the momentum, so that a step moves all directions of a
+    kernel alike and not mostly the few that the gradient is large in. Keras has it for
+    matrices; here the kernel of a convolution is one too, of a row for each weight of
+    a patch and a column for each channel. Steps are scaled to the size of Adam's (Liu
+    et al. 2025, arXiv:2502.16982, eq. 4), so that both go by one rate.
+
+    Arguments are those of `keras.optimizers.Muon`; kernels whose path matches one of
+    ``exclude_layers`` are moved as Adam does.
+    """
+
+    def _should_use_adamw(self, variable: keras.Variable) -> bool:
+        return len(variable.shape) < 2 or any(
+            re.search(layer, variable.path) for layer in self.exclude_layers
+        )
+
+    def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
+        """Give the nearest orthogonal matrix to a kernel, roughly, in its shape."""
+        matrix = super().zeropower_via_newtonschulz5(_as_matrix(x), steps)
+        return keras.ops.reshape(matrix, x.shape)
+
+    def lr_adjust(self, x: Any) -> Any:
+        """Scale a step to the size of Adam's."""
+        return keras.ops.reshape(super().lr_adjust(_as_matrix(x)), x.shape)
+
+
+def _as_matrix(kernel: Any) -> Any:
+    rows = math.prod(kernel.shape[:-1])
+    return keras.ops.reshape(kernel, (rows, kernel.shape[-1]))
+
+
+@keras.saving.register_keras_serializable(package="clusterkeras")
+class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Learning rate that rises linearly, then falls to zero as half a cosine.
+
+    Parameters
+    ----------
+    peak : float
+        Highest rate.
+    steps : int
+        Steps of the whole training.
+    warmup : float
+        Share of the steps in which the rate rises, in [0, 1).
+
+    Raises
+    ------
+    ValueError
+        On a value outside its range.
+    """
+
+    def __init__(self, peak: float, steps: int, warmup: float = 0.03) -> None:
+        for name, value, expected, good in (
+            ("peak", peak, "above 0", peak > 0),
+            ("steps", steps, "at least 1", steps >= 1),
+            ("warmup", warmup, "in [0, 1)", 0 <= warmup < 1),
+        ):
+            if not good:
+                raise ValueError(f"{name}: expected {expected}; received {value!r}")
+        self.peak, self.steps, self.warmup = float(peak), int(steps), float(warmup)
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Give the rate at a step, counted from 0."""
+        # the first step already moves: a rate of exactly zero would waste it
+        done = (tf.cast(step, tf.float32) + 1) / self.steps
+        rise = done / max(self.warmup, 1 / self.steps)
+        fall = (done - self.warmup) / (1 - self.warmup)
+        cosine = 0.5 * (1 + tf.cos(math.pi * tf.clip_by_value(fall, 0, 1)))
+        return self.peak * tf.minimum(tf.minimum(rise, 1.0), cosine)
+
+    def get_config(self) -> dict[str, float | int]:
+        """Give all arguments."""
+        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
+
+
+def make_optimizer(training: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
+    """Make Muon with warm-up, cosine decay and a limit on the gradient's norm.
+
+    The heads and all that is no kernel are moved as by AdamW.
+
+    Parameters
+    ----------
+    training : TrainingConfig
+        Rates and limits.
+    steps : int
+        Steps of the whole training.
+    """
+    optimizer = Muon(
+        WarmupCosine(training.learning_rate, steps, training.warmup),
+        weight_decay=training.weight_decay,
+        adam_weight_decay=training.weight_decay,
+        exclude_layers=[HEADS],
+        global_clipnorm=training.clip_norm,
+        use_ema=training.ema_momentum > 0,
+        ema_momentum=training.ema_momentum,
+    )
+    # decay is for kernels: offsets and scales have no size to be kept small
+    optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    return optimizer
