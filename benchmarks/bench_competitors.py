@@ -22,12 +22,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from clusterkeras import evaluation
-from clusterkeras.diagnostics import report
 from clusterkeras.diagnostics.metrics import scores
-from clusterkeras.diagnostics.report import Predictions
+from clusterkeras.evaluation import evaluate, summary
+from clusterkeras.evaluation.competitors.stochastic_grid import fit_grid, measure
+from clusterkeras.evaluation.summary import Predictions
 from clusterkeras.network.loading import load_model
-from clusterkeras.stochastic_grid import fit_grid, measure
 from data_tools.records.dataset import make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.running.plain_files import write_json
@@ -49,7 +48,7 @@ def clusters_of(args: argparse.Namespace) -> Iterator[tuple[tf.Tensor, dict]]:
 
 def prior_only(args: argparse.Namespace, low: np.ndarray, high: np.ndarray):
     """Give the prior as everybody's posterior."""
-    truth = [evaluation.truth_of(labels) for _, labels in clusters_of(args)]
+    truth = [evaluate.truth_of(labels) for _, labels in clusters_of(args)]
     truth = {k: np.concatenate([part[k] for part in truth]) for k in truth[0]}
     n, log_prob = len(truth["truth"]), -scores.box_log_volume(low, high)
     draws = np.random.default_rng(0).uniform(low, high, (n, args.draws, len(low)))
@@ -78,9 +77,9 @@ def predictions_of_all(
         network = load_model(model)
         if i == 0:
             others = ((tf.roll(x, 1, axis=0), y) for x, y in clusters_of(args))
-            shuffled = evaluation.predict(network, others, args.draws)
+            shuffled = evaluate.predict(network, others, args.draws)
             yield f"{Path(model).name}, images shuffled", shuffled, None
-        found = evaluation.predict(network, clusters_of(args), args.draws)
+        found = evaluate.predict(network, clusters_of(args), args.draws)
         yield Path(model).name, found, hours_of_training(model)
     for given in args.predictions:
         name, _, path = given.partition("=")
@@ -98,11 +97,11 @@ def predictions_of_all(
         yield f"{GRID}, {len(grid.flux)} models", found, hours
 
 
-def score(predictions: Predictions, box: report.Box) -> dict[str, Any]:
+def score(predictions: Predictions, box: summary.Box) -> dict[str, Any]:
     """Give the numbers of one method."""
     clusters = predictions.select(predictions.is_cluster)
-    scored = report.score_clusters(clusters, box)
-    return report.posterior_report(clusters, scored, box)
+    scored = summary.score_clusters(clusters, box)
+    return summary.posterior_report(clusters, scored, box)
 
 
 def markdown(found: dict[str, dict[str, Any]]) -> str:
@@ -192,7 +191,7 @@ def main() -> None:
     (args.output / "competitors.md").write_text(text + "\n")
     about = {"data": str(args.data), "split": args.split, "draws": args.draws}
     write_json(
-        args.output / "competitors.json", evaluation.as_plain(about | {"found": found})
+        args.output / "competitors.json", evaluate.as_plain(about | {"found": found})
     )
 
 

@@ -27,14 +27,13 @@ import numpy as np
 from bench_competitors import clusters_of
 from tqdm import tqdm
 
-from clusterkeras import evaluation
-from clusterkeras.diagnostics import examples
 from clusterkeras.diagnostics.metrics import contours
 from clusterkeras.diagnostics.metrics.contours import Agreement
 from clusterkeras.diagnostics.plots.contours import Panel
+from clusterkeras.evaluation import evaluate, examples
+from clusterkeras.evaluation.competitors.ring_photometry import Measured, measure
+from clusterkeras.evaluation.competitors.stochastic_grid import StochasticGrid, fit_grid
 from clusterkeras.network.loading import load_model
-from clusterkeras.ring_photometry import Measured, measure
-from clusterkeras.stochastic_grid import StochasticGrid, fit_grid
 from data_tools.records.finished_set import read_set
 from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
@@ -127,7 +126,7 @@ def main() -> None:
     low, high = np.transpose([box[p.name] for p in plane])
 
     network = load_model(args.model)
-    predictions = evaluation.predict(network, clusters_of(args), args.draws)
+    predictions = evaluate.predict(network, clusters_of(args), args.draws)
     grid = fit_grid(args.grid_data or args.data, args.n_models, args.limit_train)
     print(f"{len(grid.flux)} models, {grid.kernels}", flush=True)
     by_grid = draw_from_grid(
@@ -190,7 +189,7 @@ def main() -> None:
     }
     write_json(
         args.output / "degeneracies.json",
-        evaluation.as_plain(about | {"all": numbers, "clusters": clusters}),
+        evaluate.as_plain(about | {"all": numbers, "clusters": clusters}),
     )
     print(f"all {numbers['n']} visible clusters:")
     for name in ("median_overlap", "median_area_ratio"):

@@ -19,7 +19,7 @@ _EXPORTS = {
     "TrainingConfig": "clusterkeras.config",
     "WarmupCosine": "clusterkeras.training.fit",
     "detect": "clusterkeras.detection",
-    "evaluate": "clusterkeras.evaluation",
+    "evaluate": "clusterkeras.evaluation.evaluate",
     "export": "clusterkeras.serving",
     "fit": "clusterkeras.training.fit",
     "infer": "clusterkeras.catalogue",

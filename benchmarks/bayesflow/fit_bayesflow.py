@@ -44,8 +44,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from clusterkeras.config import ModelConfig
-from clusterkeras.diagnostics.predictions import Predictions
-from clusterkeras.evaluation import truth_of
+from clusterkeras.evaluation.evaluate import truth_of
+from clusterkeras.evaluation.predictions import Predictions
 from clusterkeras.network.layers.scaling import JointAsinh
 from data_tools.records.dataset import make_dataset
 from data_tools.records.finished_set import read_set

@@ -108,9 +108,9 @@ def _add_shifts(parser: ArgumentParser) -> None:
 
 
 def _shifts(args: Namespace) -> str:
-    from clusterkeras.domain_shift import measure_shifts
-    from clusterkeras.shift_report import table
-    from data_tools.shifts import Given
+    from clusterkeras.evaluation.shifts.kinds import Given
+    from clusterkeras.evaluation.shifts.measure import measure_shifts
+    from clusterkeras.evaluation.shifts.summary import table
 
     backgrounds = None
     if args.images:

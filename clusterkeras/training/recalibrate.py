@@ -31,7 +31,7 @@ from clusterkeras.training.recalibration_fit import (
     fit_recalibration,
     presence_log_prob,
 )
-from data_tools.records import dataset as records
+from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETERS
@@ -221,13 +221,13 @@ def run_model(
             f"{data}: expected a mock set with a split validation; received "
             f"{', '.join(info.splits)}. Simulate one with --mocks.n_validation"
         )
-    dataset = records.make_dataset(
+    dataset = make_dataset(
         data, "validation", batch_size, training=False, seed=SEED, limit=limit
     )
     total = min(info.splits["validation"], limit or info.splits["validation"])
     step = tf.function(lambda images: model(images, training=False))
     parts = []
-    with records.damage_named():
+    with damage_named():
         for images, labels in tqdm(
             dataset, "recalibrate", math.ceil(total / batch_size)
         ):

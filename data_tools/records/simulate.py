@@ -175,7 +175,8 @@ def simulate(
         Whether to read the finished shards too.
     paired : bool
         Whether the draws depend on the seed alone, so that sets that differ in target
-        or priors have the same mocks but for that; see `data_tools.shifts`.
+        or priors have the same mocks but for that; see
+        `clusterkeras.evaluation.shifts.kinds`.
 
     Returns
     -------

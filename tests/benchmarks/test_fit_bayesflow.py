@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clusterkeras.diagnostics.predictions import Predictions
+from clusterkeras.evaluation.predictions import Predictions
 from data_tools.records.dataset import make_dataset
 
 pytest.importorskip(

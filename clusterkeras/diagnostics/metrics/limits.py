@@ -78,7 +78,7 @@ def judge(
     Parameters
     ----------
     overall : mapping
-        Row of all clusters, as `clusterkeras.diagnostics.report.stratum_row` gives it.
+        Row of all clusters, as `clusterkeras.evaluation.summary.stratum_row` gives it.
     strata : sequence of mapping
         Rows of strata in which a perfect posterior is calibrated; empty ones are left
         out.

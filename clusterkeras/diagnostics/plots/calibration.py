@@ -159,7 +159,7 @@ def strata_coverage(
     Parameters
     ----------
     rows : sequence of mapping
-        What `clusterkeras.diagnostics.report.stratum_row` gives; empty ones left out.
+        What `clusterkeras.evaluation.summary.stratum_row` gives; empty ones left out.
     parameters : sequence of Parameter
         The parameters.
     title : str

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from clusterkeras.config import ModelConfig
-from clusterkeras.evaluation import predict
+from clusterkeras.evaluation.evaluate import predict
 from clusterkeras.network.ensemble import Ensemble
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.network.posterior_model import Recalibration

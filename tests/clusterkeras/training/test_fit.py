@@ -15,7 +15,7 @@ import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from clusterkeras.config import ModelConfig, TrainingConfig
-from clusterkeras.evaluation import predict
+from clusterkeras.evaluation.evaluate import predict
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.training.callbacks import KeepBest, StopOnNonFinite

@@ -7,7 +7,7 @@ import tensorflow as tf
 from data_tools.imaging.observation import draw_observation
 from data_tools.imaging.visibility import visibility
 from data_tools.priors import Priors
-from data_tools.records import dataset as records
+from data_tools.records import dataset
 from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.records.plan import MockSet, configuration
@@ -91,7 +91,7 @@ def first_shard(directory):
 
 def test_parse_gives_every_feature_of_the_schema_in_its_shape():
     batch = tf.constant([serialise(example(i)) for i in range(3)])
-    parsed = records.parse(batch, PX, BANDS)
+    parsed = dataset.parse(batch, PX, BANDS)
     assert set(parsed) == {f.name for f in FEATURES}
     for f in FEATURES:
         shape = () if f.dtype == "float16" else f.sizes(PX, BANDS)
@@ -105,7 +105,7 @@ def test_crowding_is_that_of_the_observation_without_stars_times_what_is_put_in(
     for roughness in (1.0, 10.0):
         variance = np.float32(seen.white_variance * roughness**2)[None]
         electron = np.float32(seen.electron_njy)[None]
-        found = records.crowding(variance, electron, m83).numpy()
+        found = dataset.crowding(variance, electron, m83).numpy()
         assert found == pytest.approx([np.log10(roughness)], abs=1e-5)
 
 

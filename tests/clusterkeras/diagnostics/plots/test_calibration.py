@@ -3,15 +3,15 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 
-from clusterkeras.diagnostics import report
 from clusterkeras.diagnostics.metrics import bands, coverage
 from clusterkeras.diagnostics.plots import calibration as calibration_plots
+from clusterkeras.evaluation import summary
 
 
 @pytest.fixture(scope="module")
 def scored(calibrated, box):
     clusters = calibrated.select(calibrated.is_cluster)
-    return report.score_clusters(clusters, box)
+    return summary.score_clusters(clusters, box)
 
 
 def drawn(figure):
@@ -65,7 +65,7 @@ def test_rank_plots_hold_every_cluster_and_leave_the_band_only_where_it_fails(sc
 
 def test_strata_picture_leaves_out_empty_strata(calibrated, box, scored):
     clusters = calibrated.select(calibrated.is_cluster)
-    rows = report.posterior_report(clusters, scored, box)["strata"]["predicted"]
+    rows = summary.posterior_report(clusters, scored, box)["strata"]["predicted"]
     figure = drawn(
         calibration_plots.strata_coverage([*rows, {"label": "nobody", "n": 0}])
     )

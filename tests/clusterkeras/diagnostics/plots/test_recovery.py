@@ -2,15 +2,15 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from clusterkeras.diagnostics import report, strata
 from clusterkeras.diagnostics.plots import recovery as plots
+from clusterkeras.evaluation import strata, summary
 from data_tools.schema import PARAMETERS
 
 
 @pytest.fixture(scope="module")
 def scored(calibrated, box):
     clusters = calibrated.select(calibrated.is_cluster)
-    return report.score_clusters(clusters, box)
+    return summary.score_clusters(clusters, box)
 
 
 def drawn(figure):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clusterkeras.diagnostics import examples
+from clusterkeras.evaluation import examples
 
 
 def test_two_separated_modes_and_a_ridge_beat_needle_blob_and_flat_posterior():

@@ -15,12 +15,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from clusterkeras.evaluation import truth_of
+from clusterkeras.evaluation.evaluate import truth_of
 from clusterkeras.network.layers.photometry import AperturePhotometry, flux_error
 from data_tools.imaging.observation import draw_observation
 from data_tools.imaging.render import Renderer
 from data_tools.priors import Priors
-from data_tools.records import dataset as records
+from data_tools.records.dataset import decode_image, make_dataset, parse
 from data_tools.records.finished_set import FinishedSet, read_set
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.stars.cluster import ClusterMaker
@@ -50,7 +50,7 @@ class Measured:
     noise_free : ndarray (N, D)
         The same rings of the cluster alone, without noise.
     truth : dict of str to ndarray
-        As `clusterkeras.evaluation.truth_of`.
+        As `clusterkeras.evaluation.evaluate.truth_of`.
     """
 
     flux: NDArray[np.float64]
@@ -96,7 +96,7 @@ def measure(data: str | Path, split: str, limit: int | None = None) -> Measured:
     """
     rings, info = _Rings(), read_set(data)
     electron_njy = np.array([band.electron_njy for band in info.target.bands])
-    dataset = records.make_dataset(data, split, _BATCH, training=False, limit=limit)
+    dataset = make_dataset(data, split, _BATCH, training=False, limit=limit)
     parts: list[dict[str, NDArray]] = []
     progress = tqdm(dataset, f"photometry of {split}")
     for (images, labels), lone in zip(progress, _alone(info, split), strict=False):
@@ -119,8 +119,8 @@ def _alone(info: FinishedSet, split: str) -> Iterator[tf.Tensor]:
     px, bands = info.target.cutout_px, len(info.target.bands)
     paths = [str(path) for path, _ in info.shards[split]]
     for serialised in tf.data.TFRecordDataset(paths).batch(_BATCH):
-        light = records.parse(serialised, px, bands)["cluster"]
-        light = records.decode_image(light, px, bands)
+        light = parse(serialised, px, bands)["cluster"]
+        light = decode_image(light, px, bands)
         yield tf.reshape(light, (-1, px, px, bands))
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from clusterkeras.config import InferenceConfig
-from clusterkeras.diagnostics import strata
 from clusterkeras.diagnostics.metrics import (
     bands,
     classification,
@@ -23,7 +22,8 @@ from clusterkeras.diagnostics.metrics import (
     tarp,
 )
 from clusterkeras.diagnostics.metrics.coverage import LEVELS
-from clusterkeras.diagnostics.predictions import Predictions
+from clusterkeras.evaluation import strata
+from clusterkeras.evaluation.predictions import Predictions
 from data_tools.schema import KINDS, PARAMETER_NAMES
 
 #: |median - truth| beyond which an estimate is called catastrophic: a factor of 10 in

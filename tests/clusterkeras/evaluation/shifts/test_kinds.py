@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 import scipy.fft
 
-from data_tools.imaging.psf import psf_spectra
-from data_tools.priors import Priors
-from data_tools.records.plan import MockSet, Plan
-from data_tools.records.shard_file import read_shard
-from data_tools.records.shards import ShardMaker
-from data_tools.records.simulate import simulate
-from data_tools.shifts import (
+from clusterkeras.evaluation.shifts.kinds import (
     NOMINAL,
     SHIFTS,
     Given,
@@ -20,6 +14,12 @@ from data_tools.shifts import (
     mock_set,
     settings,
 )
+from data_tools.imaging.psf import psf_spectra
+from data_tools.priors import Priors
+from data_tools.records.plan import MockSet, Plan
+from data_tools.records.shard_file import read_shard
+from data_tools.records.shards import ShardMaker
+from data_tools.records.simulate import simulate
 
 BY_NAME = {shift.name: shift for shift in SHIFTS}
 PRIORS = Priors(

@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from tqdm import tqdm
 
-from clusterkeras.diagnostics.report import Predictions
 from clusterkeras.evaluation.competitors import kernel
-from clusterkeras.ring_photometry import (
+from clusterkeras.evaluation.competitors.ring_photometry import (
     Measured,
     draw_models,
     error_correlation,
     measure,
 )
+from clusterkeras.evaluation.summary import Predictions
 from data_tools.priors import Priors
 from data_tools.records.finished_set import read_set
 from data_tools.schema import PARAMETER_NAMES

@@ -4,11 +4,11 @@ import json
 import numpy as np
 import pytest
 
-from clusterkeras.domain_shift import measure_shifts
+from clusterkeras.evaluation.shifts.kinds import Given
+from clusterkeras.evaluation.shifts.measure import measure_shifts
 from data_tools.fields.mosaic_field import Backgrounds
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES
-from data_tools.shifts import Given
 
 PRIORS = Priors(field_px=128, mocks_per_field=16)
 ONLY = ("king", "zero_points", "blank", "isochrones", "real_background")

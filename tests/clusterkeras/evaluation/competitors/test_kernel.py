@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from scipy.special import ndtr
 
-from clusterkeras.network.posteriors.kernel import (
+from clusterkeras.evaluation.competitors.kernel import (
     MAX_KERNELS,
     KernelPosterior,
     estimate,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clusterkeras.diagnostics import strata
+from clusterkeras.evaluation import strata
 
 
 @pytest.mark.parametrize("quantity", strata.EDGES)

@@ -17,14 +17,13 @@ import tensorflow as tf
 from tqdm import tqdm
 
 import clusterkeras
-from clusterkeras import card
-from clusterkeras.diagnostics import examples, report, strata
 from clusterkeras.diagnostics.metrics import bands, coverage, limits, tarp
 from clusterkeras.diagnostics.plots import calibration, recovery
-from clusterkeras.diagnostics.report import ClusterScores, Predictions
+from clusterkeras.evaluation import card, examples, strata, summary
+from clusterkeras.evaluation.summary import ClusterScores, Predictions
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.posterior_model import PosteriorModel, check_same_target
-from data_tools.records import dataset as records
+from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.running.output import check_directory
 from data_tools.running.plain_files import write_json
@@ -87,12 +86,12 @@ def evaluate(
     network = load_model(model)
     info = read_set(data)
     check_same_target(network.target, info.target, data)
-    dataset = records.make_dataset(
+    dataset = make_dataset(
         data, split, batch_size, training=False, seed=SEED, limit=limit
     )
     total = min(info.splits[split], limit or info.splits[split])
     batches = tqdm(dataset, "evaluate", math.ceil(total / batch_size))
-    with records.damage_named():
+    with damage_named():
         predictions = predict(network, batches, draws)
     about = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -164,7 +163,7 @@ def truth_of(labels: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
 
 
 def write_report(
-    predictions: Predictions, box: report.Box, output: Path, about: dict[str, Any]
+    predictions: Predictions, box: summary.Box, output: Path, about: dict[str, Any]
 ) -> dict[str, Any]:
     """Turn predictions into ``metrics.json``, ``tables.md``, pictures and a table.
 
@@ -190,20 +189,20 @@ def write_report(
             "an evaluation needs at least three clusters; received "
             f"{len(clusters)} among {len(predictions)} records"
         )
-    scored = report.score_clusters(clusters, box, SEED)
+    scored = summary.score_clusters(clusters, box, SEED)
     chosen = _choose_examples(clusters, box)
-    posterior = report.posterior_report(clusters, scored, box)
+    posterior = summary.posterior_report(clusters, scored, box)
     metrics = as_plain(
         about
         | {
             "n_records": len(predictions),
             "n_clusters": len(clusters),
-            "catastrophic_thresholds": report.CATASTROPHIC,
+            "catastrophic_thresholds": summary.CATASTROPHIC,
             "published_regime": strata.PUBLISHED_REGIME,
             "posterior": posterior,
-            "presence": report.presence_report(predictions),
-            "visibility": report.visibility_report(predictions),
-            "unlike_mocks": report.unlike_report(predictions),
+            "presence": summary.presence_report(predictions),
+            "visibility": summary.visibility_report(predictions),
+            "unlike_mocks": summary.unlike_report(predictions),
             "examples": {k: int(clusters.mock_id[row]) for k, row in chosen.items()},
         }
     )
@@ -212,11 +211,11 @@ def write_report(
     (output / "tables.md").write_text(card.tables(metrics) + "\n")
     # last, so that a metrics.json says that all is there
     write_json(output / "metrics.json", metrics)
-    print(summary(posterior))
+    print(headline(posterior))
     return metrics
 
 
-def summary(posterior: dict[str, Any]) -> str:
+def headline(posterior: dict[str, Any]) -> str:
     """Write limits and strata as tables for the terminal, what fails first."""
     cuts = posterior["strata"]
     verdicts = [limits.Verdict(**v) for v in posterior["verdicts"]]
@@ -265,7 +264,7 @@ def as_plain(value: Any) -> Any:
     return value
 
 
-def _choose_examples(clusters: Predictions, box: report.Box) -> dict[str, int]:
+def _choose_examples(clusters: Predictions, box: summary.Box) -> dict[str, int]:
     scaled = [
         clusters.draws[..., PARAMETER_NAMES.index(name)] / (box[name][1] - box[name][0])
         for name in ("log_age", "a_v")
@@ -281,7 +280,7 @@ def _draw_pictures(
     scored: ClusterScores,
     posterior: dict[str, Any],
     chosen: dict[str, int],
-    box: report.Box,
+    box: summary.Box,
     output: Path,
 ) -> None:
     levels = np.linspace(0, 1, 101)

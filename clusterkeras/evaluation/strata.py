@@ -30,7 +30,7 @@ PUBLISHED_REGIME: dict[str, tuple[float, float]] = {
 }
 
 
-#: Rows of a report, as `clusterkeras.diagnostics.report.stratum_row` makes them.
+#: Rows of a report, as `clusterkeras.evaluation.summary.stratum_row` makes them.
 Rows = Sequence[Mapping[str, Any]]
 
 

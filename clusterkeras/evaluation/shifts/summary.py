@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from clusterkeras.diagnostics.metrics import classification, coverage
 from clusterkeras.diagnostics.plots.recovery import MARKERS, STYLES
-from clusterkeras.diagnostics.report import FALSE_ALARMS, flagged_share
+from clusterkeras.evaluation.shifts.kinds import NOMINAL, SHIFTS
+from clusterkeras.evaluation.summary import FALSE_ALARMS, flagged_share
 from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETERS
-from data_tools.shifts import NOMINAL, SHIFTS
 
 _LEVEL = 0.68
 

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from clusterkeras.diagnostics.predictions import Predictions
+from clusterkeras.evaluation.predictions import Predictions
 
 
 def test_arrays_of_different_length_are_refused(calibrated):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from clusterkeras.diagnostics import strata
 from clusterkeras.diagnostics.metrics import limits
+from clusterkeras.evaluation import strata
 from data_tools.schema import PARAMETERS
 
 

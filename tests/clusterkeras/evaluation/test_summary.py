@@ -3,15 +3,15 @@ import dataclasses
 import numpy as np
 import pytest
 
-from clusterkeras.diagnostics import report, strata
-from clusterkeras.diagnostics.predictions import Predictions
+from clusterkeras.evaluation import strata, summary
+from clusterkeras.evaluation.predictions import Predictions
 from data_tools.schema import PARAMETER_NAMES
 
 
 def posterior(predictions, box):
     clusters = predictions.select(predictions.is_cluster)
-    scored = report.score_clusters(clusters, box)
-    return clusters, scored, report.posterior_report(clusters, scored, box)
+    scored = summary.score_clusters(clusters, box)
+    return clusters, scored, summary.posterior_report(clusters, scored, box)
 
 
 @pytest.fixture(scope="module")
@@ -127,11 +127,11 @@ def test_catastrophic_fraction_counts_a_factor_of_ten_in_age(calibrated, box):
     truth[:, 0] = np.where(np.arange(len(truth)) % 4 == 0, 6.7, 8.5)
     draws = np.broadcast_to(truth[:, None], clusters.draws.shape).copy()
     draws[..., 0] = 8.5
-    scored = report.score_clusters(
+    scored = summary.score_clusters(
         dataclasses.replace(clusters, truth=truth, draws=draws), box
     )
     everything = strata.Stratum("all", -np.inf, np.inf, np.ones(len(truth), bool))
-    row = report.stratum_row(scored, everything, 0.0)
+    row = summary.stratum_row(scored, everything, 0.0)
     assert row["parameters"]["log_age"]["catastrophic_fraction"] == pytest.approx(
         0.25, abs=0.001
     )
@@ -150,14 +150,14 @@ def test_a_nan_density_is_counted_and_does_not_stop_the_report(calibrated, box):
 def test_an_empty_stratum_is_nan_with_n_zero(right):
     _, scored, _ = right
     nobody = strata.Stratum("a_v", 9.0, 10.0, np.zeros(len(scored.truth), bool))
-    row = report.stratum_row(scored, nobody, 0.0)
+    row = summary.stratum_row(scored, nobody, 0.0)
     assert row["n"] == 0
     assert "worst_coverage" not in row
     assert np.isnan(row["parameters"]["a_v"]["bias"])
 
 
 def test_presence_is_reported_by_visibility_and_by_kind_of_negative(calibrated):
-    found = report.presence_report(calibrated)
+    found = summary.presence_report(calibrated)
     assert found["n_clusters"] + found["n_others"] == len(calibrated)
     assert found["at_90_completeness"]["completeness"] == pytest.approx(0.9, abs=0.002)
     assert found["probabilities"]["ok"]
@@ -175,30 +175,30 @@ def test_presence_is_reported_by_visibility_and_by_kind_of_negative(calibrated):
 
 def test_a_kind_that_passes_for_a_cluster_is_singled_out(calibrated):
     fooled = np.where(calibrated.kind == 3, 0.999, calibrated.p_cluster)
-    found = report.presence_report(dataclasses.replace(calibrated, p_cluster=fooled))
+    found = summary.presence_report(dataclasses.replace(calibrated, p_cluster=fooled))
     assert found["by_kind"]["blend"]["false_positive_rate"] == 1.0
     assert found["by_kind"]["blend"]["auc"] < 0.1 < found["by_kind"]["empty"]["auc"]
 
 
 def test_presence_of_clusters_alone_is_none(calibrated):
-    assert report.presence_report(calibrated.select(calibrated.is_cluster)) is None
+    assert summary.presence_report(calibrated.select(calibrated.is_cluster)) is None
 
 
 def test_visibility_bias_and_scatter_are_those_put_in(calibrated):
     moved = dataclasses.replace(
         calibrated, visibility_mean=calibrated.visibility_mean + 0.05
     )
-    found = report.visibility_report(moved)
+    found = summary.visibility_report(moved)
     assert found["objects"]["n"] == calibrated.has_object.sum()
     assert found["objects"]["bias"] == pytest.approx(0.05, abs=0.01)
     assert found["objects"]["scatter"] == pytest.approx(0.1, rel=0.07)
-    right = report.visibility_report(calibrated)["clusters"]
+    right = summary.visibility_report(calibrated)["clusters"]
     assert abs(right["coverage_68"] - 0.68) < 4 * right["coverage_68_noise"]
 
 
 def test_the_share_called_unlike_the_mocks_is_told_by_kind(calibrated):
     unlike = np.where(calibrated.kind == 2, -5.0, -0.5)
-    found = report.unlike_report(dataclasses.replace(calibrated, unlike_mocks=unlike))
+    found = summary.unlike_report(dataclasses.replace(calibrated, unlike_mocks=unlike))
     assert found["all"]["flagged"] == np.mean(calibrated.kind == 2)
     flagged = {name: row["flagged"] for name, row in found["by_kind"].items()}
     assert flagged == {"cluster": 0, "empty": 0, "bright_star": 1, "blend": 0}
@@ -212,12 +212,12 @@ def test_a_method_that_knows_of_posteriors_only_gets_a_whole_report(calibrated, 
     predictions = Predictions.of_posterior(
         truth, **{name: getattr(clusters, name) for name in said}
     )
-    assert report.presence_report(predictions) is None
-    assert np.isnan(report.unlike_report(predictions)["all"]["flagged"])
-    seen = report.visibility_report(predictions)["clusters"]
+    assert summary.presence_report(predictions) is None
+    assert np.isnan(summary.unlike_report(predictions)["all"]["flagged"])
+    seen = summary.visibility_report(predictions)["clusters"]
     assert abs(seen["bias"]) < 0.1 and 0.6 < seen["coverage_68"] < 0.76
-    scored = report.score_clusters(predictions, box)
-    row = report.posterior_report(predictions, scored, box)["overall"]
-    expected = report.score_clusters(clusters, box)
-    expected = report.posterior_report(clusters, expected, box)["overall"]
+    scored = summary.score_clusters(predictions, box)
+    row = summary.posterior_report(predictions, scored, box)["overall"]
+    expected = summary.score_clusters(clusters, box)
+    expected = summary.posterior_report(clusters, expected, box)["overall"]
     assert row == expected

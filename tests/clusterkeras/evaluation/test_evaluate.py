@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clusterkeras import evaluation
-from clusterkeras.diagnostics import report
+from clusterkeras.evaluation import evaluate, summary
 from clusterkeras.network.model import ClusterModel
 from data_tools.priors import Priors
 from data_tools.records.dataset import make_dataset
@@ -29,12 +28,12 @@ PICTURES = {
 
 def test_what_misses_a_limit_is_printed_first_then_the_worst(over_confident, box):
     clusters = over_confident.select(over_confident.is_cluster)
-    scored = report.score_clusters(clusters, box)
-    found = report.posterior_report(clusters, scored, box)
+    scored = summary.score_clusters(clusters, box)
+    found = summary.posterior_report(clusters, scored, box)
     cut = found["strata"]["predicted"]
     cut[0]["ok"] = False
     found["strata"]["predicted"] = cut[::-1]
-    limits, _, predicted, _ = evaluation.summary(found).split("\n\n")
+    limits, _, predicted, _ = evaluate.headline(found).split("\n\n")
     assert limits.splitlines()[1].startswith("FAIL")
     first, second = predicted.splitlines()[3:5]
     assert first.startswith(cut[0]["label"])
@@ -47,7 +46,7 @@ def test_a_few_clusters_without_negatives_make_a_report_without_presence(
 ):
     rows = np.zeros(len(calibrated), bool)
     rows[np.flatnonzero(calibrated.is_cluster)[:9]] = True
-    metrics = evaluation.write_report(calibrated.select(rows), box, tmp_path, {})
+    metrics = evaluate.write_report(calibrated.select(rows), box, tmp_path, {})
     assert metrics["n_records"] == metrics["n_clusters"] == 9
     assert metrics["presence"] is None
     assert metrics["posterior"]["fields"]["a_v"]["rank"] is None
@@ -60,7 +59,7 @@ def test_too_few_clusters_are_refused_before_anything_is_written(
     rows = ~calibrated.is_cluster
     rows[np.flatnonzero(calibrated.is_cluster)[:2]] = True
     with pytest.raises(ValueError, match="at least three clusters; received 2"):
-        evaluation.write_report(calibrated.select(rows), box, tmp_path / "out", {})
+        evaluate.write_report(calibrated.select(rows), box, tmp_path / "out", {})
     assert not (tmp_path / "out").exists()
 
 
@@ -69,7 +68,7 @@ def test_draws_with_nan_are_refused(calibrated, box, tmp_path):
     draws[np.flatnonzero(calibrated.is_cluster)[0], 3, 1] = np.nan
     broken = dataclasses.replace(calibrated, draws=draws)
     with pytest.raises(ValueError, match="draws must be finite; received 1"):
-        evaluation.write_report(broken, box, tmp_path, {})
+        evaluate.write_report(broken, box, tmp_path, {})
 
 
 def test_plain_values_are_strict_json_without_nan():
@@ -79,7 +78,7 @@ def test_plain_values_are_strict_json_without_nan():
         "c": np.array([1.0, np.inf]),
         1: (np.bool_(True), None, "x"),
     }
-    plain = evaluation.as_plain(values)
+    plain = evaluate.as_plain(values)
     assert json.loads(json.dumps(plain, allow_nan=False)) == {
         "a": 0.5,
         "b": [None, None, 3],
@@ -107,12 +106,12 @@ def model(m83):
 def predictions(model, mocks):
     """Give what the model says of the set."""
     dataset = make_dataset(mocks, "test", 48, training=False)
-    return evaluation.predict(model, dataset, draws=32)
+    return evaluate.predict(model, dataset, draws=32)
 
 
 def test_evaluate_scores_a_saved_model_on_a_mock_set(model, mocks, tmp_path, capsys):
     model.save(tmp_path / "model.keras")
-    metrics = evaluation.evaluate(
+    metrics = evaluate.evaluate(
         tmp_path, mocks, tmp_path / "out", draws=64, batch_size=20, limit=40
     )
     assert {p.stem for p in (tmp_path / "out").glob("*.png")} == PICTURES
@@ -131,8 +130,8 @@ def test_evaluate_scores_a_saved_model_on_a_mock_set(model, mocks, tmp_path, cap
 
 def test_predictions_do_not_depend_on_the_batch_size(model, mocks, predictions):
     dataset = make_dataset(mocks, "test", 17, training=False)
-    other = evaluation.predict(model, dataset, draws=32)
-    for field in dataclasses.fields(report.Predictions):
+    other = evaluate.predict(model, dataset, draws=32)
+    for field in dataclasses.fields(summary.Predictions):
         one, two = (getattr(p, field.name) for p in (predictions, other))
         np.testing.assert_allclose(one, two, atol=2e-4, err_msg=field.name)
 
@@ -140,7 +139,7 @@ def test_predictions_do_not_depend_on_the_batch_size(model, mocks, predictions):
 def test_records_with_the_same_image_but_another_number_draw_anew(model, mocks):
     (images, labels), *_ = make_dataset(mocks, "test", 2, training=False, limit=2)
     images = tf.repeat(images[:1], 2, axis=0)
-    found = evaluation.predict(model, [(images, labels)], draws=32)
+    found = evaluate.predict(model, [(images, labels)], draws=32)
     assert not np.allclose(found.draws[0], found.draws[1])
 
 
@@ -161,16 +160,16 @@ def test_a_set_in_other_bands_is_refused(m83, mocks, tmp_path):
     other = ClusterModel(dataclasses.replace(m83, bands=bands), {"hidden": 8})
     other.save(tmp_path / "model.keras")
     with pytest.raises(ValueError, match=r"made for band_names \('F275W'.*F336W"):
-        evaluation.evaluate(tmp_path, mocks, tmp_path / "out")
+        evaluate.evaluate(tmp_path, mocks, tmp_path / "out")
 
 
 def test_too_few_draws_are_refused(tmp_path):
     with pytest.raises(ValueError, match="draws must be >= 16; received 4"):
-        evaluation.evaluate(tmp_path, tmp_path, tmp_path, draws=4)
+        evaluate.evaluate(tmp_path, tmp_path, tmp_path, draws=4)
 
 
 def test_a_file_where_the_report_belongs_is_refused_first(tmp_path):
     (tmp_path / "file").write_text("kept")
     with pytest.raises(NotADirectoryError, match="file is a file"):
-        evaluation.evaluate("no model", "no set", tmp_path / "file" / "below")
+        evaluate.evaluate("no model", "no set", tmp_path / "file" / "below")
     assert (tmp_path / "file").read_text() == "kept"

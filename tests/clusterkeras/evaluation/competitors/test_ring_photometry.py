@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clusterkeras import ring_photometry
+from clusterkeras.evaluation.competitors import ring_photometry
 from clusterkeras.network.layers.photometry import RADII_PX
 from data_tools.priors import Priors
 from data_tools.records.dataset import make_dataset

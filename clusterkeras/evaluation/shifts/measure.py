@@ -15,22 +15,31 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from clusterkeras import shift_report
 from clusterkeras.diagnostics.metrics import coverage
-from clusterkeras.evaluation import SEED, as_plain, predict
+from clusterkeras.evaluation.evaluate import SEED, as_plain, predict
+from clusterkeras.evaluation.shifts import summary as shift_report
+from clusterkeras.evaluation.shifts.kinds import (
+    NOMINAL,
+    Given,
+    Shift,
+    choose,
+    missing,
+    mock_set,
+    settings,
+)
+from clusterkeras.evaluation.shifts.summary import Scores
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model_file import find_model
 from clusterkeras.network.posterior_model import PosteriorModel
-from clusterkeras.shift_report import Scores
 from data_tools.priors import Priors
 from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.simulate import simulate
 from data_tools.running.output import check_directory, whole_file
 from data_tools.running.plain_files import sha256_of
 from data_tools.running.work_directory import claimed
-from data_tools.shifts import NOMINAL, Given, Shift, choose, missing, mock_set, settings
 
-#: The split that a shift's records are in; see `data_tools.shifts.mock_set`.
+#: The split that a shift's records are in; see
+#: `clusterkeras.evaluation.shifts.kinds.mock_set`.
 _SPLIT = "train"
 
 
@@ -49,9 +58,9 @@ def measure_shifts(
 ) -> dict[str, Any]:
     """Score a model where one thing is not as in its mocks.
 
-    Each shift of `data_tools.shifts.SHIFTS` has a mock set of its own, with the same
-    clusters at the same places as the nominal set, or changes the nominal set's images.
-    Run again with the same arguments it goes on where it was.
+    Each shift of `clusterkeras.evaluation.shifts.kinds.SHIFTS` has a mock set of its
+    own, with the same clusters at the same places as the nominal set, or changes the
+    nominal set's images. Run again with the same arguments it goes on where it was.
 
     Parameters
     ----------
@@ -78,7 +87,7 @@ def measure_shifts(
     Returns
     -------
     dict
-        What ``shifts.json`` holds; see `clusterkeras.shift_report`.
+        What ``shifts.json`` holds; see `clusterkeras.evaluation.shifts.summary`.
 
     Raises
     ------

@@ -7,18 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clusterkeras import card, evaluation
-from clusterkeras.diagnostics import report
+from clusterkeras.evaluation import card, evaluate, summary
 from data_tools.schema import PARAMETERS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SHIPPED = ROOT / "saved_models" / "m83-wfc3-uvis"
 
 
 @pytest.fixture(scope="module")
 def metrics(calibrated, box, tmp_path_factory):
     output = tmp_path_factory.mktemp("report")
-    evaluation.write_report(calibrated, box, output, {})
+    evaluate.write_report(calibrated, box, output, {})
     assert (output / "tables.md").is_file()
     return json.loads((output / "metrics.json").read_text())
 
@@ -49,9 +48,9 @@ def test_strata_are_written_worst_first(metrics):
 
 def test_what_misses_its_limit_comes_before_all_else(metrics, over_confident, box):
     clusters = over_confident.select(over_confident.is_cluster)
-    scored = report.score_clusters(clusters, box)
-    found = report.posterior_report(clusters, scored, box)
-    metrics = metrics | {"posterior": evaluation.as_plain(found)}
+    scored = summary.score_clusters(clusters, box)
+    found = summary.posterior_report(clusters, scored, box)
+    metrics = metrics | {"posterior": evaluate.as_plain(found)}
     text = card.tables(metrics)
     missed = [v for v in metrics["posterior"]["verdicts"] if not v["ok"]]
     assert text.startswith(f"### Calibration: {len(missed)} of ")

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from clusterkeras.shift_report import Scores, difference, draw, report, table
+from clusterkeras.evaluation.shifts.summary import (
+    Scores,
+    difference,
+    draw,
+    report,
+    table,
+)
 from data_tools.schema import PARAMETERS
 
 N, FIELDS = 4000, 40

@@ -1,0 +1,1 @@
+"""A model against mocks: predictions, numbers, card, domain shifts, competitors."""

@@ -1,0 +1,1 @@
+"""A model where one thing is not as in its mocks."""
