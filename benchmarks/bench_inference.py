@@ -81,8 +81,8 @@ def measure(
     from astropy.table import Table
 
     from clusterkeras.catalogue import infer
+    from clusterkeras.catalogue.measurement import compile_network
     from clusterkeras.config import InferenceConfig
-    from clusterkeras.measurement import compile_network
     from clusterkeras.network.model import ClusterModel
     from data_tools.target import Target
 

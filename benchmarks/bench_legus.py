@@ -29,7 +29,7 @@ import numpy as np
 from astropy.table import QTable, vstack
 from tqdm import tqdm
 
-from clusterkeras.measurement import compile_network
+from clusterkeras.catalogue.measurement import compile_network
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model_file import DEFAULT_PRESET
 from data_tools.imaging.render import Renderer

@@ -18,14 +18,14 @@ _EXPORTS = {
     "Muon": "clusterkeras.training.optimizer",
     "TrainingConfig": "clusterkeras.config",
     "WarmupCosine": "clusterkeras.training.fit",
-    "detect": "clusterkeras.detection",
+    "detect": "clusterkeras.detection.candidates",
     "evaluate": "clusterkeras.evaluation.evaluate",
     "export": "clusterkeras.serving",
     "fit": "clusterkeras.training.fit",
-    "infer": "clusterkeras.catalogue",
+    "infer": "clusterkeras.catalogue.infer",
     "load_model": "clusterkeras.network.loading",
     "make_optimizer": "clusterkeras.training.fit",
-    "plot_cluster": "clusterkeras.cluster_figure",
+    "plot_cluster": "clusterkeras.catalogue.cluster_pictures",
     "write_report": "clusterkeras.report.page",
 }
 

@@ -29,7 +29,7 @@ from clusterkeras.completeness_function import (
 )
 from clusterkeras.completeness_plot import draw_completeness
 from clusterkeras.config import CompletenessConfig, DetectionConfig, InferenceConfig
-from clusterkeras.detection import detect
+from clusterkeras.detection.candidates import detect
 from data_tools.mocks.injected_mosaics import Injector
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.positions import read_positions

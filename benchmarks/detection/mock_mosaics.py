@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from clusterkeras.catalogue import infer
 from clusterkeras.completeness_function import place_feature
-from clusterkeras.detection import detect
+from clusterkeras.detection.candidates import detect
 from data_tools.mocks.injected_mosaics import Injector
 from data_tools.mocks.mock_mosaic import TRUTH_FILE, MosaicConfig, make_mosaic
 from data_tools.mosaics.mosaic import open_mosaics

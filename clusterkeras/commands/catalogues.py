@@ -40,8 +40,8 @@ def _add_detect(parser: ArgumentParser) -> None:
 
 
 def _detect(args: Namespace) -> str:
-    from clusterkeras.detection import detect
-    from clusterkeras.detection_map import FORMATS, draw_map
+    from clusterkeras.detection.candidates import detect
+    from clusterkeras.detection.probability_map import FORMATS, draw_map
     from clusterkeras.network.loading import load_model
     from data_tools.running.output import check_file
 
@@ -57,8 +57,8 @@ def _detect(args: Namespace) -> str:
 
 
 def _add_infer(parser: ArgumentParser) -> None:
+    from clusterkeras.catalogue.survey.infer_fields import RUNNERS
     from clusterkeras.config import InferenceConfig
-    from clusterkeras.survey import RUNNERS
 
     add_images(parser, required=False)
     parser.add_argument(
@@ -106,8 +106,8 @@ def _add_infer(parser: ArgumentParser) -> None:
 
 def _infer(args: Namespace) -> str:
     from clusterkeras.catalogue import infer
-    from clusterkeras.field_list import read_fields
-    from clusterkeras.survey import infer_fields
+    from clusterkeras.catalogue.survey.fields import read_fields
+    from clusterkeras.catalogue.survey.infer_fields import infer_fields
 
     one = args.images is not None and args.positions is not None
     beside = args.preview or args.draws

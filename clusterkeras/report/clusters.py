@@ -8,7 +8,8 @@ import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from data_tools.schema import FLAGS, PARAMETER_NAMES
+from clusterkeras.catalogue.read import flag_names, numbers
+from data_tools.schema import PARAMETER_NAMES
 from data_tools.target import Target
 
 #: Rows with at least this probability are drawn as clusters, the others as doubtful.
@@ -32,13 +33,6 @@ def best_first(catalogue: Table, n: int) -> NDArray[np.intp]:
     p = numbers(catalogue, "p_cluster")
     order = np.argsort(-np.nan_to_num(p, nan=-1.0), kind="stable")
     return order[:n]
-
-
-def numbers(catalogue: Table, name: str) -> NDArray[np.float64]:
-    """Give a column without its unit, NaN where it is masked."""
-    column = catalogue[name]
-    values = getattr(column, "value", column)
-    return np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
 
 
 def check_columns(catalogue: Table, name: str) -> None:
@@ -114,8 +108,3 @@ def cluster_columns(
     ):
         columns[name] = [pair[int(is_so)] for is_so in doubtful]
     return columns
-
-
-def flag_names(bits: int) -> list[str]:
-    """Give the names of the flags in a sum of bits."""
-    return [name for name, (bit, _) in FLAGS.items() if bits & bit]

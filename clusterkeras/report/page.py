@@ -20,6 +20,7 @@ from bokeh.models import BooleanFilter, CDSView, ColumnDataSource
 from bokeh.resources import INLINE
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from clusterkeras.catalogue.read import numbers
 from clusterkeras.completeness_function import Completeness
 from clusterkeras.completeness_function import load as load_completeness
 from clusterkeras.config import InferenceConfig, ReportConfig
@@ -29,7 +30,6 @@ from clusterkeras.report.clusters import (
     best_first,
     check_columns,
     cluster_columns,
-    numbers,
 )
 from clusterkeras.report.contours import HOLE, PLANES
 from clusterkeras.report.mosaic_picture import MosaicPicture, mosaic_picture

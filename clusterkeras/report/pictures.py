@@ -13,8 +13,8 @@ from photutils.aperture import CircularAperture
 from PIL import Image
 from tqdm import tqdm
 
+from clusterkeras.catalogue.measurement import batches_of, compile_network, cut_out
 from clusterkeras.config import InferenceConfig
-from clusterkeras.measurement import batches_of, compile_network, cut_out
 from clusterkeras.report.contours import Window, encode, window_of
 from data_tools.imaging.colours import as_rgb, brightness, colour_planes
 from data_tools.mosaics.mosaic import Mosaics

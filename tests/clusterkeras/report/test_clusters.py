@@ -3,12 +3,8 @@
 import numpy as np
 import pytest
 
-from clusterkeras.report.clusters import (
-    best_first,
-    check_columns,
-    cluster_columns,
-    flag_names,
-)
+from clusterkeras.catalogue.read import flag_names
+from clusterkeras.report.clusters import best_first, check_columns, cluster_columns
 from data_tools.schema import FLAGS
 
 

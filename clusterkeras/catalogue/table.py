@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
@@ -25,10 +26,13 @@ from data_tools.schema import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from clusterkeras.config import InferenceConfig
     from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.mosaic import Mosaics
     from data_tools.target import Target
+
 
 #: What a model calls the summaries of a parameter.
 _SUMMARIES = {
@@ -56,7 +60,7 @@ def make_table(
     wcs : WCS
         Of the mosaics.
     columns : mapping of str to ndarray
-        What `clusterkeras.measurement.answer` gives, of all rows.
+        What `clusterkeras.catalogue.measurement.answer` gives, of all rows.
     target : Target
         Gives the distance and its uncertainty.
 
@@ -220,3 +224,73 @@ def metadata(asked: Question, mosaics: Mosaics) -> dict[str, Any]:
         },
         "flags": {key: list(value) for key, value in FLAGS.items()},
     }
+
+
+class Catalogue(QTable):
+    """An astropy table of posteriors, with the mosaics and the model behind it.
+
+    It is a `QTable` in every way: rows may be chosen, sorted, joined and written. What
+    is chosen or copied from it still knows mosaics and model; what is stacked, joined
+    or read from a file does not, and is drawn by `plot_cluster`.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As of `QTable`.
+    images : sequence of str or Path, optional
+        The mosaics, in the model's order of bands.
+    model : PosteriorModel, optional
+        The model.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        images: Sequence[str | Path] | None = None,
+        model: PosteriorModel | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._made_from = (images, model)
+        if images is None and args and isinstance(args[0], Catalogue):
+            self._made_from = args[0]._made_from
+
+    def _new_from_slice(self, slice_: Any) -> Catalogue:
+        """Give the chosen rows, as astropy asks a table to."""
+        chosen = super()._new_from_slice(slice_)
+        chosen._made_from = self._made_from
+        return chosen
+
+    def plot(self, row: int) -> Figure:
+        """Draw one cluster: its joint posterior, its cutout in colour, its numbers.
+
+        Parameters
+        ----------
+        row : int
+            Number of the row, from 0.
+
+        Returns
+        -------
+        Figure
+            See `clusterkeras.catalogue.cluster_pictures.plot_cluster`.
+
+        Raises
+        ------
+        IndexError
+            If there is no such row.
+        ValueError
+            If there are no data at the place, or the table does not know its mosaics.
+        """
+        from clusterkeras.catalogue.cluster_pictures import plot_cluster
+
+        images, model = self._made_from
+        if images is None:
+            raise ValueError(
+                "a table that was stacked, joined or read does not know its mosaics: "
+                "use clusterkeras.plot_cluster(catalogue, row, images)"
+            )
+        return plot_cluster(self, row, images, model)
+
+    def to_table(self) -> Table:
+        """Give a plain astropy `Table` with units instead of quantities, a copy."""
+        return Table(self, copy=True)

@@ -22,7 +22,7 @@ from data_tools.running.output import remove_partial, whole_file
 from data_tools.running.work_directory import claimed
 
 if TYPE_CHECKING:
-    from clusterkeras.catalogue_table import Question
+    from clusterkeras.catalogue.table import Question
     from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.mosaic import Mosaics
 
@@ -149,7 +149,7 @@ class FinishedBatches:
         number : int
             Which one.
         columns : mapping of str to ndarray
-            See `clusterkeras.measurement.answer`.
+            See `clusterkeras.catalogue.measurement.answer`.
         """
         with whole_file(self._path(number)) as file:
             np.savez(file, **columns)

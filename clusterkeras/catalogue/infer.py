@@ -13,14 +13,19 @@ import numpy as np
 from astropy.table import QTable, Table
 from numpy.typing import NDArray
 
-from clusterkeras.catalogue_table import Question, make_table, metadata, with_input
+from clusterkeras.catalogue.draws_file import SUFFIXES, write_draws
+from clusterkeras.catalogue.finished_batches import FinishedBatches, describe_run
+from clusterkeras.catalogue.measurement import batches_of, compile_network, measure
+from clusterkeras.catalogue.overlap import overlapping
+from clusterkeras.catalogue.table import (
+    Catalogue,
+    Question,
+    make_table,
+    metadata,
+    with_input,
+)
 from clusterkeras.config import InferenceConfig
-from clusterkeras.draws_file import SUFFIXES, write_draws
-from clusterkeras.finished_batches import FinishedBatches, describe_run
-from clusterkeras.measurement import batches_of, compile_network, measure
 from clusterkeras.network.presence import at_share, estimate_share
-from clusterkeras.overlap import overlapping
-from clusterkeras.result import Catalogue
 from data_tools.mosaics.mosaic import Mosaics, open_mosaics
 from data_tools.positions.read_positions import pixel_positions, read_positions
 from data_tools.running.output import check_file
@@ -63,18 +68,18 @@ def infer(
         Batch, seed and limits of the flags.
     preview : str or Path, optional
         Picture of the cutouts that are most likely clusters; see
-        `clusterkeras.preview`.
+        `clusterkeras.catalogue.cluster_pictures`.
     draws : str or Path, optional
         Also write `InferenceConfig.draws` draws of each posterior to this file, ``.h5``
-        or ``.hdf5``; see `clusterkeras.draws_file`.
+        or ``.hdf5``; see `clusterkeras.catalogue.draws_file`.
     progress : bool
         Whether to show a progress bar.
 
     Returns
     -------
     Catalogue
-        A `QTable`, and ``plot(i)`` draws its row i: see `clusterkeras.result`. One row
-        per row of `positions`, in its order, with its columns (prefixed
+        A `QTable`, and ``plot(i)`` draws its row i: see `clusterkeras.catalogue.table`.
+        One row per row of `positions`, in its order, with its columns (prefixed
         ``input_`` where a result has the same name and other values): place,
         ``p_cluster``, ``log_snr``, percentiles, mean and standard deviation of each
         parameter, their covariances and bit `flags`. A row without data has NaN and a
@@ -123,8 +128,8 @@ def answer_all(
     output = check_file(output, "table", FORMATS)
     config, target = asked.config, asked.target
     if preview is not None:
-        from clusterkeras.preview import FORMATS as PICTURES
-        from clusterkeras.preview import draw_preview
+        from clusterkeras.catalogue.cluster_pictures import FORMATS as PICTURES
+        from clusterkeras.catalogue.cluster_pictures import draw_preview
 
         check_file(preview, "preview", PICTURES)
     n_draws = 0
@@ -188,7 +193,7 @@ def gather(
     Parameters
     ----------
     batches : iterable of (rows, columns)
-        What `clusterkeras.measurement.measure` yields, in any order.
+        What `clusterkeras.catalogue.measurement.measure` yields, in any order.
     n : int
         Number of all rows.
 
@@ -258,8 +263,8 @@ def settle_presence(
     Parameters
     ----------
     columns : dict of str to ndarray
-        What `clusterkeras.measurement.answer` gives, of all rows: ``p_cluster`` and
-        ``flags`` are changed.
+        What `clusterkeras.catalogue.measurement.answer` gives, of all rows:
+        ``p_cluster`` and ``flags`` are changed.
     x, y : ndarray, shape (n,)
         0-based pixels.
     asked : Question

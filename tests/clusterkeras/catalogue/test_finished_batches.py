@@ -14,8 +14,8 @@ import pytest
 from astropy.table import QTable, Table
 
 from clusterkeras.catalogue import infer
+from clusterkeras.catalogue.finished_batches import FinishedBatches
 from clusterkeras.config import InferenceConfig, ModelConfig
-from clusterkeras.finished_batches import FinishedBatches
 from clusterkeras.network.model import ClusterModel
 from data_tools.schema import PARAMETER_NAMES
 

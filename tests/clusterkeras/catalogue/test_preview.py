@@ -8,7 +8,7 @@ import pytest
 from astropy.table import QTable
 from matplotlib.image import imread
 
-from clusterkeras.preview import best_rows, caption, draw_preview
+from clusterkeras.catalogue.cluster_pictures import best_rows, caption, draw_preview
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.schema import FLAGS, PARAMETERS
 

@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from clusterkeras.detection_map import MAP_SHARE, draw_map
+from clusterkeras.detection.probability_map import MAP_SHARE, draw_map
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.presence import at_share
 from data_tools.mosaics.mosaic import open_mosaics

@@ -6,8 +6,13 @@ import keras
 import numpy as np
 import pytest
 
+from clusterkeras.catalogue.measurement import (
+    compile_network,
+    cut_out,
+    measure,
+    result_flags,
+)
 from clusterkeras.config import InferenceConfig, ModelConfig
-from clusterkeras.measurement import compile_network, cut_out, measure, result_flags
 from clusterkeras.network.model import ClusterModel
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.schema import FLAGS

@@ -15,10 +15,16 @@ from apache_beam.ml.inference.base import (
 )
 from numpy.typing import NDArray
 
-from clusterkeras.catalogue import finish, gather
-from clusterkeras.catalogue_table import Question
-from clusterkeras.field_list import Field, part_of
-from clusterkeras.measurement import Cutouts, Network, answer, batches_of, cut_out
+from clusterkeras.catalogue.infer import finish, gather
+from clusterkeras.catalogue.measurement import (
+    Cutouts,
+    Network,
+    answer,
+    batches_of,
+    cut_out,
+)
+from clusterkeras.catalogue.survey.fields import Field, part_of
+from clusterkeras.catalogue.table import Question
 from data_tools.mosaics.mosaic import Mosaics, open_mosaics
 from data_tools.positions.read_positions import pixel_positions, read_positions
 from data_tools.running.beam_pipeline import pipeline_options, run
@@ -65,7 +71,7 @@ class SavedModelHandler(ModelHandler):
         model: Network,
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[tuple[NDArray[np.intp], dict[str, NDArray]]]:
-        """Give rows and columns; see `clusterkeras.measurement.answer`."""
+        """Give rows and columns; see `clusterkeras.catalogue.measurement.answer`."""
         for rows, cutouts in batch:
             yield rows, answer(cutouts, model, self._asked.config)
 
@@ -173,7 +179,7 @@ def infer_fields(
     fields : sequence of Field
         What to work on.
     output : str or Path
-        Directory of the data set; see `clusterkeras.field_list.part_of`.
+        Directory of the data set; see `clusterkeras.catalogue.survey.fields.part_of`.
     saved_model : Path
         What `clusterkeras.serving.export` wrote.
     asked : Question

@@ -10,7 +10,7 @@ from astropy.table import QTable, Table
 
 from clusterkeras.catalogue import infer
 from clusterkeras.config import InferenceConfig, ModelConfig
-from clusterkeras.detection import detect
+from clusterkeras.detection.candidates import detect
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.network.presence import at_share
 from data_tools.schema import FLAGS, PARAMETER_NAMES, PARAMETERS

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from clusterkeras import detection
 from clusterkeras.config import DetectionConfig
-from clusterkeras.detection import detect, tiles
+from clusterkeras.detection import candidates as detection
+from clusterkeras.detection.candidates import detect, tiles
 from data_tools.fields.galaxy_field import FINDER, SEPARATION_PX
 
 SHAPE = (240, 300)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clusterkeras.field_list import part_of, read_fields
+from clusterkeras.catalogue.survey.fields import part_of, read_fields
 
 
 def test_paths_are_relative_to_the_list_and_parts_are_named_by_field(tmp_path):

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from astropy.table.meta import get_header_from_yaml
 from pyarrow import parquet
 
-from clusterkeras.catalogue import answer_all
-from clusterkeras.catalogue_table import Question
+from clusterkeras.catalogue.infer import answer_all
+from clusterkeras.catalogue.survey.fields import Field, part_of
+from clusterkeras.catalogue.table import Question
 from clusterkeras.config import InferenceConfig
-from clusterkeras.field_list import Field, part_of
 from data_tools.running.output import remove_partial
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def infer_fields(
     runner : {"local", "beam"}
         One field after the other here, or an Apache Beam pipeline; the same rows.
     runner_options : sequence of str
-        Beam's own options; see `clusterkeras.beam.infer_fields`.
+        Beam's own options; see `clusterkeras.catalogue.survey.beam.infer_fields`.
     workers : int
         Processes of Beam's local runner; 0 for one a core.
     progress : bool
@@ -129,7 +129,7 @@ def _run_beam(
 ) -> None:
     beam: Any
     try:
-        from clusterkeras import beam
+        from clusterkeras.catalogue.survey import beam
     except ImportError as error:
         raise ModuleNotFoundError(
             "the runner 'beam' needs Apache Beam: pip install clusterkeras[beam]"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clusterkeras.overlap import overlapping
+from clusterkeras.catalogue.overlap import overlapping
 
 
 def find(rows):

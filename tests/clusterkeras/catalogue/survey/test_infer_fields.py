@@ -8,10 +8,10 @@ import pytest
 from astropy.table import Table
 from pyarrow import dataset
 
+from clusterkeras.catalogue.survey.fields import part_of, read_fields
+from clusterkeras.catalogue.survey.infer_fields import infer_fields, metadata_of
 from clusterkeras.config import InferenceConfig, ModelConfig
-from clusterkeras.field_list import part_of, read_fields
 from clusterkeras.network.model import ClusterModel
-from clusterkeras.survey import infer_fields, metadata_of
 from data_tools.positions import read_positions
 
 SHAPE = (60, 80)

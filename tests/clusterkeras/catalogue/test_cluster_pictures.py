@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from clusterkeras.cluster_figure import numbers_in_words, plot_cluster
+from clusterkeras.catalogue.cluster_pictures import numbers_in_words, plot_cluster
 from data_tools.schema import FLAGS, PARAMETERS
 
 

@@ -1,0 +1,1 @@
+"""Places on mosaics to a table of posteriors."""

@@ -1,0 +1,286 @@
+"""Pictures of clusters: one with its posterior, or a page of the likeliest."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from astropy.table import QTable, Table
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+from numpy.typing import NDArray
+
+from clusterkeras.catalogue.measurement import compile_network, cut_out
+from clusterkeras.catalogue.read import flag_names, numbers
+from clusterkeras.config import InferenceConfig
+from clusterkeras.diagnostics.plots.recovery import axis_label, corner_plot
+from data_tools.imaging.colours import as_rgb, brightness, colour_planes
+from data_tools.mosaics.mosaic import ROUNDING_PX, Mosaics, open_mosaics
+from data_tools.running.output import check_file
+from data_tools.schema import FLAGS, PARAMETERS
+
+if TYPE_CHECKING:
+    from clusterkeras.network.posterior_model import PosteriorModel
+    from data_tools.target import Target
+
+
+#: Draws of the posterior.
+_DRAWS = 2048
+
+_RADIUS = "#F0E442"
+
+
+def plot_cluster(
+    catalogue: Table,
+    row: int,
+    images: Sequence[str | Path],
+    model: PosteriorModel | str | Path | None = None,
+) -> Figure:
+    """Draw a cluster: its joint posterior, its cutout in colour, its numbers.
+
+    The posterior is drawn from anew: the model is asked once more at the place.
+
+    Parameters
+    ----------
+    catalogue : Table
+        As `clusterkeras.catalogue.infer` makes it.
+    row : int
+        Number of the row, from 0.
+    images : sequence of str or Path
+        The mosaics it was made from, in the model's order of bands.
+    model : PosteriorModel, str or Path, optional
+        The model that made it; by default what the catalogue's metadata name.
+
+    Returns
+    -------
+    Figure
+        A notebook shows it; ``savefig`` saves it.
+
+    Raises
+    ------
+    IndexError
+        If there is no such row.
+    ValueError
+        If there are no data at the place, so that it has no posterior.
+    """
+    from clusterkeras.network.loading import load_model
+
+    if not -len(catalogue) <= row < len(catalogue):
+        raise IndexError(f"row {row}: the catalogue has {len(catalogue)} rows")
+    if model is None:
+        model = str(catalogue.meta["model"])
+    if isinstance(model, str | Path):
+        model = load_model(model)
+    target = model.target
+    place = np.array([[numbers(catalogue, axis)[row]] for axis in "xy"])
+    with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
+        cut = cut_out(mosaics, *place, target, InferenceConfig())
+        pivots = [c.photplam for c in mosaics.calibrations]
+    if not cut.usable.all():
+        raise ValueError(
+            f"row {row}: no usable pixel at x, y = {place[0, 0]:.1f}, "
+            f"{place[1, 0]:.1f}, so there is no posterior to draw"
+        )
+    network = compile_network(model, _DRAWS)
+    (draws,) = network(cut.images, cut.seeds)["draws"]
+    figure = corner_plot(draws)
+    planes = colour_planes(cut.images, pivots)
+    # the room above the diagonal
+    cutout = figure.add_axes((0.57, 0.62, 0.34, 0.34))
+    cutout.imshow(
+        as_rgb(planes, brightness(planes))[0], origin="lower", interpolation="nearest"
+    )
+    _mark(cutout, catalogue, row, target)
+    figure.text(
+        *(0.765, 0.57, numbers_in_words(catalogue, row, target)),
+        fontsize=9,
+        va="top",
+        linespacing=1.5,
+    )
+    return figure
+
+
+def numbers_in_words(catalogue: Table, row: int, target: Target) -> str:
+    """Give a row's numbers, one a line, with units and flags.
+
+    Parameters
+    ----------
+    catalogue : Table
+        As `clusterkeras.catalogue.infer` makes it.
+    row : int
+        Number of the row.
+    target : Target
+        Gives the distance.
+    """
+
+    def number(name: str) -> float:
+        return float(numbers(catalogue, name)[row])
+
+    name = catalogue["id"][row] if "id" in catalogue.colnames else row
+    lines = [
+        f"{name}:  p = {number('p_cluster'):.2f}",
+        f"log S/N = {number('log_snr'):.2f} dex",
+    ]
+    for parameter in PARAMETERS:
+        low, middle, high = (
+            number(f"{parameter.name}_{key}") for key in ("p16", "median", "p84")
+        )
+        lines.append(
+            f"{axis_label(parameter)}: {middle:.2f} "
+            f"$_{{-{middle - low:.2f}}}^{{+{high - middle:.2f}}}$"
+        )
+    size = 10 ** number("log_half_light_radius_median") * target.pc_per_arcsec
+    flags = ", ".join(flag_names(int(catalogue["flags"][row])))
+    return "\n".join([*lines, f"$r_h$ = {size:.2f} pc", f"flags: {flags or 'none'}"])
+
+
+def _mark(axes: Axes, catalogue: Table, row: int, target: Target) -> None:
+    """Draw the half-light radius around the place."""
+    place = np.array([numbers(catalogue, axis)[row] for axis in "xy"])
+    # the cutout is placed by whole pixels
+    x, y = target.cutout_px / 2 - 1 + place - np.floor(place + ROUNDING_PX)
+    radius = 10 ** numbers(catalogue, "log_half_light_radius_median")[row]
+    axes.add_patch(
+        Circle((x, y), radius / target.pixel_scale_arcsec, fill=False, color=_RADIUS)
+    )
+    side = target.cutout_px * target.pixel_scale_arcsec
+    axes.set_axis_off()
+    axes.set_title(f"{side:.1f} arcsec a side; circle: median $r_h$", fontsize=10)
+
+
+#: Suffixes of a preview.
+FORMATS = (".png", ".pdf")
+#: Cutouts in a row, and the side of one on the page in inches.
+COLUMNS = 5
+SIDE_INCH = 2.1
+#: Height of a cutout's caption in units of its side.
+CAPTION = 0.46
+
+
+def best_rows(catalogue: QTable, n: int) -> NDArray[np.intp]:
+    """Choose the rows most likely to be clusters, most likely first.
+
+    Parameters
+    ----------
+    catalogue : QTable
+        As `clusterkeras.catalogue.infer` makes it.
+    n : int
+        Rows at most; those without a posterior, and overlaps with a likelier cluster,
+        are left out.
+
+    Returns
+    -------
+    ndarray of int
+        Row numbers.
+    """
+    p = np.asarray(catalogue["p_cluster"], float)
+    overlap = np.asarray(catalogue["flags"]) & FLAGS["overlap"][0]
+    p = np.where(overlap, np.nan, p)
+    order = np.argsort(-np.nan_to_num(p, nan=-1.0), kind="stable")
+    return order[: min(n, int(np.isfinite(p).sum()))]
+
+
+def draw_preview(
+    catalogue: QTable,
+    mosaics: Mosaics,
+    output: str | Path,
+    rows: NDArray[np.intp] | None = None,
+    *,
+    px: int = 64,
+    n: int = 50,
+) -> None:
+    """Draw cutouts of a catalogue's rows in colour, with their numbers.
+
+    Colours are those of `data_tools.imaging.colours`. The median of each cutout is
+    taken off; all share one stretch in nJy, so that they can be compared.
+
+    Parameters
+    ----------
+    catalogue : QTable
+        As `clusterkeras.catalogue.infer` makes it.
+    mosaics : Mosaics
+        The mosaics it was made from.
+    output : str or Path
+        PNG or PDF.
+    rows : ndarray of int, optional
+        Rows to draw; by default the `n` most likely clusters.
+    px : int
+        Side of a cutout in pixels, even.
+    n : int
+        Number of cutouts if `rows` is not given.
+
+    Raises
+    ------
+    ValueError
+        If the suffix is neither .png nor .pdf.
+    """
+    output = check_file(output, "preview", FORMATS)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    rows = best_rows(catalogue, n) if rows is None else np.asarray(rows)
+    x, y = (np.asarray(getattr(catalogue[k], "value", catalogue[k])) for k in "xy")
+    cutouts = [mosaics.cutout(x[i], y[i], px).filled() for i in rows]
+    colours: Sequence[NDArray[np.uint8]] = ()
+    if cutouts:
+        pivots = [c.photplam for c in mosaics.calibrations]
+        planes = colour_planes(np.stack(cutouts), pivots)
+        colours = as_rgb(planes, brightness(planes))
+
+    lines = max(math.ceil(len(rows) / COLUMNS), 1)
+    height = lines * SIDE_INCH * (1 + CAPTION)
+    figure = Figure(figsize=(COLUMNS * SIDE_INCH, height), facecolor="black")
+    FigureCanvasAgg(figure)
+    for k, (row, colour) in enumerate(zip(rows, colours, strict=True)):
+        line, column = divmod(k, COLUMNS)
+        axes = figure.add_axes(
+            (
+                (column + 0.01) / COLUMNS,
+                1 - (line + 1 / (1 + CAPTION)) / lines,
+                0.98 / COLUMNS,
+                0.98 / (1 + CAPTION) / lines,
+            )
+        )
+        axes.imshow(colour, origin="lower", interpolation="nearest")
+        axes.set_axis_off()
+        axes.text(
+            *(0, -0.03, caption(catalogue, row)),
+            color="white",
+            fontsize=6.5,
+            linespacing=1.5,
+            va="top",
+            transform=axes.transAxes,
+        )
+    if not len(rows):
+        figure.text(0.5, 0.5, "no row has a posterior", color="white", ha="center")
+    figure.savefig(output, dpi=150, facecolor=figure.get_facecolor())
+
+
+def caption(catalogue: QTable, row: int) -> str:
+    """Put a row's numbers into words: four lines of plain text."""
+
+    def number(name: str) -> float:
+        value = catalogue[name][row]
+        return float(getattr(value, "value", value))
+
+    def interval(name: str) -> str:
+        middle = number(f"{name}_median")
+        down, up = middle - number(f"{name}_p16"), number(f"{name}_p84") - middle
+        return f"{middle:.2f} $_{{-{down:.2f}}}^{{+{up:.2f}}}$"
+
+    identity = catalogue["id"][row] if "id" in catalogue.colnames else row
+    bits = int(catalogue["flags"][row])
+    flags = " ".join(name for name, (bit, _) in FLAGS.items() if bits & bit)
+    return "\n".join(
+        [
+            f"{identity}   p {number('p_cluster'):.2f}   "
+            f"log S/N {number('log_snr'):.1f}",
+            f"log age {interval('log_age')}  $A_V$ {interval('a_v')}",
+            f"log M {interval('log_mass')}  log $r_h$ "
+            f"{interval('log_half_light_radius')}",
+            flags,
+        ]
+    )

@@ -1,0 +1,1 @@
+"""Many fields, here or by Beam, to one partitioned data set."""

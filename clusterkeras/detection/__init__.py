@@ -1,0 +1,1 @@
+"""Candidates for clusters: peaks of a mosaic, or the network asked all over it."""
