@@ -10,9 +10,9 @@ completeness there. Ours, `detect` and `infer` with the model that ships, is use
 is.
 
 A true cluster is found if a source within 4 pixels is its, each other's nearest
-(`clusterkeras.comparison.match`). Completeness is the share of true clusters found,
-purity the share of sources taken that are true clusters. Both curves run over one
-limit: ours over p_cluster, theirs over the brightness within 3 pixels.
+(`clusterkeras.catalogue.comparison.match`). Completeness is the share of true clusters
+found, purity the share of sources taken that are true clusters. Both curves run over
+one limit: ours over p_cluster, theirs over the brightness within 3 pixels.
 
 Writes ``detection.md``, ``detection.json`` and ``detection.png`` to the output
 directory, and keeps the mosaics there.

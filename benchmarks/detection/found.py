@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clusterkeras.comparison import match
+from clusterkeras.catalogue.comparison import match
 
 MATCH_PX = 4.0
 P_EDGES = (0.0, 0.01, 0.03, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.01)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from clusterkeras.catalogue import infer
-from clusterkeras.completeness_function import place_feature
+from clusterkeras.completeness.function import place_feature
 from clusterkeras.detection.candidates import detect
 from data_tools.mocks.injected_mosaics import Injector
 from data_tools.mocks.mock_mosaic import TRUTH_FILE, MosaicConfig, make_mosaic

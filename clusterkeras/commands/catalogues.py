@@ -167,7 +167,7 @@ def _add_compare(parser: ArgumentParser) -> None:
 
 
 def _compare(args: Namespace) -> str:
-    from clusterkeras.comparison import compare, summary_lines
+    from clusterkeras.catalogue.comparison import compare, summary_lines
 
     result = compare(args.catalogue, args.truth, args.output, radius_px=args.radius_px)
     lines = [*summary_lines(result), f"wrote comparison.json and .png: {args.output}"]

@@ -39,7 +39,7 @@ def _add_completeness(parser: ArgumentParser) -> None:
 
 
 def _completeness(args: Namespace) -> str:
-    from clusterkeras.completeness import measure_completeness
+    from clusterkeras.completeness.measure import measure_completeness
 
     result = measure_completeness(
         args.images,

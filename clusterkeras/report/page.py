@@ -21,8 +21,8 @@ from bokeh.resources import INLINE
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from clusterkeras.catalogue.read import numbers
-from clusterkeras.completeness_function import Completeness
-from clusterkeras.completeness_function import load as load_completeness
+from clusterkeras.completeness.function import Completeness
+from clusterkeras.completeness.function import load as load_completeness
 from clusterkeras.config import InferenceConfig, ReportConfig
 from clusterkeras.report import figures
 from clusterkeras.report.clusters import (

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from clusterkeras.completeness_function import fit
+from clusterkeras.completeness.function import fit
 from clusterkeras.config import ReportConfig
 from clusterkeras.report.page import write_report
 from data_tools.schema import FLAGS

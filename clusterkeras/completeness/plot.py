@@ -17,7 +17,7 @@ from data_tools.running.output import whole_file
 from data_tools.schema import PARAMETERS
 
 if TYPE_CHECKING:
-    from clusterkeras.completeness_function import Completeness
+    from clusterkeras.completeness.function import Completeness
 
 #: Okabe & Ito's colours, told apart without colour vision, and different markers.
 _STYLES = {"detected": ("#56B4E9", "o"), "recovered": ("#D55E00", "s")}
@@ -39,11 +39,11 @@ def draw_completeness(
     Parameters
     ----------
     table : Table
-        Injected clusters, as `clusterkeras.completeness` writes them.
+        Injected clusters, as `clusterkeras.completeness.measure` writes them.
     functions : dict of str to Completeness
         The function of each outcome.
     checks : dict
-        What `clusterkeras.completeness_function.fit` gives.
+        What `clusterkeras.completeness.function.fit` gives.
     path : Path
         PNG; it appears when it is whole.
     """

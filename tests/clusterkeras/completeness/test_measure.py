@@ -8,8 +8,8 @@ import pytest
 from astropy.table import QTable
 from scipy.spatial.distance import pdist
 
-from clusterkeras import completeness
-from clusterkeras.completeness import load, measure_completeness
+from clusterkeras.completeness import measure as completeness
+from clusterkeras.completeness.measure import load, measure_completeness
 from clusterkeras.config import CompletenessConfig, InferenceConfig, ModelConfig
 from clusterkeras.network.model import ClusterModel
 from data_tools.mocks.mock_mosaic import MosaicConfig, make_mosaic

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.table import Table, vstack
 
-from clusterkeras.comparison import compare, match, summary_lines
+from clusterkeras.catalogue.comparison import compare, match, summary_lines
 from data_tools.schema import FLAGS, PARAMETERS
 
 

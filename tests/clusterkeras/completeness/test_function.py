@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from clusterkeras.completeness_function import FEATURES, fit, load, place_feature
+from clusterkeras.completeness.function import FEATURES, fit, load, place_feature
 
 LOW = np.array([6.6, 0.0, 2.5, -1.6, -1.0])
 HIGH = np.array([10.1, 4.0, 6.0, -0.2, 0.0])

@@ -16,8 +16,8 @@ from scipy.spatial import cKDTree
 from tqdm import tqdm
 
 from clusterkeras.catalogue import infer
-from clusterkeras.comparison import match
-from clusterkeras.completeness_function import (
+from clusterkeras.catalogue.comparison import match
+from clusterkeras.completeness.function import (
     FEATURES,
     FUNCTION_FILE,
     OUTCOMES,
@@ -27,7 +27,7 @@ from clusterkeras.completeness_function import (
     load,
     place_feature,
 )
-from clusterkeras.completeness_plot import draw_completeness
+from clusterkeras.completeness.plot import draw_completeness
 from clusterkeras.config import CompletenessConfig, DetectionConfig, InferenceConfig
 from clusterkeras.detection.candidates import detect
 from data_tools.mocks.injected_mosaics import Injector
@@ -115,7 +115,7 @@ def measure_completeness(
     dict
         ``n``, the shares ``detected`` and ``recovered``, ``cluster_share``, and
         ``held_out``: how the function does on injections it has not seen; see
-        `clusterkeras.completeness_function.fit`.
+        `clusterkeras.completeness.function.fit`.
 
     Raises
     ------

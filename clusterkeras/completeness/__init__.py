@@ -1,0 +1,1 @@
+"""What is found of what is there, by clusters put on the user's own mosaics."""
