@@ -31,7 +31,7 @@ from clusterkeras.report.clusters import (
     check_columns,
     cluster_columns,
 )
-from clusterkeras.report.contours import HOLE, PLANES
+from clusterkeras.report.contour_lines import HOLE, PLANES
 from clusterkeras.report.mosaic_picture import MosaicPicture, mosaic_picture
 from clusterkeras.report.pictures import APERTURE_PX, Pictures, picture_clusters
 from data_tools.mosaics.mosaic import open_mosaics

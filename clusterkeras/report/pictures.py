@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from clusterkeras.catalogue.measurement import batches_of, compile_network, cut_out
 from clusterkeras.config import InferenceConfig
-from clusterkeras.report.contours import Window, encode, window_of
+from clusterkeras.report.contour_lines import Window, encode, window_of
 from data_tools.imaging.colours import as_rgb, brightness, colour_planes
 from data_tools.mosaics.mosaic import Mosaics
 from data_tools.schema import PARAMETERS
@@ -44,7 +44,7 @@ class Pictures:
     bright_njy : ndarray of float32, shape (n,)
         Flux of a pixel that is drawn near white.
     contours : list of str
-        As `clusterkeras.report.contours.encode` gives them, in base64.
+        As `clusterkeras.report.contour_lines.encode` gives them, in base64.
     low, high : ndarray of float32, shape (n, P)
         Edges of each posterior's window; NaN where there is none.
     magnitude : ndarray of float32, shape (n, bands)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.path import Path
 
-from clusterkeras.report.contours import HOLE, PLANES, encode, window_of
+from clusterkeras.report.contour_lines import HOLE, PLANES, encode, window_of
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 
 BOX = {p.name: (p.low, p.high) for p in PARAMETERS}
