@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import yaml
 
-from clusterkeras import cli
+from clusterkeras.commands import cli
 from data_tools.schema import (
     FEATURES,
     FLAGS,

@@ -86,7 +86,7 @@ def whole(ask, tmp_path_factory):
 
 def kill_between_batches(output, images, positions, model_path):
     """Start the command and kill it for good when some batches are finished."""
-    main = "import sys; from clusterkeras.cli import main; sys.exit(main())"
+    main = "import sys; from clusterkeras.commands.cli import main; sys.exit(main())"
     command = [
         *(sys.executable, "-c", main),
         *("infer", "--images", *images, "--positions", positions),

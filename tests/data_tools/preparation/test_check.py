@@ -10,7 +10,7 @@ import pytest
 import yaml
 from astropy.io import fits
 
-from clusterkeras import cli
+from clusterkeras.commands import cli
 from data_tools.mocks.mock_mosaic import MosaicConfig, make_mosaic
 from data_tools.preparation.check import check, report_lines, write_report
 from data_tools.priors import Priors

@@ -21,7 +21,7 @@ OPTIONS = (
 )
 
 
-def simulate(output, *arguments, code="from clusterkeras.cli import main"):
+def simulate(output, *arguments, code="from clusterkeras.commands.cli import main"):
     """Run the command in a process of its own."""
     command = f"{code}\nimport sys; sys.exit(main(sys.argv[1:]))"
     options = ["-o", str(output), *OPTIONS, "--runner=beam", *arguments]
@@ -71,7 +71,7 @@ def test_finished_shards_are_skipped_and_beam_takes_its_own_options(
 #: Runs the command twice on a bucket in memory, then copies it to a directory.
 BUCKET = """
 import os, pathlib, upath
-from clusterkeras import cli
+from clusterkeras.commands import cli
 def main(argv):
     code = cli.main(argv)
     bucket = upath.UPath(argv[2])

@@ -18,7 +18,7 @@ from importlib import resources
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from clusterkeras import __version__
-from clusterkeras.commands import catalogues, completeness, mocks, models
+from clusterkeras.commands import catalogues, mocks, models
 from clusterkeras.commands.command import Command
 
 DEFAULT_TARGET = "m83-wfc3-uvis"
@@ -39,7 +39,6 @@ COMMANDS: dict[str, Command] = {
     **mocks.COMMANDS,
     **models.COMMANDS,
     **catalogues.COMMANDS,
-    **completeness.COMMANDS,
 }
 
 

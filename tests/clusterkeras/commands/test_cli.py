@@ -8,14 +8,14 @@ import yaml
 from astropy.table import Table
 
 import clusterkeras
-from clusterkeras import cli
+from clusterkeras.commands import cli
 from data_tools.schema import FEATURES
 from data_tools.target import Target
 
 #: Runs one command line in a fresh process and says whether TensorFlow came along.
 ALONE = """
 import sys
-from clusterkeras.cli import main
+from clusterkeras.commands.cli import main
 try:
     code = main(sys.argv[1:])
 except SystemExit as leave:
