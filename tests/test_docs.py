@@ -1,6 +1,5 @@
-"""Check that the pages say what the program does: tables, commands, imports."""
+"""Check that the pages say what the program does: tables, commands, links."""
 
-import ast
 import re
 import shlex
 from pathlib import Path
@@ -151,22 +150,3 @@ def test_every_command_in_the_pages_is_valid(line, among_described_targets):
 def test_every_link_to_a_file_leads_somewhere(page):
     for link in re.findall(r"\]\(([^)#:=]+)(?:#[^)]*)?\)", page.read_text()):
         assert (page.parent / link).exists(), f"{page.name}: {link}"
-
-
-def imports(path):
-    """Give the top-level names of everything a module imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module.split(".")[0]
-
-
-@pytest.mark.parametrize(
-    "path", sorted((ROOT / "data_tools").rglob("*.py")), ids=lambda path: path.name
-)
-def test_data_tools_knows_neither_clusterkeras_nor_but_in_records_tensorflow(path):
-    forbidden = {"clusterkeras", "keras", "tensorflow_probability"}
-    if path.name != "records.py":
-        forbidden.add("tensorflow")
-    assert not forbidden & set(imports(path))
