@@ -47,7 +47,7 @@ def clusters_of(args: argparse.Namespace) -> Iterator[tuple[tf.Tensor, dict]]:
 
 
 def prior_only(args: argparse.Namespace, low: np.ndarray, high: np.ndarray):
-    """Give the prior as everybody's posterior."""
+    """Return the prior as everybody's posterior."""
     truth = [evaluate.truth_of(labels) for _, labels in clusters_of(args)]
     truth = {k: np.concatenate([part[k] for part in truth]) for k in truth[0]}
     n, log_prob = len(truth["truth"]), -scores.box_log_volume(low, high)
@@ -58,7 +58,7 @@ def prior_only(args: argparse.Namespace, low: np.ndarray, high: np.ndarray):
 
 
 def hours_of_training(model: str) -> float | None:
-    """Give the hours of processor time that a run's history states."""
+    """Return the hours of processor time that a run's history states."""
     history = Path(model) / "history.csv"
     if not history.is_file():
         return None
@@ -70,7 +70,7 @@ def hours_of_training(model: str) -> float | None:
 def predictions_of_all(
     args: argparse.Namespace,
 ) -> Iterator[tuple[str, Predictions, float | None]]:
-    """Give the name, the predictions and the hours of each method, one by one."""
+    """Yield the name, the predictions and the hours of each method, one by one."""
     low, high = np.transpose(list(read_set(args.data).target.box.values()))
     yield "prior", prior_only(args, low, high), 0.0
     for i, model in enumerate(args.models):
@@ -98,7 +98,7 @@ def predictions_of_all(
 
 
 def score(predictions: Predictions, box: summary.Box) -> dict[str, Any]:
-    """Give the numbers of one method."""
+    """Return the numbers of one method."""
     clusters = predictions.select(predictions.is_cluster)
     scored = summary.score_clusters(clusters, box)
     return summary.posterior_report(clusters, scored, box)
@@ -139,7 +139,7 @@ def markdown(found: dict[str, dict[str, Any]]) -> str:
 
 
 def regime_of(entry: dict[str, Any]) -> dict[str, Any]:
-    """Give the row of the regime in which the published network is reliable."""
+    """Return the row of the regime in which the published network is reliable."""
     rows = entry["posterior"]["strata"]["true"]
     return next(row for row in rows if row["label"] == "published_regime")
 

@@ -49,7 +49,7 @@ MASS = PARAMETER_NAMES.index("log_mass")
 
 
 def draw_from_grid(grid: StochasticGrid, objects: Measured, n: int) -> np.ndarray:
-    """Give n draws of age and A_V for each object: (N, n, 2)."""
+    """Return n draws of age and A_V for each object: (N, n, 2)."""
     found = []
     for flux, error, mock_id in zip(
         tqdm(objects.flux, "stochastic grid"),

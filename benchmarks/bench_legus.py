@@ -59,7 +59,7 @@ COMPARED = {
 
 
 def read_objects(path: Path, distance_mpc: float, target: Target) -> QTable:
-    """Give the clusters of a LEGUS table as they would be at the target's distance.
+    """Return the clusters of a LEGUS table as they would be at the target's distance.
 
     Columns ``name``, the parameters in the schema's order but the size, and ``flux``
     (n, bands) in nJy.
@@ -128,7 +128,7 @@ def render(
 
 
 def ask(model: str, images: np.ndarray, batch: int = 256) -> dict[str, np.ndarray]:
-    """Give the model's summaries of images."""
+    """Return the model's summaries of images."""
     network = compile_network(load_model(model))
     parts = [
         network(images[i : i + batch], np.zeros(len(images[i : i + batch]), np.int32))
@@ -138,7 +138,7 @@ def ask(model: str, images: np.ndarray, batch: int = 256) -> dict[str, np.ndarra
 
 
 def compare(table: QTable) -> dict[str, dict[str, float]]:
-    """Give, for each parameter, how the posterior stands to the published value."""
+    """Return, for each parameter, how the posterior stands to the published value."""
     found = {}
     for name, (_, far) in COMPARED.items():
         off = table[f"{name}_median"] - table[name]
@@ -157,7 +157,7 @@ def compare(table: QTable) -> dict[str, dict[str, float]]:
 
 
 def rows_of(numbers: dict[str, dict[str, dict[str, float]]]) -> list[list[str]]:
-    """Give the rows of the printed table."""
+    """Return the rows of the printed table."""
     return [
         [
             name,

@@ -21,7 +21,7 @@ from data_tools.records.dataset import make_dataset
 
 
 def turned(images: tf.Tensor) -> list[tf.Tensor]:
-    """Give images (B, px, px, bands) in eight orientations, opposite ones first."""
+    """Return images (B, px, px, bands) in eight orientations, opposite ones first."""
     both = (images, tf.transpose(images, (0, 2, 1, 3)))
     return [
         flipped

@@ -32,7 +32,7 @@ DRAWN = "new Promise(f => requestAnimationFrame(() => setTimeout(f)))"
 
 
 def timed(tab: Page, act: Callable[[], object], done: str) -> float:
-    """Give the seconds of an action until `done` holds and the screen is drawn.
+    """Return the seconds of an action until `done` holds and the screen is drawn.
 
     `done` is an expression of the page, or the selector of what has to be there: only
     the latter looks into the shadow tree of the table.

@@ -74,7 +74,7 @@ def timed(
 def time_stages(
     target: Target, priors: Priors, fields: int, directory: Path
 ) -> dict[str, float]:
-    """Give processor seconds a mock of each stage, over some fields."""
+    """Return processor seconds a mock of each stage, over some fields."""
     maker = MockMaker(target, priors)
     seconds: dict[str, float] = defaultdict(float)
     # caches of isochrones and PSFs fill once a process, not once a mock
@@ -102,7 +102,7 @@ def time_stages(
 
 
 def clusters(target: Target, renderer: Renderer, n: int) -> Iterator[tuple]:
-    """Give x, y (pixels of a cutout) and flux of the stars of clusters of the box."""
+    """Yield x, y (pixels of a cutout) and flux of the stars of clusters of the box."""
     rng = np.random.default_rng(99)
     maker = ClusterMaker(target, Priors())
     for _ in range(n):
@@ -115,7 +115,7 @@ def clusters(target: Target, renderer: Renderer, n: int) -> Iterator[tuple]:
 
 
 def drawn_with_galsim(images: np.ndarray, size_px: int) -> Callable | None:
-    """Give a function that draws stars with GalSim; None where it isn't installed."""
+    """Return a function that draws stars with GalSim; None where it isn't installed."""
     try:
         import galsim
     except ImportError:
@@ -146,7 +146,7 @@ def drawn_with_galsim(images: np.ndarray, size_px: int) -> Callable | None:
 
 
 def drawn_plainly(images: np.ndarray, renderer: Renderer) -> Callable:
-    """Give a function that draws stars as a histogram, convolved by FFT."""
+    """Return a function that draws stars as a histogram, convolved by FFT."""
     margin = renderer.margin_px
     canvas = renderer.canvas_px
     middle = images.shape[1] // 2
@@ -173,7 +173,7 @@ def drawn_plainly(images: np.ndarray, renderer: Renderer) -> Callable:
 def time_drawing(
     target: Target, n_galsim: int, n_plain: int
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Give seconds a cluster of each way over ours, and its largest difference.
+    """Return seconds a cluster of each way over ours, and its largest difference.
 
     Both are dictionaries by way; ``here`` has our own seconds. A difference is in units
     of the image's maximum in its band. Each cluster is drawn in all ways in turns.
@@ -207,7 +207,7 @@ def time_drawing(
 
 
 def processor_seconds() -> float:
-    """Give processor time of this process and of all its children that ended."""
+    """Return processor time of this process and of all its children that ended."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
@@ -215,7 +215,7 @@ def processor_seconds() -> float:
 def time_whole(
     target: Target, priors: Priors, fields: int, directory: Path
 ) -> tuple[float, float]:
-    """Give processor seconds a mock of `simulate`, and what a second worker gains.
+    """Return processor seconds a mock of `simulate`, and what a second worker gains.
 
     The gain is the ratio of wall times of one and of two workers.
     """

@@ -34,7 +34,7 @@ from data_tools.target import Target
 
 
 def measure(data: Path, batch_size: int, limit: int, rounds: int) -> dict[str, list]:
-    """Give images/s and processor seconds an image of the three, round by round."""
+    """Return images/s and processor seconds an image of the three, round by round."""
     keras.utils.set_random_seed(0)
     batches = make_dataset(data, "train", batch_size, training=True, limit=limit)
     steps = int(batches.cardinality())

@@ -33,7 +33,7 @@ SHORTER, LONGER = 2, 22
 
 
 def resident_mb() -> float:
-    """Give the resident memory of this process in MB."""
+    """Return the resident memory of this process in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
@@ -41,7 +41,7 @@ def resident_mb() -> float:
 def measure_memory(
     target: Target, priors: Priors, mocks: int, directory: Path
 ) -> list[tuple[int, float]]:
-    """Give the memory in MB after every tenth of so many mocks, and print it."""
+    """Return the memory in MB after every tenth of so many mocks, and print it."""
     size = -(-mocks // 10)
     plan = Plan(target, priors, MockSet(mocks, 0, 0, shard_size=size))
     maker = ShardMaker(plan)
@@ -60,7 +60,7 @@ def measure_memory(
 def measure_rate(
     target: Target, priors: Priors, workers: int, runner: str, directory: Path
 ) -> float:
-    """Give mocks a second of so many workers, without their starting up."""
+    """Return mocks a second of so many workers, without their starting up."""
     size = 2 * priors.mocks_per_field
     seconds = []
     for shards in (SHORTER, LONGER):
@@ -80,7 +80,7 @@ def transforms(count: int) -> None:
 
 
 def measure_ceiling(count: int = 4000) -> float:
-    """Give how much faster two processes that share nothing are than one."""
+    """Return how much faster two processes that share nothing are than one."""
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         pool.map(transforms, [1, 1], chunksize=1)  # both have started
         seconds = []

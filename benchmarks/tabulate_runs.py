@@ -26,7 +26,7 @@ COLUMNS = (
 
 
 def row(name: str, run: Path, mocks: int | None) -> list[str]:
-    """Give the cells of a run."""
+    """Return the cells of a run."""
     with (run / "history.csv").open(newline="") as file:
         epochs = [{k: float(v) for k, v in r.items()} for r in csv.DictReader(file)]
     best = min(epochs, key=lambda epoch: epoch["val_loss"])

@@ -199,5 +199,5 @@ class Priors:
             )
 
     def blur_range(self, band: str) -> Range:
-        """Give the range of drizzle blur (sigma, pixels) of a band."""
+        """Return the range of drizzle blur (sigma, pixels) of a band."""
         return self.drizzle_blur_px.get(band, (0.5, 1.0))

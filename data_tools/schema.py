@@ -125,7 +125,7 @@ class Feature:
     description: str
 
     def sizes(self, px: int, bands: int) -> tuple[int, ...]:
-        """Give the shape in numbers, for a cutout's side and number of bands."""
+        """Return the shape in numbers, for a cutout's side and number of bands."""
         number = {"px": px, "bands": bands}
         return tuple(number[s] if isinstance(s, str) else s for s in self.shape)
 
@@ -307,7 +307,7 @@ _SIZE_PC = tuple(
 
 
 def spread_unit(unit: str) -> str:
-    """Give the unit of a difference: two logarithms differ by dex."""
+    """Return the unit of a difference: two logarithms differ by dex."""
     return "dex" if unit.startswith("dex(") else unit
 
 

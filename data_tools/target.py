@@ -246,7 +246,7 @@ class Target:
         return self.distance_mpc * 1e6 / ARCSEC_PER_RADIAN
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the target as plain lists, dictionaries, numbers and strings."""
+        """Return the target as plain lists, dictionaries, numbers and strings."""
         plain = dataclasses.asdict(self)
         plain["bands"] = [dataclasses.asdict(b) for b in self.bands]
         plain["box"] = {k: list(v) for k, v in self.box.items()}

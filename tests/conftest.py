@@ -23,19 +23,19 @@ def same_seeds():
 
 @pytest.fixture(scope="session")
 def m83():
-    """Give the target that ships."""
+    """Return the target that ships."""
     return Target.load("m83-wfc3-uvis")
 
 
 @pytest.fixture(scope="session")
 def small_target(m83):
-    """Give a target with two bands and cutouts of 16 pixels, quick to learn from."""
+    """Return a target with two bands and cutouts of 16 pixels, quick to learn from."""
     return dataclasses.replace(m83, name="small", bands=m83.bands[1:], cutout_px=16)
 
 
 @pytest.fixture(scope="session")
 def small_mock_set(small_target, tmp_path_factory):
-    """Give the directory of a mock set of `small_target`: 128, 64 and 32 records."""
+    """Return the directory of a mock set of `small_target`: 128, 64 and 32 records."""
     from data_tools.priors import Priors
     from data_tools.records.plan import MockSet
     from data_tools.records.simulate import simulate
@@ -52,7 +52,7 @@ def small_mock_set(small_target, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def finished_run(small_mock_set, tmp_path_factory):
-    """Give the directory of a fit of two epochs of four steps."""
+    """Return the directory of a fit of two epochs of four steps."""
     from clusterkeras.config import ModelConfig, TrainingConfig
     from clusterkeras.training import fit
 
@@ -71,7 +71,7 @@ def finished_run(small_mock_set, tmp_path_factory):
 
 @pytest.fixture
 def check_round_trip(tmp_path):
-    """Give a function that takes a layer or model through JSON and ``.keras``."""
+    """Return a function that takes a layer or model through JSON and ``.keras``."""
     import keras
 
     def outputs(model, inputs):
@@ -102,7 +102,7 @@ def check_round_trip(tmp_path):
 
 @pytest.fixture(scope="session")
 def write_band(m83):
-    """Give a function that writes one band in electrons/s and returns its path."""
+    """Return a function that writes one band in electrons/s and returns its path."""
 
     def write(path, rate, band=m83.bands[0], **keywords):
         rows, columns = rate.shape

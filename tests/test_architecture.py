@@ -15,7 +15,7 @@ MOST_ROOMS = 9
 
 
 def order():
-    """Give the folders in the order in which the documentation states them."""
+    """Return the folders in the order in which the documentation states them."""
     text = (ROOT / "docs/architecture.md").read_text()
     return re.findall(r"^\| `([\w/]+)` \|", text, re.M)
 
@@ -25,7 +25,7 @@ def name_of(path):
 
 
 def place_of(module):
-    """Give the row that a module stands in: its own, or its folder's."""
+    """Return the row that a module stands in: its own, or its folder's."""
     where = module.replace(".", "/")
     while where not in order():
         where = where.rpartition("/")[0]
@@ -33,7 +33,7 @@ def place_of(module):
 
 
 def imported_modules(path):
-    """Give the modules of this project that a file imports, anywhere in it."""
+    """Yield the modules of this project that a file imports, anywhere in it."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -47,7 +47,7 @@ def imported_modules(path):
 
 
 def backward_imports(path, rows):
-    """Give the imports of a file that run against the stated order."""
+    """Yield the imports of a file that run against the stated order."""
     own = place_of(name_of(path).removesuffix(".py").removesuffix("/__init__"))
     for module in imported_modules(path):
         where = module.replace(".", "/")

@@ -51,7 +51,7 @@ def flag_rows():
 
 
 def column_rows():
-    """Give a row for each column that `infer` adds, in its order."""
+    """Return a row for each column that `infer` adds, in its order."""
     rows = []
     for c in catalogue_columns():
         unit = f" {c.unit}" if c.unit else ""
@@ -81,7 +81,7 @@ def test_the_record_page_states_the_pixel_unit():
 
 
 def commands():
-    """Give every `clusterkeras` command line in the pages' blocks of code."""
+    """Yield every `clusterkeras` command line in the pages' blocks of code."""
     for page in PAGES:
         for language, block in re.findall(
             r"^```(\w*)\n(.*?)^```$", page.read_text(), re.S | re.M
@@ -92,7 +92,7 @@ def commands():
 
 
 def described_targets():
-    """Give name and text of every target that the pages write out."""
+    """Yield name and text of every target that the pages write out."""
     for page in PAGES:
         yield from re.findall(
             r"```yaml\n# (\S+\.yaml)\n(.*?)```", page.read_text(), re.S

@@ -96,7 +96,7 @@ class Clusters(bayesflow.simulators.Simulator):
         self._batches = iter(clusters.repeat().rebatch(batch_size))
 
     def sample(self, batch_shape: tuple[int, ...], **kwargs) -> dict[str, np.ndarray]:
-        """Give the next batch."""
+        """Return the next batch."""
         images, labels = next(self._batches)
         return {"images": images.numpy(), "parameters": labels["parameters"].numpy()}
 
@@ -162,7 +162,7 @@ class SpendProcessorTime(keras.callbacks.Callback):
 
 
 def make_adapter(target: Target, condition: str, role: str) -> bayesflow.Adapter:
-    """Give the adapter: parameters as logits of the box, `condition` in its `role`."""
+    """Return adapter: parameters as logits of the box, `condition` in its `role`."""
     low, high = np.transpose(list(target.box.values()))
     return (
         bayesflow.Adapter()
@@ -223,7 +223,7 @@ def train(
 def flow_on_summaries(
     approximator: bayesflow.ContinuousApproximator, target: Target
 ) -> bayesflow.ContinuousApproximator:
-    """Give the same flow, asked with ``summaries`` that were computed before.
+    """Return the same flow, asked with ``summaries`` that were computed before.
 
     Its ``log_prob`` of ``parameters`` is the natural log of the density in their own
     units, the logits' Jacobian and BayesFlow's standardisation included.

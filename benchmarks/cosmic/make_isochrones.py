@@ -78,18 +78,18 @@ class Stars:
     log_g: NDArray[np.float64]
 
     def rows(self, rows: NDArray) -> "Stars":
-        """Give some of the stars."""
+        """Return some of the stars."""
         return Stars(*(values[rows] for values in vars(self).values()))
 
     def with_others(self, others: "Stars") -> "Stars":
-        """Give these and other stars together."""
+        """Return these and other stars together."""
         parts = zip(vars(self).values(), vars(others).values(), strict=True)
         joined = Stars(*(np.concatenate(part) for part in parts))
         return joined.rows(np.lexsort((joined.mass_initial, joined.log_age)))
 
 
 def default_settings() -> dict:
-    """Give COSMIC's own default of every setting of SSE and BSE."""
+    """Return COSMIC's own default of every setting of SSE and BSE."""
     path = Path(cosmic.__file__).parent / "data" / "cosmic-settings.json"
     settings = {}
     for group in json.loads(path.read_text()):
@@ -140,7 +140,7 @@ def evolve(log_age: NDArray, mass: NDArray, z: float, settings: dict) -> Stars:
 
 
 def gaps(stars: Stars) -> tuple[NDArray, NDArray]:
-    """Give ages and masses of stars to evolve between neighbours that are too far."""
+    """Return ages and masses of stars to evolve between neighbours that are too far."""
     alive = stars.kind < len(STAGES)
     here, there = slice(None, -1), slice(1, None)
     step = np.log10(stars.mass_initial[there] / stars.mass_initial[here])
@@ -162,7 +162,7 @@ def gaps(stars: Stars) -> tuple[NDArray, NDArray]:
 
 
 def isochrones(feh: float, log_ages: Sequence[float], settings: dict) -> Stars:
-    """Give all living stars of a metallicity, dense along every isochrone."""
+    """Return all living stars of a metallicity, dense along every isochrone."""
     z = SOLAR_Z * 10**feh
     first = np.geomspace(*MASSES_MSUN, FIRST_MASSES)
     ages = np.repeat(log_ages, len(first))

@@ -56,7 +56,7 @@ def found_of(sources: Sources, truth: dict[str, NDArray], limit: float) -> NDArr
 def curve(
     sources: Sources, truth: dict[str, NDArray], points: int = 60
 ) -> Iterator[tuple[float, float, float]]:
-    """Give limit, completeness and purity at limits from the highest score down."""
+    """Yield limit, completeness and purity at limits from the highest score down."""
     scores = np.sort(sources.score)[::-1]
     if not len(scores):
         return
@@ -71,14 +71,14 @@ def curve(
 def at_purity(
     points: list[tuple[float, float, float]], purity: float
 ) -> tuple[float, float]:
-    """Give limit and completeness of the most complete point of at least a purity."""
+    """Return limit and completeness of the most complete point of at least a purity."""
     pure = [(complete, limit) for limit, complete, p in points if p >= purity]
     complete, limit = max(pure, default=(0.0, np.inf))
     return limit, complete
 
 
 def at_limit(sources: Sources, truth: dict[str, NDArray], limit: float) -> dict:
-    """Give completeness and purity of the sources of at least a score."""
+    """Return completeness and purity of the sources of at least a score."""
     n = found_of(sources, truth, limit).sum()
     return {
         "limit": limit,
@@ -88,7 +88,7 @@ def at_limit(sources: Sources, truth: dict[str, NDArray], limit: float) -> dict:
 
 
 def calibration(sources: Sources, truth: dict[str, NDArray]) -> list[dict]:
-    """Give, in bins of p_cluster, the share of our rows that are true clusters."""
+    """Return, in bins of p_cluster, the share of our rows that are true clusters."""
     is_true = np.zeros(len(sources.score), bool)
     for number in np.unique(truth["mosaic"]):
         rows = np.flatnonzero(sources.mosaic == number)
@@ -114,7 +114,7 @@ def calibration(sources: Sources, truth: dict[str, NDArray]) -> list[dict]:
 
 
 def shares(found: NDArray, values: NDArray, edges: NDArray) -> list[dict]:
-    """Give the share found in bins."""
+    """Return the share found in bins."""
     bins = []
     for low, high in itertools.pairwise(edges):
         rows = (values >= low) & (values < high)

@@ -89,7 +89,7 @@ def tuned(
     truth: dict[str, NDArray],
     bands: int,
 ) -> dict[float, dict]:
-    """Give for each purity the choice that is the most complete."""
+    """Return for each purity the choice that is the most complete."""
     best: dict[float, dict] = {purity: {"completeness": -1.0} for purity in PURITIES}
     choices = list(itertools.product(found, range(bands), CI_LIMITS))
     for key, band, ci in tqdm(choices, "tuning the LEGUS way"):

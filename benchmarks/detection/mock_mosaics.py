@@ -23,7 +23,7 @@ from detection.found import Sources, join
 def mosaics_of(
     output: Path, split: str, seeds: range, target: Target, size_px: int, n: int
 ) -> list[Path]:
-    """Give the directories of mosaics of n clusters, made where they are not there."""
+    """Return directories of mosaics of n clusters, made where they are not there."""
     directories = []
     for seed in tqdm(seeds, f"{split} mosaics"):
         directory = output / "mosaics" / f"{split}-{seed}"
@@ -35,7 +35,7 @@ def mosaics_of(
 
 
 def truth_of(directories: list[Path], target: Target) -> dict[str, NDArray]:
-    """Give the true clusters of all mosaics, with magnitude and crowding."""
+    """Return the true clusters of all mosaics, with magnitude and crowding."""
     maker = ClusterMaker(target, Priors())
     parts = []
     for number, directory in enumerate(directories):
@@ -65,7 +65,7 @@ def truth_of(directories: list[Path], target: Target) -> dict[str, NDArray]:
 
 
 def our_sources(directories: list[Path], model) -> Sources:
-    """Give the rows of our catalogues, overlaps left out."""
+    """Return the rows of our catalogues, overlaps left out."""
     parts = []
     for number, directory in enumerate(tqdm(directories, "detect and infer")):
         images = [directory / f"{band}.fits" for band in model.target.band_names]
@@ -85,7 +85,7 @@ def our_sources(directories: list[Path], model) -> Sources:
 def share_with_candidate(
     directories: list[Path], truth: dict[str, NDArray], least_snr: float
 ) -> float:
-    """Give the share of the clusters above an S/N with a candidate within 3 pixels."""
+    """Return share of the clusters above an S/N with a candidate within 3 pixels."""
     seen = truth["log_snr"] >= np.log10(least_snr)
     near = np.zeros(len(seen), bool)
     for number, directory in enumerate(directories):

@@ -52,7 +52,7 @@ def draw(result: dict, path: Path) -> None:
 
 
 def markdown(result: dict) -> str:
-    """Give the tables."""
+    """Return the tables."""
     lines = [
         f"{result['clusters']} true clusters on {result['mosaics']} mosaics.",
         "",

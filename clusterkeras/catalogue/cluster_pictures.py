@@ -106,7 +106,7 @@ def plot_cluster(
 
 
 def numbers_in_words(catalogue: Table, row: int, target: Target) -> str:
-    """Give a row's numbers, one a line, with units and flags.
+    """Return a row's numbers, one a line, with units and flags.
 
     Parameters
     ----------

@@ -145,7 +145,7 @@ def compare(
 
 
 def summary_lines(result: dict[str, Any]) -> list[str]:
-    """Give what `compare` found as lines of text."""
+    """Return what `compare` found as lines of text."""
     everything = result["completeness"]["all"]
     chance = result["completeness"]["by_chance"]
     lines = [
@@ -186,7 +186,7 @@ def _columns(
 
 
 def _numbers(column: Any) -> NDArray[np.float64]:
-    """Give a column without its unit, NaN where it is masked."""
+    """Return a column without its unit, NaN where it is masked."""
     values = getattr(column, "value", column)
     return np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
 

@@ -157,7 +157,7 @@ class FinishedBatches:
     def read(
         self, *, draws: bool = False
     ) -> Iterator[tuple[NDArray[np.intp], dict[str, NDArray]]]:
-        """Give all batches, in their order.
+        """Yield all batches, in their order.
 
         Parameters
         ----------

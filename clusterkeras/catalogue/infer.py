@@ -49,7 +49,7 @@ def infer(
     *,
     progress: bool = True,
 ) -> Catalogue:
-    """Give the joint posterior at each position on the mosaics and write the table.
+    """Return the joint posterior at each position on the mosaics and write the table.
 
     Parameters
     ----------

@@ -224,7 +224,7 @@ def measure(
 def result_flags(
     found: Mapping[str, NDArray], config: InferenceConfig
 ) -> NDArray[np.int32]:
-    """Give the flags that the network's answer decides.
+    """Return the flags that the network's answer decides.
 
     ``outside_training``: at least `EDGE_SHARE` of the posterior lies at an edge of the
     training range. ``below_visibility``: the visibility is below the limit.
@@ -253,7 +253,7 @@ def result_flags(
 
 @functools.lru_cache(maxsize=1)
 def compile_network(model: PosteriorModel, draws: int = 0) -> Network:
-    """Give a model as the function that `measure` asks.
+    """Return a model as the function that `measure` asks.
 
     Parameters
     ----------

@@ -10,12 +10,12 @@ from data_tools.schema import FLAGS
 
 
 def numbers(catalogue: Table, name: str) -> NDArray[np.float64]:
-    """Give a column without its unit, NaN where it is masked."""
+    """Return a column without its unit, NaN where it is masked."""
     column = catalogue[name]
     values = getattr(column, "value", column)
     return np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
 
 
 def flag_names(bits: int) -> list[str]:
-    """Give the names of the flags in a sum of bits."""
+    """Return the names of the flags in a sum of bits."""
     return [name for name, (bit, _) in FLAGS.items() if bits & bit]

@@ -97,7 +97,7 @@ def make_table(
 def size_pc(
     columns: Mapping[str, NDArray], target: Target
 ) -> dict[str, NDArray[np.float32]]:
-    """Give half-light radii in pc at the target's distance.
+    """Return half-light radii in pc at the target's distance.
 
     The distance's uncertainty, if the target states one, is added in quadrature to
     that of the angle, both as logarithms: it is the same for all rows, which therefore
@@ -184,7 +184,7 @@ class Question:
 
     @classmethod
     def of(cls, model: PosteriorModel, name: str, config: InferenceConfig) -> Question:
-        """Give the question to a model that was loaded by a name."""
+        """Return the question to a model that was loaded by a name."""
         settings = dataclasses.asdict(config)
         text = json.dumps([model.get_config(), settings], sort_keys=True, default=str)
         digits = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -256,7 +256,7 @@ class Catalogue(QTable):
             self._made_from = args[0]._made_from
 
     def _new_from_slice(self, slice_: Any) -> Catalogue:
-        """Give the chosen rows, as astropy asks a table to."""
+        """Return the chosen rows, as astropy asks a table to."""
         chosen = super()._new_from_slice(slice_)
         chosen._made_from = self._made_from
         return chosen
@@ -292,5 +292,5 @@ class Catalogue(QTable):
         return plot_cluster(self, row, images, model)
 
     def to_table(self) -> Table:
-        """Give a plain astropy `Table` with units instead of quantities, a copy."""
+        """Return a plain astropy `Table` with units instead of quantities, a copy."""
         return Table(self, copy=True)

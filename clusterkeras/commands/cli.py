@@ -43,7 +43,7 @@ COMMANDS: dict[str, Command] = {
 
 
 def _top_parser() -> argparse.ArgumentParser:
-    """Give the parser of the command line up to the sub-command's name."""
+    """Return the parser of the command line up to the sub-command's name."""
     width = max(len(name) for name in COMMANDS)
     lines = [
         f"  {name:<{width}}  {command.summary.partition('. ')[0].rstrip('.')}"
@@ -67,7 +67,7 @@ def _top_parser() -> argparse.ArgumentParser:
 
 
 def build_parser(name: str) -> ArgumentParser:
-    """Give the parser of one sub-command, without importing TensorFlow."""
+    """Return the parser of one sub-command, without importing TensorFlow."""
     command = COMMANDS[name]
     parser = ArgumentParser(
         prog=f"clusterkeras {name}",

@@ -67,7 +67,7 @@ class Completeness:
     step_px: int
 
     def __call__(self, table: Mapping[str, ArrayLike] | Any) -> NDArray[np.float64]:
-        """Give the probability that clusters are found.
+        """Return the probability that clusters are found.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class Completeness:
         return self.predict(_features(table, self.scatter, self.step_px))
 
     def predict(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give the probability for `FEATURES` (..., features)."""
+        """Return the probability for `FEATURES` (..., features)."""
         terms = _terms(features, self.low, self.high, self.powers)
         return _logistic(self.intercept + terms @ self.coefficients)
 
@@ -148,7 +148,7 @@ def load(path: str | Path, outcome: str = "recovered") -> Completeness:
 def place_feature(
     x: ArrayLike, y: ArrayLike, scatter: NDArray[np.float64], step_px: int
 ) -> NDArray[np.float64]:
-    """Give the value of the map's box at places, the nearest outside it.
+    """Return the value of the map's box at places, the nearest outside it.
 
     Parameters
     ----------
@@ -234,7 +234,7 @@ def fit(
 def _fit(
     features: NDArray, found: NDArray[np.bool_], low: NDArray, high: NDArray
 ) -> dict[str, Any]:
-    """Give powers, intercept and coefficients of the best fit, as plain values."""
+    """Return powers, intercept and coefficients of the best fit, as plain values."""
     rarest = int(min(found.sum(), (~found).sum()))
     if rarest < _FOLDS:
         share = (found.sum() + 0.5) / (len(found) + 1)
@@ -260,7 +260,7 @@ def _fit(
 
 
 def _all_powers(degree: int) -> NDArray[np.int64]:
-    """Give the powers of all terms up to a degree, (terms, features), no constant."""
+    """Return the powers of all terms up to a degree, (terms, features), no constant."""
     powers = itertools.product(range(degree + 1), repeat=len(FEATURES))
     return np.array([p for p in powers if 0 < sum(p) <= degree])
 
@@ -268,7 +268,7 @@ def _all_powers(degree: int) -> NDArray[np.int64]:
 def _terms(
     features: NDArray, low: NDArray, high: NDArray, powers: NDArray
 ) -> NDArray[np.float64]:
-    """Give the terms (..., terms) of the logit."""
+    """Return the terms (..., terms) of the logit."""
     if not len(powers):
         return np.zeros((*features.shape[:-1], 0))
     half = np.where(high > low, (high - low) / 2, 1)

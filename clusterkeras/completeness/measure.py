@@ -248,7 +248,7 @@ def _make_catalogue(
 def _taken(
     table: QTable, p_cluster: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Give place of each row, and whether it counts as a cluster."""
+    """Return place of each row, and whether it counts as a cluster."""
     x, y, p = (
         np.ma.filled(np.ma.asarray(getattr(table[k], "value", table[k]), float), np.nan)
         for k in ("x", "y", "p_cluster")
@@ -345,7 +345,7 @@ def _matched(table: QTable, rows: QTable, config: CompletenessConfig) -> QTable:
 
 
 def _describe(table: QTable, bands: Sequence[str]) -> None:
-    """Give each column its unit, where one helps, and its description."""
+    """Return each column its unit, where one helps, and its description."""
     words = {
         "round": "number of the round it was injected in",
         "x": "column of the centre in pixels; the first pixel is 0",

@@ -113,7 +113,7 @@ def draw_map(
 
 
 def _coarser(wcs: WCS, stride_px: int) -> WCS:
-    """Give the WCS of boxes of pixels; a drizzled mosaic has no distortion left."""
+    """Return the WCS of boxes of pixels; a drizzled mosaic has no distortion left."""
     wcs = wcs.deepcopy()
     wcs.wcs.crpix = (wcs.wcs.crpix - 0.5) / stride_px + 0.5
     if wcs.wcs.has_cd():
@@ -126,7 +126,7 @@ def _coarser(wcs: WCS, stride_px: int) -> WCS:
 def _row(
     mosaics: Mosaics, row: int, stride_px: int, px: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Give the columns of a row of the map that have data, and their cutouts."""
+    """Return the columns of a row of the map that have data, and their cutouts."""
     rows, columns = mosaics.shape
 
     def first_pixel(number: NDArray[np.intp] | int) -> Any:
@@ -157,7 +157,7 @@ def _row(
 
 @functools.lru_cache(maxsize=1)
 def _compiled(model: PosteriorModel) -> Callable[[NDArray[np.float32]], NDArray]:
-    """Give presence and visibility, (2, n), of cutouts (n, px, px, bands)."""
+    """Return presence and visibility, (2, n), of cutouts (n, px, px, bands)."""
     import tensorflow as tf
 
     @tf.function(input_signature=[tf.TensorSpec((None, *model.image_shape))])

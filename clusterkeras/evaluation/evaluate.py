@@ -148,7 +148,7 @@ def predict(
 
 
 def truth_of(labels: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
-    """Give what `Predictions` holds beside the predictions, from a batch's labels."""
+    """Return what `Predictions` holds beside the predictions, from a batch's labels."""
     plain = {name: np.asarray(value) for name, value in labels.items()}
     return {
         "truth": plain["parameters"],
@@ -252,7 +252,7 @@ def _between_fields(posterior: dict[str, Any]) -> str:
 
 
 def as_plain(value: Any) -> Any:
-    """Give a value as JSON knows it: numpy becomes plain, NaN and infinities None."""
+    """Return a value as JSON knows it: numpy becomes plain, NaN and infinities None."""
     if isinstance(value, dict):
         return {str(k): as_plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

@@ -10,7 +10,7 @@ from clusterkeras.diagnostics.metrics.arrays import as_finite
 
 
 def degeneracy(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
-    """Give how strongly two parameters trade against each other in each posterior.
+    """Return how strongly two parameters trade against each other in each posterior.
 
     Minus their covariance: large for a long ridge that falls and for two separated
     modes (young and dusty, old and clean), small for a sharp posterior, zero for one

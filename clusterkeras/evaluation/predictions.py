@@ -72,20 +72,20 @@ class Predictions:
             )
 
     def __len__(self) -> int:
-        """Give the number of records."""
+        """Return the number of records."""
         return len(self.truth)
 
     def arrays(self) -> dict[str, NDArray]:
-        """Give every array by its name."""
+        """Return every array by its name."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
 
     def select(self, rows: NDArray[np.bool_]) -> Predictions:
-        """Give some of the records."""
+        """Return some of the records."""
         return Predictions(**{k: v[rows] for k, v in self.arrays().items()})
 
     @classmethod
     def joined(cls, parts: Sequence[Predictions]) -> Predictions:
-        """Give the records of all parts, one part after the other."""
+        """Return the records of all parts, one part after the other."""
         every = [part.arrays() for part in parts]
         return cls(**{k: np.concatenate([a[k] for a in every]) for k in every[0]})
 
@@ -97,7 +97,7 @@ class Predictions:
         draws: NDArray[np.floating],
         log_prob_draws: NDArray[np.floating],
     ) -> Predictions:
-        """Give the predictions of a method that knows of posteriors only.
+        """Return the predictions of a method that knows of posteriors only.
 
         For presence and visibility it predicts what holds for all its records, and
         of what is unlike the mocks nothing.

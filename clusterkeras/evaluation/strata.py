@@ -84,7 +84,7 @@ def bins(quantity: str, values: ArrayLike) -> list[Stratum]:
 
 
 def published_regime(values: Mapping[str, ArrayLike]) -> Stratum:
-    """Give the objects in the regime where the published network is reliable.
+    """Return the objects in the regime where the published network is reliable.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def published_regime(values: Mapping[str, ArrayLike]) -> Stratum:
 
 
 def all_strata(values: Mapping[str, ArrayLike]) -> list[Stratum]:
-    """Give the published regime and the bins of every quantity that is given.
+    """Return the published regime and the bins of every quantity that is given.
 
     Parameters
     ----------

@@ -248,7 +248,7 @@ def posterior_report(
 
 
 def _band(uniform: NDArray[np.float64], n_draws: int) -> dict[str, Any]:
-    """Give the verdict of the simultaneous band, without its curves."""
+    """Return the verdict of the simultaneous band, without its curves."""
     check = bands.check_band(uniform, bands.rank_levels(n_draws))
     return {
         "worst_level": check.worst_level,
@@ -364,7 +364,7 @@ def visibility_report(predictions: Predictions) -> dict[str, Any]:
 
 
 def flagged_share(unlike_mocks: NDArray[np.floating]) -> dict[str, float]:
-    """Give the share of records called unlike the mocks, as a catalogue calls them.
+    """Return the share of records called unlike the mocks, as a catalogue calls them.
 
     Parameters
     ----------

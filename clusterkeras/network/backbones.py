@@ -34,7 +34,7 @@ class ResNet:
     photometry: tuple[int, ...] = ()
 
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """Give the features of an image, symbolically."""
+        """Return the features of an image, symbolically."""
         measured = []
         if self.photometry:
             radii = photometry.FINE_RADII_PX
@@ -86,7 +86,7 @@ class PublishedResNet:
     dense: int = 1024
 
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """Give the features of an image, symbolically."""
+        """Return the features of an image, symbolically."""
         x = _activate(_convolve(x, 64, 7, 1, "conv1"), "conv1")
         x = keras.layers.MaxPooling2D(3, 2, padding="same", name="pool")(x)
         stages = zip(self.widths, self.blocks, strict=True)
@@ -111,7 +111,7 @@ class PhotometricNet:
     widths: tuple[int, ...]
 
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """Give the features of an image, symbolically."""
+        """Return the features of an image, symbolically."""
         return photometry.dense_features(x, self.widths)
 
 

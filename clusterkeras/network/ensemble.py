@@ -114,7 +114,7 @@ class Ensemble(PosteriorModel):
         )
 
     def unlike_mocks(self, images: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
-        """Give the mean of the members' scores; see `PosteriorModel.unlike_mocks`."""
+        """Return the mean of the members' scores; see `PosteriorModel.unlike_mocks`."""
         sizes = [member.unlike.features for member in self.members]
         parts = tf.split(features, sizes, axis=-1)
         scores = [
@@ -123,7 +123,7 @@ class Ensemble(PosteriorModel):
         return tf.reduce_mean(tf.stack(scores), axis=0)
 
     def get_config(self) -> dict[str, Any]:
-        """Give all arguments, as plain values."""
+        """Return all arguments, as plain values."""
         config = super().get_config()
         # the members say which target it is
         del config["target"]

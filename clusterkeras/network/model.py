@@ -196,7 +196,7 @@ class ClusterModel(PosteriorModel):
         sample_weight: tf.Tensor | None = None,
         training: bool = True,
     ) -> tf.Tensor:
-        """Give the loss in nats and note its parts as metrics.
+        """Return the loss in nats and note its parts as metrics.
 
         ``nll``: mean over clusters of minus the log density of the true parameters in
         their own units. ``presence``: cross-entropy of cluster or not. ``visibility``:
@@ -245,7 +245,7 @@ class ClusterModel(PosteriorModel):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Give all arguments, as plain values."""
+        """Return all arguments, as plain values."""
         return {
             **super().get_config(),
             "config": dataclasses.asdict(self.config),

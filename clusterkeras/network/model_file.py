@@ -58,7 +58,7 @@ DEFAULT_PRESET = "m83-wfc3-uvis"
 
 
 def saved_models_directory() -> Path:
-    """Give the directory of the models that ship.
+    """Return the directory of the models that ship.
 
     An installed package keeps them inside itself, a source tree at its top.
     """
@@ -173,7 +173,7 @@ def save_model(model: keras.Model, path: Path) -> None:
 
 
 def new_model_file(output: str | Path) -> Path:
-    """Give the path of a model that is to be written, or refuse where one is.
+    """Return the path of a model that is to be written, or refuse where one is.
 
     Parameters
     ----------

@@ -72,7 +72,7 @@ class Recalibration:
             )
 
     def presence(self, logit: Any) -> Any:
-        """Give the logit of ``p_cluster`` that stands for `logit`, of any shape."""
+        """Return the logit of ``p_cluster`` that stands for `logit`, of any shape."""
         return logit / self.presence_temperature + self.presence_offset
 
 
@@ -215,7 +215,7 @@ class PosteriorModel(keras.Model):
         return self.joint.draw(raw_posterior, seed, n)
 
     def summarise(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Give the numbers of a catalogue row, the same each time.
+        """Return the numbers of a catalogue row, the same each time.
 
         Parameters
         ----------
@@ -274,7 +274,7 @@ class PosteriorModel(keras.Model):
         return tf.reduce_max(tf.stack(shares), axis=0)
 
     def recalibrated(self, recalibration: Recalibration) -> Self:
-        """Give a copy with the same weights and another recalibration."""
+        """Return a copy with the same weights and another recalibration."""
         config = {
             **self.get_config(),
             "recalibration": dataclasses.asdict(recalibration),
@@ -284,7 +284,7 @@ class PosteriorModel(keras.Model):
         return copy
 
     def get_config(self) -> dict[str, Any]:
-        """Give the arguments that all models take, as plain values."""
+        """Return the arguments that all models take, as plain values."""
         return {
             "name": self.name,
             "target": self._target.to_dict(),

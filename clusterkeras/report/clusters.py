@@ -26,7 +26,7 @@ _INTERVAL = ("median", "p16", "p84")
 
 
 def best_first(catalogue: Table, n: int) -> NDArray[np.intp]:
-    """Give the rows of a catalogue, most likely clusters first, at most n of them.
+    """Return the rows of a catalogue, most likely clusters first, at most n of them.
 
     Rows without a posterior come last, in their order.
     """
@@ -55,7 +55,7 @@ def check_columns(catalogue: Table, name: str) -> None:
 def cluster_columns(
     catalogue: Table, rows: NDArray[np.intp], target: Target
 ) -> dict[str, Any]:
-    """Give what the page says about each cluster.
+    """Return what the page says about each cluster.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ class Window:
 def window_of(
     draws: NDArray[np.floating], box: Mapping[str, tuple[float, float]]
 ) -> Window:
-    """Give the part of the box that holds draws (S, P), and a margin."""
+    """Return the part of the box that holds draws (S, P), and a margin."""
     low, high = np.transpose([box[name] for name in PARAMETER_NAMES])
     margin = _MARGIN * np.ptp(draws, axis=0) + 1e-3 * (high - low)
     return Window(
@@ -60,7 +60,7 @@ def window_of(
 
 
 def encode(draws: NDArray[np.floating], window: Window) -> bytes:
-    """Give the regions of all `PLANES` and `SHARES` of draws (S, P) as bytes."""
+    """Return the regions of all `PLANES` and `SHARES` of draws (S, P) as bytes."""
     coded = bytearray()
     for i, plane in enumerate(PLANES):
         axes = [PARAMETER_NAMES.index(name) for name in plane]
@@ -82,7 +82,7 @@ def encode(draws: NDArray[np.floating], window: Window) -> bytes:
 def _levels(
     draws: NDArray[np.floating], window: Window, plane: tuple[str, str]
 ) -> tuple[NDArray, NDArray, NDArray]:
-    """Give places along x, along y, and the levels (x, y) there."""
+    """Return places along x, along y, and the levels (x, y) there."""
     axes = [PARAMETER_NAMES.index(name) for name in plane]
     low, high, shown = window.low[axes], window.high[axes], draws[:, axes]
     level = levels(density(shown, low, high, CELLS), shown, low, high)

@@ -90,7 +90,7 @@ class Histogram:
 
 
 def make_table(source: ColumnDataSource, view: CDSView, band: str) -> DataTable:
-    """Give the table of clusters; it draws the rows in sight only."""
+    """Return the table of clusters; it draws the rows in sight only."""
 
     def column(name: str, title: str, width: int, numeral: str | None) -> TableColumn:
         formatter = (
@@ -119,7 +119,7 @@ def make_table(source: ColumnDataSource, view: CDSView, band: str) -> DataTable:
 
 
 def make_map(source: ColumnDataSource, view: CDSView, picture: MosaicPicture) -> figure:
-    """Give the mosaic with the clusters on it."""
+    """Return the mosaic with the clusters on it."""
     rows, columns = (side * picture.step for side in picture.rgb.shape[:2])
     plot = figure(
         name="map",
@@ -158,7 +158,7 @@ def make_scatter(
     box: Mapping[str, tuple[float, float]],
     found: Callable[[Mapping[str, Any]], NDArray[np.float64]] | None = None,
 ) -> figure:
-    """Give the figure of mass against age.
+    """Return the figure of mass against age.
 
     `found` gives the completeness of columns ``log_age`` and ``log_mass``; its lines
     of `COMPLETENESS_LINES` are drawn.
@@ -181,7 +181,7 @@ def make_scatter(
 def make_contours(
     name: str, x: str, y: str, box: Mapping[str, tuple[float, float]]
 ) -> tuple[figure, ColumnDataSource]:
-    """Give an empty figure of a plane, and the source of the regions drawn in it."""
+    """Return an empty figure of a plane, and the source of the regions drawn in it."""
     plot = _figure(name, x, y, box)
     source = ColumnDataSource({"xs": [], "ys": [], "alpha": [], "width": []})
     plot.multi_polygons(
@@ -213,7 +213,7 @@ def make_histogram(
     log_y: bool,
     corrected: bool,
 ) -> tuple[figure, Histogram]:
-    """Give a figure of how many rows and clusters there are; the page counts them.
+    """Return a figure of how many rows and clusters there are; the page counts them.
 
     Bars are the sum of ``p_cluster``, the number of clusters to expect; the line is
     the number of rows, and a dashed one that of clusters if none were missed.
@@ -277,13 +277,13 @@ def make_histogram(
 
 
 def script(file: str, **arguments: Any) -> CustomJS:
-    """Give a script of the page, with the parts of the page that it works on."""
+    """Return a script of the page, with the parts of the page that it works on."""
     code = (resources.files("clusterkeras.report") / file).read_text()
     return CustomJS(args=arguments, code=code, module=True)
 
 
 def axis_label(name: str) -> str:
-    """Give the label of a parameter's axis, with its unit, in plain text."""
+    """Return the label of a parameter's axis, with its unit, in plain text."""
     parameter = next(p for p in PARAMETERS if p.name == name)
     return f"{parameter.label} [{_UNITS.get(parameter.unit, parameter.unit)}]"
 

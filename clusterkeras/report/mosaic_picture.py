@@ -64,7 +64,7 @@ def mosaic_picture(
 
 
 def _binned(image: NDArray[np.float32], step: int) -> NDArray[np.float32]:
-    """Give the mean of squares of an image (rows, columns, bands), without its NaN."""
+    """Return mean of squares of an image (rows, columns, bands), without its NaN."""
     rows, columns, bands = image.shape
     pad = [(0, -rows % step), (0, -columns % step), (0, 0)]
     image = np.pad(image, pad, constant_values=np.nan)

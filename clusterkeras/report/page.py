@@ -181,7 +181,7 @@ def _find_model(
 
 
 def _metadata(catalogue: Table) -> dict[str, Any]:
-    """Give the metadata; FITS and VOTable keep what is not plain as JSON."""
+    """Return the metadata; FITS and VOTable keep what is not plain as JSON."""
     plain = {}
     for key, value in catalogue.meta.items():
         if isinstance(value, str) and value[:1] in "{[":
@@ -209,7 +209,7 @@ def _compare(log_age: np.ndarray, drawn: Pictures) -> str:
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Give names and values of nested metadata as text, but for the list of flags."""
+    """Yield names and values of nested metadata as text, but for the list of flags."""
     for key, value in values.items():
         if key.startswith("__") or (not prefix and key == "flags"):
             continue
@@ -344,7 +344,7 @@ def _render(
 
 
 def _usual(columns: Mapping[str, Any], found: Completeness | None) -> dict[str, float]:
-    """Give what the completeness is shown at: the medians of what is in the figure."""
+    """Return what the completeness is shown at: the medians of what is in the figure."""
     if found is None:
         return {}
     return {
@@ -355,7 +355,7 @@ def _usual(columns: Mapping[str, Any], found: Completeness | None) -> dict[str, 
 
 
 def _json_numbers(values: np.ndarray) -> list[Any]:
-    """Give numbers as plain lists, rounded; JSON has no NaN."""
+    """Return numbers as plain lists, rounded; JSON has no NaN."""
     flat = [
         float(f"{value:.5g}") if np.isfinite(value) else None for value in values.flat
     ]

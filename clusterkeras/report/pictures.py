@@ -129,7 +129,7 @@ def picture_clusters(
 
 
 def jpeg(rgb: NDArray[np.uint8], quality: int = _QUALITY) -> str:
-    """Give a picture (rows, columns, 3), first row at the bottom, as JPEG in base64."""
+    """Return picture (rows, columns, 3), first row at the bottom, as JPEG in base64."""
     file = io.BytesIO()
     image = Image.fromarray(rgb[::-1])
     # colours at full resolution: they are what the cutout is looked at for

@@ -177,7 +177,7 @@ def _batches(data: Path, training: TrainingConfig, seed: int) -> tf.data.Dataset
 
 
 def _start_from(network: ClusterModel, name_or_path: str) -> None:
-    """Give a network the weights of a trained one."""
+    """Return a network the weights of a trained one."""
     trained = load_model(name_or_path)
     for name, there, wanted in (
         ("model", trained.config, network.config),
@@ -236,7 +236,7 @@ def _epochs_done(backup: Path) -> int:
 
 
 def _best_loss(history: Path) -> float:
-    """Give the lowest validation loss of a history; a row cut short does not count."""
+    """Return lowest validation loss of a history; a row cut short does not count."""
     with history.open(newline="") as file:
         losses = [row["val_loss"] for row in csv.DictReader(file)]
     return min((float(loss) for loss in losses if loss), default=math.inf)

@@ -133,7 +133,7 @@ class Monitor(keras.callbacks.Callback):
 def predict_validation(
     model: keras.Model, validation: tf.data.Dataset, rows: int = PICTURE_ROWS
 ) -> dict[str, np.ndarray]:
-    """Give presence and posterior draws for the first rows of a dataset.
+    """Return presence and posterior draws for the first rows of a dataset.
 
     Returns
     -------
@@ -255,7 +255,7 @@ def draw_coverage(pit_values: np.ndarray) -> Figure:
 
 
 def as_image(figure: Figure) -> tf.Tensor:
-    """Give a figure as a batch of one image (1, height, width, 4) of uint8."""
+    """Return a figure as a batch of one image (1, height, width, 4) of uint8."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=80)
     return tf.io.decode_png(buffer.getvalue(), channels=4)[None]

@@ -36,7 +36,7 @@ class Muon(keras.optimizers.Muon):
         )
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-        """Give the nearest orthogonal matrix to a kernel, roughly, in its shape."""
+        """Return the nearest orthogonal matrix to a kernel, roughly, in its shape."""
         matrix = super().zeropower_via_newtonschulz5(_as_matrix(x), steps)
         return keras.ops.reshape(matrix, x.shape)
 
@@ -80,7 +80,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         self.peak, self.steps, self.warmup = float(peak), int(steps), float(warmup)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
-        """Give the rate at a step, counted from 0."""
+        """Return the rate at a step, counted from 0."""
         # the first step already moves: a rate of exactly zero would waste it
         done = (tf.cast(step, tf.float32) + 1) / self.steps
         rise = done / max(self.warmup, 1 / self.steps)
@@ -89,7 +89,7 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         return self.peak * tf.minimum(tf.minimum(rise, 1.0), cosine)
 
     def get_config(self) -> dict[str, float | int]:
-        """Give all arguments."""
+        """Return all arguments."""
         return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
 
 

@@ -76,7 +76,7 @@ class Effect:
 def log_probs(
     model: PosteriorModel, outputs: Outputs, recalibration: Recalibration
 ) -> dict[str, NDArray[np.float64]]:
-    """Give the log-probability of each truth that counts.
+    """Return the log-probability of each truth that counts.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ def log_probs(
 
 
 def coverage(model: PosteriorModel, outputs: Outputs) -> NDArray[np.float64]:
-    """Give the share of clusters inside central intervals: (levels, P)."""
+    """Return the share of clusters inside central intervals: (levels, P)."""
     clusters = outputs.is_cluster
     seeds = np.arange(np.count_nonzero(clusters), dtype=np.int32)
     # as a graph: each row's own random numbers are slow to make one by one
@@ -270,7 +270,7 @@ def _only(found: Recalibration, parts: Collection[str]) -> Recalibration:
 
 
 def report_lines(report: dict[str, Any]) -> list[str]:
-    """Give what a recalibration did as lines of text.
+    """Return what a recalibration did as lines of text.
 
     Parameters
     ----------

@@ -53,7 +53,7 @@ class Outputs:
     log_snr: NDArray[np.float32]
 
     def rows(self, chosen: slice) -> Outputs:
-        """Give some of the rows."""
+        """Return some of the rows."""
         return Outputs(**{name: value[chosen] for name, value in vars(self).items()})
 
 
@@ -181,7 +181,7 @@ def fit_visibility(visibility: Any, log_snr: NDArray[np.floating]) -> float:
 def _minimum(
     loss: Callable[[NDArray[np.float64]], Any], dimensions: int, slope: bool = False
 ) -> NDArray[np.float64]:
-    """Give where a smooth function of logarithms of factors, or offsets, is least."""
+    """Return where a smooth function of logarithms of factors, or offsets, is least."""
     found = optimize.minimize(
         loss,
         np.zeros(dimensions),
@@ -197,5 +197,5 @@ def _minimum(
 def presence_log_prob(
     logit: NDArray[np.floating], is_cluster: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Give the log-probability of each label, (N,), from logits of a cluster (N,)."""
+    """Return the log-probability of each label, (N,), from logits of a cluster (N,)."""
     return -np.logaddexp(0, np.where(is_cluster, -1, 1) * np.asarray(logit, float))

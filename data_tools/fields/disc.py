@@ -37,7 +37,7 @@ _BULGE_SCALE_PC = (100.0, 600.0)
 
 @lru_cache(maxsize=8)
 def _amplitude(n: int, slope: float) -> np.ndarray:
-    """Give the amplitudes of a real map's Fourier coefficients below _FINEST.
+    """Return the amplitudes of a real map's Fourier coefficients below _FINEST.
 
     Rows of positive and of negative frequencies, columns of positive ones.
     """

@@ -248,7 +248,7 @@ class BackgroundMaker:
     def _peaks(
         self, image: np.ndarray, corners: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
-        """Give peaks that are no known cluster, from a ninth of a tile drawn anew."""
+        """Return peaks that are no known cluster, from a ninth of a tile drawn anew."""
         if self._clusters is None:
             return np.empty((0, 2))
         side = max(self._tile_px // 3, self.target.cutout_px)
@@ -266,7 +266,7 @@ class BackgroundMaker:
         return peaks[inside][allowed[tuple(first[inside].T)]]
 
     def _read_clusters(self, path: str | None) -> np.ndarray | None:
-        """Give the known clusters' places on the mosaic, (n, 2) as row and column."""
+        """Return the known clusters' places on the mosaic, (n, 2) as row and column."""
         if path is None:
             return None
         x, y = pixel_positions(read_positions(path), self._mosaics.wcs, None, path)
@@ -331,7 +331,7 @@ class BackgroundMaker:
 
 
 def _sums(image: np.ndarray, px: int) -> np.ndarray:
-    """Give the sum over each square of px pixels a side, by its first pixel."""
+    """Return the sum over each square of px pixels a side, by its first pixel."""
     total = np.zeros(tuple(n + 1 for n in image.shape))
     total[1:, 1:] = image.cumsum(axis=0, dtype=float).cumsum(axis=1)
     return total[px:, px:] - total[:-px, px:] - total[px:, :-px] + total[:-px, :-px]

@@ -120,7 +120,7 @@ def _usable(
     tile_px: int,
     guard_px: int,
 ) -> list[Tile]:
-    """Give the tiles with data, row by row, to and fro."""
+    """Return the tiles with data, row by row, to and fro."""
     rows, columns = (_starts(size, tile_px, guard_px) for size in shape)
     tiles = []
     for i, row in enumerate(rows):
@@ -132,7 +132,7 @@ def _usable(
 
 
 def _starts(size: int, tile_px: int, guard_px: int) -> np.ndarray:
-    """Give the first pixels of the tiles along an axis."""
+    """Return the first pixels of the tiles along an axis."""
     count = (size + guard_px) // (tile_px + guard_px)
     if count < 2:
         return np.array([(size - tile_px) // 2] * count, dtype=int)
@@ -140,12 +140,12 @@ def _starts(size: int, tile_px: int, guard_px: int) -> np.ndarray:
 
 
 def _looks(first: int, tile_px: int, step: int) -> slice:
-    """Give the places along an axis of the coverage that lie within a tile."""
+    """Return the places along an axis of the coverage that lie within a tile."""
     return slice(-(-first // step), -(-(first + tile_px) // step))
 
 
 def _counts(tiles: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """Give each split one tile, and each further one to the split that lacks most."""
+    """Return each split one tile, and each further one to the split that lacks most."""
     total = sum(shares.values())
     counts = dict.fromkeys(shares, 1)
     for _ in range(tiles - len(counts)):

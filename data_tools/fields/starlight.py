@@ -68,7 +68,7 @@ class _Associations:
     mass_of_age: np.ndarray
 
     def density(self, n: int) -> np.ndarray:
-        """Give the mass in each cell of an n x n map, as if edges met."""
+        """Return the mass in each cell of an n x n map, as if edges met."""
         axis = np.arange(_BLOCK / 2 - 0.5, n, _BLOCK)
         sigma = np.maximum(self.sigma, 0.6 * _BLOCK)[:, None]
 
@@ -207,7 +207,7 @@ class Starlight:
         return column[:n_exact], row[:n_exact], flux[:n_exact], smooth
 
     def _masses(self, disc: Disc, associations: _Associations) -> np.ndarray:
-        """Give the mass formed of each population in Msun."""
+        """Return the mass formed of each population in Msun."""
         drawn = disc.properties
         rate = drawn["sfr_density"] * 1e-6 * disc.area_pc2
         old = drawn["old_mass_density"] * disc.area_pc2
@@ -266,7 +266,7 @@ class Starlight:
         expected: np.ndarray,
         rng: np.random.Generator,
     ) -> np.ndarray:
-        """Give the light of stars that are not placed, mixed evenly with the dust."""
+        """Return the light of stars that are not placed, mixed evenly with the dust."""
         n = len(disc.dust)
         young = disc.young * np.float32(
             (1 - disc.properties["association_share"])
@@ -321,7 +321,7 @@ class Starlight:
 
 
 def _through(depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the means of e^-d and of its square over d from 0 to an optical depth."""
+    """Return the means of e^-d and of its square over d from 0 to an optical depth."""
     np.maximum(depth, np.float32(1e-3), out=depth)
     mean = np.exp(-depth)
     np.subtract(1, mean, out=mean)

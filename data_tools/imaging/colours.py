@@ -16,7 +16,7 @@ _BRIGHT = 99.0
 
 
 def colour_planes(images: ArrayLike, pivots: Sequence[float]) -> NDArray[np.float32]:
-    """Give the red, green and blue plane of images, without their background.
+    """Return the red, green and blue plane of images, without their background.
 
     The band of the longest wavelength is red, the middle one green, the shortest blue;
     of two bands, green is the mean. The median of each image and plane is taken off.
@@ -47,7 +47,7 @@ def colour_planes(images: ArrayLike, pivots: Sequence[float]) -> NDArray[np.floa
 
 
 def brightness(planes: NDArray[np.float32]) -> float:
-    """Give the flux of a pixel, in nJy, that is to be drawn near white."""
+    """Return the flux of a pixel, in nJy, that is to be drawn near white."""
     highest = planes.max(axis=-1)
     known = highest[np.isfinite(highest)]
     bright = float(np.percentile(known, _BRIGHT)) if known.size else 0.0

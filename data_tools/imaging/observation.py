@@ -46,7 +46,7 @@ class Observation:
     zero_point_mag: np.ndarray
 
     def psf(self, target: Target, n: int) -> np.ndarray:
-        """Give the Fourier transforms of the PSFs, with the zero points' errors.
+        """Return the Fourier transforms of the PSFs, with the zero points' errors.
 
         Parameters
         ----------
@@ -112,7 +112,7 @@ class Observation:
         return drizzled(noise, self.noise_shift_px)
 
     def pixel_variance(self, background: np.ndarray) -> np.ndarray:
-        """Give a background's variance per pixel as if its pixels were independent.
+        """Return a background's variance per pixel as if its pixels were independent.
 
         The scatter of the pixels, half the distance of their quartiles in units of a
         Gaussian's, robust against single stars: noise and crowding. Drizzling has
@@ -142,7 +142,7 @@ class Observation:
 
 
 def variance_factor(noise_shift_px: np.ndarray) -> np.ndarray:
-    """Give the factor by which `drizzled` lowers the variance of a pixel."""
+    """Return the factor by which `drizzled` lowers the variance of a pixel."""
     return (1 - 2 * noise_shift_px * (1 - noise_shift_px)) ** 2
 
 

@@ -29,7 +29,7 @@ _MASKED_PERCENT = 90
 def combine(
     pixels: NDArray[np.float32], box_px: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float32]]:
-    """Give the detection image: all bands, each by its signal-to-noise.
+    """Return the detection image: all bands, each by its signal-to-noise.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def strongest_apart(
 def _subtract_background(
     image: NDArray[np.float32], box_px: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Give flux above the background and its RMS; both zero where there are no data."""
+    """Return flux above the background and its RMS; both zero where there are no data."""
     flux, rms = np.zeros_like(image), np.zeros_like(image)
     for band in range(image.shape[-1]):
         plane = image[..., band]
@@ -150,7 +150,7 @@ def _peaks(
     threshold: float,
     box_px: int,
 ) -> NDArray[np.float64]:
-    """Give x, y, S/N and FWHM, (n, 4), of the peaks at one width."""
+    """Return x, y, S/N and FWHM, (n, 4), of the peaks at one width."""
     sigma = fwhm_px * gaussian_fwhm_to_sigma
     contrast, share = _smooth(image, known, sigma)
     contrast -= _smooth(image, known, SURROUNDINGS * sigma)[0]
@@ -191,7 +191,7 @@ def _peaks(
 def _smooth(
     image: NDArray[np.float32], known: NDArray[np.bool_], sigma: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Give the mean of the known pixels under a Gaussian, and the share it covers."""
+    """Return the mean of the known pixels under a Gaussian, and the share it covers."""
     share = gaussian_filter(known.astype(np.float32), sigma)
     mean = gaussian_filter(image, sigma)
     np.divide(mean, share, out=mean, where=share > 0)
@@ -199,7 +199,7 @@ def _smooth(
 
 
 def _white_noise(sigma: float) -> float:
-    """Give the RMS of unit white noise after smoothing and taking the surroundings."""
+    """Return RMS of unit white noise after smoothing and taking the surroundings."""
     wide = SURROUNDINGS * sigma
     variance = 1 / sigma**2 + 1 / wide**2 - 4 / (sigma**2 + wide**2)
     return math.sqrt(variance / (4 * math.pi))

@@ -55,7 +55,7 @@ def _rise(radius: np.ndarray, low: float, high: float) -> np.ndarray:
 def _wing(
     band: str, n: int, pixel_scale_arcsec: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the wings, faded out where the core is, and the weight of the core."""
+    """Return the wings, faded out where the core is, and the weight of the core."""
     tables = load_tables((band,))
     x, y = _offsets(n, pixel_scale_arcsec)
     radius = np.hypot(x, y)
@@ -95,7 +95,7 @@ def psf_image(
     n: int,
     pixel_scale_arcsec: float,
 ) -> np.ndarray:
-    """Give a PSF on the finer grid, before blur.
+    """Return a PSF on the finer grid, before blur.
 
     The value is the share of a star's flux in one mosaic pixel centred at that offset,
     so that every second sample along each axis adds up to the flux that falls on the
@@ -154,7 +154,7 @@ def _transform(
 
 
 def n_positions() -> int:
-    """Give the number of empirical PSFs over the detector."""
+    """Return the number of empirical PSFs over the detector."""
     return len(load_tables().psf_positions)
 
 
@@ -165,7 +165,7 @@ def psf_spectra(
     blur_px: np.ndarray,
     shift_px: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Give the Fourier transforms of all bands' PSFs on the finer grid.
+    """Return the Fourier transforms of all bands' PSFs on the finer grid.
 
     With a blur of 1.2, 0.8 and 0.6 px the mean of F336W, F438W and F814W over the
     detector holds the light that STScI states for drizzled images within 0.12 and 0.40

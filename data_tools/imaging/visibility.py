@@ -10,7 +10,7 @@ import numpy as np
 def visibility(
     cluster: np.ndarray, variance: np.ndarray, electron_njy: np.ndarray
 ) -> float:
-    """Give the visibility, log10 S/N of an object against everything else.
+    """Return the visibility, log10 S/N of an object against everything else.
 
     The S/N is that of the optimal sum over pixels and bands (Horne 1986, PASP 98,
     609): S/N^2 = sum c^2 / (sigma^2 + c e), where c is the object's noise-free flux in

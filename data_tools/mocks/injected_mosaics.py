@@ -51,7 +51,7 @@ class InjectedMosaics(Mosaics):
         """Leave the files open: they belong to the mosaics it was made of."""
 
     def window(self, rows: slice, columns: slice) -> np.ndarray:
-        """Give a rectangle of all bands in nJy; see `Mosaics.window`."""
+        """Return a rectangle of all bands in nJy; see `Mosaics.window`."""
         image = super().window(rows, columns)
         first = np.array([rows.start, columns.start])
         last = np.array([rows.stop, columns.stop])
@@ -225,7 +225,7 @@ class Injector:
         )
 
     def _depth(self, place: np.ndarray) -> np.ndarray:
-        """Give the exposure at a place over the mosaic's, in each band."""
+        """Return the exposure at a place over the mosaic's, in each band."""
         if not any(self.mosaics.has_weights):
             return np.ones(len(self.target.bands))
         half = self.target.cutout_px // 2

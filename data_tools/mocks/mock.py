@@ -28,7 +28,7 @@ _NEIGHBOUR_PX = (8.0, 30.0)
 
 
 def _stored(image: np.ndarray) -> np.ndarray:
-    """Give an image as a record stores it."""
+    """Return an image as a record stores it."""
     stored = np.clip(image / PIXEL_UNIT_NJY, -_FLOAT16_MAX, _FLOAT16_MAX)
     return stored.astype(np.float16)
 

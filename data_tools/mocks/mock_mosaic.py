@@ -170,7 +170,7 @@ def _clusters(
     parameters: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the noise-free light of all clusters, and the visibility of each."""
+    """Return the noise-free light of all clusters, and the visibility of each."""
     target, size = maker.target, len(field.image)
     canvas = Renderer(size)
     cutout = Renderer(target.cutout_px)

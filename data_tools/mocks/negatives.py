@@ -114,7 +114,7 @@ class NegativeMaker:
         return light * scale
 
     def _star_fluxes(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Give (n, bands) fluxes with the colours of real stars, scaled near one."""
+        """Return (n, bands) fluxes with the colours of real stars, scaled near one."""
         fluxes = []
         for _ in range(n):
             population = self._clusters.population(rng.uniform(*self._box["log_age"]))

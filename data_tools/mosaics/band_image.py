@@ -197,7 +197,7 @@ class Plane:
         return wcs
 
     def _find_map(self, name: str, beside: Path | None, words: str) -> _Pixels | None:
-        """Give a map of the pixels, in this file or the one beside it."""
+        """Return a map of the pixels, in this file or the one beside it."""
         for hdu in self._hdus:
             if hdu.name == name and getattr(hdu, "shape", None) == self.shape:
                 return _Pixels(hdu, self._in_strips)
@@ -226,7 +226,7 @@ class Plane:
         return pixels
 
     def weight(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        """Give a rectangle of the weight map, zero where nothing was exposed.
+        """Return a rectangle of the weight map, zero where nothing was exposed.
 
         Parameters
         ----------
@@ -269,7 +269,7 @@ class Plane:
         return self._calibrated(slice(first, first + _STRIP_ROWS), slice(None))
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        """Give a rectangle in nJy, NaN where there are no data.
+        """Return a rectangle in nJy, NaN where there are no data.
 
         Parameters
         ----------
@@ -293,7 +293,7 @@ class Plane:
 
 
 def weights_beside(path: str | Path) -> Path | None:
-    """Give the file beside a science image that may hold its weights, if there is one.
+    """Return file beside a science image that may hold its weights, if there is one.
 
     Parameters
     ----------

@@ -44,7 +44,7 @@ class Cutout(NamedTuple):
     usable: bool
 
     def filled(self) -> NDArray[np.float32]:
-        """Give the image with missing pixels at the median of their band.
+        """Return the image with missing pixels at the median of their band.
 
         Returns
         -------

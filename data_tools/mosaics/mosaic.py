@@ -73,7 +73,7 @@ class Mosaics:
         self.has_weights = tuple(p.has_weight for p in planes)
 
     def __enter__(self) -> Mosaics:
-        """Give itself."""
+        """Return itself."""
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -88,7 +88,7 @@ class Mosaics:
     def pixel_limits(
         self, electrons: float, n_exposures: Sequence[int]
     ) -> NDArray[np.float32]:
-        """Give the flux of a pixel that holds so many electrons in one exposure.
+        """Return the flux of a pixel that holds so many electrons in one exposure.
 
         Parameters
         ----------
@@ -112,7 +112,7 @@ class Mosaics:
         return np.array(limits, dtype=np.float32)
 
     def window(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        """Give a rectangle of all bands in nJy, NaN where there are no data.
+        """Return a rectangle of all bands in nJy, NaN where there are no data.
 
         Parameters
         ----------
@@ -127,7 +127,7 @@ class Mosaics:
         return np.stack([p.read(rows, columns) for p in self.planes], axis=-1)
 
     def weights(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        """Give a rectangle of all bands' weight maps.
+        """Return a rectangle of all bands' weight maps.
 
         Parameters
         ----------
@@ -157,7 +157,7 @@ class Mosaics:
         return medians
 
     def exposure(self, x: float, y: float) -> NDArray[np.float64]:
-        """Give the exposure of each band at a position.
+        """Return the exposure of each band at a position.
 
         That of the header, times the weight there over the median weight.
 

@@ -121,7 +121,7 @@ def measure_noise(mosaics: Mosaics) -> tuple[BandNoise, ...]:
 
 
 def _starts(size: int) -> np.ndarray:
-    """Give the first pixels of the boxes along an axis."""
+    """Return the first pixels of the boxes along an axis."""
     count = min(max(size // BOX_PX, 1), _BOXES)
     return np.linspace(0, max(size - BOX_PX, 0), count).astype(int)
 
@@ -190,7 +190,7 @@ def _band_noise(band: str, boxes: np.ndarray, weights: np.ndarray) -> BandNoise:
 
 
 def _levels(boxes: np.ndarray) -> np.ndarray:
-    """Give the median of each box after clipping at 3 sigma."""
+    """Return the median of each box after clipping at 3 sigma."""
     pixels = np.ma.masked_invalid(boxes.reshape(len(boxes), -1))
     return sigma_clipped_stats(pixels, sigma=3, axis=1)[1]
 
@@ -258,7 +258,7 @@ def _differences(boxes: np.ndarray, lag_0: int, lag_1: int) -> np.ndarray:
 def depth(
     target: Target, white_variance: np.ndarray, blur_px: np.ndarray
 ) -> np.ndarray:
-    """Give the AB magnitude of a point source seen at 5 sigma.
+    """Return the AB magnitude of a point source seen at 5 sigma.
 
     The flux of a star fitted by its PSF has the variance white_variance / sum PSF^2
     (King 1983, PASP 95, 163), here at the mean over places of the star within a pixel.
@@ -288,7 +288,7 @@ def depth(
 
 
 def electron_njy(mosaics: Mosaics, target: Target) -> np.ndarray:
-    """Give the flux of one electron over each band's exposure.
+    """Return the flux of one electron over each band's exposure.
 
     Parameters
     ----------

@@ -226,7 +226,7 @@ def _from_parts(
 def numbers(
     table: Table, column: str, unit: u.UnitBase, name: str
 ) -> NDArray[np.float64]:
-    """Give a column's numbers in a unit, NaN where it has no value.
+    """Return a column's numbers in a unit, NaN where it has no value.
 
     Parameters
     ----------

@@ -252,7 +252,7 @@ def _stretched(name: str, given: Range, value: float) -> str:
 
 
 def report_lines(rows: Sequence[Row]) -> list[str]:
-    """Give the comparison as lines of text: a table and what to do.
+    """Return the comparison as lines of text: a table and what to do.
 
     Parameters
     ----------

@@ -88,7 +88,7 @@ class Stars:
 
 
 def concentration(image: np.ndarray, samples_per_px: int) -> float:
-    """Give the share of a star's light within 4 pixels that falls within 1.5.
+    """Return the share of a star's light within 4 pixels that falls within 1.5.
 
     Parameters
     ----------
@@ -153,7 +153,7 @@ def find_stars(
 
 
 def _tiles(shape: tuple[int, int]) -> list[tuple[slice, slice, tuple[slice, slice]]]:
-    """Give rows and columns of each tile, and which of its own are in no other."""
+    """Return rows and columns of each tile, and which of its own are in no other."""
     out = []
     for row in range(0, shape[0], _TILE_PX):
         for column in range(0, shape[1], _TILE_PX):
@@ -172,7 +172,7 @@ def _stars_of_tile(
     selection: StarSelection,
     core: tuple[slice, slice],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give isolated sources of a tile (x, y, flux, concentration) and their stamps."""
+    """Return isolated sources of a tile (x, y, flux, concentration) and their stamps."""
     nothing = np.empty((0, 4)), np.empty((0, STAMP_PX, STAMP_PX))
     missing = ~np.isfinite(image)
     if missing.mean() > 0.9 or min(image.shape) < 2 * _BOX_PX:

@@ -161,7 +161,7 @@ def write_psf(
 def encircled_energy(
     image: np.ndarray, radius_arcsec: float, pixel_scale_arcsec: float
 ) -> float:
-    """Give the share of a star's light within a radius.
+    """Return the share of a star's light within a radius.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def encircled_energy(
 
 
 def fwhm_px(image: np.ndarray) -> float:
-    """Give the diameter of the circle as large as what is above half the maximum.
+    """Return the diameter of the circle as large as what is above half the maximum.
 
     Parameters
     ----------

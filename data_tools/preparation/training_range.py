@@ -47,7 +47,7 @@ class BandRange:
 
 
 def middle_blur(target: Target, priors: Priors) -> np.ndarray:
-    """Give the middle of each band's range of drizzle blur, (bands,) in pixels."""
+    """Return the middle of each band's range of drizzle blur, (bands,) in pixels."""
     return np.array([np.mean(priors.blur_range(b)) for b in target.band_names])
 
 

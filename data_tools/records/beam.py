@@ -38,7 +38,7 @@ class _MakeShards(apache_beam.DoFn):
         self._maker = ShardMaker(self._plan)
 
     def process(self, job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Give the shard's name and what the manifest is to say of it."""
+        """Yield the shard's name and what the manifest is to say of it."""
         shard, entry = job
         yield shard.name, self._maker.make(shard, self._directory, entry)
 

@@ -68,7 +68,7 @@ def decode_image(raw: tf.Tensor, px: int, bands: int) -> tf.Tensor:
 def log_visibility(
     cluster: tf.Tensor, photon_variance: tf.Tensor, background_variance: tf.Tensor
 ) -> tf.Tensor:
-    """Give the visibility of objects on their backgrounds, as `visibility.visibility`.
+    """Return visibility of objects on their backgrounds, as `visibility.visibility`.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def log_visibility(
 def crowding(
     background_variance: tf.Tensor, electron_njy: tf.Tensor, target: Target
 ) -> tf.Tensor:
-    """Give how much rougher backgrounds are than empty sky of the same exposure.
+    """Return how much rougher backgrounds are than empty sky of the same exposure.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ def _drizzled(noise: tf.Tensor, shift: tf.Tensor, bands: int) -> tf.Tensor:
 
 
 def _orientations(px: int) -> np.ndarray:
-    """Give the eight orientations of a square as (8, px * px) indices of pixels."""
+    """Return the eight orientations of a square as (8, px * px) indices of pixels."""
     square = np.arange(px * px, dtype=np.int32).reshape(px, px)
     turned = [np.rot90(s, k) for s in (square, square.T) for k in range(4)]
     return np.stack([t.ravel() for t in turned])

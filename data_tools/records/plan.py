@@ -80,7 +80,7 @@ def configuration(
     mocks: MockSet,
     backgrounds: Backgrounds | None = None,
 ) -> dict[str, Any]:
-    """Give everything the bytes of a set depend on, as plain values.
+    """Return everything the bytes of a set depend on, as plain values.
 
     Target, priors, size and backgrounds; SHA-256 of the tables that hold the target's
     bands and of each file that target and backgrounds name; versions of this package
@@ -110,7 +110,7 @@ def configuration(
 
 
 def same_by_content(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what the draws of a set depend on: content of files, not where they lie.
+    """Return what the draws of a set depend on: content of files, not where they lie.
 
     Two sets whose configurations are alike in this have the same mocks, but for the
     last bits that another version of a library may change.

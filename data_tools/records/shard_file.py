@@ -106,7 +106,7 @@ AGAIN = (
 
 
 def _checksum(data: bytes) -> int:
-    """Give the masked CRC-32C of TFRecord files."""
+    """Return the masked CRC-32C of TFRecord files."""
     crc = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + _CRC_DELTA) & 0xFFFFFFFF
 
@@ -164,7 +164,7 @@ def serialise(example: Mapping[str, Any]) -> bytes:
 
 
 def framed(data: bytes) -> bytes:
-    """Give a record as it stands in the file, between its checksums."""
+    """Return a record as it stands in the file, between its checksums."""
     length = struct.pack("<Q", len(data))
     head = length + _TAIL.pack(_checksum(length))
     return head + data + _TAIL.pack(_checksum(data))

@@ -76,7 +76,7 @@ class ShardMaker:
         entry: dict[str, Any] | None = None,
         mocks: Iterator[dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
-        """Give one shard's file, made anew in one thread unless it is there and whole.
+        """Return one shard's file, made anew in one thread unless it is there and whole.
 
         A file that is there is read to the last byte: its checksums and its SHA-256
         decide whether it stays.
@@ -122,7 +122,7 @@ class ShardMaker:
 
 
 def _whole(path: Path, shard: Shard) -> dict[str, Any] | None:
-    """Give what the manifest is to say of a file that is there; None unless whole."""
+    """Return what the manifest is to say of a file that is there; None unless whole."""
     try:
         entry = check_shard(path)
         if entry["records"] != shard.records:

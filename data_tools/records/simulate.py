@@ -30,7 +30,7 @@ RUNNERS = ("local", "beam")
 
 
 def disk_size(target: Target, mocks: MockSet) -> int:
-    """Give the size in bytes of a set's shards, to 0.1 %."""
+    """Return the size in bytes of a set's shards, to 0.1 %."""
     sizes = {
         f: f.sizes(target.cutout_px, len(target.bands))
         for f in FEATURES
@@ -41,7 +41,7 @@ def disk_size(target: Target, mocks: MockSet) -> int:
 
 
 def _directory(output: str | Path) -> Path:
-    """Give the directory, or what stands for one in a bucket."""
+    """Return the directory, or what stands for one in a bucket."""
     if "://" not in str(output):
         return Path(output)
     try:
@@ -95,7 +95,7 @@ def _check_room(output: Path, needed: float) -> None:
 
 
 def _read(output: Path, plan: Plan, verify: bool) -> tuple[dict[str, Any], list[Job]]:
-    """Give what is finished, by name, and the shards to make or to look at again.
+    """Return what is finished, by name, and the shards to make or to look at again.
 
     Raises
     ------

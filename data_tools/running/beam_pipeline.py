@@ -10,7 +10,7 @@ from apache_beam.runners.runner import PipelineState
 
 
 def pipeline_options(workers: int = 0, options: Sequence[str] = ()) -> PipelineOptions:
-    """Give the options of a pipeline.
+    """Return the options of a pipeline.
 
     Parameters
     ----------

@@ -41,7 +41,7 @@ def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def sha256_of(path: Path) -> str:
-    """Give the SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

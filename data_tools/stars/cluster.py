@@ -62,11 +62,11 @@ class ClusterMaker:
         self.electrons_per_njy = 1 / np.array([b.electron_njy for b in target.bands])
 
     def population(self, log_age: float) -> Population:
-        """Give the target's population of an age (log10 yr), before dust."""
+        """Return the target's population of an age (log10 yr), before dust."""
         return population_of(self.target, log_age)
 
     def _drawn_population(self, log_age: float, rng: np.random.Generator) -> Population:
-        """Give a population of an age, of a [Fe/H] and extinction law by chance."""
+        """Return a population of an age, of a [Fe/H] and extinction law by chance."""
         target = self._targets[rng.integers(len(self._targets))]
         return population_of(replace(target, feh=rng.uniform(*self._feh)), log_age)
 

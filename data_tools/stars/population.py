@@ -29,7 +29,7 @@ def _segment_integral(low: np.ndarray, high: np.ndarray, power: float) -> np.nda
 
 
 def _imf_coefficients() -> np.ndarray:
-    """Give the factor of each segment: continuous, one Msun formed in all."""
+    """Return the factor of each segment: continuous, one Msun formed in all."""
     factors = np.ones(len(IMF_SLOPES))
     for i in range(1, len(IMF_SLOPES)):
         jump = IMF_SLOPES[i] - IMF_SLOPES[i - 1]
@@ -52,7 +52,7 @@ _BELOW = np.cumsum(
 
 
 def stars_below(mass: np.ndarray) -> np.ndarray:
-    """Give the number of stars lighter than a mass, per Msun of stars formed.
+    """Return the number of stars lighter than a mass, per Msun of stars formed.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ def _load(
 
 
 def isochrones_of(target: Target) -> IsochroneGrid:
-    """Give the isochrones a target names, or the shipped ones; loaded once."""
+    """Return the isochrones a target names, or the shipped ones; loaded once."""
     return _load(
         target.isochrones,
         target.isochrones_format,
@@ -148,18 +148,18 @@ class Population:
         return _paired(single, mass, np.diff(edges), binary_fraction)
 
     def reddened(self, a_v: float) -> np.ndarray:
-        """Give the flux of each point behind dust, (n, bands) in nJy."""
+        """Return the flux of each point behind dust, (n, bands) in nJy."""
         return self.flux * np.exp(_MAGNITUDE * np.float32(a_v) * self.extinction)
 
     def mean_flux(self, a_v: float = 0.0) -> np.ndarray:
-        """Give the expected flux of one Msun of stars, (bands,) in nJy."""
+        """Return the expected flux of one Msun of stars, (bands,) in nJy."""
         return self.number @ self.reddened(a_v)
 
 
 def _paired(
     single: Population, mass: np.ndarray, span: np.ndarray, fraction: float
 ) -> Population:
-    """Give a share of a population's stars unresolved companions of the same age.
+    """Return a share of a population's stars unresolved companions of the same age.
 
     The IMF is that of the primaries. The companion's mass is q times the primary's, q
     flat in (0, 1] at all masses, as among stars like the Sun (Raghavan et al. 2010,
@@ -215,7 +215,7 @@ def _paired(
 
 
 def population_of(target: Target, log_age: float) -> Population:
-    """Give a target's population of an age.
+    """Return a target's population of an age.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ class EFF:
         return end, half
 
     def radius(self, share: np.ndarray) -> np.ndarray:
-        """Give the radius, in half-light radii, that holds a share of the light.
+        """Return the radius, in half-light radii, that holds a share of the light.
 
         Parameters
         ----------
@@ -88,7 +88,7 @@ class King:
             )
 
     def radius(self, share: np.ndarray) -> np.ndarray:
-        """Give the radius, in half-light radii, that holds a share of the light.
+        """Return the radius, in half-light radii, that holds a share of the light.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ def smooth_positions(
     most: int,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give points that stand for the smooth light of a profile.
+    """Return points that stand for the smooth light of a profile.
 
     Each stands for an equal share of the light, but where that puts them closer than
     `spacing`, which the PSF does not resolve, for an equal area. No point has more than

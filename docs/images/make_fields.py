@@ -80,7 +80,7 @@ class Region:
 
 
 def scatter(image: np.ndarray) -> float:
-    """Give the standard deviation of the pixels, robust against stars."""
+    """Return the standard deviation of the pixels, robust against stars."""
     return 1.4826 * np.median(np.abs(image - np.median(image)))
 
 
@@ -111,7 +111,7 @@ def measure(image: np.ndarray, like: Region | None = None) -> Region:
 
 
 def power_spectrum(image: np.ndarray, height: float) -> np.ndarray:
-    """Give the power in nJy2 at WAVENUMBERS' bins, mean over angle, edges tapered.
+    """Return the power in nJy2 at WAVENUMBERS' bins, mean over angle, edges tapered.
 
     What stands higher above the median than `height` is cut down to it, or the
     spectrum would be that of the few brightest stars.
@@ -136,7 +136,7 @@ def draw_fields(n: int, seed: int) -> list:
 
 
 def picture(image: np.ndarray) -> np.ndarray:
-    """Give a picture in two colours, F814W red and F438W blue."""
+    """Return a picture in two colours, F814W red and F438W blue."""
     light = image - np.median(image, axis=(0, 1))
     blue, red = (light[..., b] / s for b, s in ((0, 40.0), (1, 60.0)))
     return make_lupton_rgb(red, (red + blue) / 2, blue, stretch=0.6, Q=6, minimum=-0.3)
@@ -192,7 +192,7 @@ def draw(
 
 
 def logarithms(region: Region, band: int, height: float) -> np.ndarray:
-    """Give log10 of what the table compares of a region in a band."""
+    """Return log10 of what the table compares of a region in a band."""
     light = region.image[..., band]
     power = np.log(power_spectrum(light, height))
     limits = list(BRIGHT.values())[band] - np.array([2, 1, 0])

@@ -33,7 +33,7 @@ WANTED = {
 
 
 def choose(truth: Table) -> dict[str, int]:
-    """Give the row of the visible cluster nearest to each of WANTED."""
+    """Return the row of the visible cluster nearest to each of WANTED."""
     values = np.column_stack([truth[n] for n in PARAMETER_NAMES[:3]]).astype(float)
     visible = np.asarray(truth["log_snr"]) > 1.3
     rows = {}

@@ -18,14 +18,14 @@ def legus_way(bench):
 
 @pytest.fixture
 def truth():
-    """Give ten clusters on each of two mosaics, at the same places."""
+    """Return ten clusters on each of two mosaics, at the same places."""
     x = np.tile(50.0 + 40 * np.arange(10), 2)
     return {"x": x, "y": np.full(20, 60.0), "mosaic": np.repeat([0, 1], 10)}
 
 
 @pytest.fixture
 def sources(bench, truth):
-    """Give sources on six clusters of the first mosaic, and four on none."""
+    """Return sources on six clusters of the first mosaic, and four on none."""
     place = np.column_stack([truth["x"][:10], truth["y"][:10]])
     place[6:, 1] += 15
     score = np.linspace(0.95, 0.05, 10)

@@ -34,7 +34,7 @@ def script():
 
 @pytest.fixture(scope="module")
 def run(script, small_mock_set, tmp_path_factory):
-    """Give a function that trains and asks, and the directory it writes."""
+    """Return a function that trains and asks, and the directory it writes."""
     output = tmp_path_factory.mktemp("runs") / "bayesflow"
     options = ["--data", str(small_mock_set), "-o", str(output), "--draws", "400"]
 
@@ -47,7 +47,7 @@ def run(script, small_mock_set, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def asked(script, run, small_target, small_mock_set):
-    """Give the trained flow and the summaries of three clusters."""
+    """Return the trained flow and the summaries of three clusters."""
     approximator = script.keras.saving.load_model(run[1] / "model.keras")
     images, _ = next(iter(script.read_clusters(small_mock_set, "test", training=False)))
     summaries = np.asarray(approximator.summarize({"images": images[:3].numpy()}))

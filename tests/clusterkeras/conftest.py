@@ -74,31 +74,31 @@ def make_predictions(n=3000, draws=200, stretch=1.0, seed=0):
 
 @pytest.fixture(scope="session")
 def box():
-    """Give the range of each parameter."""
+    """Return the range of each parameter."""
     return BOX
 
 
 @pytest.fixture(scope="session")
 def calibrated():
-    """Give predictions that are right."""
+    """Return predictions that are right."""
     return make_predictions()
 
 
 @pytest.fixture(scope="session")
 def over_confident():
-    """Give predictions whose posteriors are a fifth too narrow."""
+    """Return predictions whose posteriors are a fifth too narrow."""
     return make_predictions(stretch=0.8)
 
 
 @pytest.fixture(scope="session")
 def photometric_target(m83):
-    """Give a target with two bands and cutouts that hold the apertures."""
+    """Return a target with two bands and cutouts that hold the apertures."""
     return dataclasses.replace(m83, bands=m83.bands[1:])
 
 
 @pytest.fixture(scope="session")
 def photometric_mock_set(photometric_target, tmp_path_factory):
-    """Give the directory of a mock set of it: 192 and 48 records to fit a grid with."""
+    """Return directory of a mock set of it: 192 and 48 records to fit a grid with."""
     return simulate(
         tmp_path_factory.mktemp("mocks"),
         photometric_target,

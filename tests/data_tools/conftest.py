@@ -9,13 +9,13 @@ from data_tools.records.simulate import simulate
 
 @pytest.fixture(scope="session")
 def small_priors():
-    """Give priors with fields that are quick to draw."""
+    """Return priors with fields that are quick to draw."""
     return Priors(field_px=128, mocks_per_field=8)
 
 
 @pytest.fixture(scope="session")
 def small_set(tmp_path_factory, m83, small_priors):
-    """Give the directory of a finished set: 40 + 10 + 8 mocks, 16 a shard."""
+    """Return the directory of a finished set: 40 + 10 + 8 mocks, 16 a shard."""
     output = tmp_path_factory.mktemp("mocks") / "set"
     mocks = MockSet(n=40, n_validation=10, n_test=8, shard_size=16)
     return simulate(output, m83, small_priors, mocks, workers=1, progress=False)

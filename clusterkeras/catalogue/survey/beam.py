@@ -71,7 +71,7 @@ class SavedModelHandler(ModelHandler):
         model: Network,
         inference_args: dict[str, Any] | None = None,
     ) -> Iterable[tuple[NDArray[np.intp], dict[str, NDArray]]]:
-        """Give rows and columns; see `clusterkeras.catalogue.measurement.answer`."""
+        """Yield rows and columns; see `clusterkeras.catalogue.measurement.answer`."""
         for rows, cutouts in batch:
             yield rows, answer(cutouts, model, self._asked.config)
 

@@ -91,5 +91,5 @@ def read_fields(path: str | Path) -> tuple[Field, ...]:
 
 
 def part_of(output: str | Path, field: Field) -> Path:
-    """Give the file of a field in a data set: ``field=NAME/part-0.parquet``."""
+    """Return the file of a field in a data set: ``field=NAME/part-0.parquet``."""
     return Path(output) / f"field={field.name}" / "part-0.parquet"

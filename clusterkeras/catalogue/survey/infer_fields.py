@@ -23,7 +23,7 @@ RUNNERS = ("local", "beam")
 
 
 def metadata_of(part: Path) -> dict[str, Any]:
-    """Give the metadata of a catalogue in Parquet, without its rows."""
+    """Return the metadata of a catalogue in Parquet, without its rows."""
     # where astropy's writer leaves them; its reader would need pandas
     text = parquet.read_schema(part).metadata[b"table_meta_yaml"].decode()
     return get_header_from_yaml(text.split("\n"))["meta"]
@@ -40,7 +40,7 @@ def infer_fields(
     *,
     progress: bool = True,
 ) -> list[Path]:
-    """Give each field's catalogue as one part of a data set.
+    """Return each field's catalogue as one part of a data set.
 
     Fields whose part is there are not done again: a run that was cut off goes on.
 

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def as_finite(name: str, values: ArrayLike, ndim: int) -> NDArray[np.floating]:
-    """Give values as a floating array of `ndim` dimensions without NaN.
+    """Return values as a floating array of `ndim` dimensions without NaN.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def as_finite(name: str, values: ArrayLike, ndim: int) -> NDArray[np.floating]:
 def as_truth_and_draws(
     truth: ArrayLike, draws: ArrayLike
 ) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-    """Give the truth (N, P) and draws (N, S, P) of N posteriors, checked.
+    """Return the truth (N, P) and draws (N, S, P) of N posteriors, checked.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def as_truth_and_draws(
 
 
 def as_probabilities(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    """Give values as probabilities of any shape, checked to lie in [0, 1].
+    """Return values as probabilities of any shape, checked to lie in [0, 1].
 
     Raises
     ------

@@ -57,7 +57,7 @@ class BandCheck:
 
 
 def rank_levels(n_draws: int, most: int = 100) -> NDArray[np.float64]:
-    """Give levels between the possible values of (rank + 1/2) / (n_draws + 1).
+    """Return levels between the possible values of (rank + 1/2) / (n_draws + 1).
 
     There the distribution function of uniform ranks equals the level exactly.
 
@@ -80,7 +80,7 @@ def rank_levels(n_draws: int, most: int = 100) -> NDArray[np.float64]:
 def simultaneous_band(
     levels: ArrayLike, n: int, confidence: float = 0.95
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the band that holds the whole distribution function of n uniform values.
+    """Return the band that holds the whole distribution function of n uniform values.
 
     Parameters
     ----------
@@ -158,20 +158,20 @@ def _checked(levels: ArrayLike, n: int) -> NDArray[np.float64]:
 def _chance(
     count: NDArray[np.float64], n: int, level: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Give twice the binomial chance of a count or one further out on its side."""
+    """Return twice the binomial chance of a count or one further out on its side."""
     below = special.bdtr(count, n, level)
     above = special.bdtrc(count - 1, n, level)
     return 2 * np.minimum(below, above)
 
 
 def _limit(least: NDArray[np.float64], confidence: float) -> float:
-    """Give the chance above which every point of so many simulated curves lies."""
+    """Return the chance above which every point of so many simulated curves lies."""
     return float(least[int((1 - confidence) * len(least))])
 
 
 @lru_cache(maxsize=32)
 def _least_likely(levels: tuple[float, ...], n: int) -> NDArray[np.float64]:
-    """Give the chance of the least likely point of each simulated curve, rising."""
+    """Return the chance of the least likely point of each simulated curve, rising."""
     edges = np.array([0.0, *levels, 1.0])
     rng = np.random.default_rng(0)
     counts = rng.multinomial(n, np.diff(edges), _SIMULATIONS).cumsum(axis=1)[:, :-1]

@@ -186,7 +186,7 @@ def purity_curve(is_positive: ArrayLike, probability: ArrayLike) -> PurityCurve:
 def purity_at_completeness(
     is_positive: ArrayLike, probability: ArrayLike, completeness: float = 0.9
 ) -> OperatingPoint:
-    """Give the highest threshold that is at least so complete.
+    """Return the highest threshold that is at least so complete.
 
     Parameters
     ----------
@@ -237,7 +237,7 @@ def reliability(
 
 
 def brier_score(is_positive: ArrayLike, probability: ArrayLike) -> float:
-    """Give the mean squared difference of probability and truth (0 or 1)."""
+    """Return the mean squared difference of probability and truth (0 or 1)."""
     positive, probability = _checked(is_positive, probability)
     return float(np.mean((probability - positive) ** 2))
 

@@ -117,7 +117,7 @@ def density(
 def levels(
     probability: NDArray[np.float64], draws: ArrayLike, low: ArrayLike, high: ArrayLike
 ) -> NDArray[np.float64]:
-    """Give for each cell the share of the draws that lie in denser cells.
+    """Return for each cell the share of the draws that lie in denser cells.
 
     The region of highest density with a share q is ``levels < q``. The share is that
     of the draws and not of the smoothed density, which would enclose more than q.
@@ -171,7 +171,7 @@ def compare(
 def _cells(
     draws: ArrayLike, low: ArrayLike, high: ArrayLike, cells: int
 ) -> NDArray[np.int64]:
-    """Give the cell (S, 2) of each draw."""
+    """Return the cell (S, 2) of each draw."""
     draws = as_finite("draws", draws, 2)
     low, high = np.asarray(low, float), np.asarray(high, float)
     share = (draws - low) / (high - low)

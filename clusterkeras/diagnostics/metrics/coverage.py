@@ -97,7 +97,7 @@ def ranks(truth: ArrayLike, draws: ArrayLike) -> NDArray[np.int64]:
 
 
 def pit(truth: ArrayLike, draws: ArrayLike) -> NDArray[np.float64]:
-    """Give the probability integral transform of the truth, in (0, 1).
+    """Return the probability integral transform of the truth, in (0, 1).
 
     (rank + 1/2) / (S + 1): without the bias of intervals cut at empirical quantiles,
     which cover (S - 1) / (S + 1) of what they say.
@@ -115,7 +115,7 @@ def pit(truth: ArrayLike, draws: ArrayLike) -> NDArray[np.float64]:
 
 
 def hpd_levels(log_prob: ArrayLike, log_prob_draws: ArrayLike) -> NDArray[np.float64]:
-    """Give the highest-density region on whose border the truth lies, in (0, 1).
+    """Return the highest-density region on whose border the truth lies, in (0, 1).
 
     The share of draws with a density above the truth's: a test of the whole joint,
     since the region has the posterior's own shape, several modes included.
@@ -149,7 +149,7 @@ def hpd_levels(log_prob: ArrayLike, log_prob_draws: ArrayLike) -> NDArray[np.flo
 def central_coverage(
     pit: ArrayLike, levels: Sequence[float] | NDArray[np.float64] = LEVELS
 ) -> NDArray[np.float64]:
-    """Give the share of truths inside the central interval of each level.
+    """Return the share of truths inside the central interval of each level.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def central_coverage(
 
 
 def cumulative(uniform: ArrayLike, levels: ArrayLike) -> NDArray[np.float64]:
-    """Give the share of values at or below each level; the diagonal if uniform.
+    """Return the share of values at or below each level; the diagonal if uniform.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def cumulative(uniform: ArrayLike, levels: ArrayLike) -> NDArray[np.float64]:
 
 
 def coverage_noise(n: int, level: ArrayLike) -> NDArray[np.float64]:
-    """Give the standard deviation of the coverage of a perfect posterior.
+    """Return the standard deviation of the coverage of a perfect posterior.
 
     sqrt(level (1 - level) / n), the binomial's; NaN for no objects.
     """
@@ -197,7 +197,7 @@ def coverage_noise(n: int, level: ArrayLike) -> NDArray[np.float64]:
 def coverage_sigmas(
     coverage: ArrayLike, level: ArrayLike, n: int
 ) -> NDArray[np.float64]:
-    """Give how unlikely a coverage is for a perfect posterior, as normal sigmas.
+    """Return how unlikely a coverage is for a perfect posterior, as normal sigmas.
 
     The exact two-sided binomial probability turned into the deviation of a normal
     distribution, with the sign of coverage - level; at most 37 in size.

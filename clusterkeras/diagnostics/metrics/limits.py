@@ -109,7 +109,7 @@ def headline(verdicts: Sequence[Verdict]) -> str:
 
 
 def worth_telling(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Give the verdicts on all clusters, and of those on strata what fails."""
+    """Return the verdicts on all clusters, and of those on strata what fails."""
     return [v for v in verdicts if not v.ok or v.stratum == "all"]
 
 

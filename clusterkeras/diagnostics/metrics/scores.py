@@ -66,7 +66,7 @@ def negative_log_probability(log_prob: ArrayLike) -> NegativeLogProbability:
 
 
 def box_log_volume(low: ArrayLike, high: ArrayLike) -> float:
-    """Give the negative log-probability, in nats, of a flat prior in a box.
+    """Return the negative log-probability, in nats, of a flat prior in a box.
 
     A posterior above this number knows less than nothing.
 
@@ -82,7 +82,7 @@ def box_log_volume(low: ArrayLike, high: ArrayLike) -> float:
 
 
 def bias(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:
-    """Give the median of estimate - truth over the first axis (NaN for no rows)."""
+    """Return the median of estimate - truth over the first axis (NaN for no rows)."""
     residual = _residual(truth, estimate)
     if not len(residual):
         return np.full(residual.shape[1:], np.nan)
@@ -90,7 +90,7 @@ def bias(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:
 
 
 def robust_scatter(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:
-    """Give 1.4826 MAD of estimate - truth over the first axis (NaN for no rows).
+    """Return 1.4826 MAD of estimate - truth over the first axis (NaN for no rows).
 
     MAD is the median absolute deviation from the median residual, so the scatter does
     not hold the bias; the factor makes it the standard deviation of normal residuals.
@@ -106,7 +106,7 @@ def robust_scatter(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]
 def catastrophic_fraction(
     truth: ArrayLike, estimate: ArrayLike, threshold: ArrayLike
 ) -> NDArray[np.float64]:
-    """Give the share of rows with |estimate - truth| > threshold (NaN for no rows).
+    """Return the share of rows with |estimate - truth| > threshold (NaN for no rows).
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def catastrophic_fraction(
 
 
 def crps(truth: ArrayLike, draws: ArrayLike) -> NDArray[np.float64]:
-    """Give the continuous ranked probability score of each marginal.
+    """Return the continuous ranked probability score of each marginal.
 
     E|x - truth| - E|x - x'| / 2 with x, x' independent draws of the posterior, in the
     parameter's unit; for a point estimate it is the absolute error. The second mean
@@ -152,7 +152,7 @@ def crps(truth: ArrayLike, draws: ArrayLike) -> NDArray[np.float64]:
 def energy_score(
     truth: ArrayLike, draws: ArrayLike, scale: ArrayLike = 1.0
 ) -> NDArray[np.float64]:
-    """Give the energy score of each joint posterior, the CRPS in several dimensions.
+    """Return the energy score of each joint posterior, the CRPS in several dimensions.
 
     E|x - truth| - E|x - x'| / 2 with Euclidean distances (Gneiting & Raftery 2007, JASA
     102, 359, eq. 22); lower is better. It needs draws only, where the log-probability

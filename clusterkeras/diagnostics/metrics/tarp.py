@@ -79,7 +79,7 @@ def reference_points(
 def tarp_fractions(
     truth: ArrayLike, draws: ArrayLike, references: ArrayLike, scale: ArrayLike = 1.0
 ) -> NDArray[np.float64]:
-    """Give the share of draws closer to the reference point than the truth.
+    """Return the share of draws closer to the reference point than the truth.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def tarp_fractions(
 
 
 def expected_coverage(fractions: ArrayLike, alpha: ArrayLike) -> NDArray[np.float64]:
-    """Give the expected coverage probability at each level alpha, shape (L,)."""
+    """Return the expected coverage probability at each level alpha, shape (L,)."""
     return cumulative(fractions, alpha)
 
 
@@ -125,7 +125,7 @@ def bootstrap_coverage(
     n_bootstrap: int = 1000,
     seed: int = 0,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the range of the expected coverage if other objects had been drawn.
+    """Return the range of the expected coverage if other objects had been drawn.
 
     Objects are drawn again with replacement; their numbers between the levels are then
     multinomial, which is drawn instead.
@@ -161,7 +161,7 @@ def bootstrap_coverage(
 
 
 def area_to_curve(fractions: ArrayLike) -> float:
-    """Give the integral of ECP - alpha over alpha in (0.5, 1).
+    """Return the integral of ECP - alpha over alpha in (0.5, 1).
 
     Negative for an over-confident posterior, positive for one that is too wide.
     """

@@ -134,7 +134,7 @@ def _draw_panel(ax: Axes, panel: Panel, low: NDArray, high: NDArray) -> None:
 
 
 def _truth_marker(at: ArrayLike = (), **kwargs) -> Line2D:
-    """Give the truth's mark, which stands out on white, on grey and in print."""
+    """Return the truth's mark, which stands out on white, on grey and in print."""
     at = np.asarray(at, float)
     return Line2D(
         at[:1],

@@ -43,7 +43,7 @@ _UNITS = {
 
 
 def axis_label(parameter: Parameter) -> str:
-    """Give the label of a parameter's axis, with its unit."""
+    """Return the label of a parameter's axis, with its unit."""
     symbol = {"A_V": "$A_V$", "log r_h": "log $r_h$"}
     label = symbol.get(parameter.label, parameter.label)
     return f"{label} [{_UNITS.get(parameter.unit, parameter.unit)}]"

@@ -43,7 +43,7 @@ class KernelPosterior:
     high: NDArray[np.float64]
 
     def log_prob(self, parameters: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Give the log density at parameters (m, P), in their own units: (m,)."""
+        """Return the log density at parameters (m, P), in their own units: (m,)."""
         share = (np.asarray(parameters, float) - self.low) / (self.high - self.low)
         inside = ((share >= 0) & (share <= 1)).all(axis=1)
         line = ndtri(np.clip(share, EDGE, 1 - EDGE))

@@ -68,13 +68,13 @@ class _Rings:
         self._area = np.diff(self._layer.areas, prepend=0)
 
     def __call__(self, images: tf.Tensor) -> tuple[NDArray, NDArray]:
-        """Give the flux of each ring (B, rings, bands) and the sky's scatter."""
+        """Return the flux of each ring (B, rings, bands) and the sky's scatter."""
         found = self._call(images)
         flux = np.diff(found["flux"].numpy().astype(float), axis=1, prepend=0)
         return flux, found["scatter"].numpy()
 
     def error(self, flux: NDArray, scatter: NDArray, electron_njy: NDArray) -> NDArray:
-        """Give the standard errors of fluxes."""
+        """Return the standard errors of fluxes."""
         n = self._layer.sky_pixels
         return flux_error(flux, scatter, self._area, n, electron_njy)
 
@@ -167,7 +167,7 @@ def draw_models(
 
 
 def error_correlation(objects: Measured) -> NDArray[np.float64]:
-    """Give the covariance of fluxes around the noise-free ones, in stated errors.
+    """Return the covariance of fluxes around the noise-free ones, in stated errors.
 
     Crowding, noise that pixels share and misplaced centres make it larger than the
     unit matrix and correlate the bands.

@@ -104,7 +104,7 @@ class StochasticGrid:
     def weigh(
         self, flux: NDArray[np.float64], error: NDArray[np.float64], magnitude: float
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Give the models (rows) that an object's fluxes (D,) allow, and weights."""
+        """Return the models (rows) that an object's fluxes (D,) allow, and weights."""
         relative = 0.4 * np.log(10) * magnitude * np.maximum(flux, 0)
         covariance = self.correlation * np.outer(error, error) + np.diag(relative**2)
         whiten = np.linalg.inv(np.linalg.cholesky(covariance)).astype(np.float32)
@@ -121,7 +121,7 @@ class StochasticGrid:
         error: NDArray[np.float64],
         rng: np.random.Generator,
     ) -> kernel.KernelPosterior:
-        """Give the posterior of an object.
+        """Return the posterior of an object.
 
         Parameters
         ----------
@@ -144,7 +144,7 @@ class StochasticGrid:
         )
 
     def predict(self, objects: Measured, draws: int) -> Predictions:
-        """Give the posterior of each object at the truth and at its own draws.
+        """Return the posterior of each object at the truth and at its own draws.
 
         Draws are seeded by the record's ``mock_id``.
         """

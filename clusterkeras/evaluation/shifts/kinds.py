@@ -104,7 +104,7 @@ class Given:
 
 
 def mock_set(n: int, seed: int) -> MockSet:
-    """Give the size of a shift's set: `n` records, all in one split.
+    """Return the size of a shift's set: `n` records, all in one split.
 
     A set has at least a training split: here it is all there is, and nothing is trained
     on it.
@@ -113,12 +113,12 @@ def mock_set(n: int, seed: int) -> MockSet:
 
 
 def whole_sky(backgrounds: Backgrounds) -> Backgrounds:
-    """Give mosaics all of whose sky is for `mock_set`'s split."""
+    """Return mosaics all of whose sky is for `mock_set`'s split."""
     return dataclasses.replace(backgrounds, shares={"train": 1.0})
 
 
 def core_sigma_px(target: Target, band: str) -> float:
-    """Give the sigma in pixels of the Gaussian with the FWHM of a band's PSF.
+    """Return the sigma in pixels of the Gaussian with the FWHM of a band's PSF.
 
     The PSF is the one in the middle of the detector, or a user's first, pixel included
     and before any blur by drizzling.
@@ -305,7 +305,7 @@ SHIFTS: tuple[Shift, ...] = (
 
 
 def choose(only: tuple[str, ...] = ()) -> tuple[Shift, ...]:
-    """Give shifts by name, the nominal set first; all of them for no name.
+    """Return shifts by name, the nominal set first; all of them for no name.
 
     Raises
     ------
@@ -345,7 +345,7 @@ def missing(shift: Shift, target: Target, priors: Priors, given: Given) -> str:
 def settings(
     shift: Shift, target: Target, priors: Priors, given: Given
 ) -> dict[str, Any]:
-    """Give what `data_tools.records.simulate.simulate` makes a shift's set of.
+    """Return what `data_tools.records.simulate.simulate` makes a shift's set of.
 
     Parameters
     ----------

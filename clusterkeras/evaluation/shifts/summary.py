@@ -98,7 +98,7 @@ def report(scores: Mapping[str, Scores], left_out: Mapping[str, str]) -> dict[st
 
 
 def difference(found: Scores, nominal: Scores) -> tuple[float, float, bool]:
-    """Give by how much minus the log-probability is higher than in the nominal set.
+    """Return by how much minus the log-probability is higher than in the nominal set.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def difference(found: Scores, nominal: Scores) -> tuple[float, float, bool]:
 
 
 def _clustered_error(values: NDArray, groups: NDArray) -> float:
-    """Give the standard error of a mean of values that come in groups."""
+    """Return the standard error of a mean of values that come in groups."""
     _, group = np.unique(groups, return_inverse=True)
     sums = np.bincount(group, values - values.mean())
     if len(sums) < 2:

@@ -113,7 +113,7 @@ class AperturePhotometry(keras.layers.Layer):
         return len(self._ring)
 
     def _aperture_weights(self) -> NDArray[np.float32]:
-        """Give the share of each pixel in each aperture, for each sub-pixel centre.
+        """Return the share of each pixel in each aperture, for each sub-pixel centre.
 
         Shape (centres, apertures, pixels of the window); centres row by row.
         """
@@ -130,7 +130,7 @@ class AperturePhotometry(keras.layers.Layer):
         return np.asarray(masks, np.float32).reshape(len(centres), -1, side**2)
 
     def _ring_offsets(self) -> NDArray[np.int32]:
-        """Give the offsets (row, column) of the pixels whose middle is in the ring."""
+        """Return offsets (row, column) of the pixels whose middle is in the ring."""
         half = math.ceil(self.sky_px[1])
         ring = CircularAnnulus((half, half), *self.sky_px).to_mask(method="center")
         mask = ring.to_image((2 * half + 1, 2 * half + 1))
@@ -222,7 +222,7 @@ class AperturePhotometry(keras.layers.Layer):
         return tf.gather(flat, index[:, None] + steps.astype(np.int32), batch_dims=1)
 
     def get_config(self) -> dict[str, Any]:
-        """Give all arguments."""
+        """Return all arguments."""
         return {
             **super().get_config(),
             "softening": self.softening,
@@ -239,7 +239,7 @@ def flux_error(
     sky_pixels: int,
     electron_njy: ArrayLike,
 ) -> NDArray[np.float64]:
-    """Give the standard error of fluxes by their photons and the sky's scatter.
+    """Return the standard error of fluxes by their photons and the sky's scatter.
 
     sigma^2 = F e + A s^2 (1 + pi / 2 A / n): F the flux, e that of one electron, A the
     area, s the scatter of the n pixels whose median is the sky. As in a catalogue,
@@ -298,7 +298,7 @@ class PhotometricFeatures(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, scaled: tf.Tensor) -> tf.Tensor:
-        """Give (B, bands x (apertures + 2)) for images (B, rows, columns, bands)."""
+        """Return (B, bands x (apertures + 2)) for images (B, rows, columns, bands)."""
         measured = self.apertures(sinh(4 * scaled))
         parts = [
             asinh(measured["flux"]) / 4,
@@ -310,7 +310,7 @@ class PhotometricFeatures(keras.layers.Layer):
         return tf.reshape(tf.concat(parts, axis=1), (-1, n))
 
     def get_config(self) -> dict[str, Any]:
-        """Give all arguments."""
+        """Return all arguments."""
         own = self.apertures.get_config()
         names = ("radii_px", "sky_px", "window_px")
         return {**super().get_config(), **{name: own[name] for name in names}}
@@ -321,7 +321,7 @@ def dense_features(
     widths: tuple[int, ...],
     radii_px: tuple[float, ...] = RADII_PX,
 ) -> keras.KerasTensor:
-    """Give what dense layers make of some apertures a band, symbolically.
+    """Return what dense layers make of some apertures a band, symbolically.
 
     Parameters
     ----------
@@ -353,12 +353,12 @@ def dense_features(
 
 
 def _square(half: int) -> NDArray[np.int64]:
-    """Give the offsets (row, column) of a square of pixels, row by row."""
+    """Return the offsets (row, column) of a square of pixels, row by row."""
     return np.indices((2 * half + 1,) * 2).reshape(2, -1).T - half
 
 
 def _median(values: tf.Tensor) -> tf.Tensor:
-    """Give the median over the second axis: (B, n, bands) to (B, bands)."""
+    """Return the median over the second axis: (B, n, bands) to (B, bands)."""
     ordered = tf.sort(tf.transpose(values, (0, 2, 1)))
     n = values.shape[1]
     return 0.5 * (ordered[..., (n - 1) // 2] + ordered[..., n // 2])

@@ -16,7 +16,7 @@ _LARGEST = 1e18
 
 
 def asinh(x: tf.Tensor) -> tf.Tensor:
-    """Give asinh(x), to a few units in the last place.
+    """Return asinh(x), to a few units in the last place.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def asinh(x: tf.Tensor) -> tf.Tensor:
 
 
 def sinh(x: tf.Tensor) -> tf.Tensor:
-    """Give sinh(x), to 1e-7 near zero and a few units in the last place elsewhere.
+    """Return sinh(x), to 1e-7 near zero and a few units in the last place elsewhere.
 
     Parameters
     ----------
@@ -68,9 +68,9 @@ class JointAsinh(keras.layers.Layer):
         return asinh(images / self.softening_njy) / 4
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
-        """Give the shape, which does not change."""
+        """Return the shape, which does not change."""
         return input_shape
 
     def get_config(self) -> dict[str, Any]:
-        """Give all arguments."""
+        """Return all arguments."""
         return {**super().get_config(), "softening_njy": self.softening_njy}

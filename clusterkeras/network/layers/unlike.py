@@ -151,12 +151,12 @@ class UnlikeMocks(keras.layers.Layer):
         return ops.maximum(ops.sum(steps * slopes, axis=-1), FLOOR)
 
     def feature_distance(self, features: Any) -> Any:
-        """Give the squared Mahalanobis distance (B,) of features (B, F)."""
+        """Return the squared Mahalanobis distance (B,) of features (B, F)."""
         centred = features - self.fitted["feature_mean"]
         return ops.sum((centred @ self.fitted["feature_whitening"]) ** 2, axis=-1)
 
     def statistic_distance(self, scaled: Any) -> Any:
-        """Give minus the log density (B,) of the statistics of scaled images."""
+        """Return minus the log density (B,) of the statistics of scaled images."""
         statistics = image_statistics(scaled)
         centred = statistics[:, None] - self.fitted["statistic_mean"]
         white = ops.einsum("bks,kst->bkt", centred, self.fitted["statistic_whitening"])
@@ -169,7 +169,7 @@ class UnlikeMocks(keras.layers.Layer):
             super().load_own_variables(store)
 
     def get_config(self) -> dict[str, Any]:
-        """Give all arguments."""
+        """Return all arguments."""
         sizes = {"features": self.features, "bands": self.bands}
         return {**super().get_config(), **sizes}
 
@@ -230,7 +230,7 @@ def fit_unlike(
 def _describe(
     model: Any, batches: Iterable[tuple[tf.Tensor, dict]], records: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give features (N, F) and statistics (N, S) of the first records."""
+    """Return features (N, F) and statistics (N, S) of the first records."""
 
     @tf.function(reduce_retracing=True)
     def step(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -250,7 +250,7 @@ def _describe(
 
 
 def _gaussian(x: NDArray) -> tuple[NDArray, NDArray]:
-    """Give the mean (D,), and W (D, D) for which (x - mean) @ W has unit covariance.
+    """Return the mean (D,), and W (D, D) for which (x - mean) @ W has unit covariance.
 
     The covariance, of values in units of their own scatter, is shrunk towards the unit
     matrix by as much as its sampling noise asks for (Ledoit & Wolf 2004, Journal of
@@ -267,14 +267,14 @@ def _gaussian(x: NDArray) -> tuple[NDArray, NDArray]:
 
 
 def _whitening(covariance: NDArray) -> NDArray:
-    """Give W of (..., D, D) for which x @ W has unit covariance."""
+    """Return W of (..., D, D) for which x @ W has unit covariance."""
     return np.linalg.inv(np.linalg.cholesky(covariance)).swapaxes(-1, -2)
 
 
 def _exponents(
     x: NDArray, means: NDArray, whitenings: NDArray, weights: NDArray
 ) -> NDArray:
-    """Give the log of each Gaussian's share of the density, (N, K)."""
+    """Return the log of each Gaussian's share of the density, (N, K)."""
     return np.stack(
         [
             weight - 0.5 * (((x - mean) @ whitening) ** 2).sum(axis=1)

@@ -49,7 +49,7 @@ def summarise(draws: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def sobol(points: int, dimensions: int) -> np.ndarray:
-    """Give the first `points` (a power of two) Sobol points, none on an edge."""
+    """Return the first `points` (a power of two) Sobol points, none on an edge."""
     sequence = qmc.Sobol(dimensions, scramble=False)
     return sequence.random_base2(points.bit_length() - 1) + 0.5 / points
 
@@ -166,7 +166,7 @@ class Posterior(keras.layers.Layer):
         return self.carry(raw, drawn[..., 0], drawn[..., 1:])
 
     def summary_numbers(self, rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Give the numbers that `carry` takes for summaries, alike for all rows.
+        """Return the numbers that `carry` takes for summaries, alike for all rows.
 
         Parameters
         ----------
@@ -187,7 +187,7 @@ class Posterior(keras.layers.Layer):
         )
 
     def even_draws(self, raw: tf.Tensor) -> tf.Tensor:
-        """Give draws that stand evenly for the posterior, the same each time.
+        """Return draws that stand evenly for the posterior, the same each time.
 
         They are Sobol points carried through the posterior: summaries of them are more
         exact than those of as many random draws.
@@ -205,7 +205,7 @@ class Posterior(keras.layers.Layer):
         return self.carry(raw, *self.summary_numbers(tf.shape(raw)[0]))
 
     def check(self, raw: tf.Tensor) -> tf.Tensor:
-        """Give `raw` as a float32 tensor, or refuse outputs of another network."""
+        """Return `raw` as a float32 tensor, or refuse outputs of another network."""
         raw = tf.convert_to_tensor(raw, tf.float32)
         if raw.shape.rank != 2 or raw.shape[-1] != self.n_outputs:
             raise ValueError(
@@ -215,6 +215,6 @@ class Posterior(keras.layers.Layer):
         return raw
 
     def get_config(self) -> dict[str, Any]:
-        """Give all arguments, as plain values."""
+        """Return all arguments, as plain values."""
         edges = {"low": self.low.tolist(), "high": self.high.tolist()}
         return {**super().get_config(), **edges}

@@ -76,7 +76,7 @@ class EnsemblePosterior(LinePosterior):
         )
 
     def centre(self, raw: tf.Tensor) -> tf.Tensor:
-        """Give the mean of the members' centres: (B, P)."""
+        """Return the mean of the members' centres: (B, P)."""
         parts = zip(self.members, self.parts(raw), strict=True)
         return tf.reduce_mean([member.centre(part) for member, part in parts], axis=0)
 
@@ -99,7 +99,7 @@ class EnsemblePosterior(LinePosterior):
         return draws
 
     def get_config(self) -> dict[str, Any]:
-        """Give all arguments, as plain values."""
+        """Return all arguments, as plain values."""
         config = super().get_config()
         # the members say which box it is
         del config["low"], config["high"]

@@ -22,7 +22,7 @@ tfd = tfp.distributions
 
 
 def halves(dimensions: int) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Give all ways to part the axes in kept and moved ones, each beside its reverse.
+    """Return all ways to part the axes in kept and moved ones, each beside its reverse.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ class Coupling(keras.layers.Layer):
         )
 
     def _splines(self, u: list[Any], offset: Any) -> Any:
-        """Give the numbers that make each spline, a row an element that moves."""
+        """Return the numbers that make each spline, a row an element that moves."""
         ops = keras.ops
         kept = self._stack(u, self.kept)
         first = self.first(ops.reshape(kept, (-1, len(self.kept))))
@@ -287,7 +287,7 @@ class FlowPosterior(LinePosterior):
         return tf.transpose(u, (1, 0, 2))
 
     def get_config(self) -> dict[str, Any]:
-        """Give all arguments, as plain values."""
+        """Return all arguments, as plain values."""
         shape = {"depth": self.depth, "bins": self.bins, "width": self.width}
         return {**super().get_config(), **shape}
 

@@ -113,7 +113,7 @@ class MixturePosterior(LinePosterior):
         )
 
     def centre(self, raw: tf.Tensor) -> tf.Tensor:
-        """Give the mixture's mean, exactly: (B, P)."""
+        """Return the mixture's mean, exactly: (B, P)."""
         logits, means, _ = self.parts(raw)
         return tf.linalg.matvec(means, tf.nn.softmax(logits), transpose_a=True)
 
@@ -131,5 +131,5 @@ class MixturePosterior(LinePosterior):
         )
 
     def get_config(self) -> dict[str, Any]:
-        """Give all arguments, as plain values."""
+        """Return all arguments, as plain values."""
         return {**super().get_config(), "components": self.components}

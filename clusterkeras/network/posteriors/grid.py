@@ -108,13 +108,13 @@ class GridPosterior(Posterior):
         return tf.clip_by_value(x, self.low, self.high)
 
     def get_config(self) -> dict[str, Any]:
-        """Give all arguments, as plain values."""
+        """Return all arguments, as plain values."""
         cells = [list(group) for group in self.cells]
         return {**super().get_config(), "cells": cells}
 
 
 def _pick(weights: tf.Tensor, share: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Give the cell where a share of all weight is reached, and how far within it."""
+    """Return the cell where a share of all weight is reached, and how far within it."""
     cumulative = tf.cumsum(weights, axis=-1)
     wanted = share * cumulative[..., -1]
     reached = wanted[..., None] > cumulative[..., :-1]

@@ -87,7 +87,7 @@ class LinePosterior(Posterior):
         raise NotImplementedError
 
     def centre(self, raw: tf.Tensor) -> tf.Tensor:
-        """Give the mean on the line, the same each time: (B, P).
+        """Return the mean on the line, the same each time: (B, P).
 
         It comes from the points that `summarise` reads from, where a subclass does not
         know it exactly.
@@ -122,6 +122,6 @@ class LinePosterior(Posterior):
         return line_to_box(self.carry_line(raw, uniform, normal), self.low, self.high)
 
     def get_config(self) -> dict[str, Any]:
-        """Give all arguments, as plain values."""
+        """Return all arguments, as plain values."""
         stretch = None if self.stretch is None else self.stretch.tolist()
         return {**super().get_config(), "stretch": stretch}

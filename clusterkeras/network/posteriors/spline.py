@@ -23,7 +23,7 @@ MIN_SLOPE = 1e-3
 
 
 def spline_outputs(bins: int) -> int:
-    """Give how many numbers make one spline: widths, heights, slopes between bins."""
+    """Return how many numbers make one spline: widths, heights, slopes between bins."""
     return 3 * bins - 1
 
 
@@ -55,7 +55,7 @@ def spline(x: Any, raw: Any, bins: int) -> tuple[Any, Any]:
 
 
 def inverse_spline(y: Any, raw: Any, bins: int) -> Any:
-    """Give the x, (n,), at which `spline` is y."""
+    """Return the x, (n,), at which `spline` is y."""
     ops = keras.ops
     inside = ops.clip(y, -BOUND, BOUND)
     chosen = _bin_at(inside, raw, bins, axis=1)
@@ -64,7 +64,7 @@ def inverse_spline(y: Any, raw: Any, bins: int) -> Any:
 
 
 def _knots(raw: Any, bins: int) -> tuple[Any, Any]:
-    """Give x and y of each knot, (n, 2, K + 1), and its raw slope, (n, K + 1)."""
+    """Return x and y of each knot, (n, 2, K + 1), and its raw slope, (n, K + 1)."""
     ops = keras.ops
     # a softmax, its sums before each knot in one product; nobody needs e^30
     sizes = ops.exp(ops.clip(ops.reshape(raw[:, : 2 * bins], (-1, bins)), -30, 30))
@@ -79,7 +79,7 @@ def _knots(raw: Any, bins: int) -> tuple[Any, Any]:
 
 
 def _bin_at(place: Any, raw: Any, bins: int, axis: int) -> _Bin:
-    """Give the bin in which each place lies along x (axis 0) or y (axis 1)."""
+    """Return the bin in which each place lies along x (axis 0) or y (axis 1)."""
     ops = keras.ops
     places, slopes = _knots(raw, bins)
     reached = place[:, None] >= places[:, axis, 1:-1]
@@ -119,7 +119,7 @@ class _Bin:
     right: Any
 
     def at(self, share: Any) -> tuple[Any, Any]:
-        """Give value and slope at a share of the width; equations 4 and 5."""
+        """Return value and slope at a share of the width; equations 4 and 5."""
         mean = self.height / self.width
         rest = 1 - share
         both = share * rest
@@ -130,7 +130,7 @@ class _Bin:
         return y, ratio * ratio * slope
 
     def share_at(self, up: Any) -> Any:
-        """Give the share of the width at a height above the corner; equations 6-8."""
+        """Return the share of the width at a height above the corner; equations 6-8."""
         ops = keras.ops
         mean = self.height / self.width
         bend = up * (self.left + self.right - 2 * mean)

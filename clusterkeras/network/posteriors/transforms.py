@@ -16,7 +16,7 @@ SCALE_FLOOR = 1e-3
 
 
 def cholesky_entries(dimensions: int) -> int:
-    """Give the number of entries of a lower triangle, P (P + 1) / 2."""
+    """Return the number of entries of a lower triangle, P (P + 1) / 2."""
     return dimensions * (dimensions + 1) // 2
 
 

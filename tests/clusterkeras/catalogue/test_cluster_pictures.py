@@ -11,7 +11,7 @@ from data_tools.schema import FLAGS, PARAMETERS
 
 @pytest.fixture
 def catalogue():
-    """Give a catalogue of a cluster, and of a place off the mosaics."""
+    """Return a catalogue of a cluster, and of a place off the mosaics."""
     table = QTable({"id": ["a7", "off"], "x": [60.2, -500], "y": [40.7, 40]})
     table["p_cluster"] = [0.934, np.nan]
     table["log_snr"] = [1.26, np.nan] * u.dex

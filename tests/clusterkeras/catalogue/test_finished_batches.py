@@ -78,7 +78,7 @@ def ask(images, positions, model_path):
 
 @pytest.fixture(scope="module")
 def whole(ask, tmp_path_factory):
-    """Give the output of a run that nothing interrupted."""
+    """Return the output of a run that nothing interrupted."""
     output = tmp_path_factory.mktemp("whole") / "catalogue.ecsv"
     ask(output)
     return output

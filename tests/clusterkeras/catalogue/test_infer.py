@@ -73,7 +73,7 @@ def positions(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(images, model, tmp_path_factory):
-    """Give a function that infers with small batches and returns table and file."""
+    """Return a function that infers with small batches and returns table and file."""
     directory = tmp_path_factory.mktemp("catalogues")
 
     def run(positions, output="catalogue.ecsv", preview=None, **settings):

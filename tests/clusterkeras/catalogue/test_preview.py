@@ -35,7 +35,7 @@ def catalogue():
 
 @pytest.fixture
 def mosaics(request, tmp_path, m83, write_band):
-    """Give mosaics, bluest first or last, with a red source in the fifth row."""
+    """Return mosaics, bluest first or last, with a red source in the fifth row."""
     rng = np.random.default_rng(9)
     order = slice(None, None, getattr(request, "param", 1))
     paths = []

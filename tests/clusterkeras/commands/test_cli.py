@@ -26,7 +26,7 @@ sys.exit(code)
 
 
 def parsed(command, *argv):
-    """Give the arguments of a command line as a command receives them."""
+    """Return the arguments of a command line as a command receives them."""
     parser = cli.build_parser(command)
     arguments = list(argv)
     if cli.COMMANDS[command].takes_target:

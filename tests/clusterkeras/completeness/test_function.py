@@ -12,7 +12,7 @@ SCATTER = np.array([[-1.0, -0.5, 0.0], [-0.8, -0.4, -0.2]])
 
 
 def truth(features):
-    """Give a known completeness: a magnitude, crowding, and 5 % that stay lost."""
+    """Return a known completeness: a magnitude, crowding, and 5 % that stay lost."""
     log_age, a_v, log_mass, log_radius, log_scatter = np.moveaxis(features, -1, 0)
     magnitude = -2.5 * log_mass + 1.5 * (log_age - 6.6) + 0.6 * a_v + log_radius
     return 0.95 / (1 + np.exp(1.5 * (magnitude + 7 + 2 * log_scatter)))

@@ -23,7 +23,7 @@ INFERENCE = InferenceConfig(cluster_share=0.7)
 
 @pytest.fixture(scope="module")
 def model(small_target):
-    """Give a network that has learned nothing, but tells cutouts apart."""
+    """Return a network that has learned nothing, but tells cutouts apart."""
     keras.utils.set_random_seed(1)
     config = ModelConfig("resnet_tiny", "mixture", components=2, hidden=8)
     model = ClusterModel(small_target, config)
@@ -43,7 +43,7 @@ def images(model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured(model, images, tmp_path_factory):
-    """Give the directory of a measurement and what it returned."""
+    """Return the directory of a measurement and what it returned."""
     output = tmp_path_factory.mktemp("completeness")
     result = measure_completeness(
         images, output, model, CONFIG, inference=INFERENCE, progress=False

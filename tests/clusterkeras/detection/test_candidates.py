@@ -23,7 +23,7 @@ SOURCES = (
 
 
 def sky(rng, sources=SOURCES, shape=SHAPE):
-    """Give one band: a sloping background, noise and Gaussian sources."""
+    """Return one band: a sloping background, noise and Gaussian sources."""
     y, x = np.mgrid[: shape[0], : shape[1]]
     image = 1 + 0.002 * x + rng.normal(0, 0.1, shape)
     for x0, y0, flux, sigma in sources:

@@ -15,7 +15,7 @@ SHAPE = (70, 101)
 
 @pytest.fixture(scope="module")
 def model(finished_run):
-    """Give a network trained for four steps."""
+    """Return a network trained for four steps."""
     return load_model(finished_run)
 
 

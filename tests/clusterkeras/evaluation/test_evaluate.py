@@ -98,13 +98,13 @@ def mocks(m83, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(m83):
-    """Give a small model that has not been trained."""
+    """Return a small model that has not been trained."""
     return ClusterModel(m83, {"posterior": "mixture", "components": 2, "hidden": 16})
 
 
 @pytest.fixture(scope="module")
 def predictions(model, mocks):
-    """Give what the model says of the set."""
+    """Return what the model says of the set."""
     dataset = make_dataset(mocks, "test", 48, training=False)
     return evaluate.predict(model, dataset, draws=32)
 

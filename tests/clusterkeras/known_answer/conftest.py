@@ -16,7 +16,7 @@ HEADS = {"mixture": (1e-2, 0.05), "flow": (5e-3, 0.02)}
 
 @pytest.fixture(scope="package")
 def learn():
-    """Give a function that trains a small dense network with a posterior on it.
+    """Return a function that trains a small dense network with a posterior on it.
 
     It takes the posterior's name, the box, numbers that were observed (n, D), the
     parameters that they come from (n, P), each row seen once, and the batch; it gives
@@ -61,7 +61,7 @@ def learn():
 
 @pytest.fixture(scope="package")
 def check_divergence():
-    """Give a function that checks the mean divergence to the exact posterior.
+    """Return a function that checks the mean divergence to the exact posterior.
 
     It takes the posterior's name, the two that `learn` gives, and observed numbers,
     parameters and the exact log density at them. For parameters that are draws of the

@@ -21,7 +21,7 @@ NOISE = 2.0
 
 
 def templates():
-    """Give four images, (4, pixels); the first two nearly alike, as age and dust."""
+    """Return four images, (4, pixels); the first two nearly alike, as age and dust."""
     y, x = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
     blob = np.exp(-0.25 * (x**2 + y**2))
     ring = np.exp(-0.1 * (x**2 + y**2)) - blob

@@ -41,7 +41,7 @@ def target():
 
 @functools.cache
 def profile():
-    """Give the image of a flux of one in each band, (32, 32, 3)."""
+    """Return the image of a flux of one in each band, (32, 32, 3)."""
     renderer = Renderer(32)
     spectra = psf_spectra(target(), renderer.grid, 0, np.array([1.2, 0.8, 0.6]))
     rng = np.random.default_rng(0)
@@ -52,7 +52,7 @@ def profile():
 
 @functools.cache
 def light():
-    """Give log flux in nJy of one solar mass at the nodes, (ages, A_V, bands)."""
+    """Return log flux in nJy of one solar mass at the nodes, (ages, A_V, bands)."""
     ages, a_v = (
         np.linspace(low, high, n)
         for low, high, n in zip(LOW, HIGH, NODES, strict=False)
@@ -62,7 +62,7 @@ def light():
 
 
 def flux(parameters):
-    """Give the mean flux of clusters in nJy, (n, 3)."""
+    """Return the mean flux of clusters in nJy, (n, 3)."""
     share = (parameters - LOW) / (HIGH - LOW)
     place = share[:, :2].T * (np.array(NODES) - 1)[:, None]
     log_flux = [
@@ -72,7 +72,7 @@ def flux(parameters):
 
 
 def noise():
-    """Give the noise of the fluxes that the matched filter measures, (3,) in nJy."""
+    """Return the noise of the fluxes that the matched filter measures, (3,) in nJy."""
     return PIXEL_NOISE / np.sqrt((profile() ** 2).sum(axis=(0, 1)))
 
 
@@ -85,7 +85,7 @@ def simulate(n, seed):
 
 
 def seen(measured):
-    """Give what the network gets: brightness and two colours, of order unity."""
+    """Return what the network gets: brightness and two colours, of order unity."""
     brightness = np.arcsinh(measured / noise())
     return np.column_stack(
         [
@@ -97,7 +97,7 @@ def seen(measured):
 
 
 def terms(parameters):
-    """Give (7, n): times (m^2, m, 1) of measured m, summed, the log likelihood."""
+    """Return (7, n): times (m^2, m, 1) of measured m, summed, the log likelihood."""
     mean = flux(parameters)
     variance = noise() ** 2 + (SCATTER * mean) ** 2
     constant = -0.5 * (mean**2 / variance + np.log(2 * np.pi * variance)).sum(axis=1)
@@ -109,7 +109,7 @@ def powers(measured):
 
 
 def exact_log_prob(measured, parameters):
-    """Give the log of the exact posterior: likelihood over its mean over the box."""
+    """Return the log of the exact posterior: likelihood over its mean over the box."""
     middles = [(np.arange(n) + 0.5) / n for n in GRID]
     share = np.stack(np.meshgrid(*middles, indexing="ij"), axis=-1).reshape(-1, 3)
     cells = terms(LOW + (HIGH - LOW) * share).astype("f4")

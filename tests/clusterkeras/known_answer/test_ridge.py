@@ -25,7 +25,7 @@ def simulate(n, seed):
 
 
 def exact_log_prob(colour, parameters):
-    """Give the log of the exact posterior: likelihood over its mean over the box.
+    """Return the log of the exact posterior: likelihood over its mean over the box.
 
     The mean over one parameter is a difference of two error functions, that over the
     other a sum over 400 midpoints.
@@ -43,7 +43,7 @@ def exact_log_prob(colour, parameters):
 
 @pytest.fixture(scope="module", params=["mixture", "flow"])
 def trained(request, learn):
-    """Give a posterior's name, it, and the network that has learned the problem."""
+    """Return a posterior's name, it, and the network that has learned the problem."""
     data = simulate(1000 * 512, seed=1)
     return request.param, *learn(request.param, LOW, HIGH, *data, batch=512)
 

@@ -18,7 +18,7 @@ TINY = ModelConfig(
 
 @pytest.fixture(scope="module")
 def members(small_target):
-    """Give networks of two heads, one of them recalibrated."""
+    """Return networks of two heads, one of them recalibrated."""
     made = []
     for seed, (head, factor) in enumerate(
         [("mixture", 1.0), ("flow", 1.0), ("mixture", 2.0)]

@@ -60,7 +60,7 @@ def test_the_round_trip_keeps_the_recalibration(model, images, check_round_trip)
 
 
 def draws_at(model, **values):
-    """Give 100 draws in the middle of the box, but the first 25 where stated."""
+    """Return 100 draws in the middle of the box, but the first 25 where stated."""
     draws = np.empty((1, 100, len(model.parameter_names)), np.float32)
     for i, name in enumerate(model.parameter_names):
         draws[..., i] = sum(model.target.box[name]) / 2

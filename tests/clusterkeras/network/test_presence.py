@@ -8,7 +8,7 @@ from clusterkeras.network.presence import at_share, estimate_share
 
 
 def probabilities(n, share, trained, seed=0):
-    """Give what a classifier says of rows from two unit Gaussians 2 apart."""
+    """Return what a classifier says of rows from two unit Gaussians 2 apart."""
     rng = np.random.default_rng(seed)
     is_cluster = rng.random(n) < share
     x = rng.normal(2.0 * is_cluster, 1.0)

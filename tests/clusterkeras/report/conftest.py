@@ -16,7 +16,7 @@ N = 40
 
 @pytest.fixture(scope="session")
 def images(tmp_path_factory, m83, write_band):
-    """Give mosaics of noise with a bright source at (60, 70), and a hole."""
+    """Return mosaics of noise with a bright source at (60, 70), and a hole."""
     rng = np.random.default_rng(3)
     directory = tmp_path_factory.mktemp("mosaics")
     paths = []
@@ -30,7 +30,7 @@ def images(tmp_path_factory, m83, write_band):
 
 @pytest.fixture(scope="session")
 def model(m83):
-    """Give an untrained network whose answer depends on the image."""
+    """Return an untrained network whose answer depends on the image."""
     import keras
 
     from clusterkeras.config import ModelConfig
@@ -47,7 +47,7 @@ def model(m83):
 
 @pytest.fixture(scope="session")
 def catalogue(images, model, tmp_path_factory):
-    """Give what `infer` makes of 40 places: one without data, one that overlaps."""
+    """Return what `infer` makes of 40 places: one without data, one that overlaps."""
     from clusterkeras.catalogue import infer
     from clusterkeras.config import InferenceConfig
 
@@ -77,7 +77,7 @@ def catalogue(images, model, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def page(catalogue, images, model, tmp_path_factory):
-    """Give the page of all of it: ``path`` and ``text``."""
+    """Return the page of all of it: ``path`` and ``text``."""
     from clusterkeras.report.page import write_report
 
     path = tmp_path_factory.mktemp("page") / "report.html"

@@ -37,7 +37,7 @@ def browser():
 
 @pytest.fixture
 def tab(browser, page):
-    """Give the page, loaded; no error and no request may have come up at the end."""
+    """Return the page, loaded; no error and no request may have come up at the end."""
     tab = browser.new_page(viewport=LAPTOP)
     tab.set_default_timeout(180_000)
     said = []
@@ -59,14 +59,14 @@ def tab(browser, page):
 
 
 def rows(tab):
-    """Give the texts of the rows in sight, from top to bottom."""
+    """Return the texts of the rows in sight, from top to bottom."""
     found = tab.locator(".slick-row").all()
     found.sort(key=lambda row: row.bounding_box()["y"])
     return [row.locator(".slick-cell").all_inner_texts() for row in found]
 
 
 def chosen(tab):
-    """Give the id whose numbers are shown; the row of the table says the same."""
+    """Return the id whose numbers are shown; the row of the table says the same."""
     name = tab.locator("#numbers caption").inner_text()
     tab.wait_for_function(
         """(name) => Bokeh.documents[0].get_model_by_name("table").source

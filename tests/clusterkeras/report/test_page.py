@@ -107,7 +107,7 @@ def test_a_catalogue_without_any_posterior_gives_a_page(
 
 @pytest.fixture
 def completeness(model, tmp_path):
-    """Give the file of a function by which the massive are found."""
+    """Return the file of a function by which the massive are found."""
     rng = np.random.default_rng(6)
     low, high = np.transpose([*model.target.box.values(), (0, 1)])
     features = rng.uniform(low, high, (100, 5))

@@ -37,7 +37,7 @@ def share_inside(rings, draws):
 
 @pytest.fixture
 def blob():
-    """Give draws with age against extinction, some of it at no extinction."""
+    """Return draws with age against extinction, some of it at no extinction."""
     rng = np.random.default_rng(0)
     share = rng.normal([0.4, 0.1, 0.5, 0.5], [0.08, 0.06, 0.1, 0.1], (4000, 4))
     share[:, 1] -= 0.4 * (share[:, 0] - 0.4)

@@ -8,7 +8,7 @@ from clusterkeras.training.optimizer import Muon
 
 
 def moved(shape, gradient, name="kernel", **arguments):
-    """Give the first step from zero."""
+    """Return the first step from zero."""
     variable = keras.Variable(np.zeros(shape, np.float32), name=name)
     optimizer = Muon(0.1, weight_decay=0.0, adam_weight_decay=0.0, **arguments)
     optimizer.apply([keras.ops.convert_to_tensor(gradient, "float32")], [variable])

@@ -18,7 +18,7 @@ from data_tools.records.simulate import simulate
 
 @pytest.fixture(scope="module")
 def run(small_target, tmp_path_factory):
-    """Give the directory of a network that has learned nothing: far too wide."""
+    """Return the directory of a network that has learned nothing: far too wide."""
     keras.utils.set_random_seed(1)
     directory = tmp_path_factory.mktemp("run")
     config = ModelConfig("resnet_tiny", "mixture", components=2, hidden=8)

@@ -29,7 +29,7 @@ def kind(request):
 
 @pytest.fixture(scope="module")
 def problem(kind):
-    """Give outputs and truths, which are draws of the posterior stretched by TRUE."""
+    """Return outputs and truths, which are draws of the posterior stretched by TRUE."""
     rng = np.random.default_rng(0)
     raw = rng.normal(0, 0.5, (2000, make(kind).n_outputs)).astype("f4")
     return raw, draw(make(kind, TRUE), raw, 1)[:, 0]

@@ -49,7 +49,7 @@ DARK = {"field_old_mass_density": (-3.0, -3.0), "field_sfr_density": (-6.0, -6.0
 
 
 def scatter(image):
-    """Give the variance of each band, robust against stars."""
+    """Return the variance of each band, robust against stars."""
     return mad_std(image, axis=(0, 1)) ** 2
 
 

@@ -38,7 +38,7 @@ def target(small_target):
 
 @pytest.fixture
 def write(tmp_path, target, write_band):
-    """Give a function that writes the mosaics of a target, noise by default."""
+    """Return a function that writes the mosaics of a target, noise by default."""
 
     def written(*, rates=None, weights=None, **keywords):
         if rates is None:
@@ -71,7 +71,7 @@ def fields(made, split="train", n=12):
 
 
 def corners_on_mosaic(made, split):
-    """Give the first pixels on the mosaic of every cutout that a split may have."""
+    """Return the first pixels on the mosaic of every cutout that a split may have."""
     places = {}
     rng = np.random.default_rng(3)
     for _ in range(12 * len(made.tiles[split])):
@@ -222,7 +222,7 @@ def test_a_table_without_a_cluster_on_the_mosaics_is_refused(
 
 
 def corners_of_peaks(target, field):
-    """Give the first pixels of the cutouts of some records with a peak."""
+    """Yield the first pixels of the cutouts of some records with a peak."""
     priors = Priors(
         cluster_fraction=0.0, negatives={"field_peak": 1.0}, neighbour_fraction=0.0
     )
@@ -413,7 +413,7 @@ def test_bad_values_are_refused(values, message):
 
 @pytest.fixture(params=["mock", pytest.param("preview", marks=pytest.mark.shared)])
 def two_bands(request, tmp_path):
-    """Give a target of two bands and backgrounds: a mock galaxy, and the real M83."""
+    """Return a target of two bands and backgrounds: a mock galaxy, and the real M83."""
     target = Target.load("m83-f438w-f814w")
     if request.param == "mock":
         make_mosaic(tmp_path, target, Priors(), MosaicConfig(size_px=512, n=20))

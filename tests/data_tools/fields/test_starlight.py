@@ -22,7 +22,7 @@ def flat(value=1.0):
 
 
 def patch(old=0.0, sfr=0.0, dust=0.0, share=0.0, **maps):
-    """Give an even patch of disc; `maps` replace its maps."""
+    """Return an even patch of disc; `maps` replace its maps."""
     properties = {
         "old_mass_density": old,
         "sfr_density": sfr,
@@ -47,7 +47,7 @@ def seen(m83):
 
 
 def image(drawn):
-    """Give all light of a drawn patch in its cells, (bands, n, n)."""
+    """Return all light of a drawn patch in its cells, (bands, n, n)."""
     column, row, flux, smooth = drawn
     edges = np.arange(N + 1) - 0.5
     stars = [np.histogram2d(row, column, (edges, edges), weights=f)[0] for f in flux.T]
@@ -55,7 +55,7 @@ def image(drawn):
 
 
 def expected_light(m83, dust=0.0, **masses):
-    """Give the mean light of a cell by summing over every point of every isochrone.
+    """Return the mean light of a cell by summing over every point of every isochrone.
 
     `masses` are pairs of log age and Msun / pc2.
     """

@@ -8,7 +8,7 @@ SIZE, BOX = 200, 40
 
 
 def blobs(rng, bands=2):
-    """Give a star and a cluster on a sloping sky with noise."""
+    """Return a star and a cluster on a sloping sky with noise."""
     y, x = np.mgrid[:SIZE, :SIZE]
     image = 1 + 0.01 * x + rng.normal(0, 0.1, (bands, SIZE, SIZE))
     for column, row, height, sigma in ((60.0, 80.0, 3.0, 1.0), (140.0, 90.0, 1.0, 5.0)):

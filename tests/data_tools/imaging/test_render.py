@@ -53,7 +53,7 @@ def test_star_is_drawn_as_its_exact_phase_says(renderer, spectra, place):
 
 @pytest.fixture(scope="module")
 def galsim_psfs(spectra):
-    """Give the PSFs of the spectra as GalSim takes them."""
+    """Return the PSFs of the spectra as GalSim takes them."""
     images = np.fft.fftshift(np.fft.irfft2(spectra), axes=(1, 2))
     # its own defaults draw the bluer bands, which fill most of the finer grid's band,
     # to 1e-3 of the peak

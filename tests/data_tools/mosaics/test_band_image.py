@@ -46,7 +46,7 @@ def edit(path, **keywords):
 
 
 def mapped_bytes():
-    """Give the bytes of files that this process has in memory."""
+    """Return the bytes of files that this process has in memory."""
     return 1024 * int(re.search(r"RssFile:\s+(\d+) kB", STATUS.read_text())[1])
 
 

@@ -97,7 +97,7 @@ def test_stars_and_slopes_are_no_noise():
 
 
 def true_noise(field, band, i):
-    """Give sigma, correlation and white variance of a field where it is dark."""
+    """Return sigma, correlation and white variance of a field where it is dark."""
     seen, shift = field.observation, field.observation.noise_shift_px[i]
     variance = seen.white_variance[i] + max(band.sky_njy, 0) * seen.electron_njy[i]
     sigma = np.sqrt(variance * variance_factor(shift))

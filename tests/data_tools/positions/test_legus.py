@@ -14,7 +14,7 @@ NAME = "hlsp_legus_hst_uvis_ngc1_multiband_v1_padagb-mwext-avgapcor.tab"
 
 
 def row(number, bands=5, frames=1, classes=("1.0", "1.333"), mags=None):
-    """Give the words of one row as LEGUS writes them."""
+    """Return the words of one row as LEGUS writes them."""
     mags = mags or [(21.5 + number / 9 + band, 0.1) for band in range(bands)]
     words = [number, 2000.5 + 31 * number, 3000.25 - 17 * number]
     words += [500.5 + number, 600.5] if frames == 2 else []

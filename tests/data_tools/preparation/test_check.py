@@ -34,7 +34,7 @@ def target(m83):
 
 @pytest.fixture(scope="module")
 def made(target, tmp_path_factory):
-    """Give a mock mosaic, made once."""
+    """Return a mock mosaic, made once."""
     directory = tmp_path_factory.mktemp("mosaic")
     make_mosaic(directory, target, MIDDLE, MosaicConfig(size_px=512, n=5))
     return directory
@@ -42,7 +42,7 @@ def made(target, tmp_path_factory):
 
 @pytest.fixture
 def images(made, target, tmp_path):
-    """Give copies of the mosaic that a test may change."""
+    """Return copies of the mosaic that a test may change."""
     paths = []
     for band in target.band_names:
         path = tmp_path / f"{band}.fits"
@@ -68,7 +68,7 @@ def outside(rows):
 
 
 def following(advice, priors=None):
-    """Give the priors that an advice asks for."""
+    """Return the priors that an advice asks for."""
     priors = priors or Priors()
     name, value = re.search(r'--priors\.(\w+) "?(\[[^]]*\]|[\d.]+)', advice).groups()
     value = yaml.safe_load(value)
@@ -77,7 +77,7 @@ def following(advice, priors=None):
 
 
 def noisier(electrons, seed=0):
-    """Give a function that adds white noise of so many electrons per 1880 s."""
+    """Return a function that adds white noise of so many electrons per 1880 s."""
     rng = np.random.default_rng(seed)
     return lambda p: p + electrons / 1880 * rng.standard_normal(p.shape)
 

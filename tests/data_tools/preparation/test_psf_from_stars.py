@@ -59,7 +59,7 @@ def write_star_field(target, write_band, directory, n_stars):
 
 @pytest.fixture(scope="module")
 def made(target, write_band, tmp_path_factory):
-    """Give the PSFs made from 40 stars, and the mosaics."""
+    """Return the PSFs made from 40 stars, and the mosaics."""
     directory = tmp_path_factory.mktemp("stars")
     images = write_star_field(target, write_band, directory, 40)
     return psf_from_stars(images, target), images

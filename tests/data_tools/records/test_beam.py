@@ -47,7 +47,7 @@ def test_processes_of_beam_write_the_bytes_of_the_local_run(small_set, tmp_path)
 
 @pytest.fixture
 def copy_set(small_set, tmp_path):
-    """Give a copy of the small set that a test may spoil."""
+    """Return a copy of the small set that a test may spoil."""
     for name, data in content(small_set).items():
         (tmp_path / name).write_bytes(data)
     return tmp_path

@@ -19,7 +19,7 @@ PX, BANDS = 64, 3
 
 
 def example(number, kind="cluster"):
-    """Give a record whose background is its number, on a field of its own.
+    """Return a record whose background is its number, on a field of its own.
 
     The object is brighter towards one corner and in one band, so that its orientation
     shows.
@@ -343,7 +343,7 @@ def test_a_bad_argument_of_the_reader_is_refused(known_set, arguments, message):
 
 @pytest.fixture
 def own_set(tmp_path, m83):
-    """Give a set that a test may spoil."""
+    """Return a set that a test may spoil."""
     return write_set(tmp_path, m83, [example(i) for i in range(40)])
 
 

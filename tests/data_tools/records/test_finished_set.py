@@ -15,7 +15,7 @@ from data_tools.schema import FEATURES, SCHEMA_VERSION
 
 @pytest.fixture
 def own_set(tmp_path, small_set):
-    """Give a set that a test may spoil."""
+    """Return a set that a test may spoil."""
     return shutil.copytree(small_set, tmp_path / "own")
 
 

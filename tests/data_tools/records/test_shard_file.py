@@ -19,7 +19,7 @@ PX, BANDS = 64, 3
 
 
 def example(number):
-    """Give a record of random features in the schema's types and shapes."""
+    """Return a record of random features in the schema's types and shapes."""
     rng = np.random.default_rng(number)
     return {
         f.name: rng.uniform(0, 100, f.sizes(PX, BANDS)).astype(f.dtype)
@@ -35,7 +35,7 @@ def examples():
 
 @pytest.fixture
 def shard(tmp_path, examples):
-    """Give a shard that a test may spoil."""
+    """Return a shard that a test may spoil."""
     write_shard(tmp_path / "shard", examples)
     return tmp_path / "shard"
 

@@ -16,7 +16,7 @@ MOCKS = MockSet(n=40, n_validation=10, n_test=8, shard_size=16)
 
 @pytest.fixture(scope="module")
 def plan(m83, small_priors):
-    """Give the plan of `small_set`."""
+    """Return the plan of `small_set`."""
     return Plan(m83, small_priors, MOCKS)
 
 

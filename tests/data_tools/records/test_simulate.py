@@ -28,19 +28,19 @@ MOCKS = MockSet(n=40, n_validation=10, n_test=8, shard_size=16)
 
 
 def content(directory):
-    """Give the bytes of every file by name."""
+    """Return the bytes of every file by name."""
     return {p.name: p.read_bytes() for p in Path(directory).iterdir()}
 
 
 def stored(directory, split, name):
-    """Give one feature of every record of a split."""
+    """Return one feature of every record of a split."""
     shards = read_set(directory).shards[split]
     return np.concatenate([r[name] for path, _ in shards for r in read_shard(path)])
 
 
 @pytest.fixture
 def copy_set(small_set, tmp_path):
-    """Give a copy of the small set that a test may spoil."""
+    """Return a copy of the small set that a test may spoil."""
     for name, data in content(small_set).items():
         (tmp_path / name).write_bytes(data)
     return tmp_path
@@ -183,7 +183,7 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def start(tmp_path):
-    """Give a function that begins a run in a process, which ends with the test."""
+    """Return a function that begins a run in a process, which ends with the test."""
     with contextlib.ExitStack() as stack:
 
         def begin(output, mocks=MOCKS, workers=1, largest_file=0, **keywords):
@@ -334,7 +334,7 @@ def test_another_configuration_is_refused_with_what_differs(
 
 @pytest.fixture
 def mosaics(tmp_path, small_target, write_band):
-    """Give a mosaic of 400 px of noise in each band of the small target."""
+    """Return a mosaic of 400 px of noise in each band of the small target."""
     rates = np.random.default_rng(1).normal(0.1, 0.01, (2, 400, 400))
     return [
         str(write_band(tmp_path / f"{band.name}.fits", rate, band))

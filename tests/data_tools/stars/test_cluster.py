@@ -141,7 +141,7 @@ def test_same_seed_gives_the_same_cluster(maker):
 
 
 def drawn(priors, target=None, n=30):
-    """Give the colours (last band less first, mag) of heavy clusters of one age."""
+    """Return the colours (last band less first, mag) of heavy clusters of one age."""
     target = target or Target.load("m83-wfc3-uvis")
     maker, rng = ClusterMaker(target, priors), np.random.default_rng(3)
     rows = (maker.stars(np.array([9.5, 3.0, 6.0, -1.0]), rng)[2] for _ in range(n))

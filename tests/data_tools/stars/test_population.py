@@ -80,7 +80,7 @@ def test_mean_of_many_sampled_clusters_is_the_isochrone_integral(target, log_age
 
 @pytest.fixture(scope="module")
 def sampled_light(target):
-    """Give a function that samples clusters of an age and mass without dust, once.
+    """Return a function that samples clusters of an age and mass without dust, once.
 
     It returns their light, (n, bands). The relative error of a variance estimated from
     n is sqrt((k + 2) / n), with k the excess kurtosis, here sum N f^4 over the variance
@@ -103,7 +103,7 @@ def sampled_light(target):
 
 
 def colours_and_magnitudes(light):
-    """Give magnitudes and colours of neighbouring bands, (n, 2 bands - 1)."""
+    """Return magnitudes and colours of neighbouring bands, (n, 2 bands - 1)."""
     magnitude = -2.5 * np.log10(light)
     return np.hstack([magnitude, magnitude[:, :-1] - magnitude[:, 1:]])
 
@@ -173,7 +173,7 @@ def light_star_by_star(isochrone, pop, mass, n, rng, fraction=0.0):
         return np.exp([np.interp(masses, points, x, **dark) for x in log_flux.T]).T
 
     def systems(low, high, size=400_000):
-        """Give equally likely systems: their number per primary Msun, mass, light."""
+        """Return equally likely systems: their number per primary Msun, mass, light."""
         fine = np.geomspace(low, high, 100_000)
         below = stars_below(fine) - stars_below(low)
         heavy = np.interp((np.arange(size) + 0.5) / size * below[-1], below, fine)

@@ -21,7 +21,7 @@ def to_box(line):
 
 
 def log_normal_in_box(line):
-    """Give the log density in the box of a normal on the line."""
+    """Return the log density in the box of a normal on the line."""
     width = np.log(HIGH - LOW).sum()
     density = stats.multivariate_normal(MEAN, COVARIANCE).logpdf(line)
     return density - stats.norm.logpdf(line).sum(axis=1) - width

@@ -32,7 +32,7 @@ CORRELATION = np.array([[1.0, 0.5], [0.5, 1.0]])
 
 
 def fluxes(parameters):
-    """Give both fluxes: the first parameter is brightness, the second colour."""
+    """Return both fluxes: the first parameter is brightness, the second colour."""
     brightness, colour = parameters[..., 0], parameters[..., 1]
     return 10 ** (brightness[..., None] + 0.4 * np.stack([colour, -colour], axis=-1))
 
@@ -62,7 +62,7 @@ def observe(n, seed):
 
 
 def exact_log_prob(objects):
-    """Give the log of the exact posterior at the truth, by a fine grid."""
+    """Return the log of the exact posterior at the truth, by a fine grid."""
     axes = [np.linspace(a, b, 151)[:-1] for a, b in zip(LOW[:2], HIGH[:2], strict=True)]
     axes = [axis + 0.5 * (axis[1] - axis[0]) for axis in axes]
     cells = fluxes(np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 2))

@@ -31,7 +31,7 @@ PRIORS = Priors(
 
 
 def fwhm(spectrum):
-    """Give a PSF's full width at half maximum in pixels, the mean of x and y."""
+    """Return a PSF's full width at half maximum in pixels, the mean of x and y."""
     n = len(spectrum)
     # 16 times finer by more frequencies, all of them zero
     fine = np.zeros((16 * n, 8 * n + 1), complex)

@@ -16,7 +16,7 @@ ONLY = ("king", "zero_points", "blank", "isochrones", "real_background")
 
 @pytest.fixture(scope="module")
 def given(small_target, write_band, tmp_path_factory):
-    """Give mosaics of empty sky in the two bands of the small target."""
+    """Return mosaics of empty sky in the two bands of the small target."""
     rng = np.random.default_rng(0)
     directory = tmp_path_factory.mktemp("mosaics")
     images = [
@@ -28,7 +28,7 @@ def given(small_target, write_band, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measure(finished_run, given, tmp_path_factory):
-    """Give a function that measures shifts of a small model, and the directory."""
+    """Return a function that measures shifts of a small model, and the directory."""
     output = tmp_path_factory.mktemp("shifts") / "out"
 
     def measure(priors=PRIORS, only=ONLY, **options):

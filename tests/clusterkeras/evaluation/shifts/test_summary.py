@@ -17,7 +17,7 @@ N, FIELDS = 4000, 40
 
 
 def scores(seed=0, shift=0.0, too_narrow=1.0, unlike=1.0):
-    """Give scores of normal posteriors whose means are off and widths too small."""
+    """Return scores of normal posteriors whose means are off and widths too small."""
     rng = np.random.default_rng(seed)
     error = too_narrow * rng.standard_normal((N, 4)) + shift
     field = np.repeat(np.arange(FIELDS), N // FIELDS)

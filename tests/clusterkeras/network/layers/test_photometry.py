@@ -23,7 +23,7 @@ MIDDLE = (PX - 1) / 2
 
 
 def gaussian(row, column, flux=1000.0, sigma=2.5, px=PX):
-    """Give a round Gaussian source, integrated over each pixel."""
+    """Return a round Gaussian source, integrated over each pixel."""
     edges = np.arange(px + 1) - 0.5
     share = [
         np.diff(0.5 * erf((edges - middle) / (sigma * 2**0.5)))
@@ -42,7 +42,7 @@ def measure(images, **options):
 
 @pytest.fixture(scope="module")
 def offsets():
-    """Give centres in steps of an eighth of a pixel, up to 3 pixels off the middle."""
+    """Return centres in steps of an eighth of a pixel, up to 3 pixels off the middle."""
     rng = np.random.default_rng(0)
     return np.round(8 * (MIDDLE + rng.uniform(-3, 3, (40, 2)))) / 8
 

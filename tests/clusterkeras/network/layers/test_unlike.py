@@ -25,7 +25,7 @@ PX = 16
 
 
 def skies(n, seed):
-    """Give smooth light of two colours under noise, nJy, as a network's mocks."""
+    """Return smooth light of two colours under noise, nJy, as a network's mocks."""
     rng = np.random.default_rng(seed)
     light = gaussian_filter(rng.standard_normal((n, PX, PX, 1)), (0, 2, 2, 0))
     light = 10 ** rng.uniform(0, 1, (n, 1, 1, 1)) * (3 + 4 * light)
@@ -35,7 +35,7 @@ def skies(n, seed):
 
 
 def batches(n, seed):
-    """Give `skies` as a dataset would."""
+    """Return `skies` as a dataset would."""
     return [(tf.constant(skies(64, [seed, i])), {}) for i in range(n // 64)]
 
 

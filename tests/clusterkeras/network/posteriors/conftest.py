@@ -28,7 +28,7 @@ def flow():
 
 @pytest.fixture(scope="package", params=[*POSTERIORS, "ensemble"])
 def posterior(request, flow):
-    """Give one of each; the ensemble is stretched, and so is one of its members."""
+    """Return one of each; the ensemble is stretched, and so is one of its members."""
     from clusterkeras.network import posteriors
     from clusterkeras.network.posteriors.equal_mixture import EnsemblePosterior
 
@@ -44,7 +44,7 @@ def posterior(request, flow):
 
 @pytest.fixture(scope="package")
 def raw(posterior):
-    """Give outputs of a network that has learned something, for 5 objects."""
+    """Return outputs of a network that has learned something, for 5 objects."""
     raw = np.random.default_rng(2).normal(0, 0.4, (5, posterior.n_outputs))
     if type(posterior).__name__ in ("FlowPosterior", "EnsemblePosterior"):
         # narrower than the prior: a density that piles up at the box's edges could not
@@ -55,7 +55,7 @@ def raw(posterior):
 
 @pytest.fixture(scope="package")
 def flat():
-    """Give a function that draws points from the prior."""
+    """Return a function that draws points from the prior."""
 
     def draw(n, seed=0):
         return np.random.default_rng(seed).uniform(LOW, HIGH, (n, 4)).astype("f4")

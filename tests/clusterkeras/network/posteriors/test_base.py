@@ -86,7 +86,7 @@ def test_draws_follow_the_density(posterior, raw, flat, by):
 
 
 def numbers(points, log_prob):
-    """Give functions of points whose means the test compares, a column each."""
+    """Return functions of points whose means the test compares, a column each."""
     share = (points - LOW) / (HIGH - LOW)
     pairs = [share[:, i] * share[:, j] for i in range(4) for j in range(i + 1)]
     return np.column_stack([share, *pairs, np.asarray(log_prob)])

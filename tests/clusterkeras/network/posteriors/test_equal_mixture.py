@@ -20,7 +20,7 @@ def members(flow):
 
 @pytest.fixture(scope="module")
 def outputs(members):
-    """Give each member's outputs for 6 objects."""
+    """Return each member's outputs for 6 objects."""
     rng = np.random.default_rng(4)
     return [rng.normal(0, 0.4, (6, m.n_outputs)).astype("f4") for m in members]
 

@@ -18,7 +18,7 @@ def mixture():
 
 @pytest.fixture(scope="module")
 def raw(mixture):
-    """Give outputs of a network that has learned something, for 5 objects."""
+    """Return outputs of a network that has learned something, for 5 objects."""
     return np.random.default_rng(2).normal(0, 0.4, (5, mixture.n_outputs)).astype("f4")
 
 

@@ -34,7 +34,7 @@ def kind(request):
 
 @pytest.fixture(scope="module")
 def raw(kind):
-    """Give outputs for 3 objects, of posteriors that do not pile up at the edges."""
+    """Return outputs for 3 objects, of posteriors that do not pile up at the edges."""
     raw = np.random.default_rng(2).normal(0, 0.4, (3, make(kind).n_outputs))
     # diagonals of the Cholesky factors
     of_mixture, of_flow = np.array([9, 11, 12, 14, 15, 17]), np.array([2, 4])
@@ -45,7 +45,7 @@ def raw(kind):
 
 
 def on_grid(posterior, raw):
-    """Give points of an even grid on the line and the probability of their cells."""
+    """Return points of an even grid on the line and the probability of their cells."""
     axis, step = np.linspace(-7, 7, 241, retstep=True)
     points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2).astype("f4")
     log_prob = posterior.line(raw).log_prob(points[:, None]).numpy()

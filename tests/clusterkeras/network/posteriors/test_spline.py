@@ -15,7 +15,7 @@ BINS = 8
 
 @pytest.fixture(scope="module")
 def raw():
-    """Give the numbers of one spline, the same at each of 4001 points."""
+    """Return the numbers of one spline, the same at each of 4001 points."""
     rng = np.random.default_rng(1)
     return np.tile(rng.normal(0, 0.5, spline_outputs(BINS)), (4001, 1)).astype("f4")
 
