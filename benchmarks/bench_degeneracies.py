@@ -31,7 +31,7 @@ from clusterkeras.diagnostics.metrics import contours
 from clusterkeras.diagnostics.metrics.contours import Agreement
 from clusterkeras.diagnostics.plots.contours import Panel
 from clusterkeras.evaluation import evaluate, examples
-from clusterkeras.evaluation.competitors.ring_photometry import Measured, measure
+from clusterkeras.evaluation.competitors.ring_photometry import Measured, measure_rings
 from clusterkeras.evaluation.competitors.stochastic_grid import StochasticGrid, fit_grid
 from clusterkeras.network.loading import load_model
 from data_tools.records.finished_set import read_set
@@ -130,7 +130,7 @@ def main() -> None:
     grid = fit_grid(args.grid_data or args.data, args.n_models, args.limit_train)
     print(f"{len(grid.flux)} models, {grid.kernels}", flush=True)
     by_grid = draw_from_grid(
-        grid, measure(args.data, args.split, args.limit), args.draws
+        grid, measure_rings(args.data, args.split, args.limit), args.draws
     )
 
     visible = predictions.visibility_mean >= LEAST_LOG_SNR
@@ -138,7 +138,7 @@ def main() -> None:
     by_network = predictions.draws[..., PLANE]
     truth = predictions.truth[:, PLANE]
     found = [
-        contours.compare(*one, low, high)
+        contours.agreement_of(*one, low, high)
         for one in zip(tqdm(by_grid, "comparison"), by_network, truth, strict=True)
     ]
     of_truth = predictions.truth[:, [PLANE[0], MASS]]

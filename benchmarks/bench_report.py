@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
 
-    from clusterkeras import write_report
+    from clusterkeras import write_page
     from clusterkeras.config import ReportConfig
 
     browser_path = next(
@@ -98,7 +98,7 @@ def main() -> None:
             page = Path(directory) / f"{n}.html"
             start = time.perf_counter()
             config = ReportConfig(n=n)
-            write_report(
+            write_page(
                 arguments.catalogue,
                 arguments.images,
                 page,

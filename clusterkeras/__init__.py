@@ -6,6 +6,7 @@ a command line answers at once.
 
 import importlib
 import sys
+import warnings
 
 __version__ = "0.1.0"
 
@@ -17,23 +18,34 @@ _EXPORTS = {
     "ModelConfig": "clusterkeras.config",
     "Muon": "clusterkeras.training.optimizer",
     "TrainingConfig": "clusterkeras.config",
-    "WarmupCosine": "clusterkeras.training.fit",
+    "WarmupCosine": "clusterkeras.training.optimizer",
     "detect": "clusterkeras.detection.candidates",
     "evaluate": "clusterkeras.evaluation.evaluate",
     "export": "clusterkeras.serving",
     "fit": "clusterkeras.training.fit",
     "infer": "clusterkeras.catalogue.infer",
     "load_model": "clusterkeras.network.loading",
-    "make_optimizer": "clusterkeras.training.fit",
+    "make_optimizer": "clusterkeras.training.optimizer",
     "plot_cluster": "clusterkeras.catalogue.cluster_pictures",
-    "write_report": "clusterkeras.report.page",
+    "write_page": "clusterkeras.report.page",
 }
+
+#: Names of before 0.2, which still work.
+_RENAMED = {"write_report": "write_page"}
 
 __all__ = ["__version__", *_EXPORTS]
 
 
 def __getattr__(name: str) -> object:
     """Import what is exported when it is first asked for."""
+    if name in _RENAMED:
+        warnings.warn(
+            f"clusterkeras.{name} is now clusterkeras.{_RENAMED[name]}; the old name "
+            "goes with the next release",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return __getattr__(_RENAMED[name])
     if name not in _EXPORTS:
         raise AttributeError(f"module 'clusterkeras' has no attribute {name!r}")
     value = getattr(importlib.import_module(_EXPORTS[name]), name)

@@ -105,7 +105,9 @@ def export(model: PosteriorModel, output: str | Path, name: str, version: int) -
     return final
 
 
-def load(directory: str | Path) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
+def load_savedmodel(
+    directory: str | Path,
+) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
     """Load a SavedModel's signatures, which take and give tensors by name.
 
     Parameters

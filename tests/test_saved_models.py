@@ -39,7 +39,7 @@ def test_the_keras_model_answers_as_stored(stored):
 
 def test_the_saved_model_answers_as_stored(stored):
     directory, stored = stored
-    signatures = serving.load(directory / "1")
+    signatures = serving.load_savedmodel(directory / "1")
     images = stored["images"].astype(np.float32)
     check(signatures["serving_default"](images=images), stored)
     parameters = stored["parameters"]

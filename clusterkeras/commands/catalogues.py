@@ -202,9 +202,9 @@ def _add_report(parser: ArgumentParser) -> None:
 
 
 def _report(args: Namespace) -> str:
-    from clusterkeras.report.page import write_report
+    from clusterkeras.report.page import write_page
 
-    written = write_report(
+    written = write_page(
         *(args.catalogue, args.images, args.output, args.model, args.report),
         completeness=args.completeness,
     )

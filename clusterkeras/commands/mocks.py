@@ -89,12 +89,12 @@ def _add_check(parser: ArgumentParser) -> None:
 
 
 def _check(args: Namespace) -> str:
-    from data_tools.preparation.check import check, report_lines, write_report
+    from data_tools.preparation.check import check, report_lines, write_check
 
     rows = check(args.images, args.target, args.priors)
     lines = report_lines(rows)
     if args.output:
-        write_report(rows, args.output, args.images, args.target)
+        write_check(rows, args.output, args.images, args.target)
         lines.append(f"wrote {args.output}")
     return "\n".join(lines)
 

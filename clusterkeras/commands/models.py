@@ -108,7 +108,7 @@ def _add_shifts(parser: ArgumentParser) -> None:
 
 
 def _shifts(args: Namespace) -> str:
-    from clusterkeras.evaluation.shifts.kinds import Given
+    from clusterkeras.evaluation.shifts.kinds import UserFiles
     from clusterkeras.evaluation.shifts.measure import measure_shifts
     from clusterkeras.evaluation.shifts.summary import table
 
@@ -119,7 +119,7 @@ def _shifts(args: Namespace) -> str:
         args.model,
         args.output,
         args.priors,
-        Given(backgrounds, args.isochrones, args.isochrones_format),
+        UserFiles(backgrounds, args.isochrones, args.isochrones_format),
         n=args.n,
         seed=args.seed,
         only=args.only,

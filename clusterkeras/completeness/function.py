@@ -95,7 +95,7 @@ class Completeness:
         return _logistic(self.intercept + terms @ self.coefficients)
 
 
-def load(path: str | Path, outcome: str = "recovered") -> Completeness:
+def load_completeness(path: str | Path, outcome: str = "recovered") -> Completeness:
     """Load a function that `clusterkeras completeness` has saved.
 
     Parameters
@@ -168,7 +168,7 @@ def place_feature(
     return np.where(known, scatter[row, column], np.nan)
 
 
-def fit(
+def fit_completeness(
     features: NDArray[np.float64],
     outcomes: Mapping[str, NDArray[np.bool_]],
     scatter: NDArray[np.float64],

@@ -23,8 +23,8 @@ from clusterkeras.completeness.function import (
     OUTCOMES,
     PLACE,
     Completeness,
-    fit,
-    load,
+    fit_completeness,
+    load_completeness,
     place_feature,
 )
 from clusterkeras.completeness.plot import draw_completeness
@@ -43,7 +43,7 @@ from data_tools.schema import FLAGS, PARAMETER_NAMES, PARAMETERS
 if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
 
-__all__ = ["Completeness", "load", "measure_completeness"]
+__all__ = ["Completeness", "load_completeness", "measure_completeness"]
 
 #: Files in the directory.
 TABLE_FILE, PICTURE_FILE = "injected.ecsv", "completeness.png"
@@ -94,8 +94,8 @@ def measure_completeness(
         One FITS mosaic a band, in the model's order.
     output : str or Path
         Directory. In it: ``injected.ecsv``, one row a cluster; ``completeness.png``;
-        ``completeness.json``, the function that `load` gives; what was made on the
-        way.
+        ``completeness.json``, the function that `load_completeness` gives; what was
+        made on the way.
     model : PosteriorModel, str or Path
         The trained model, or what `clusterkeras.network.loading.load_model` loads it
         by.
@@ -115,7 +115,7 @@ def measure_completeness(
     dict
         ``n``, the shares ``detected`` and ``recovered``, ``cluster_share``, and
         ``held_out``: how the function does on injections it has not seen; see
-        `clusterkeras.completeness.function.fit`.
+        `clusterkeras.completeness.function.fit_completeness`.
 
     Raises
     ------
@@ -197,7 +197,7 @@ def measure_completeness(
     _describe(table, target.band_names)
     table.meta = about
     write_table(table, output / TABLE_FILE)
-    checks = fit(
+    checks = fit_completeness(
         np.column_stack([np.asarray(table[name], float) for name in FEATURES]),
         {outcome: np.asarray(table[outcome]) for outcome in OUTCOMES},
         scatter,
@@ -206,7 +206,10 @@ def measure_completeness(
         about,
     )
     draw_completeness(
-        table, {o: load(output, o) for o in OUTCOMES}, checks, output / PICTURE_FILE
+        table,
+        {o: load_completeness(output, o) for o in OUTCOMES},
+        checks,
+        output / PICTURE_FILE,
     )
     return {
         "n": len(table),

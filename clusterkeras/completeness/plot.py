@@ -43,7 +43,7 @@ def draw_completeness(
     functions : dict of str to Completeness
         The function of each outcome.
     checks : dict
-        What `clusterkeras.completeness.function.fit` gives.
+        What `clusterkeras.completeness.function.fit_completeness` gives.
     path : Path
         PNG; it appears when it is whole.
     """

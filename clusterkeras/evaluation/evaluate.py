@@ -104,7 +104,7 @@ def evaluate(
         "versions": _versions(),
         "target": network.target.name,
     }
-    return write_report(predictions, network.target.box, Path(output), about)
+    return write_metrics(predictions, network.target.box, Path(output), about)
 
 
 def predict(
@@ -162,7 +162,7 @@ def truth_of(labels: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
     }
 
 
-def write_report(
+def write_metrics(
     predictions: Predictions, box: summary.Box, output: Path, about: dict[str, Any]
 ) -> dict[str, Any]:
     """Turn predictions into ``metrics.json``, ``tables.md``, pictures and a table.

@@ -1,1 +1,1 @@
-"""One self-contained web page of a catalogue; `page.write_report` writes it."""
+"""One self-contained web page of a catalogue; `page.write_page` writes it."""

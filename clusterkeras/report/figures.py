@@ -89,7 +89,7 @@ class Histogram:
     source: ColumnDataSource
 
 
-def make_table(source: ColumnDataSource, view: CDSView, band: str) -> DataTable:
+def make_cluster_table(source: ColumnDataSource, view: CDSView, band: str) -> DataTable:
     """Return the table of clusters; it draws the rows in sight only."""
 
     def column(name: str, title: str, width: int, numeral: str | None) -> TableColumn:

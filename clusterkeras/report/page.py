@@ -74,7 +74,7 @@ class Report:
     size_mb: float
 
 
-def write_report(
+def write_page(
     catalogue: str | Path | Table,
     images: Sequence[str | Path],
     output: str | Path,
@@ -244,7 +244,7 @@ def _render(
     usual = _usual(columns, found)
     aperture = f"{APERTURE_PX * target.pixel_scale_arcsec:.2f}″"
     parts = {
-        "table": figures.make_table(source, view, band),
+        "table": figures.make_cluster_table(source, view, band),
         "map": figures.make_map(source, view, picture),
         "age_mass": figures.make_scatter(
             source,
@@ -344,7 +344,7 @@ def _render(
 
 
 def _usual(columns: Mapping[str, Any], found: Completeness | None) -> dict[str, float]:
-    """Return what the completeness is shown at: the medians of what is in the figure."""
+    """Return where completeness is shown: at the medians of what is in the figure."""
     if found is None:
         return {}
     return {

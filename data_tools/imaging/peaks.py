@@ -124,7 +124,7 @@ def strongest_apart(
 def _subtract_background(
     image: NDArray[np.float32], box_px: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return flux above the background and its RMS; both zero where there are no data."""
+    """Return flux above the background and its RMS, both zero without data."""
     flux, rms = np.zeros_like(image), np.zeros_like(image)
     for band in range(image.shape[-1]):
         plane = image[..., band]

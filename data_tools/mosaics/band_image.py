@@ -75,7 +75,7 @@ class _Pixels:
             owner.madvise(mmap.MADV_DONTNEED)
 
 
-class Plane:
+class BandImage:
     """One band of a mosaic, read where it is asked for.
 
     Plain images are memory mapped; tile-compressed ones and scaled integers are read

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation
 
-from data_tools.mosaics.band_image import Plane
+from data_tools.mosaics.band_image import BandImage
 
 #: A position has no data if some band has none in a box of this side around it.
 CORE_PX = 5
@@ -70,7 +70,7 @@ LOST_WEIGHT, NEAR_LIMIT = 0.5, 0.5
 
 def is_saturated(
     image: NDArray[np.float32],
-    planes: Sequence[Plane],
+    planes: Sequence[BandImage],
     rows: slice,
     columns: slice,
     limits: NDArray[np.float32] | None,
@@ -84,7 +84,7 @@ def is_saturated(
     ----------
     image : ndarray of float32, shape (rows, columns, bands)
         nJy per pixel; NaN where there are no data.
-    planes : sequence of Plane
+    planes : sequence of BandImage
         The bands.
     rows, columns : slice
         Where in the mosaic the image lies.

@@ -15,7 +15,7 @@ import numpy as np
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
-from data_tools.mosaics.band_image import Plane
+from data_tools.mosaics.band_image import BandImage
 from data_tools.mosaics.cutout import CORE_PX, Cutout, is_saturated
 from data_tools.target import AB_ZERO_NJY
 
@@ -39,7 +39,7 @@ class Mosaics:
 
     Parameters
     ----------
-    planes : sequence of Plane
+    planes : sequence of BandImage
         In the order of the bands; already checked against each other.
     bands : sequence of str
         Their names.
@@ -58,11 +58,11 @@ class Mosaics:
         The files.
     has_weights : tuple of bool
         Whether each band has a weight map.
-    planes : tuple of Plane
+    planes : tuple of BandImage
         One a band.
     """
 
-    def __init__(self, planes: Sequence[Plane], bands: Sequence[str]):
+    def __init__(self, planes: Sequence[BandImage], bands: Sequence[str]):
         """Keep the planes."""
         self.planes = tuple(planes)
         self.bands = tuple(bands)
@@ -317,10 +317,10 @@ def open_mosaics(
             f"expected {len(bands)} mosaics, one per band ({', '.join(bands)}); "
             f"received {len(paths)}: {', '.join(p.name for p in paths) or 'none'}"
         )
-    planes: list[Plane] = []
+    planes: list[BandImage] = []
     try:
         for path in paths:
-            planes.append(Plane(path))
+            planes.append(BandImage(path))
         _check_bands(planes, bands)
         _check_grid(planes, pixel_scale_arcsec)
     except BaseException:
@@ -330,7 +330,7 @@ def open_mosaics(
     return Mosaics(planes, bands)
 
 
-def _check_bands(planes: Sequence[Plane], bands: tuple[str, ...]) -> None:
+def _check_bands(planes: Sequence[BandImage], bands: tuple[str, ...]) -> None:
     if all(band in plane.band for plane, band in zip(planes, bands, strict=True)):
         return
     received = ", ".join("+".join(p.band) for p in planes)
@@ -344,7 +344,7 @@ def _check_bands(planes: Sequence[Plane], bands: tuple[str, ...]) -> None:
     raise ValueError(f"{message}: use a model trained for these bands")
 
 
-def _check_grid(planes: Sequence[Plane], pixel_scale_arcsec: float) -> None:
+def _check_grid(planes: Sequence[BandImage], pixel_scale_arcsec: float) -> None:
     first = planes[0]
     scales = proj_plane_pixel_scales(first.wcs) * 3600  # deg
     if np.any(np.abs(scales / pixel_scale_arcsec - 1) > SCALE_TOLERANCE):

@@ -310,7 +310,7 @@ def _range_text(row: Row) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def write_report(
+def write_check(
     rows: Sequence[Row],
     path: str | Path,
     images: Sequence[str | Path],

@@ -71,7 +71,7 @@ class StarSelection:
 
 
 @dataclass(frozen=True)
-class Stars:
+class StarList:
     """Isolated stars of one band, brightest first.
 
     Attributes
@@ -112,7 +112,7 @@ def find_stars(
     n_exposures: list[int],
     expected: np.ndarray,
     selection: StarSelection,
-) -> list[Stars]:
+) -> list[StarList]:
     """Find the isolated, unsaturated stars of every band.
 
     Sources are found above a smooth background (DAOFIND, Stetson 1987, PASP 99, 191).
@@ -133,7 +133,7 @@ def find_stars(
 
     Returns
     -------
-    list of Stars
+    list of StarList
         One a band; possibly none in it.
     """
     limits = mosaics.pixel_limits(selection.saturation_electrons, n_exposures)
@@ -172,7 +172,7 @@ def _stars_of_tile(
     selection: StarSelection,
     core: tuple[slice, slice],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return isolated sources of a tile (x, y, flux, concentration) and their stamps."""
+    """Return a tile's isolated sources (x, y, flux, concentration) and their stamps."""
     nothing = np.empty((0, 4)), np.empty((0, STAMP_PX, STAMP_PX))
     missing = ~np.isfinite(image)
     if missing.mean() > 0.9 or min(image.shape) < 2 * _BOX_PX:
@@ -227,7 +227,7 @@ def _stars_of_tile(
 
 def _like_stars(
     table: np.ndarray, stamps: np.ndarray, expected: float, max_stars: int
-) -> Stars:
+) -> StarList:
     """Keep what is as concentrated as a star, brightest first."""
     ratio = table[:, 3] / expected
     keep = np.abs(ratio - 1) < _CONCENTRATION
@@ -238,4 +238,4 @@ def _like_stars(
         scatter = max(mad_std(ratio[keep]), _LEAST_SCATTER)
         keep &= np.abs(ratio - middle) < _CLIP * scatter
     order = np.flatnonzero(keep)[np.argsort(-table[keep, 2])][:max_stars]
-    return Stars(table[order, 0], table[order, 1], stamps[order])
+    return StarList(table[order, 0], table[order, 1], stamps[order])

@@ -21,7 +21,7 @@ from data_tools.imaging.psf import LARGEST_GRID, OVERSAMPLING, n_positions, psf_
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.preparation.isolated_stars import (
     STAMP_PX,
-    Stars,
+    StarList,
     StarSelection,
     concentration,
     find_stars,
@@ -227,7 +227,7 @@ def _check_number(band: str, n: int, selection: StarSelection) -> None:
     )
 
 
-def _effective(stars: Stars) -> np.ndarray:
+def _effective(stars: StarList) -> np.ndarray:
     """Build the effective PSF, (side, side) with the star on the middle sample."""
     half = STAMP_PX // 2
     places = [

@@ -76,7 +76,7 @@ class ShardMaker:
         entry: dict[str, Any] | None = None,
         mocks: Iterator[dict[str, Any]] | None = None,
     ) -> dict[str, Any]:
-        """Return one shard's file, made anew in one thread unless it is there and whole.
+        """Make one shard's file in one thread, unless it is there and whole.
 
         A file that is there is read to the last byte: its checksums and its SHA-256
         decide whether it stays.

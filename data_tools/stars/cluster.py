@@ -8,8 +8,8 @@ import numpy as np
 
 from data_tools.priors import Priors
 from data_tools.stars.population import (
+    DrawnStars,
     Population,
-    Stars,
     isochrones_of,
     population_of,
     sample,
@@ -124,7 +124,7 @@ class ClusterMaker:
             np.concatenate([flux, share[:, None] * smooth]),
         )
 
-    def _faint(self, stars: Stars) -> tuple[np.ndarray, np.ndarray]:
+    def _faint(self, stars: DrawnStars) -> tuple[np.ndarray, np.ndarray]:
         """Split the light of the stars not placed in clumps and smooth light.
 
         Stars placed at random, of fluxes f, give a variance from place to place that

@@ -239,7 +239,7 @@ def population_of(target: Target, log_age: float) -> Population:
 
 
 @dataclass(frozen=True)
-class Stars:
+class DrawnStars:
     """The stars of one population, drawn.
 
     Attributes
@@ -268,7 +268,7 @@ def sample(
     max_stars: int,
     weight: np.ndarray,
     least: float = 0.0,
-) -> Stars:
+) -> DrawnStars:
     """Draw the stars of a population of a given expected mass.
 
     The number of stars at each point of the isochrone is a Poisson deviate, so all
@@ -307,4 +307,6 @@ def sample(
     index = np.repeat(bright, counts[bright])
     rest = counts.astype(float)
     rest[bright] = 0.0
-    return Stars(alive[index], flux.take(index, axis=0), rest @ flux, rest @ flux**2)
+    return DrawnStars(
+        alive[index], flux.take(index, axis=0), rest @ flux, rest @ flux**2
+    )

@@ -75,7 +75,7 @@ def exported(model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def signatures(exported):
-    return serving.load(exported)
+    return serving.load_savedmodel(exported)
 
 
 @pytest.fixture(scope="module")
@@ -233,10 +233,10 @@ def test_only_a_cluster_model_is_exported(tmp_path):
 
 def test_a_directory_without_a_savedmodel_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="expected a SavedModel"):
-        serving.load(tmp_path)
+        serving.load_savedmodel(tmp_path)
 
 
 def test_a_damaged_savedmodel_is_named(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"damaged")
     with pytest.raises(ValueError, match=f"{tmp_path.name}.*not readable"):
-        serving.load(tmp_path)
+        serving.load_savedmodel(tmp_path)

@@ -23,7 +23,7 @@ from clusterkeras.catalogue.measurement import (
     batches_of,
     cut_out,
 )
-from clusterkeras.catalogue.survey.fields import Field, part_of
+from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
 from clusterkeras.catalogue.table import Question
 from data_tools.mosaics.mosaic import Mosaics, open_mosaics
 from data_tools.positions.read_positions import pixel_positions, read_positions
@@ -54,9 +54,9 @@ class SavedModelHandler(ModelHandler):
 
     def load_model(self) -> Network:
         """Load it, once a process."""
-        from clusterkeras.serving import load
+        from clusterkeras.serving import load_savedmodel
 
-        signature = load(self._directory)["serving_default"]
+        signature = load_savedmodel(self._directory)["serving_default"]
 
         def network(
             images: NDArray[np.float32], seeds: NDArray[np.int32]
@@ -83,7 +83,7 @@ class SavedModelHandler(ModelHandler):
 class _OnFields(apache_beam.DoFn):
     """Open the field of an element, and keep the last one open."""
 
-    def __init__(self, fields: Sequence[Field], asked: Question) -> None:
+    def __init__(self, fields: Sequence[FieldFiles], asked: Question) -> None:
         self._fields = {field.name: field for field in fields}
         self._asked = asked
 
@@ -143,7 +143,9 @@ class _CutOut(_OnFields):
 class _Finish(_OnFields):
     """Write a field's catalogue of all its batches."""
 
-    def __init__(self, fields: Sequence[Field], asked: Question, output: Path) -> None:
+    def __init__(
+        self, fields: Sequence[FieldFiles], asked: Question, output: Path
+    ) -> None:
         super().__init__(fields, asked)
         self._output = output
 
@@ -162,7 +164,7 @@ class _Finish(_OnFields):
 
 
 def infer_fields(
-    fields: Sequence[Field],
+    fields: Sequence[FieldFiles],
     output: str | Path,
     saved_model: Path,
     asked: Question,

@@ -10,7 +10,7 @@ import yaml
 
 
 @dataclass(frozen=True)
-class Field:
+class FieldFiles:
     """One field: what `clusterkeras.catalogue.infer` is given.
 
     Attributes
@@ -41,7 +41,7 @@ class Field:
             )
 
 
-def read_fields(path: str | Path) -> tuple[Field, ...]:
+def read_fields(path: str | Path) -> tuple[FieldFiles, ...]:
     """Read a list of fields.
 
     Parameters
@@ -52,7 +52,7 @@ def read_fields(path: str | Path) -> tuple[Field, ...]:
 
     Returns
     -------
-    tuple of Field
+    tuple of FieldFiles
         In the file's order.
 
     Raises
@@ -68,7 +68,7 @@ def read_fields(path: str | Path) -> tuple[Field, ...]:
     try:
         entries = yaml.safe_load(path.read_text())
         fields = tuple(
-            Field(
+            FieldFiles(
                 str(entry["field"]),
                 tuple(path.parent / image for image in entry["images"]),
                 path.parent / entry["positions"],
@@ -90,6 +90,6 @@ def read_fields(path: str | Path) -> tuple[Field, ...]:
     return fields
 
 
-def part_of(output: str | Path, field: Field) -> Path:
+def part_of(output: str | Path, field: FieldFiles) -> Path:
     """Return the file of a field in a data set: ``field=NAME/part-0.parquet``."""
     return Path(output) / f"field={field.name}" / "part-0.parquet"

@@ -11,7 +11,7 @@ from astropy.table.meta import get_header_from_yaml
 from pyarrow import parquet
 
 from clusterkeras.catalogue.infer import answer_all
-from clusterkeras.catalogue.survey.fields import Field, part_of
+from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
 from clusterkeras.catalogue.table import Question
 from clusterkeras.config import InferenceConfig
 from data_tools.running.output import remove_partial
@@ -30,7 +30,7 @@ def metadata_of(part: Path) -> dict[str, Any]:
 
 
 def infer_fields(
-    fields: Sequence[Field],
+    fields: Sequence[FieldFiles],
     output: str | Path,
     model: str | Path,
     config: InferenceConfig | None = None,
@@ -120,7 +120,7 @@ def _is_done(part: Path, asked: Question) -> bool:
 
 
 def _run_beam(
-    fields: Sequence[Field],
+    fields: Sequence[FieldFiles],
     output: str | Path,
     model: PosteriorModel,
     asked: Question,

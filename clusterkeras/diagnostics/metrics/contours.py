@@ -36,7 +36,7 @@ _FLAT = 0.01
 
 @dataclass(frozen=True)
 class Agreement:
-    """How two posteriors of one object compare in a plane; see `compare`.
+    """How two posteriors of one object compare in a plane; see `agreement_of`.
 
     Attributes
     ----------
@@ -134,7 +134,7 @@ def levels(
     return 1 - denser.reshape(probability.shape) / len(at_draws)
 
 
-def compare(
+def agreement_of(
     first: ArrayLike,
     second: ArrayLike,
     truth: ArrayLike,

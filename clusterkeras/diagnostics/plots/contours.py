@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from clusterkeras.diagnostics.metrics.contours import (
     CELLS,
     SHARES,
-    compare,
+    agreement_of,
     density,
     levels,
 )
@@ -117,7 +117,7 @@ def _draw_panel(ax: Axes, panel: Panel, low: NDArray, high: NDArray) -> None:
         zorder=2,
     )
     ax.add_line(_truth_marker(panel.truth))
-    agreement = compare(panel.first, panel.second, panel.truth, low, high)
+    agreement = agreement_of(panel.first, panel.second, panel.truth, low, high)
     ax.set_title(panel.title, fontsize=6.5, pad=2)
     ax.tick_params(labelsize=7, length=2, pad=1.5)
     ax.text(

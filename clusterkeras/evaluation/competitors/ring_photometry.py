@@ -79,7 +79,7 @@ class _Rings:
         return flux_error(flux, scatter, self._area, n, electron_njy)
 
 
-def measure(data: str | Path, split: str, limit: int | None = None) -> Measured:
+def measure_rings(data: str | Path, split: str, limit: int | None = None) -> Measured:
     """Measure the clusters of a split, with and without all that surrounds them.
 
     The errors are a user's, who knows the exposure of the target but not by how much

@@ -27,7 +27,7 @@ from clusterkeras.evaluation.competitors.ring_photometry import (
     Measured,
     draw_models,
     error_correlation,
-    measure,
+    measure_rings,
 )
 from clusterkeras.evaluation.summary import Predictions
 from data_tools.priors import Priors
@@ -226,7 +226,7 @@ def fit_grid(
         Seed of the models that are drawn.
     """
     info = read_set(data)
-    mocks = measure(data, "train", limit)
+    mocks = measure_rings(data, "train", limit)
     parameters, flux = mocks.truth["truth"].astype(float), mocks.noise_free
     if n_models:
         priors = Priors(**info.configuration["priors"])
@@ -238,6 +238,6 @@ def fit_grid(
     start = Kernels(0.2, 0.8, 0.06, 0.03)
     args = (parameters, flux, error_correlation(mocks), low, high)
     kernels = choose_kernels(
-        StochasticGrid(*args, start), measure(data, "validation"), n_choose
+        StochasticGrid(*args, start), measure_rings(data, "validation"), n_choose
     )
     return StochasticGrid(*args, kernels)

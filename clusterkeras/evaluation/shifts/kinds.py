@@ -84,7 +84,7 @@ class Shift:
 
 
 @dataclass(frozen=True)
-class Given:
+class UserFiles:
     """What a user names for the shifts that need it.
 
     Attributes
@@ -319,7 +319,7 @@ def choose(only: tuple[str, ...] = ()) -> tuple[Shift, ...]:
     return tuple(s for s in SHIFTS if not only or s.name in (NOMINAL, *only))
 
 
-def missing(shift: Shift, target: Target, priors: Priors, given: Given) -> str:
+def missing(shift: Shift, target: Target, priors: Priors, given: UserFiles) -> str:
     """Say why a shift cannot be made, from what `settings` takes; nothing if it can."""
     bands = ", ".join(target.band_names)
     reasons = {
@@ -343,7 +343,7 @@ def missing(shift: Shift, target: Target, priors: Priors, given: Given) -> str:
 
 
 def settings(
-    shift: Shift, target: Target, priors: Priors, given: Given
+    shift: Shift, target: Target, priors: Priors, given: UserFiles
 ) -> dict[str, Any]:
     """Return what `data_tools.records.simulate.simulate` makes a shift's set of.
 

@@ -20,8 +20,8 @@ from clusterkeras.evaluation.evaluate import SEED, as_plain, predict
 from clusterkeras.evaluation.shifts import summary as shift_report
 from clusterkeras.evaluation.shifts.kinds import (
     NOMINAL,
-    Given,
     Shift,
+    UserFiles,
     choose,
     missing,
     mock_set,
@@ -47,7 +47,7 @@ def measure_shifts(
     model: str | Path,
     output: str | Path,
     priors: Priors | None = None,
-    given: Given | None = None,
+    given: UserFiles | None = None,
     *,
     n: int = 4000,
     seed: int = 0,
@@ -105,7 +105,7 @@ def measure_shifts(
         if value < low:
             raise ValueError(f"{name} must be >= {low}; received {value}")
     chosen, mocks = choose(tuple(only)), mock_set(n, seed)
-    priors, given, output = priors or Priors(), given or Given(), Path(output)
+    priors, given, output = priors or Priors(), given or UserFiles(), Path(output)
     check_directory(output)
     network = load_model(model)
     target = network.target

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from clusterkeras.completeness.function import FEATURES, fit, load, place_feature
+from clusterkeras.completeness.function import (
+    FEATURES,
+    fit_completeness,
+    load_completeness,
+    place_feature,
+)
 
 LOW = np.array([6.6, 0.0, 2.5, -1.6, -1.0])
 HIGH = np.array([10.1, 4.0, 6.0, -0.2, 0.0])
@@ -30,13 +35,13 @@ def fitted(tmp_path_factory):
     directory = tmp_path_factory.mktemp("completeness")
     features, outcomes = injections(1500, 1)
     path = directory / "completeness.json"
-    checks = fit(features, outcomes, SCATTER, 64, path, {"seed": 1})
+    checks = fit_completeness(features, outcomes, SCATTER, 64, path, {"seed": 1})
     return directory, checks
 
 
 def test_the_function_is_near_a_known_truth(fitted):
     features, _ = injections(2000, 2)
-    error = load(fitted[0]).predict(features) - truth(features)
+    error = load_completeness(fitted[0]).predict(features) - truth(features)
     assert abs(error.mean()) < 0.02
     assert np.sqrt(np.square(error).mean()) < 0.06
 
@@ -53,11 +58,14 @@ def test_held_out_injections_say_that_it_is_calibrated(fitted):
 
 def test_what_nothing_changes_is_near_its_share_everywhere(fitted):
     features, _ = injections(500, 3)
-    assert np.abs(load(fitted[0], "detected").predict(features) - 0.9).max() < 0.1
+    assert (
+        np.abs(load_completeness(fitted[0], "detected").predict(features) - 0.9).max()
+        < 0.1
+    )
 
 
 def test_catalogue_columns_and_places_are_understood(fitted):
-    function = load(fitted[0])
+    function = load_completeness(fitted[0])
     rows = np.array([[7.0, 0.5, 4.0, -1.0, -0.5], [8.0, 1.0, 5.0, -0.8, -0.2]])
     expected = function.predict(rows)
     table = QTable({f"{n}_median": rows[:, i] for i, n in enumerate(FEATURES[:4])})
@@ -70,7 +78,7 @@ def test_catalogue_columns_and_places_are_understood(fitted):
 
 
 def test_beyond_the_injections_it_is_what_it_is_at_their_end(fitted):
-    function = load(fitted[0])
+    function = load_completeness(fitted[0])
     rows = np.stack([HIGH, HIGH + 1])
     assert function.predict(rows)[0] == function.predict(rows)[1]
 
@@ -84,20 +92,22 @@ def test_a_place_takes_the_box_it_is_in():
 def test_where_all_are_found_the_function_is_a_constant(tmp_path):
     features, _ = injections(50, 4)
     every = dict.fromkeys(("recovered", "detected"), np.ones(50, bool))
-    fit(features, every, SCATTER, 64, tmp_path / "completeness.json", {})
-    assert load(tmp_path).predict(features) == pytest.approx(50.5 / 51)
+    fit_completeness(features, every, SCATTER, 64, tmp_path / "completeness.json", {})
+    assert load_completeness(tmp_path).predict(features) == pytest.approx(50.5 / 51)
 
 
 def test_missing_columns_are_named(fitted):
     with pytest.raises(ValueError, match="log_mass, x and y missing among"):
-        load(fitted[0])({"log_age": 7, "a_v": 1, "log_half_light_radius": -1})
+        load_completeness(fitted[0])(
+            {"log_age": 7, "a_v": 1, "log_half_light_radius": -1}
+        )
 
 
 def test_files_that_hold_no_function_are_refused(tmp_path, fitted):
     with pytest.raises(FileNotFoundError, match="`clusterkeras completeness` writes"):
-        load(tmp_path)
+        load_completeness(tmp_path)
     (tmp_path / "completeness.json").write_text("{}")
     with pytest.raises(ValueError, match="expected a completeness function of version"):
-        load(tmp_path)
+        load_completeness(tmp_path)
     with pytest.raises(ValueError, match="outcome: expected one of"):
-        load(fitted[0], "seen")
+        load_completeness(fitted[0], "seen")

@@ -17,7 +17,7 @@ SHIPPED = ROOT / "saved_models" / "m83-wfc3-uvis"
 @pytest.fixture(scope="module")
 def metrics(calibrated, box, tmp_path_factory):
     output = tmp_path_factory.mktemp("report")
-    evaluate.write_report(calibrated, box, output, {})
+    evaluate.write_metrics(calibrated, box, output, {})
     assert (output / "tables.md").is_file()
     return json.loads((output / "metrics.json").read_text())
 

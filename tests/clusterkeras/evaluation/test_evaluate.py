@@ -46,7 +46,7 @@ def test_a_few_clusters_without_negatives_make_a_report_without_presence(
 ):
     rows = np.zeros(len(calibrated), bool)
     rows[np.flatnonzero(calibrated.is_cluster)[:9]] = True
-    metrics = evaluate.write_report(calibrated.select(rows), box, tmp_path, {})
+    metrics = evaluate.write_metrics(calibrated.select(rows), box, tmp_path, {})
     assert metrics["n_records"] == metrics["n_clusters"] == 9
     assert metrics["presence"] is None
     assert metrics["posterior"]["fields"]["a_v"]["rank"] is None
@@ -59,7 +59,7 @@ def test_too_few_clusters_are_refused_before_anything_is_written(
     rows = ~calibrated.is_cluster
     rows[np.flatnonzero(calibrated.is_cluster)[:2]] = True
     with pytest.raises(ValueError, match="at least three clusters; received 2"):
-        evaluate.write_report(calibrated.select(rows), box, tmp_path / "out", {})
+        evaluate.write_metrics(calibrated.select(rows), box, tmp_path / "out", {})
     assert not (tmp_path / "out").exists()
 
 
@@ -68,7 +68,7 @@ def test_draws_with_nan_are_refused(calibrated, box, tmp_path):
     draws[np.flatnonzero(calibrated.is_cluster)[0], 3, 1] = np.nan
     broken = dataclasses.replace(calibrated, draws=draws)
     with pytest.raises(ValueError, match="draws must be finite; received 1"):
-        evaluate.write_report(broken, box, tmp_path, {})
+        evaluate.write_metrics(broken, box, tmp_path, {})
 
 
 def test_plain_values_are_strict_json_without_nan():

@@ -78,8 +78,8 @@ def catalogue(images, model, tmp_path_factory):
 @pytest.fixture(scope="session")
 def page(catalogue, images, model, tmp_path_factory):
     """Return the page of all of it: ``path`` and ``text``."""
-    from clusterkeras.report.page import write_report
+    from clusterkeras.report.page import write_page
 
     path = tmp_path_factory.mktemp("page") / "report.html"
-    report = write_report(catalogue, images, path, model, progress=False)
+    report = write_page(catalogue, images, path, model, progress=False)
     return SimpleNamespace(path=path, text=path.read_text(), report=report)

@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from clusterkeras.completeness.function import fit
+from clusterkeras.completeness.function import fit_completeness
 from clusterkeras.config import ReportConfig
-from clusterkeras.report.page import write_report
+from clusterkeras.report.page import write_page
 from data_tools.schema import FLAGS
 
 
@@ -38,7 +38,7 @@ def test_a_page_of_all_rows_says_so(page, catalogue):
 
 def test_a_page_of_the_best_rows_says_so(catalogue, images, model, tmp_path):
     path = tmp_path / "best.html"
-    report = write_report(
+    report = write_page(
         catalogue, images, path, model, ReportConfig(n=7), progress=False
     )
     assert (report.shown, report.rows) == (7, 40)
@@ -52,7 +52,7 @@ def test_a_page_begins_with_likely_rows_and_with_all_where_none_is(
 ):
     table = catalogue[:3]
     table["p_cluster"] = p
-    write_report(table, images, tmp_path / "r.html", model, progress=False)
+    write_page(table, images, tmp_path / "r.html", model, progress=False)
     text = " ".join((tmp_path / "r.html").read_text().split())
     assert f'aria-label="p from" placeholder="from" value="{value}"' in text
 
@@ -63,7 +63,7 @@ def test_contours_of_another_answer_are_said_to_be_so(
     table = catalogue[:5]
     table["log_age_median"] = table["log_age_p84"]
     with caplog.at_level(logging.WARNING):
-        write_report(table, images, tmp_path / "r.html", model, progress=False)
+        write_page(table, images, tmp_path / "r.html", model, progress=False)
     assert "not the catalogue's for 4 of 5 clusters" in caplog.text
     assert 'role="alert"' in (tmp_path / "r.html").read_text()
 
@@ -75,7 +75,7 @@ def test_the_same_answer_raises_no_alert(page):
 def test_a_name_cannot_break_the_page(catalogue, images, model, tmp_path):
     table = catalogue[:2]
     table["id"] = ["</script><b>", "x"]
-    write_report(table, images, tmp_path / "r.html", model, progress=False)
+    write_page(table, images, tmp_path / "r.html", model, progress=False)
     assert "</script><b>" not in (tmp_path / "r.html").read_text()
 
 
@@ -93,13 +93,13 @@ def test_a_table_that_cannot_be_shown_is_refused(
     table = catalogue.copy()
     change(table)
     with pytest.raises(ValueError, match=message):
-        write_report(table, images, tmp_path / "r.html", progress=False)
+        write_page(table, images, tmp_path / "r.html", progress=False)
 
 
 def test_a_catalogue_without_any_posterior_gives_a_page(
     catalogue, images, model, tmp_path
 ):
-    report = write_report(
+    report = write_page(
         *(catalogue[1:2], images, tmp_path / "r.html", model), progress=False
     )
     assert report.shown == 1
@@ -114,7 +114,7 @@ def completeness(model, tmp_path):
     found = features[:, 2] > rng.normal(4, 0.2, 100)
     path = tmp_path / "completeness.json"
     outcomes = {"detected": found, "recovered": found}
-    fit(features, outcomes, np.zeros((2, 2)), 64, path, {})
+    fit_completeness(features, outcomes, np.zeros((2, 2)), 64, path, {})
     return path
 
 
@@ -122,7 +122,7 @@ def test_figures_show_the_completeness(
     catalogue, images, model, tmp_path, completeness
 ):
     path = tmp_path / "r.html"
-    write_report(
+    write_page(
         *(catalogue[:9], images, path, model),
         completeness=completeness,
         progress=False,
@@ -138,4 +138,4 @@ def test_figures_without_completeness_do_not_mention_it(page):
 
 def test_a_page_that_is_no_html_is_refused(catalogue, images, tmp_path):
     with pytest.raises(ValueError, match=r"to end in .html"):
-        write_report(catalogue, images, tmp_path / "report.pdf", progress=False)
+        write_page(catalogue, images, tmp_path / "report.pdf", progress=False)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from data_tools.mosaics.band_image import Plane
+from data_tools.mosaics.band_image import BandImage
 from data_tools.target import Target
 
 BAND = Target.load("m83-wfc3-uvis").bands[1]
@@ -31,7 +31,7 @@ def path(tmp_path, rate, write_band):
 
 
 def read(path, rows=ROWS):
-    with closing(Plane(path)) as plane:
+    with closing(BandImage(path)) as plane:
         return plane.read(rows, COLUMNS)
 
 
@@ -52,7 +52,7 @@ def mapped_bytes():
 
 def refused(path, message, error=ValueError):
     with pytest.raises(error, match=message) as caught:
-        Plane(path)
+        BandImage(path)
     assert re.search(r"\n", str(caught.value)) is None
     assert str(path) in str(caught.value)
 
@@ -103,7 +103,7 @@ def test_pixels_are_calibrated_by_the_header(path, rate):
 def test_a_keyword_may_stand_in_the_first_header_or_the_image_s(path, tmp_path):
     drc = as_drc(path, tmp_path)
     edit(drc, NCOMBINE=7)
-    with closing(Plane(drc)) as plane:
+    with closing(BandImage(drc)) as plane:
         assert plane.band == ("F438W",)
         assert plane.calibration.n_exposures == 7
 
@@ -151,13 +151,13 @@ def test_pixels_without_exposure_are_nan(tmp_path, rate, mark, write_band):
 
 
 def test_weights_are_those_of_the_file_and_one_without(path, tmp_path):
-    with closing(Plane(path)) as plane:
+    with closing(BandImage(path)) as plane:
         assert not plane.has_weight
         np.testing.assert_array_equal(plane.weight(ROWS, COLUMNS), np.ones((12, 10)))
     drc = as_drc(path, tmp_path)
     with fits.open(drc, mode="update") as hdus:
         hdus["WHT"].data[251, 32] = np.nan
-    with closing(Plane(drc)) as plane:
+    with closing(BandImage(drc)) as plane:
         assert plane.has_weight
         weight = plane.weight(ROWS, COLUMNS)
     assert (weight[0, 0], weight[5, 5], weight[1, 2]) == (1880, 0, 0)
@@ -177,7 +177,7 @@ def test_weights_in_a_file_beside_are_found(path, tmp_path, stem, ending):
         science = as_tiles(science, tmp_path).rename(tmp_path / f"{stem}.fits.fz")
         hdu = fits.HDUList([fits.PrimaryHDU(), compressed])
     hdu.writeto(tmp_path / f"{stem[:-3]}wht{ending}")
-    with closing(Plane(science)) as plane:
+    with closing(BandImage(science)) as plane:
         assert plane.has_weight
         missing = np.isnan(plane.read(ROWS, COLUMNS))
         assert plane.weight(ROWS, COLUMNS)[0, 0] == 1880
@@ -189,7 +189,7 @@ def test_weights_beside_that_do_not_fit_are_refused_by_name(path, tmp_path):
     science = path.rename(tmp_path / "m83_sci.fits")
     fits.PrimaryHDU(np.ones((5, 6))).writeto(tmp_path / "m83_wht.fits")
     with pytest.raises(ValueError, match=r"m83_wht.fits: expected weights of 300 x"):
-        Plane(science)
+        BandImage(science)
 
 
 def test_a_file_without_wcs_is_refused(path):
@@ -233,7 +233,7 @@ def test_a_cube_is_refused(path, tmp_path):
 def test_what_was_read_does_not_stay_in_memory(tmp_path, write_band):
     side = 4096
     path = write_band(tmp_path / "F438W.fits", np.ones((side, side), np.float32), BAND)
-    with closing(Plane(path)) as plane:
+    with closing(BandImage(path)) as plane:
         before = mapped_bytes()
         for top in range(0, side, 256):
             assert (plane.read(slice(top, top + 256), slice(0, side)) > 0).all()

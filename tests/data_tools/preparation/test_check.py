@@ -12,7 +12,7 @@ from astropy.io import fits
 
 from clusterkeras.commands import cli
 from data_tools.mocks.mock_mosaic import MosaicConfig, make_mosaic
-from data_tools.preparation.check import check, report_lines, write_report
+from data_tools.preparation.check import check, report_lines, write_check
 from data_tools.priors import Priors
 
 #: In the middle of the ranges, with little light: nothing to doubt.
@@ -196,7 +196,7 @@ def test_what_cannot_be_seen_is_neither_inside_nor_outside(images, target):
 def test_the_report_is_valid_json_with_null_for_nan(images, target, tmp_path):
     change(images[0], EXPTIME=None)
     rows = check(images, target, Priors())
-    write_report(rows, tmp_path / "check.json", images, target)
+    write_check(rows, tmp_path / "check.json", images, target)
     report = json.loads((tmp_path / "check.json").read_text())
     assert report["target"] == target.name
     assert report["images"] == [str(path) for path in images]

@@ -11,7 +11,7 @@ REST = np.column_stack([np.ones(4), [5.0, 4.0, 1.0, 0.0]])
 
 @pytest.fixture
 def tracks():
-    """Return one that stops before the last two of six phases, and one that does not."""
+    """Return one that lacks the last two of six phases, and one that does not."""
     young = lay(6, np.arange(4), MASS, REST)
     old = lay(6, np.arange(6), np.linspace(0.8, 1.6, 6), np.ones((6, 2)))
     return young, old

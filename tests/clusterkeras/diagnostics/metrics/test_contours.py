@@ -53,7 +53,7 @@ def test_regions_of_a_gaussian_have_the_area_they_must_have():
 
 
 def test_draws_of_the_same_posterior_agree_and_each_lies_in_the_other():
-    found = contours.compare(
+    found = contours.agreement_of(
         blob(0.5, 0.5, 0.1), blob(0.5, 0.5, 0.1, seed=1), at(0.5, 0.5), LOW, HIGH
     )
     assert found.overlap > 0.93
@@ -63,7 +63,7 @@ def test_draws_of_the_same_posterior_agree_and_each_lies_in_the_other():
 
 
 def test_a_narrow_posterior_in_a_wide_one_is_inside_though_they_overlap_little():
-    found = contours.compare(
+    found = contours.agreement_of(
         blob(0.5, 0.5, 0.15), blob(0.55, 0.45, 0.02), at(0.55, 0.45), LOW, HIGH
     )
     assert found.inside == pytest.approx(1, abs=1e-6)
@@ -72,7 +72,7 @@ def test_a_narrow_posterior_in_a_wide_one_is_inside_though_they_overlap_little()
 
 
 def test_posteriors_that_exclude_each_other_have_neither():
-    found = contours.compare(
+    found = contours.agreement_of(
         blob(0.2, 0.8, 0.03), blob(0.8, 0.2, 0.03), at(0.8, 0.2), LOW, HIGH
     )
     assert found.overlap < 1e-6 and found.inside < 1e-6
@@ -81,7 +81,7 @@ def test_posteriors_that_exclude_each_other_have_neither():
 
 def test_one_of_two_modes_is_half_of_the_other_posterior():
     both = np.concatenate([blob(0.2, 0.8, 0.04), blob(0.8, 0.2, 0.04, seed=1)])
-    found = contours.compare(
+    found = contours.agreement_of(
         both, blob(0.2, 0.8, 0.04, seed=2), at(0.2, 0.8), LOW, HIGH
     )
     assert found.overlap == pytest.approx(0.5, abs=0.03)
@@ -116,7 +116,7 @@ def test_the_truth_is_inside_as_often_as_the_regions_say():
         centre = rng.uniform(0.35, 0.65, 2)
         truth = blob(*centre, 0.06, 1, seed=1000 + seed)[0]
         first, second = (blob(*centre, 0.06, 1000, seed=s + seed) for s in (0, 500))
-        found.append(contours.compare(first, second, truth, LOW, HIGH))
+        found.append(contours.agreement_of(first, second, truth, LOW, HIGH))
     levels = np.array([(a.first_level, a.second_level) for a in found])
     np.testing.assert_allclose((levels < 0.68).mean(axis=0), 0.68, atol=0.18)
     np.testing.assert_allclose((levels < 0.95).mean(axis=0), 0.95, atol=0.09)

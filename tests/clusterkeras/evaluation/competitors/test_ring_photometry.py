@@ -10,7 +10,7 @@ from data_tools.stars.population import population_of
 
 @pytest.fixture(scope="module")
 def measured(photometric_mock_set):
-    return ring_photometry.measure(photometric_mock_set, "train")
+    return ring_photometry.measure_rings(photometric_mock_set, "train")
 
 
 def test_clusters_and_only_they_are_measured_in_their_order(

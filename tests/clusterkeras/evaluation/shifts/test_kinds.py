@@ -7,7 +7,7 @@ import scipy.fft
 from clusterkeras.evaluation.shifts.kinds import (
     NOMINAL,
     SHIFTS,
-    Given,
+    UserFiles,
     broader_psf,
     choose,
     missing,
@@ -61,7 +61,7 @@ def test_shifts_are_chosen_by_name_with_the_nominal_set():
 
 
 def test_each_simulated_shift_changes_target_priors_or_backgrounds(m83):
-    given = Given(isochrones="other.dat")
+    given = UserFiles(isochrones="other.dat")
     nominal = settings(BY_NAME[NOMINAL], m83, PRIORS, given)
     assert nominal == {"target": m83, "priors": PRIORS, "backgrounds": None}
     for shift in SHIFTS[1:]:
@@ -83,10 +83,10 @@ def test_the_broader_psf_is_fifteen_per_cent_broader(m83, end):
 
 def test_what_only_a_user_can_give_is_said_to_be_missing(m83):
     for name, word in (("real_background", "--images"), ("isochrones", "--isochrones")):
-        assert word in missing(BY_NAME[name], m83, PRIORS, Given())
-    assert not missing(BY_NAME["king"], m83, PRIORS, Given())
+        assert word in missing(BY_NAME[name], m83, PRIORS, UserFiles())
+    assert not missing(BY_NAME["king"], m83, PRIORS, UserFiles())
     low = dataclasses.replace(m83, feh=-0.4)
-    assert "not to -0.65" in missing(BY_NAME["feh_low"], low, PRIORS, Given())
+    assert "not to -0.65" in missing(BY_NAME["feh_low"], low, PRIORS, UserFiles())
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def records(target, priors, paired=True, seed=0):
 
 def test_sets_that_differ_in_one_thing_have_the_same_clusters(m83):
     shifts = [
-        settings(BY_NAME[n], m83, PRIORS, Given()) for n in ("king", "depth_halved")
+        settings(BY_NAME[n], m83, PRIORS, UserFiles()) for n in ("king", "depth_halved")
     ]
     nominal = records(m83, PRIORS)
     for shift in shifts:

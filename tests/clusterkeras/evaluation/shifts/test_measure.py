@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from clusterkeras.evaluation.shifts.kinds import Given
+from clusterkeras.evaluation.shifts.kinds import UserFiles
 from clusterkeras.evaluation.shifts.measure import measure_shifts
 from data_tools.fields.mosaic_field import Backgrounds
 from data_tools.priors import Priors
@@ -23,7 +23,7 @@ def given(small_target, write_band, tmp_path_factory):
         write_band(directory / f"{b.name}.fits", rng.normal(0, 0.01, (300, 300)), b)
         for b in small_target.bands
     ]
-    return Given(Backgrounds(tuple(images), tile_px=128, guard_px=16))
+    return UserFiles(Backgrounds(tuple(images), tile_px=128, guard_px=16))
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +124,13 @@ def test_what_is_out_of_range_leaves_nothing(options, match, finished_run, tmp_p
 @pytest.mark.parametrize(
     ("given", "error", "match"),
     [
-        (Given(Backgrounds(("a", "b"))), FileNotFoundError, "a: no such mosaic"),
-        (Given(Backgrounds(("a",))), ValueError, "expected 2 mosaics, one per band"),
-        (Given(isochrones="none.dat"), FileNotFoundError, "none.dat: no such file"),
+        (UserFiles(Backgrounds(("a", "b"))), FileNotFoundError, "a: no such mosaic"),
+        (
+            UserFiles(Backgrounds(("a",))),
+            ValueError,
+            "expected 2 mosaics, one per band",
+        ),
+        (UserFiles(isochrones="none.dat"), FileNotFoundError, "none.dat: no such file"),
     ],
 )
 def test_the_user_s_files_are_tried_before_the_work(

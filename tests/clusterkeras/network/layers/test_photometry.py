@@ -42,7 +42,7 @@ def measure(images, **options):
 
 @pytest.fixture(scope="module")
 def offsets():
-    """Return centres in steps of an eighth of a pixel, up to 3 pixels off the middle."""
+    """Return centres an eighth of a pixel apart, up to 3 pixels off the middle."""
     rng = np.random.default_rng(0)
     return np.round(8 * (MIDDLE + rng.uniform(-3, 3, (40, 2)))) / 8
 
