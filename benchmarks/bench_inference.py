@@ -80,7 +80,7 @@ def measure(
     import tensorflow as tf
     from astropy.table import Table
 
-    from clusterkeras.catalogue import infer
+    from clusterkeras.catalogue.infer import infer
     from clusterkeras.catalogue.measurement import compile_network
     from clusterkeras.config import InferenceConfig
     from clusterkeras.network.model import ClusterModel

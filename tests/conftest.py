@@ -54,7 +54,7 @@ def small_mock_set(small_target, tmp_path_factory):
 def finished_run(small_mock_set, tmp_path_factory):
     """Return the directory of a fit of two epochs of four steps."""
     from clusterkeras.config import ModelConfig, TrainingConfig
-    from clusterkeras.training import fit
+    from clusterkeras.training.fit import fit
 
     output = tmp_path_factory.mktemp("runs") / "finished"
     path = fit(

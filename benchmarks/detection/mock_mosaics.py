@@ -7,7 +7,7 @@ from astropy.table import QTable
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from clusterkeras.catalogue import infer
+from clusterkeras.catalogue.infer import infer
 from clusterkeras.completeness.function import place_feature
 from clusterkeras.detection.candidates import detect
 from data_tools.mocks.injected_mosaics import Injector

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from data_tools.positions import read_positions
+from data_tools.positions.read_positions import read_positions
 from data_tools.schema import FLAGS, PARAMETERS
 
 #: Edges in visibility (dex) of the bins in which completeness is given.

@@ -105,7 +105,7 @@ def _add_infer(parser: ArgumentParser) -> None:
 
 
 def _infer(args: Namespace) -> str:
-    from clusterkeras.catalogue import infer
+    from clusterkeras.catalogue.infer import infer
     from clusterkeras.catalogue.survey.fields import read_fields
     from clusterkeras.catalogue.survey.infer_fields import infer_fields
 

@@ -26,7 +26,7 @@ def _add_fit(parser: ArgumentParser) -> None:
 
 
 def _fit(args: Namespace) -> str:
-    from clusterkeras.training import fit
+    from clusterkeras.training.fit import fit
 
     path = fit(args.data, args.output, args.model, args.training)
     return f"wrote the trained model {path}"
@@ -47,7 +47,7 @@ def _add_evaluate(parser: ArgumentParser) -> None:
 
 
 def _evaluate(args: Namespace) -> str:
-    from clusterkeras.evaluation import evaluate
+    from clusterkeras.evaluation.evaluate import evaluate
 
     evaluate(
         args.model,

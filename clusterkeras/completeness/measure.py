@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from tqdm import tqdm
 
-from clusterkeras.catalogue import infer
 from clusterkeras.catalogue.comparison import match
+from clusterkeras.catalogue.infer import infer
 from clusterkeras.completeness.function import (
     FEATURES,
     FUNCTION_FILE,
@@ -32,7 +32,7 @@ from clusterkeras.config import CompletenessConfig, DetectionConfig, InferenceCo
 from clusterkeras.detection.candidates import detect
 from data_tools.mocks.injected_mosaics import Injector
 from data_tools.mosaics.mosaic import open_mosaics
-from data_tools.positions import read_positions
+from data_tools.positions.read_positions import read_positions
 from data_tools.priors import Priors
 from data_tools.running.output import check_directory
 from data_tools.running.plain_files import sha256_of

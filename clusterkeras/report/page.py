@@ -21,8 +21,7 @@ from bokeh.resources import INLINE
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from clusterkeras.catalogue.read import numbers
-from clusterkeras.completeness.function import Completeness
-from clusterkeras.completeness.function import load as load_completeness
+from clusterkeras.completeness.function import Completeness, load_completeness
 from clusterkeras.config import InferenceConfig, ReportConfig
 from clusterkeras.report import figures
 from clusterkeras.report.clusters import (
@@ -35,7 +34,7 @@ from clusterkeras.report.contour_lines import HOLE, PLANES
 from clusterkeras.report.mosaic_picture import MosaicPicture, mosaic_picture
 from clusterkeras.report.pictures import APERTURE_PX, Pictures, picture_clusters
 from data_tools.mosaics.mosaic import open_mosaics
-from data_tools.positions import read_positions
+from data_tools.positions.read_positions import read_positions
 from data_tools.running.output import check_file, whole_file
 from data_tools.schema import FLAGS, PARAMETER_NAMES
 from data_tools.target import Target

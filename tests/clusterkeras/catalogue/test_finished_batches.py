@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from astropy.table import QTable, Table
 
-from clusterkeras.catalogue import infer
 from clusterkeras.catalogue.finished_batches import FinishedBatches
+from clusterkeras.catalogue.infer import infer
 from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.network.model import ClusterModel
 from data_tools.schema import PARAMETER_NAMES

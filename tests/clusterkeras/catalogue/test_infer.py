@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.table import QTable, Table
 
-from clusterkeras.catalogue import infer
+from clusterkeras.catalogue.infer import infer
 from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.detection.candidates import detect
 from clusterkeras.network.model import ClusterModel
@@ -246,7 +246,7 @@ def test_sky_positions_and_pixels_from_one_give_the_same_rows(run, catalogue, tm
 
 @pytest.mark.parametrize("suffix", [".fits", ".vot", ".parquet"])
 def test_a_catalogue_can_be_read_and_inferred_again(run, positions, suffix):
-    from data_tools.positions import read_positions
+    from data_tools.positions.read_positions import read_positions
 
     table, path = run(positions, f"again{suffix}")
     read = read_positions(path)

@@ -10,7 +10,7 @@ from astropy.io.votable.ucd import check_ucd
 from astropy.table import QTable, Table, vstack
 from astropy.wcs import WCS
 
-from clusterkeras.catalogue import infer
+from clusterkeras.catalogue.infer import infer
 from clusterkeras.catalogue.table import Catalogue, make_table, size_pc
 from data_tools.running.table_file import write_table
 from data_tools.schema import PARAMETERS, catalogue_columns

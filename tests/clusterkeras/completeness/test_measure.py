@@ -9,7 +9,7 @@ from astropy.table import QTable
 from scipy.spatial.distance import pdist
 
 from clusterkeras.completeness import measure as completeness
-from clusterkeras.completeness.measure import load, measure_completeness
+from clusterkeras.completeness.measure import load_completeness, measure_completeness
 from clusterkeras.config import CompletenessConfig, InferenceConfig, ModelConfig
 from clusterkeras.network.model import ClusterModel
 from data_tools.mocks.mock_mosaic import MosaicConfig, make_mosaic
@@ -90,10 +90,10 @@ def test_function_and_picture_are_beside_the_table(measured):
     output, result = measured
     assert (output / "completeness.png").read_bytes().startswith(b"\x89PNG")
     table = QTable.read(output / "injected.ecsv")
-    p = load(output)(table)
+    p = load_completeness(output)(table)
     assert np.all((p > 0) & (p < 1))
     assert p.mean() == pytest.approx(result["recovered"], abs=0.1)
-    assert load(output, "detected")(table).mean() > p.mean() - 0.1
+    assert load_completeness(output, "detected")(table).mean() > p.mean() - 0.1
 
 
 def test_what_was_interrupted_goes_on_to_the_same_end(

@@ -48,7 +48,7 @@ def model(m83):
 @pytest.fixture(scope="session")
 def catalogue(images, model, tmp_path_factory):
     """Return what `infer` makes of 40 places: one without data, one that overlaps."""
-    from clusterkeras.catalogue import infer
+    from clusterkeras.catalogue.infer import infer
     from clusterkeras.config import InferenceConfig
 
     directory = tmp_path_factory.mktemp("catalogue")

@@ -29,7 +29,7 @@ MODEL = ModelConfig(backbone="resnet_tiny", posterior="mixture", components=2, h
 FIT = """
 import sys
 from clusterkeras.config import ModelConfig, TrainingConfig
-from clusterkeras.training import fit
+from clusterkeras.training.fit import fit
 fit(*sys.argv[1:], ModelConfig("resnet_tiny", "mixture", components=2, hidden=8),
     TrainingConfig(epochs=8, batch_size=16, picture_epochs=0, ema_momentum=0.5))
 """

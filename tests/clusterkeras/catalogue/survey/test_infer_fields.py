@@ -12,7 +12,7 @@ from clusterkeras.catalogue.survey.fields import part_of, read_fields
 from clusterkeras.catalogue.survey.infer_fields import infer_fields, metadata_of
 from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.network.model import ClusterModel
-from data_tools.positions import read_positions
+from data_tools.positions.read_positions import read_positions
 
 SHAPE = (60, 80)
 PX = 16
