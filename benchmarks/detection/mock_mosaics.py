@@ -29,7 +29,7 @@ def mosaics_of(
         directory = output / "mosaics" / f"{split}-{seed}"
         if not (directory / TRUTH_FILE).is_file():
             config = MosaicConfig(size_px=size_px, n=n, seed=seed)
-            make_mosaic(directory, target, Priors(), config)
+            make_mosaic(target, Priors(), config, directory)
         directories.append(directory)
     return directories
 

@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from astropy.table import QTable, Table
+from astropy.table import Table
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
-from clusterkeras.catalogue.measurement import compile_network, cut_out
-from clusterkeras.catalogue.read import flag_names, numbers
-from clusterkeras.config import InferenceConfig
+from clusterkeras.catalogue.measurement import look_again
+from clusterkeras.catalogue.read import Catalogue, flag_names, numbers
 from clusterkeras.diagnostics.plots.recovery import axis_label, corner_plot
 from data_tools.imaging.colours import as_rgb, brightness, colour_planes
-from data_tools.mosaics.mosaic import ROUNDING_PX, Mosaics, open_mosaics
+from data_tools.mosaics.mosaic import ROUNDING_PX, Mosaics
 from data_tools.running.output import check_file
-from data_tools.schema import FLAGS, PARAMETERS
+from data_tools.schema import PARAMETERS
 
 if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
@@ -38,7 +37,7 @@ _RADIUS = "#F0E442"
 def plot_cluster(
     catalogue: Table,
     row: int,
-    images: Sequence[str | Path],
+    images: Sequence[str | Path] | Mosaics,
     model: PosteriorModel | str | Path | None = None,
 ) -> Figure:
     """Draw a cluster: its joint posterior, its cutout in colour, its numbers.
@@ -51,7 +50,7 @@ def plot_cluster(
         As `clusterkeras.catalogue.infer` makes it.
     row : int
         Number of the row, from 0.
-    images : sequence of str or Path
+    images : sequence of str or Path, or Mosaics
         The mosaics it was made from, in the model's order of bands.
     model : PosteriorModel, str or Path, optional
         The model that made it; by default what the catalogue's metadata name.
@@ -72,24 +71,16 @@ def plot_cluster(
 
     if not -len(catalogue) <= row < len(catalogue):
         raise IndexError(f"row {row}: the catalogue has {len(catalogue)} rows")
-    if model is None:
-        model = str(catalogue.meta["model"])
-    if isinstance(model, str | Path):
-        model = load_model(model)
+    model = load_model(str(catalogue.meta["model"]) if model is None else model)
     target = model.target
-    place = np.array([[numbers(catalogue, axis)[row]] for axis in "xy"])
-    with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
-        cut = cut_out(mosaics, *place, target, InferenceConfig())
-        pivots = [c.photplam for c in mosaics.calibrations]
-    if not cut.usable.all():
-        raise ValueError(
-            f"row {row}: no usable pixel at x, y = {place[0, 0]:.1f}, "
-            f"{place[1, 0]:.1f}, so there is no posterior to draw"
-        )
-    network = compile_network(model, _DRAWS)
-    (draws,) = network(cut.images, cut.seeds)["draws"]
-    figure = corner_plot(draws)
-    planes = colour_planes(cut.images, pivots)
+    seed = int(catalogue.meta.get("configuration", {}).get("seed", 0))
+    place = (numbers(catalogue, axis)[row] for axis in "xy")
+    try:
+        seen = look_again(images, *place, model, _DRAWS, seed)
+    except ValueError as error:
+        raise ValueError(f"row {row}: {error}") from error
+    figure = corner_plot(seen.draws)
+    planes = colour_planes(seen.image[None], seen.pivots)
     # the room above the diagonal
     cutout = figure.add_axes((0.57, 0.62, 0.34, 0.34))
     cutout.imshow(
@@ -162,12 +153,12 @@ SIDE_INCH = 2.1
 CAPTION = 0.46
 
 
-def best_rows(catalogue: QTable, n: int) -> NDArray[np.intp]:
+def best_rows(catalogue: Catalogue, n: int) -> NDArray[np.intp]:
     """Choose the rows most likely to be clusters, most likely first.
 
     Parameters
     ----------
-    catalogue : QTable
+    catalogue : Catalogue
         As `clusterkeras.catalogue.infer` makes it.
     n : int
         Rows at most; those without a posterior, and overlaps with a likelier cluster,
@@ -178,15 +169,12 @@ def best_rows(catalogue: QTable, n: int) -> NDArray[np.intp]:
     ndarray of int
         Row numbers.
     """
-    p = np.asarray(catalogue["p_cluster"], float)
-    overlap = np.asarray(catalogue["flags"]) & FLAGS["overlap"][0]
-    p = np.where(overlap, np.nan, p)
-    order = np.argsort(-np.nan_to_num(p, nan=-1.0), kind="stable")
-    return order[: min(n, int(np.isfinite(p).sum()))]
+    order = catalogue.best_first()
+    return order[catalogue.are_clusters(0.0)[order]][:n]
 
 
 def draw_preview(
-    catalogue: QTable,
+    catalogue: Catalogue,
     mosaics: Mosaics,
     output: str | Path,
     rows: NDArray[np.intp] | None = None,
@@ -201,7 +189,7 @@ def draw_preview(
 
     Parameters
     ----------
-    catalogue : QTable
+    catalogue : Catalogue
         As `clusterkeras.catalogue.infer` makes it.
     mosaics : Mosaics
         The mosaics it was made from.
@@ -222,7 +210,7 @@ def draw_preview(
     output = check_file(output, "preview", FORMATS)
     output.parent.mkdir(parents=True, exist_ok=True)
     rows = best_rows(catalogue, n) if rows is None else np.asarray(rows)
-    x, y = (np.asarray(getattr(catalogue[k], "value", catalogue[k])) for k in "xy")
+    x, y = (catalogue.numbers(axis) for axis in "xy")
     cutouts = [mosaics.cutout(x[i], y[i], px).filled() for i in rows]
     colours: Sequence[NDArray[np.uint8]] = ()
     if cutouts:
@@ -259,12 +247,11 @@ def draw_preview(
     figure.savefig(output, dpi=150, facecolor=figure.get_facecolor())
 
 
-def caption(catalogue: QTable, row: int) -> str:
+def caption(catalogue: Catalogue, row: int) -> str:
     """Put a row's numbers into words: four lines of plain text."""
 
     def number(name: str) -> float:
-        value = catalogue[name][row]
-        return float(getattr(value, "value", value))
+        return float(catalogue.numbers(name)[row])
 
     def interval(name: str) -> str:
         middle = number(f"{name}_median")
@@ -273,7 +260,7 @@ def caption(catalogue: QTable, row: int) -> str:
 
     identity = catalogue["id"][row] if "id" in catalogue.colnames else row
     bits = int(catalogue["flags"][row])
-    flags = " ".join(name for name, (bit, _) in FLAGS.items() if bits & bit)
+    flags = " ".join(flag_names(bits))
     return "\n".join(
         [
             f"{identity}   p {number('p_cluster'):.2f}   "

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.table import Table
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from clusterkeras.catalogue.read import P_CLUSTER, Catalogue, numbers
 from data_tools.positions.read_positions import read_positions
-from data_tools.schema import FLAGS, PARAMETERS
+from data_tools.schema import PARAMETERS
 
 #: Edges in visibility (dex) of the bins in which completeness is given.
 VISIBILITY_EDGES = (-np.inf, 0.5, 1.0, 1.5, 2.0, 2.5, np.inf)
-
-#: Rows with at least this probability, no overlaps, count as clusters.
-P_CLUSTER = 0.5
 
 #: Standard deviation of a normal distribution over its median absolute deviation.
 _SIGMA_PER_MAD = 1.4826
@@ -61,36 +62,106 @@ def match(
     return known[nearest_row[mutual]], cluster[mutual]
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Comparison(Mapping[str, Any]):
+    """How a catalogue stands to the truth: numbers by name, in words, as a picture.
+
+    Attributes
+    ----------
+    numbers : dict
+        ``completeness``: share of the true clusters with a match, and with a match
+        that counts as a cluster, in all and in bins of true visibility; ``by_chance``:
+        the same of clusters that were moved five radii aside, for a crowded table has
+        a row near any place. ``purity``: share of the rows that count as clusters that
+        have a match. ``parameters``: of those matches, for each parameter the bias
+        (median of posterior median minus truth), the scatter (1.4826 median absolute
+        deviation) and the share of truths between the 16 and 84 % columns, which
+        should be 0.68.
+    posterior : dict of str to ndarray (pairs,)
+        ``<parameter>_median``, ``_p16`` and ``_p84`` of the rows of those matches.
+    truth : dict of str to ndarray (pairs,)
+        Their true parameters.
+    """
+
+    numbers: dict[str, Any]
+    posterior: dict[str, NDArray[np.float64]]
+    truth: dict[str, NDArray[np.float64]]
+
+    def __getitem__(self, name: str) -> Any:
+        """Return some of the numbers."""
+        return self.numbers[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names of the numbers."""
+        return iter(self.numbers)
+
+    def __len__(self) -> int:
+        """Count the names of the numbers."""
+        return len(self.numbers)
+
+    def __repr__(self) -> str:
+        """Say it in words: a notebook shows them."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        everything = self["completeness"]["all"]
+        chance = self["completeness"]["by_chance"]
+        yield f"{self['clusters']} clusters, {self['rows']} rows"
+        yield (
+            f"found: {_percent(everything['found'])} (by chance "
+            f"{_percent(chance['found'])}), found and taken for a cluster: "
+            f"{_percent(everything['taken'])} (by chance {_percent(chance['taken'])})"
+        )
+        yield (
+            f"rows with p_cluster >= {P_CLUSTER} that are clusters: "
+            f"{_percent(self['purity'])}"
+        )
+        yield f"{'parameter':<24}{'n':>5}{'bias':>9}{'scatter':>9}{'in 68 %':>9}"
+        for name, score in self["parameters"].items():
+            if score["n"]:
+                numbers = f"{score['bias']:>9.3f}{score['scatter']:>9.3f}"
+                inside = f"{_percent(score['coverage']):>9}"
+                yield f"{name:<24}{score['n']:>5}{numbers}{inside}"
+
+    def plot(self) -> Figure:
+        """Draw posterior against truth, and the completeness."""
+        return _draw(self)
+
+    def write(self, directory: str | Path) -> None:
+        """Write ``comparison.json`` and ``comparison.png``.
+
+        Parameters
+        ----------
+        directory : str or Path
+            It is made if it is not there.
+        """
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(self.numbers, indent=2)
+        (directory / "comparison.json").write_text(text + "\n")
+        self.plot().savefig(directory / "comparison.png", dpi=120)
+
+
 def compare(
-    catalogue: str | Path,
-    truth: str | Path,
-    output: str | Path,
+    catalogue: Table | str | Path,
+    truth: Table | str | Path,
     radius_px: float = 4.0,
-) -> dict[str, Any]:
-    """Match a catalogue with the truth; write ``comparison.json`` and ``.png``.
+) -> Comparison:
+    """Match a catalogue with the truth.
 
     Parameters
     ----------
-    catalogue : str or Path
-        A catalogue as `clusterkeras.catalogue.infer` writes it.
-    truth : str or Path
-        A table with ``x``, ``y``, the parameters and, if known, ``log_snr``.
-    output : str or Path
-        Directory for the two files; made if it is not there.
+    catalogue : Table, str or Path
+        A catalogue written by `clusterkeras infer`.
+    truth : Table, str or Path
+        Table with x, y, the parameters and, if it is known, log_snr.
     radius_px : float
-        Largest distance of a match in pixels, above 0.
+        Largest distance of a match in pixels.
 
     Returns
     -------
-    dict
-        ``completeness``: share of the true clusters with a match, and with a match
-        of ``p_cluster`` >= 0.5, in all and in bins of true visibility; ``by_chance``:
-        the same of clusters that were moved five radii aside, for a crowded table has
-        a row near any place. ``purity``: share of the rows of ``p_cluster`` >= 0.5,
-        overlaps left out, that have a match. ``parameters``: of those matches, for
-        each parameter the bias (median of posterior median minus truth), the scatter
-        (1.4826 median absolute deviation) and the share of truths between the 16 and
-        84 % columns, which should be 0.68.
+    Comparison
+        Numbers, words and picture.
 
     Raises
     ------
@@ -101,69 +172,39 @@ def compare(
     """
     if not radius_px > 0:
         raise ValueError(f"radius_px must be above 0; received {radius_px}")
+    if not isinstance(catalogue, Table):
+        catalogue = Catalogue.read(catalogue)
+    catalogue = Catalogue.of(catalogue)
     names = [p.name for p in PARAMETERS]
-    posterior_names = [
-        f"{n}_{part}" for n in names for part in ("median", "p16", "p84")
-    ]
-    rows = _columns(
-        catalogue, ["x", "y", "p_cluster", *posterior_names], optional=["flags"]
-    )
-    taken_rows = rows["p_cluster"] >= P_CLUSTER
-    if "flags" in rows:
-        taken_rows &= (rows["flags"].astype(int) & FLAGS["overlap"][0]) == 0
     true = _columns(truth, ["x", "y", *names], optional=["log_snr"])
+    x, y = (catalogue.numbers(axis) for axis in "xy")
+    are_clusters = catalogue.are_clusters(P_CLUSTER)
 
-    row, cluster = match(rows["x"], rows["y"], true["x"], true["y"], radius_px)
-    taken = taken_rows[row]
+    row, cluster = match(x, y, true["x"], true["y"], radius_px)
+    taken = are_clusters[row]
     aside = true["x"] + _ASIDE * radius_px
-    chance_row, chance_cluster = match(
-        rows["x"], rows["y"], aside, true["y"], radius_px
-    )
-    by_chance = _completeness(true, chance_cluster, taken_rows[chance_row])
-    believed = int(taken_rows.sum())
-    result = {
-        "rows": len(rows["x"]),
+    chance_row, chance_cluster = match(x, y, aside, true["y"], radius_px)
+    by_chance = _completeness(true, chance_cluster, are_clusters[chance_row])
+    posterior = {
+        f"{name}_{part}": catalogue.numbers(f"{name}_{part}")[row[taken]]
+        for name in names
+        for part in ("median", "p16", "p84")
+    }
+    truth_of_taken = {name: true[name][cluster[taken]] for name in names}
+    found = {
+        "rows": len(catalogue),
         "clusters": len(true["x"]),
         "radius_px": radius_px,
         "completeness": {
             **_completeness(true, cluster, taken),
             "by_chance": by_chance["all"],
         },
-        "purity": _share(int(taken.sum()), believed),
+        "purity": _share(int(taken.sum()), int(are_clusters.sum())),
         "parameters": {
-            name: _score(rows, true[name][cluster[taken]], row[taken], name)
-            for name in names
+            name: _score(posterior, truth_of_taken[name], name) for name in names
         },
     }
-    output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(result, indent=2)
-    (output / "comparison.json").write_text(text + "\n")
-    figure = _draw(rows, true, row[taken], cluster[taken], result)
-    figure.savefig(output / "comparison.png", dpi=120)
-    return result
-
-
-def summary_lines(result: dict[str, Any]) -> list[str]:
-    """Return what `compare` found as lines of text."""
-    everything = result["completeness"]["all"]
-    chance = result["completeness"]["by_chance"]
-    lines = [
-        f"{result['clusters']} clusters, {result['rows']} rows",
-        f"found: {_percent(everything['found'])} (by chance {_percent(chance['found'])}"
-        f"), found and taken for a cluster: {_percent(everything['taken'])} (by chance "
-        f"{_percent(chance['taken'])})",
-        f"rows with p_cluster >= {P_CLUSTER} that are clusters: "
-        f"{_percent(result['purity'])}",
-        f"{'parameter':<24}{'n':>5}{'bias':>9}{'scatter':>9}{'in 68 %':>9}",
-    ]
-    for name, score in result["parameters"].items():
-        if score["n"]:
-            numbers = f"{score['bias']:>9.3f}{score['scatter']:>9.3f}"
-            lines.append(
-                f"{name:<24}{score['n']:>5}{numbers}{_percent(score['coverage']):>9}"
-            )
-    return lines
+    return Comparison(found, posterior, truth_of_taken)
 
 
 def _percent(share: float | None) -> str:
@@ -175,20 +216,16 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def _columns(
-    path: str | Path, names: list[str], optional: list[str] | None = None
+    truth: Table | str | Path, names: list[str], optional: list[str]
 ) -> dict[str, NDArray[np.float64]]:
-    table = read_positions(path)
-    missing = [name for name in names if name not in table.colnames]
+    name, table = "truth", truth
+    if not isinstance(truth, Table):
+        name, table = str(truth), read_positions(truth)
+    missing = [column for column in names if column not in table.colnames]
     if missing:
-        raise ValueError(f"{path}: expected the columns {names}; {missing} are missing")
-    present = [*names, *(n for n in optional or [] if n in table.colnames)]
-    return {name: _numbers(table[name]) for name in present}
-
-
-def _numbers(column: Any) -> NDArray[np.float64]:
-    """Return a column without its unit, NaN where it is masked."""
-    values = getattr(column, "value", column)
-    return np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
+        raise ValueError(f"{name}: expected the columns {names}; {missing} are missing")
+    present = [*names, *(column for column in optional if column in table.colnames)]
+    return {column: numbers(table, column) for column in present}
 
 
 def _completeness(
@@ -221,47 +258,41 @@ def _completeness(
     return result
 
 
-def _score(
-    rows: dict[str, NDArray], truth: NDArray, row: NDArray, name: str
-) -> dict[str, Any]:
-    residual = rows[f"{name}_median"][row] - truth
+def _score(posterior: dict[str, NDArray], truth: NDArray, name: str) -> dict[str, Any]:
+    median, low, high = (posterior[f"{name}_{k}"] for k in ("median", "p16", "p84"))
+    residual = median - truth
     known = np.isfinite(residual)
-    residual, truth, row = residual[known], truth[known], row[known]
-    if not len(row):
+    residual = residual[known]
+    if not len(residual):
         return {"n": 0, "bias": None, "scatter": None, "coverage": None}
     bias = float(np.median(residual))
-    inside = (rows[f"{name}_p16"][row] <= truth) & (truth <= rows[f"{name}_p84"][row])
+    inside = ((low <= truth) & (truth <= high))[known]
     return {
-        "n": len(row),
+        "n": len(residual),
         "bias": bias,
         "scatter": float(_SIGMA_PER_MAD * np.median(np.abs(residual - bias))),
         "coverage": float(inside.mean()),
     }
 
 
-def _draw(
-    rows: dict[str, NDArray],
-    true: dict[str, NDArray],
-    row: NDArray,
-    cluster: NDArray,
-    result: dict[str, Any],
-) -> Figure:
+def _draw(found: Comparison) -> Figure:
     n_panels = len(PARAMETERS) + 1
     figure = Figure(
         figsize=(_PANEL_INCHES * n_panels, _PANEL_INCHES), layout="constrained"
     )
     *panels, last = figure.subplots(1, n_panels)
     for axes, parameter in zip(panels, PARAMETERS, strict=True):
-        truth = true[parameter.name][cluster]
+        truth = found.truth[parameter.name]
         median, low, high = (
-            rows[f"{parameter.name}_{part}"][row] for part in ("median", "p16", "p84")
+            found.posterior[f"{parameter.name}_{part}"]
+            for part in ("median", "p16", "p84")
         )
         axes.errorbar(
             truth, median, [median - low, high - median], fmt=".", alpha=0.5, lw=0.8
         )
         ends = (parameter.low, parameter.high)
         axes.plot(ends, ends, color="black", lw=0.8)
-        score = result["parameters"][parameter.name]
+        score = found["parameters"][parameter.name]
         if score["n"]:
             axes.set_title(
                 f"bias {score['bias']:.2f}, scatter {score['scatter']:.2f}, "
@@ -272,12 +303,12 @@ def _draw(
             xlabel=f"true {parameter.label} [{parameter.unit}]",
             ylabel="posterior median, 16-84 %",
         )
-    _draw_completeness(last, result)
+    _draw_completeness(last, found)
     return figure
 
 
-def _draw_completeness(axes: Any, result: dict[str, Any]) -> None:
-    bins = [b for b in result["completeness"].get("by_log_snr", []) if b["n"]]
+def _draw_completeness(axes: Any, found: Comparison) -> None:
+    bins = [b for b in found["completeness"].get("by_log_snr", []) if b["n"]]
     place = np.arange(len(bins))
     axes.bar(place, [b["found"] for b in bins], color="lightgrey", label="found")
     axes.bar(
@@ -294,7 +325,7 @@ def _draw_completeness(axes: Any, result: dict[str, Any]) -> None:
         xlabel="true visibility [dex]",
         ylabel="share of true clusters",
         ylim=(0, 1.05),
-        title=f"{_percent(result['purity'])} of the rows taken are clusters",
+        title=f"{_percent(found['purity'])} of the rows taken are clusters",
     )
     axes.title.set_fontsize("medium")
     if bins:

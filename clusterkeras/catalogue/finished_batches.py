@@ -7,7 +7,7 @@ import json
 import logging
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,7 @@ from data_tools.running.output import remove_partial, whole_file
 from data_tools.running.work_directory import claimed
 
 if TYPE_CHECKING:
-    from clusterkeras.catalogue.table import Question
+    from clusterkeras.catalogue.table import InferenceSettings
     from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.mosaic import Mosaics
 
@@ -38,7 +38,7 @@ _BATCH = re.compile(r"batch-(\d+)\.npz")
 
 
 def describe_run(
-    asked: Question,
+    settings: InferenceSettings,
     model: PosteriorModel,
     mosaics: Mosaics,
     x: NDArray[np.float64],
@@ -49,7 +49,7 @@ def describe_run(
 
     Parameters
     ----------
-    asked : Question
+    settings : InferenceSettings
         How the model is asked.
     model : PosteriorModel
         Its weights count.
@@ -75,13 +75,40 @@ def describe_run(
         weights.update(np.ascontiguousarray(weight).tobytes())
     places = np.stack([x, y]).tobytes()
     return {
-        "configuration": asked.configuration_hash,
+        "configuration": settings.configuration_hash,
         "model": weights.hexdigest()[:_DIGITS],
         "images": hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:_DIGITS],
         "positions": hashlib.sha256(places).hexdigest()[:_DIGITS],
         "draws": str(draws),
         "software": f"clusterkeras {__version__}, tensorflow {version('tensorflow')}",
     }
+
+
+class BatchesInMemory:
+    """Batches of a run that leaves nothing behind if it ends early.
+
+    Parameters
+    ----------
+    batches : sequence of ndarray of int
+        The rows of each batch of the whole run.
+    """
+
+    def __init__(self, batches: Sequence[NDArray[np.intp]]) -> None:
+        self.batches = batches
+        self.missing = list(range(len(batches)))
+        self._kept: dict[int, dict[str, NDArray]] = {}
+
+    def keep(self, number: int, columns: Mapping[str, NDArray]) -> None:
+        """Keep what was found of a batch; see `FinishedBatches.keep`."""
+        self._kept[number] = dict(columns)
+
+    def read(
+        self, *, draws: bool = False
+    ) -> Iterator[tuple[NDArray[np.intp], dict[str, NDArray]]]:
+        """Yield all batches, in their order; see `FinishedBatches.read`."""
+        for number, rows in enumerate(self.batches):
+            kept = self._kept[number]
+            yield rows, {k: v for k, v in kept.items() if (k == "draws") == draws}
 
 
 class FinishedBatches:
@@ -108,10 +135,10 @@ class FinishedBatches:
     """
 
     def __init__(
-        self, output: Path, run: Mapping[str, str], batches: list[NDArray[np.intp]]
+        self, output: Path, run: Mapping[str, str], batches: Sequence[NDArray[np.intp]]
     ) -> None:
         self.directory = output.with_name(output.name + SUFFIX)
-        self._run, self._batches = dict(run), batches
+        self._run, self.batches = dict(run), batches
 
     def __enter__(self) -> FinishedBatches:
         """Open the directory: make it, or see what is there."""
@@ -120,13 +147,13 @@ class FinishedBatches:
             remove_partial(self.directory)
             known = self._numbers()
             self._claim = claim.pop_all()
-        self.missing = [i for i in range(len(self._batches)) if i not in known]
+        self.missing = [i for i in range(len(self.batches)) if i not in known]
         if known:
             logger.warning(
                 "%s: %d of %d batches are finished, the run goes on from there",
                 self.directory,
                 len(known),
-                len(self._batches),
+                len(self.batches),
             )
         return self
 
@@ -171,7 +198,7 @@ class FinishedBatches:
         columns : dict of str to ndarray
             What was kept.
         """
-        for number, rows in enumerate(self._batches):
+        for number, rows in enumerate(self.batches):
             with np.load(self._path(number)) as kept:
                 names = [name for name in kept.files if (name == "draws") == draws]
                 yield rows, {name: kept[name] for name in names}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,23 +15,30 @@ from astropy.table import QTable, Table
 from numpy.typing import NDArray
 
 from clusterkeras.catalogue.draws_file import SUFFIXES, write_draws
-from clusterkeras.catalogue.finished_batches import FinishedBatches, describe_run
-from clusterkeras.catalogue.measurement import batches_of, compile_network, measure
-from clusterkeras.catalogue.overlap import overlapping
+from clusterkeras.catalogue.finished_batches import (
+    BatchesInMemory,
+    FinishedBatches,
+    describe_run,
+)
+from clusterkeras.catalogue.measurement import (
+    batches_of,
+    compile_network,
+    measure_places,
+)
+from clusterkeras.catalogue.overlap import settle_presence
+from clusterkeras.catalogue.read import Catalogue, Origin
 from clusterkeras.catalogue.table import (
-    Catalogue,
-    Question,
+    InferenceSettings,
     make_table,
     metadata,
     with_input,
 )
 from clusterkeras.config import InferenceConfig
-from clusterkeras.network.presence import at_share, estimate_share
-from data_tools.mosaics.mosaic import Mosaics, open_mosaics
+from clusterkeras.network.model_file import DEFAULT_PRESET
+from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.positions.read_positions import pixel_positions, read_positions
 from data_tools.running.output import check_file
-from data_tools.running.table_file import FORMATS, write_table
-from data_tools.schema import FLAGS, PARAMETER_NAMES
+from data_tools.running.table_file import FORMATS
 
 if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
@@ -38,49 +46,92 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def infer(
-    images: Sequence[str | Path],
-    positions: str | Path,
-    output: str | Path,
-    model: PosteriorModel | str | Path,
+def measure_catalogue(
+    mosaics: Mosaics,
+    positions: Table,
+    model: PosteriorModel | str | Path = DEFAULT_PRESET,
     config: InferenceConfig | None = None,
-    preview: str | Path | None = None,
-    draws: str | Path | None = None,
     *,
+    draws: int = 0,
     progress: bool = True,
 ) -> Catalogue:
-    """Return the joint posterior at each position on the mosaics and write the table.
+    """Measure the joint posterior at each position on open mosaics, in memory.
 
     Parameters
     ----------
-    images : sequence of str or Path
-        One FITS mosaic a band, in the model's order.
-    positions : str or Path
-        Table with columns ``x`` and ``y`` in pixels, or ``ra`` and ``dec`` in deg;
-        see `data_tools.positions.read_positions`.
-    output : str or Path
-        The catalogue: ``.ecsv``, ``.fits``, ``.vot``, ``.xml``, ``.parquet`` or
-        (without metadata) ``.csv``.
+    mosaics : Mosaics
+        Open mosaics in the model's bands.
+    positions : Table
+        Columns ``x`` and ``y`` in pixels, or ``ra`` and ``dec``; see
+        `data_tools.positions.columns`.
     model : PosteriorModel, str or Path
-        The trained model, or what `clusterkeras.network.loading.load_model` loads it
-        by.
+        The trained model, or what `clusterkeras.network.loading.load_model` loads.
     config : InferenceConfig, optional
         Batch, seed and limits of the flags.
-    preview : str or Path, optional
-        Picture of the cutouts that are most likely clusters; see
-        `clusterkeras.catalogue.cluster_pictures`.
-    draws : str or Path, optional
-        Also write `InferenceConfig.draws` draws of each posterior to this file, ``.h5``
-        or ``.hdf5``; see `clusterkeras.catalogue.draws_file`.
+    draws : int
+        Draws of each posterior that the catalogue keeps.
     progress : bool
         Whether to show a progress bar.
 
     Returns
     -------
     Catalogue
-        A `QTable`, and ``plot(i)`` draws its row i: see `clusterkeras.catalogue.table`.
-        One row per row of `positions`, in its order, with its columns (prefixed
-        ``input_`` where a result has the same name and other values): place,
+        See `infer`, which adds files to this.
+
+    Raises
+    ------
+    ValueError
+        If the table holds no positions.
+    """
+    run = _Run.of(mosaics, positions, "the table", model, config, draws)
+    batches = BatchesInMemory(run.batches)
+    run.measure(batches, progress)
+    return run.catalogue(batches, mosaics, keep_draws=bool(draws))
+
+
+def infer(
+    images: Sequence[str | Path] | Mosaics,
+    positions: str | Path | Table,
+    output: str | Path | None = None,
+    model: PosteriorModel | str | Path = DEFAULT_PRESET,
+    config: InferenceConfig | None = None,
+    preview: str | Path | None = None,
+    draws_file: str | Path | None = None,
+    *,
+    draws: int = 0,
+    progress: bool = True,
+) -> Catalogue:
+    """Measure the joint posterior at each position on mosaics.
+
+    Parameters
+    ----------
+    images : sequence of str or Path, or Mosaics
+        One FITS mosaic a band, in the model's order; or mosaics that are open.
+    positions : str, Path or Table
+        Any table that astropy reads, with x and y in pixels or ra and dec; a
+        catalogue of LEGUS or PHANGS-HST; regions of DS9 or CASA (.reg, .crtf).
+    output : str or Path, optional
+        The catalogue: .ecsv, .fits, .vot, .xml, .parquet or (without metadata) .csv.
+    model : PosteriorModel, str or Path
+        Trained model: the name of one that ships, a .keras file, or the directory of a
+        run.
+    config : InferenceConfig, optional
+        Batch, seed and limits of the flags.
+    preview : str or Path, optional
+        Picture of the cutouts that are most likely clusters, .png or .pdf.
+    draws_file : str or Path, optional
+        Also write `InferenceConfig.draws` draws of each posterior to this file, .h5 or
+        .hdf5.
+    draws : int
+        Draws of each posterior that the catalogue keeps in memory.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    Catalogue
+        A `QTable`. One row per row of `positions`, in its order, with its columns
+        (prefixed ``input_`` where a result has the same name and other values): place,
         ``p_cluster``, ``log_snr``, percentiles, mean and standard deviation of each
         parameter, their covariances and bit `flags`. A row without data has NaN and a
         flag. ``p_cluster`` is under `InferenceConfig.cluster_share`, not under the
@@ -91,7 +142,7 @@ def infer(
     FileNotFoundError
         If a mosaic, the table or the model is missing.
     ValueError
-        If a mosaic or the table cannot be used, the output has no known format, or
+        If a mosaic or the table cannot be used, an output has no known format, or
         finished batches of another run lie beside it.
 
     Notes
@@ -99,77 +150,175 @@ def infer(
     Finished batches are kept in the directory ``<output>.part`` until the output is
     whole: the same call after an interruption goes on from there and writes the same
     bytes. Mosaics that are open already may be anything, and nothing is kept of them.
+
+    Examples
+    --------
+    >>> import clusterkeras
+    >>> from data_tools import Target, make_mosaic
+    >>> galaxy = make_mosaic(Target.load("m83-wfc3-uvis"), size_px=192, n=2, seed=1)
+    >>> catalogue = clusterkeras.infer(galaxy.mosaics, galaxy.truth, progress=False)
+    >>> len(catalogue), catalogue["log_age_median"].unit
+    (2, Unit("dex(yr)"))
     """
-    config = config or InferenceConfig()
-    name = str(model) if isinstance(model, str | Path) else model.name
-    if isinstance(model, str | Path):
-        from clusterkeras.network.loading import load_model
+    if isinstance(draws, str | Path):
+        warnings.warn(
+            "infer: the file of draws is now `draws_file`; `draws` is a number",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        draws, draws_file = 0, draws
+    outputs = _Outputs.of(output, preview, draws_file)
+    if not isinstance(positions, Table):
+        name, positions = Path(positions), read_positions(positions)
+    else:
+        name = None
+    from clusterkeras.network.loading import load_model
 
-        model = load_model(model)
-    asked = Question.of(model, name, config)
-    table = answer_all(
-        *(images, positions, output, model, asked, preview, draws), progress=progress
-    )
-    return Catalogue(table, images=images, model=model, copy=False)
-
-
-def answer_all(
-    images: Sequence[str | Path],
-    positions: str | Path,
-    output: str | Path,
-    model: PosteriorModel,
-    asked: Question,
-    preview: str | Path | None = None,
-    draws: str | Path | None = None,
-    *,
-    progress: bool = True,
-) -> QTable:
-    """Do what `infer` does with a model that is loaded, and the question to it."""
-    output = check_file(output, "table", FORMATS)
-    config, target = asked.config, asked.target
-    if preview is not None:
-        from clusterkeras.catalogue.cluster_pictures import FORMATS as PICTURES
-        from clusterkeras.catalogue.cluster_pictures import draw_preview
-
-        check_file(preview, "preview", PICTURES)
-    n_draws = 0
-    if draws is not None:
-        draws = check_file(draws, "file of draws", SUFFIXES)
-        n_draws = config.draws
-    table = read_positions(positions)
-    with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
-        x, y = pixel_positions(table, mosaics.wcs, config.origin, str(positions))
-        _say_how_many_are_inside(x, y, mosaics, positions)
-        network = compile_network(model, n_draws)
-        batches = batches_of(y, config.batch_size)
-        run = describe_run(asked, model, mosaics, x, y, n_draws)
-        with ExitStack() as stack:
-            beside = output
-            if isinstance(images, Mosaics):
-                beside = Path(stack.enter_context(TemporaryDirectory())) / output.name
-            parts = stack.enter_context(FinishedBatches(beside, run, batches))
-            todo = [batches[i] for i in parts.missing]
-            answers = measure(mosaics, x, y, network, target, config, progress, todo)
-            for number, (_, found) in zip(parts.missing, answers, strict=True):
-                parts.keep(number, found)
-            columns = gather(parts.read(), len(x))
-            catalogue = finish(asked, mosaics, table, x, y, columns)
-            catalogue.meta["positions"] = Path(positions).name
-            if draws is not None:
-                shape = len(x), n_draws
-                write_draws(draws, parts.read(draws=True), shape, catalogue.meta)
-            write_table(catalogue, output)
-            if preview is not None:
-                draw_preview(catalogue, mosaics, preview, px=target.cutout_px)
-            parts.remove()
+    model = load_model(model)
+    config, target = config or InferenceConfig(), model.target
+    drawn = max(draws, config.draws if draws_file is not None else 0)
+    with ExitStack() as stack:
+        mosaics = stack.enter_context(opened(images, target))
+        run = _Run.of(
+            *(mosaics, positions, str(name or "the table"), model, config, drawn)
+        )
+        if outputs.table is None or mosaics is images:
+            batches = BatchesInMemory(run.batches)
+        else:
+            batches = stack.enter_context(
+                FinishedBatches(outputs.table, run.description(), run.batches)
+            )
+        run.measure(batches, progress)
+        catalogue = run.catalogue(batches, images, keep_draws=bool(draws))
+        if name is not None:
+            catalogue.meta["positions"] = name.name
+        outputs.write(catalogue, batches, mosaics, (len(catalogue), drawn))
+        if isinstance(batches, FinishedBatches):
+            batches.remove()
     return catalogue
 
 
+@dataclass(frozen=True)
+class _Outputs:
+    """What is written of a catalogue, each checked before the work."""
+
+    table: Path | None
+    preview: Path | None
+    draws: Path | None
+
+    @classmethod
+    def of(
+        cls,
+        table: str | Path | None,
+        preview: str | Path | None,
+        draws: str | Path | None,
+    ) -> _Outputs:
+        """Refuse what cannot be written."""
+        if preview is not None:
+            from clusterkeras.catalogue.cluster_pictures import FORMATS as PICTURES
+
+            preview = check_file(preview, "preview", PICTURES)
+        if table is not None:
+            table = check_file(table, "table", FORMATS)
+        if draws is not None:
+            draws = check_file(draws, "file of draws", SUFFIXES)
+        return cls(table, preview, draws)
+
+    def write(
+        self,
+        catalogue: Catalogue,
+        batches: BatchesInMemory | FinishedBatches,
+        mosaics: Mosaics,
+        drawn: tuple[int, int],
+    ) -> None:
+        """Write all of them."""
+        if self.draws is not None:
+            write_draws(self.draws, batches.read(draws=True), drawn, catalogue.meta)
+        if self.table is not None:
+            catalogue.write(self.table)
+        if self.preview is not None:
+            from clusterkeras.catalogue.cluster_pictures import draw_preview
+
+            px = catalogue.meta["target"]["cutout_px"]
+            draw_preview(catalogue, mosaics, self.preview, px=px)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Places on mosaics that a model is to be asked about."""
+
+    mosaics: Mosaics
+    positions: Table
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    model: PosteriorModel
+    settings: InferenceSettings
+    draws: int
+
+    @classmethod
+    def of(
+        cls,
+        mosaics: Mosaics,
+        positions: Table,
+        name: str,
+        model: PosteriorModel | str | Path,
+        config: InferenceConfig | None,
+        draws: int,
+    ) -> _Run:
+        """Find the places of a table."""
+        from clusterkeras.network.loading import load_model
+
+        model, config = load_model(model), config or InferenceConfig()
+        x, y = pixel_positions(positions, mosaics.wcs, config.origin, name)
+        _say_how_many_are_inside(x, y, mosaics, name)
+        settings = InferenceSettings.of(model, config)
+        return cls(mosaics, positions, x, y, model, settings, draws)
+
+    @property
+    def batches(self) -> list[NDArray[np.intp]]:
+        """Rows of each batch."""
+        return batches_of(self.y, self.settings.config.batch_size)
+
+    def description(self) -> dict[str, str]:
+        """Say what the answers depend on."""
+        place = self.x, self.y
+        return describe_run(self.settings, self.model, self.mosaics, *place, self.draws)
+
+    def measure(
+        self, batches: BatchesInMemory | FinishedBatches, progress: bool
+    ) -> None:
+        """Ask about the batches that are missing, and keep each answer."""
+        settings, missing = self.settings, list(batches.missing)
+        answers = measure_places(
+            *(self.mosaics, self.x, self.y),
+            compile_network(self.model, self.draws),
+            *(settings.target, settings.config, progress),
+            [batches.batches[i] for i in missing],
+        )
+        for number, (_, found) in zip(missing, answers, strict=True):
+            batches.keep(number, found)
+
+    def catalogue(
+        self,
+        batches: BatchesInMemory | FinishedBatches,
+        images: Sequence[str | Path] | Mosaics,
+        keep_draws: bool,
+    ) -> Catalogue:
+        """Put the answers together."""
+        columns = collect(batches.read(), len(self.x))
+        table = assemble(
+            self.settings, self.mosaics, self.positions, self.x, self.y, columns
+        )
+        origin = Origin(images, self.model)
+        if keep_draws:
+            drawn = collect(batches.read(draws=True), len(self.x))["draws"]
+            places = np.stack([self.x, self.y], axis=1)
+            origin = Origin(images, self.model, places, drawn)
+        return Catalogue(table, origin=origin, copy=False)
+
+
 def _say_how_many_are_inside(
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    mosaics: Mosaics,
-    positions: str | Path,
+    x: NDArray[np.float64], y: NDArray[np.float64], mosaics: Mosaics, name: str
 ) -> None:
     rows, columns = mosaics.shape
     inside = (x > -0.5) & (x < columns - 0.5) & (y > -0.5) & (y < rows - 0.5)
@@ -178,14 +327,14 @@ def _say_how_many_are_inside(
         logger.warning(
             "%s: of %d positions %d are off the mosaics and %d have no place on them "
             "(no value, or elsewhere on the sky): their rows have the flag no_data",
-            positions,
+            name,
             len(x),
             int((known & ~inside).sum()),
             int((~known).sum()),
         )
 
 
-def gather(
+def collect(
     batches: Iterable[tuple[NDArray[np.intp], dict[str, NDArray]]], n: int
 ) -> dict[str, NDArray]:
     """Put batches together.
@@ -193,7 +342,7 @@ def gather(
     Parameters
     ----------
     batches : iterable of (rows, columns)
-        What `clusterkeras.catalogue.measurement.measure` yields, in any order.
+        What `clusterkeras.catalogue.measurement.measure_places` yields, in any order.
     n : int
         Number of all rows.
 
@@ -211,20 +360,20 @@ def gather(
     return columns
 
 
-def finish(
-    asked: Question,
+def assemble(
+    settings: InferenceSettings,
     mosaics: Mosaics,
     given: Table,
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     columns: dict[str, NDArray],
 ) -> QTable:
-    """Make the catalogue of what was measured at all positions.
+    """Make the table of what was measured at all positions.
 
     Parameters
     ----------
-    asked : Question
-        Of which model, and how.
+    settings : InferenceSettings
+        Which model was asked, and how.
     mosaics : Mosaics
         The images.
     given : Table
@@ -232,58 +381,18 @@ def finish(
     x, y : ndarray, shape (n,)
         Its positions in 0-based pixels.
     columns : dict of str to ndarray
-        What `gather` gives.
+        What `collect` returns.
 
     Returns
     -------
     QTable
         With metadata.
     """
-    share = settle_presence(columns, x, y, asked)
-    catalogue = with_input(given, make_table(x, y, mosaics.wcs, columns, asked.target))
-    catalogue.meta = metadata(asked, mosaics)
-    catalogue.meta["cluster_share"] = {
-        "trained": asked.cluster_share,
+    share = settle_presence(columns, x, y, settings)
+    table = with_input(given, make_table(x, y, mosaics.wcs, columns, settings.target))
+    table.meta = metadata(settings, mosaics)
+    table.meta["cluster_share"] = {
+        "trained": settings.cluster_share,
         "here": round(share, 6),
     }
-    return catalogue
-
-
-def settle_presence(
-    columns: dict[str, NDArray],
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
-    asked: Question,
-) -> float:
-    """Bring ``p_cluster`` to the share of clusters at hand and flag overlaps.
-
-    The share is that of rows that are no overlaps, which can only be told once there
-    is a share: so it is settled in two rounds.
-
-    Parameters
-    ----------
-    columns : dict of str to ndarray
-        What `clusterkeras.catalogue.measurement.answer` gives, of all rows:
-        ``p_cluster`` and ``flags`` are changed.
-    x, y : ndarray, shape (n,)
-        0-based pixels.
-    asked : Question
-        Gives the size of a pixel, the share of clusters in the model's training set
-        and that at hand, or that this one is to be estimated.
-
-    Returns
-    -------
-    float
-        The share of clusters among the rows.
-    """
-    trained, share = columns["p_cluster"], asked.config.cluster_share
-    size = PARAMETER_NAMES.index("log_half_light_radius")
-    radius = 10.0 ** columns["median"][:, size] / asked.target.pixel_scale_arcsec
-    overlap = np.zeros(len(trained), bool)
-    for _ in range(2):
-        if asked.config.cluster_share is None:
-            share = estimate_share(trained[~overlap], asked.cluster_share)
-        columns["p_cluster"] = at_share(trained, asked.cluster_share, share)
-        overlap = overlapping(x, y, columns["p_cluster"], radius)
-    columns["flags"][overlap] |= FLAGS["overlap"][0]
-    return share
+    return table

@@ -8,19 +8,20 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from clusterkeras.config import InferenceConfig
+from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.schema import FLAGS
 
 if TYPE_CHECKING:
-    from clusterkeras.config import InferenceConfig
     from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.cutout import Cutout
-    from data_tools.mosaics.mosaic import Mosaics
     from data_tools.target import Target
 
 #: The posterior leans on an edge of the training range if this share of it does.
@@ -160,7 +161,7 @@ def batches_of(y: NDArray[np.float64], size: int) -> list[NDArray[np.intp]]:
     return [order[first : first + size] for first in range(0, max(len(y), 1), size)]
 
 
-def measure(
+def measure_places(
     mosaics: Mosaics,
     x: NDArray[np.float64],
     y: NDArray[np.float64],
@@ -221,6 +222,65 @@ def measure(
             bar.update(len(rows))
 
 
+@dataclass(frozen=True)
+class Seen:
+    """One place, looked at once more.
+
+    Attributes
+    ----------
+    image : ndarray of float32, shape (px, px, bands)
+        nJy per pixel, without gaps.
+    pivots : tuple of float
+        Pivot wavelength of each band in Angstrom.
+    draws : ndarray of float32, shape (draws, P)
+        Of the joint posterior.
+    """
+
+    image: NDArray[np.float32]
+    pivots: tuple[float, ...]
+    draws: NDArray[np.float32]
+
+
+def look_again(
+    images: Sequence[str | Path] | Mosaics,
+    x: float,
+    y: float,
+    model: PosteriorModel,
+    draws: int,
+    seed: int = 0,
+) -> Seen:
+    """Ask a model about one place: the same seed gives the same draws, to 1e-4.
+
+    Parameters
+    ----------
+    images : sequence of str or Path, or Mosaics
+        The mosaics, in the model's order of bands.
+    x, y : float
+        0-based pixels.
+    model : PosteriorModel
+        A trained model.
+    draws : int
+        How many.
+    seed : int
+        `InferenceConfig.seed`.
+
+    Raises
+    ------
+    ValueError
+        If there are no data at the place.
+    """
+    target, config = model.target, InferenceConfig(seed=seed)
+    with opened(images, target) as mosaics:
+        cut = cut_out(mosaics, np.array([x]), np.array([y]), target, config)
+        pivots = tuple(c.photplam for c in mosaics.calibrations)
+    if not cut.usable.all():
+        raise ValueError(
+            f"no usable pixel at x, y = {x:.1f}, {y:.1f}: there is no posterior"
+        )
+    found = compile_network(model, draws)(cut.images, cut.seeds)
+    return Seen(cut.images[0], pivots, found["draws"][0])
+
+
 def result_flags(
     found: Mapping[str, NDArray], config: InferenceConfig
 ) -> NDArray[np.int32]:
@@ -253,7 +313,7 @@ def result_flags(
 
 @functools.lru_cache(maxsize=1)
 def compile_network(model: PosteriorModel, draws: int = 0) -> Network:
-    """Return a model as the function that `measure` asks.
+    """Return a model as the function that `measure_places` asks.
 
     Parameters
     ----------

@@ -1,10 +1,18 @@
-"""Rows of a catalogue that describe the same cluster."""
+"""Rows that describe the same cluster, and the share of clusters among the others."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
+
+from clusterkeras.network.presence import at_share, estimate_share
+from data_tools.schema import FLAGS, PARAMETER_NAMES
+
+if TYPE_CHECKING:
+    from clusterkeras.catalogue.table import InferenceSettings
 
 #: A row is an overlap within so many half-light radii of a likelier cluster ...
 RADII = 2.0
@@ -57,3 +65,43 @@ def overlapping(
         less_likely = (p[near] < p[row]) | ((p[near] == p[row]) & (near > row))
         overlap[near[less_likely]] = True
     return overlap
+
+
+def settle_presence(
+    columns: dict[str, NDArray],
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    settings: InferenceSettings,
+) -> float:
+    """Bring ``p_cluster`` to the share of clusters at hand and flag overlaps.
+
+    The share is that of rows that are no overlaps, which can only be told once there
+    is a share: so it is settled in two rounds.
+
+    Parameters
+    ----------
+    columns : dict of str to ndarray
+        What `clusterkeras.catalogue.measurement.answer` gives, of all rows:
+        ``p_cluster`` and ``flags`` are changed.
+    x, y : ndarray, shape (n,)
+        0-based pixels.
+    settings : InferenceSettings
+        Gives the size of a pixel, the share of clusters in the model's training set
+        and that at hand, or that this one is to be estimated.
+
+    Returns
+    -------
+    float
+        The share of clusters among the rows.
+    """
+    trained, share = columns["p_cluster"], settings.config.cluster_share
+    size = PARAMETER_NAMES.index("log_half_light_radius")
+    radius = 10.0 ** columns["median"][:, size] / settings.target.pixel_scale_arcsec
+    overlap = np.zeros(len(trained), bool)
+    for _ in range(2):
+        if settings.config.cluster_share is None:
+            share = estimate_share(trained[~overlap], settings.cluster_share)
+        columns["p_cluster"] = at_share(trained, settings.cluster_share, share)
+        overlap = overlapping(x, y, columns["p_cluster"], radius)
+    columns["flags"][overlap] |= FLAGS["overlap"][0]
+    return share

@@ -1,17 +1,390 @@
-"""A catalogue read back: its numbers, and the names of its flags."""
+"""A catalogue, made or read back: its numbers, its flags, which rows are clusters."""
 
 from __future__ import annotations
 
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import astropy.units as u
 import numpy as np
-from astropy.table import Table
+from astropy.table import QTable, Table, vstack
+from astropy.table.meta import get_header_from_yaml
 from numpy.typing import NDArray
 
-from data_tools.schema import FLAGS
+from data_tools.positions.read_positions import read_positions
+from data_tools.running.table_file import write_table
+from data_tools.schema import FLAGS, PARAMETER_NAMES, catalogue_columns
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from clusterkeras.catalogue.comparison import Comparison
+    from clusterkeras.network.posterior_model import PosteriorModel
+    from data_tools.mosaics.mosaic import Mosaics
+
+#: Rows with at least this probability, overlaps left out, count as clusters.
+P_CLUSTER = 0.5
+
+#: What a table must have to be a catalogue.
+_NEEDED = (
+    *("x", "y", "p_cluster"),
+    *(
+        f"{name}_{part}"
+        for name in PARAMETER_NAMES
+        for part in ("median", "p16", "p84")
+    ),
+)
+
+#: Draws of a row that has none yet.
+_DRAWS = 256
+
+#: A partitioned survey: what `clusterkeras.catalogue.survey` writes of each field.
+_PART = "field=*/part-*.parquet"
 
 
-def numbers(catalogue: Table, name: str) -> NDArray[np.float64]:
-    """Return a column without its unit, NaN where it is masked."""
-    column = catalogue[name]
+@dataclass(frozen=True)
+class Origin:
+    """What a catalogue was made from: enough to ask the model about a row again.
+
+    Attributes
+    ----------
+    images : sequence of str or Path, or Mosaics, optional
+        The mosaics, in the model's order of bands.
+    model : PosteriorModel, optional
+        The model; by default what the catalogue's metadata name.
+    places : ndarray, shape (n, 2), optional
+        x and y [pixels] of the rows that have draws.
+    draws : ndarray, shape (n, draws, P), optional
+        Of those rows.
+    """
+
+    images: Sequence[str | Path] | Mosaics | None = None
+    model: PosteriorModel | None = None
+    places: NDArray[np.float64] | None = None
+    draws: NDArray[np.float32] | None = None
+
+    def draws_at(self, x: float, y: float) -> NDArray[np.float32] | None:
+        """Return what was drawn at a place, (draws, P), if something was.
+
+        A posterior's draws are of its place alone: rows may be chosen and sorted.
+        """
+        if self.places is None or self.draws is None:
+            return None
+        rows = np.flatnonzero((self.places == (x, y)).all(axis=1))
+        return self.draws[rows[0]] if len(rows) else None
+
+
+class Catalogue(QTable):
+    """A table of posteriors that knows what its columns mean.
+
+    It is a `QTable` in every way: rows may be chosen, sorted, joined and written. What
+    is chosen or copied from it still knows mosaics, model and draws; what is stacked or
+    joined does not.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        As of `QTable`.
+    origin : Origin, optional
+        What it was made from.
+    """
+
+    def __init__(self, *args: Any, origin: Origin | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if origin is None and args and isinstance(args[0], Catalogue):
+            origin = args[0]._origin
+        self._origin = origin or Origin()
+
+    def _new_from_slice(self, slice_: Any) -> Catalogue:
+        """Return the chosen rows, as astropy asks a table to."""
+        chosen = super()._new_from_slice(slice_)
+        chosen._origin = self._origin
+        return chosen
+
+    @classmethod
+    def of(cls, table: Table, name: str = "the table") -> Catalogue:
+        """Take a table for a catalogue, if it is one.
+
+        Parameters
+        ----------
+        table : Table
+            With the columns that `infer` makes; a catalogue is returned as it is.
+        name : str
+            What an error calls it.
+
+        Raises
+        ------
+        ValueError
+            If a column is missing.
+        """
+        missing = [column for column in _NEEDED if column not in table.colnames]
+        if missing:
+            raise ValueError(
+                f"{name}: expected a catalogue that `clusterkeras infer` wrote; it has "
+                f"no column {', '.join(missing)}"
+            )
+        if isinstance(table, cls):
+            return table
+        catalogue = cls(table)
+        for column in catalogue_columns():
+            if column.name in table.colnames:
+                _describe(catalogue, column)
+        return catalogue
+
+    @classmethod
+    def read(  # type: ignore[override]
+        cls,
+        path: str | Path,
+        *,
+        images: Sequence[str | Path] | Mosaics | None = None,
+        model: PosteriorModel | None = None,
+        draws_file: str | Path | None = None,
+    ) -> Catalogue:
+        """Read a catalogue that `infer` has written.
+
+        Parameters
+        ----------
+        path : str or Path
+            ECSV, FITS, VOTable, Parquet or CSV, or the directory of a survey, all of
+            whose parts are read; their column ``field`` says which row is of which.
+        images : sequence of str or Path, or Mosaics, optional
+            The mosaics it was made from, to `plot` and to draw anew.
+        model : PosteriorModel, optional
+            The model; by default what the metadata name.
+        draws_file : str or Path, optional
+            The file of draws that was written with it.
+
+        Returns
+        -------
+        Catalogue
+            With units, descriptions and metadata, whatever the format keeps of them.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is no catalogue, or the draws are of another one.
+        """
+        path = Path(path)
+        table = _read_survey(path) if path.is_dir() else _read_table(path)
+        catalogue = cls.of(table, str(path))
+        places = draws = None
+        if draws_file is not None:
+            places = np.stack([catalogue.numbers(axis) for axis in "xy"], axis=1)
+            draws = _read_draws(Path(draws_file), len(catalogue))
+        catalogue._origin = Origin(images, model, places, draws)
+        return catalogue
+
+    def write(self, path: str | Path) -> None:  # type: ignore[override]
+        """Write all columns and metadata; the file appears when it is whole.
+
+        Parameters
+        ----------
+        path : str or Path
+            ``.ecsv``, ``.fits``, ``.vot``, ``.xml``, ``.parquet`` or (without
+            metadata) ``.csv``.
+
+        Raises
+        ------
+        ValueError
+            If the ending is another, or the format cannot hold a column.
+        """
+        write_table(QTable(self, copy=False), path)
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """Return a column without its unit, NaN where it is masked.
+
+        Raises
+        ------
+        ValueError
+            If there is no such column.
+        """
+        if name not in self.colnames:
+            raise ValueError(f"the catalogue has no column {name!r}")
+        return numbers(self, name)
+
+    def flagged(self, name: str) -> NDArray[np.bool_]:
+        """Say which rows have a flag.
+
+        Parameters
+        ----------
+        name : str
+            A key of `data_tools.schema.FLAGS`, such as ``"overlap"``.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+            False everywhere if the table has no ``flags``.
+
+        Raises
+        ------
+        ValueError
+            If there is no such flag.
+        """
+        if name not in FLAGS:
+            raise ValueError(
+                f"flagged: expected one of {', '.join(FLAGS)}; received {name!r}"
+            )
+        if "flags" not in self.colnames:
+            return np.zeros(len(self), bool)
+        return (np.asarray(self["flags"]).astype(int) & FLAGS[name][0]) > 0
+
+    def are_clusters(self, p: float = P_CLUSTER) -> NDArray[np.bool_]:
+        """Say which rows count as clusters: this likely, and no part of a likelier one.
+
+        Parameters
+        ----------
+        p : float
+            Least ``p_cluster``.
+
+        Returns
+        -------
+        ndarray of bool, shape (n,)
+            False where there is no place or no posterior.
+        """
+        placed = np.isfinite(self.numbers("x")) & np.isfinite(self.numbers("y"))
+        return (self.numbers("p_cluster") >= p) & ~self.flagged("overlap") & placed
+
+    def best_first(self) -> NDArray[np.intp]:
+        """Return the numbers of all rows, likeliest clusters first, NaN last."""
+        p = np.nan_to_num(self.numbers("p_cluster"), nan=-1.0)
+        return np.argsort(-p, kind="stable")
+
+    def clusters(self, p: float = P_CLUSTER) -> Catalogue:
+        """Return the rows that count as clusters, likeliest first.
+
+        Parameters
+        ----------
+        p : float
+            Least ``p_cluster``; see `are_clusters`.
+        """
+        order = self.best_first()
+        return self[order[self.are_clusters(p)[order]]]
+
+    def draws(self, row: int, n: int | None = None) -> NDArray[np.float32]:
+        """Return draws of a row's joint posterior.
+
+        Those that were made with the catalogue, if there are as many; else the model
+        is asked again, which needs the mosaics.
+
+        Parameters
+        ----------
+        row : int
+            Number of the row, from 0.
+        n : int, optional
+            How many; by default all that there are, or 256 new ones.
+
+        Returns
+        -------
+        ndarray, shape (n, P)
+            In the order and units of `data_tools.schema.PARAMETERS`.
+
+        Raises
+        ------
+        IndexError
+            If there is no such row.
+        ValueError
+            If there are no data at the place, or no mosaics to look at.
+        """
+        self._check_row(row)
+        place = [self.numbers(axis)[row] for axis in "xy"]
+        kept = self._origin.draws_at(*place)
+        if kept is not None and (n is None or n <= len(kept)):
+            return kept[:n]
+        from clusterkeras.catalogue.measurement import look_again
+        from clusterkeras.network.loading import load_model
+
+        images, model = self._images_and_model()
+        return look_again(
+            images, *place, load_model(model), n or _DRAWS, self.seed
+        ).draws
+
+    def compare(self, truth: str | Path | Table, radius_px: float = 4.0) -> Comparison:
+        """Hold the catalogue to a truth.
+
+        Parameters
+        ----------
+        truth : str, Path or Table
+            ``x``, ``y`` [pixels], the parameters and, if known, ``log_snr``.
+        radius_px : float
+            Largest distance of a match in pixels.
+
+        Returns
+        -------
+        Comparison
+            Completeness, purity, bias, scatter and coverage; see
+            `clusterkeras.catalogue.comparison`.
+        """
+        from clusterkeras.catalogue.comparison import compare
+
+        return compare(self, truth, radius_px)
+
+    def plot(self, row: int) -> Figure:
+        """Draw one cluster: its joint posterior, its cutout in colour, its numbers.
+
+        Parameters
+        ----------
+        row : int
+            Number of the row, from 0.
+
+        Returns
+        -------
+        Figure
+            See `clusterkeras.catalogue.cluster_pictures.plot_cluster`.
+
+        Raises
+        ------
+        IndexError
+            If there is no such row.
+        ValueError
+            If there are no data at the place, or no mosaics to look at.
+        """
+        from clusterkeras.catalogue.cluster_pictures import plot_cluster
+
+        self._check_row(row)
+        return plot_cluster(self, row, *self._images_and_model())
+
+    def to_table(self) -> Table:
+        """Return a plain astropy `Table` with units instead of quantities, a copy."""
+        return Table(self, copy=True)
+
+    @property
+    def seed(self) -> int:
+        """Seed of its draws, as the metadata state it."""
+        return int(self.meta.get("configuration", {}).get("seed", 0))
+
+    def _check_row(self, row: int) -> None:
+        if not -len(self) <= row < len(self):
+            raise IndexError(f"row {row}: the catalogue has {len(self)} rows")
+
+    def _images_and_model(
+        self,
+    ) -> tuple[Sequence[str | Path] | Mosaics, PosteriorModel | str]:
+        """Return what to ask again, and whom."""
+        origin = self._origin
+        if origin.images is None:
+            raise ValueError(
+                "a catalogue that was stacked, joined or read without `images` knows "
+                "no mosaics: use clusterkeras.plot_cluster(catalogue, row, images), or "
+                "Catalogue.read(path, images=images)"
+            )
+        model = origin.model or self.meta.get("model")
+        if model is None:
+            raise ValueError(
+                "the catalogue's metadata name no model: use Catalogue.read(path, "
+                "images=images, model=model)"
+            )
+        return origin.images, model
+
+
+def numbers(table: Table | Mapping[str, Any], name: str) -> NDArray[np.float64]:
+    """Return a column of any table as plain floats, NaN where it is masked."""
+    column = table[name]
     values = getattr(column, "value", column)
     return np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
 
@@ -19,3 +392,73 @@ def numbers(catalogue: Table, name: str) -> NDArray[np.float64]:
 def flag_names(bits: int) -> list[str]:
     """Return the names of the flags in a sum of bits."""
     return [name for name, (bit, _) in FLAGS.items() if bits & bit]
+
+
+def metadata_of(path: Path) -> dict[str, Any]:
+    """Return the metadata of a catalogue in Parquet, without its rows."""
+    from pyarrow import parquet
+
+    # where astropy's writer leaves them; its reader would need pandas
+    header = parquet.read_schema(path).metadata.get(b"table_meta_yaml", b"")
+    return get_header_from_yaml(header.decode().split("\n")).get("meta", {})
+
+
+def _read_table(path: Path) -> QTable:
+    table = read_positions(path)
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        table.meta = metadata_of(path)
+    elif suffix in (".vot", ".xml"):
+        from astropy.io import votable
+
+        infos = votable.parse(path).resources[0].infos
+        table.meta = {info.name: info.value for info in infos}
+    # FITS writes keys in capitals, and as VOTable what is not plain as JSON
+    table.meta = {key.lower(): _plain(value) for key, value in table.meta.items()}
+    return table
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in "{[":
+        with contextlib.suppress(json.JSONDecodeError):
+            return json.loads(value)
+    return value
+
+
+def _read_survey(directory: Path) -> QTable:
+    parts = sorted(directory.glob(_PART))
+    if not parts:
+        raise ValueError(
+            f"{directory}: expected a survey with parts {_PART}; found none"
+        )
+    tables = [_read_table(part) for part in parts]
+    for part, table in zip(parts, tables, strict=True):
+        table.add_column(part.parent.name.removeprefix("field="), 0, "field")
+    return vstack(tables, metadata_conflicts="silent")
+
+
+def _describe(table: QTable, column: Any) -> None:
+    """Give a column the unit and the words that its format may have lost."""
+    values, right = table[column.name], u.Unit(column.unit)
+    unit = getattr(values, "unit", None)
+    if column.unit and unit is None:
+        values.unit = right
+        table[column.name] = values  # a quantity, masked where it was
+    elif column.unit and unit != right and str(unit) == str(right):
+        # VOTable's dex is unknown, or a prefix d before an ex
+        table[column.name] = values.value << right
+    table[column.name].info.description = column.description
+
+
+def _read_draws(path: Path, rows: int) -> NDArray[np.float32]:
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file of draws")
+    import h5py
+
+    with h5py.File(path) as file:
+        draws = file["draws"][:]
+    if len(draws) != rows:
+        raise ValueError(
+            f"{path}: expected the draws of {rows} rows; received {len(draws)}"
+        )
+    return draws

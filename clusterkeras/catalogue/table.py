@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
@@ -26,8 +25,6 @@ from data_tools.schema import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from clusterkeras.config import InferenceConfig
     from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.mosaic import Mosaics
@@ -159,19 +156,19 @@ def _same(a: Any, b: Any) -> bool:
 
 
 @dataclass(frozen=True)
-class Question:
+class InferenceSettings:
     """Which model is asked, and how: what a row comes from beside the images.
 
     Attributes
     ----------
     model : str
-        What the model was loaded by.
+        What the model was loaded by, or its name if it was made in this process.
     target : Target
         What it was trained for.
     cluster_share : float
         Share of clusters in its training set, in (0, 1).
     config : InferenceConfig
-        How it is asked.
+        How it is settings.
     configuration_hash : str
         Of the model's configuration and `config`, in hexadecimal digits.
     """
@@ -183,20 +180,21 @@ class Question:
     configuration_hash: str
 
     @classmethod
-    def of(cls, model: PosteriorModel, name: str, config: InferenceConfig) -> Question:
-        """Return the question to a model that was loaded by a name."""
-        settings = dataclasses.asdict(config)
-        text = json.dumps([model.get_config(), settings], sort_keys=True, default=str)
+    def of(cls, model: PosteriorModel, config: InferenceConfig) -> InferenceSettings:
+        """Return those of a model that is asked with a configuration."""
+        asked = dataclasses.asdict(config)
+        text = json.dumps([model.get_config(), asked], sort_keys=True, default=str)
         digits = hashlib.sha256(text.encode()).hexdigest()[:16]
+        name = getattr(model, "loaded_by", model.name)
         return cls(name, model.target, model.cluster_share, config, digits)
 
 
-def metadata(asked: Question, mosaics: Mosaics) -> dict[str, Any]:
+def metadata(settings: InferenceSettings, mosaics: Mosaics) -> dict[str, Any]:
     """Say what made the catalogue.
 
     Parameters
     ----------
-    asked : Question
+    settings : InferenceSettings
         Of which model, and how.
     mosaics : Mosaics
         The images.
@@ -207,10 +205,10 @@ def metadata(asked: Question, mosaics: Mosaics) -> dict[str, Any]:
         Metadata of the table.
     """
     return {
-        "model": asked.model,
-        "target": asked.target.to_dict(),
-        "configuration": dataclasses.asdict(asked.config),
-        "configuration_hash": asked.configuration_hash,
+        "model": settings.model,
+        "target": settings.target.to_dict(),
+        "configuration": dataclasses.asdict(settings.config),
+        "configuration_hash": settings.configuration_hash,
         "clusterkeras": __version__,
         "tensorflow": version("tensorflow"),
         "keras": version("keras"),
@@ -224,73 +222,3 @@ def metadata(asked: Question, mosaics: Mosaics) -> dict[str, Any]:
         },
         "flags": {key: list(value) for key, value in FLAGS.items()},
     }
-
-
-class Catalogue(QTable):
-    """An astropy table of posteriors, with the mosaics and the model behind it.
-
-    It is a `QTable` in every way: rows may be chosen, sorted, joined and written. What
-    is chosen or copied from it still knows mosaics and model; what is stacked, joined
-    or read from a file does not, and is drawn by `plot_cluster`.
-
-    Parameters
-    ----------
-    *args, **kwargs
-        As of `QTable`.
-    images : sequence of str or Path, optional
-        The mosaics, in the model's order of bands.
-    model : PosteriorModel, optional
-        The model.
-    """
-
-    def __init__(
-        self,
-        *args: Any,
-        images: Sequence[str | Path] | None = None,
-        model: PosteriorModel | None = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self._made_from = (images, model)
-        if images is None and args and isinstance(args[0], Catalogue):
-            self._made_from = args[0]._made_from
-
-    def _new_from_slice(self, slice_: Any) -> Catalogue:
-        """Return the chosen rows, as astropy asks a table to."""
-        chosen = super()._new_from_slice(slice_)
-        chosen._made_from = self._made_from
-        return chosen
-
-    def plot(self, row: int) -> Figure:
-        """Draw one cluster: its joint posterior, its cutout in colour, its numbers.
-
-        Parameters
-        ----------
-        row : int
-            Number of the row, from 0.
-
-        Returns
-        -------
-        Figure
-            See `clusterkeras.catalogue.cluster_pictures.plot_cluster`.
-
-        Raises
-        ------
-        IndexError
-            If there is no such row.
-        ValueError
-            If there are no data at the place, or the table does not know its mosaics.
-        """
-        from clusterkeras.catalogue.cluster_pictures import plot_cluster
-
-        images, model = self._made_from
-        if images is None:
-            raise ValueError(
-                "a table that was stacked, joined or read does not know its mosaics: "
-                "use clusterkeras.plot_cluster(catalogue, row, images)"
-            )
-        return plot_cluster(self, row, images, model)
-
-    def to_table(self) -> Table:
-        """Return a plain astropy `Table` with units instead of quantities, a copy."""
-        return Table(self, copy=True)

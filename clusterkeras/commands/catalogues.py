@@ -136,7 +136,7 @@ def _infer(args: Namespace) -> str:
         args.model,
         args.inference,
         preview=args.preview,
-        draws=args.draws,
+        draws_file=args.draws,
     )
     return f"wrote {len(table)} rows: {args.output}"
 
@@ -167,11 +167,11 @@ def _add_compare(parser: ArgumentParser) -> None:
 
 
 def _compare(args: Namespace) -> str:
-    from clusterkeras.catalogue.comparison import compare, summary_lines
+    from clusterkeras.catalogue.comparison import compare
 
-    result = compare(args.catalogue, args.truth, args.output, radius_px=args.radius_px)
-    lines = [*summary_lines(result), f"wrote comparison.json and .png: {args.output}"]
-    return "\n".join(lines)
+    found = compare(args.catalogue, args.truth, args.radius_px)
+    found.write(args.output)
+    return f"{found!r}\nwrote comparison.json and .png: {args.output}"
 
 
 def _add_report(parser: ArgumentParser) -> None:

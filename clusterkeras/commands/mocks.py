@@ -125,8 +125,10 @@ def _add_mosaic(parser: ArgumentParser) -> None:
 def _mosaic(args: Namespace) -> str:
     from data_tools.mocks.mock_mosaic import make_mosaic
 
-    truth = make_mosaic(args.output, args.target, args.priors, args.mosaic)
-    return f"wrote a mosaic with {len(truth)} clusters and their truth: {args.output}"
+    made = make_mosaic(args.target, args.priors, args.mosaic, args.output)
+    return (
+        f"wrote a mosaic with {len(made.truth)} clusters and their truth: {args.output}"
+    )
 
 
 COMMANDS: dict[str, Command] = {

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
+from clusterkeras.catalogue.read import numbers
 from data_tools.running.plain_files import read_json, write_json
 from data_tools.schema import PARAMETER_NAMES
 
@@ -308,19 +309,17 @@ def _check(p: NDArray, found: NDArray[np.bool_], constant: float) -> dict[str, A
 def _features(table: Any, scatter: NDArray, step_px: int) -> NDArray[np.float64]:
     names = getattr(table, "colnames", None) or list(table)
 
-    def column(name: str) -> NDArray[np.float64]:
-        values = getattr(table[name], "value", table[name])
-        return np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
-
     columns, missing = [], []
     for name in PARAMETER_NAMES:
         present = [n for n in (name, f"{name}_median") if n in names]
-        columns += [column(n) for n in present[:1]]
+        columns += [numbers(table, n) for n in present[:1]]
         missing += [] if present else [name]
     if PLACE in names:
-        columns.append(column(PLACE))
+        columns.append(numbers(table, PLACE))
     elif {"x", "y"} <= set(names):
-        columns.append(place_feature(column("x"), column("y"), scatter, step_px))
+        columns.append(
+            place_feature(*(numbers(table, axis) for axis in "xy"), scatter, step_px)
+        )
     else:
         missing.append("x and y")
     if missing:

@@ -16,14 +16,15 @@ from tqdm import tqdm
 
 from clusterkeras import __version__
 from clusterkeras.config import DetectionConfig
+from clusterkeras.network.model_file import DEFAULT_PRESET
 from data_tools.imaging.peaks import combine, find, strongest_apart
-from data_tools.mosaics.mosaic import Mosaics, open_mosaics
+from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.running.output import check_file
 from data_tools.running.table_file import FORMATS, write_table
 from data_tools.target import Target
 
 if TYPE_CHECKING:
-    from clusterkeras.network.model import ClusterModel
+    from clusterkeras.network.posterior_model import PosteriorModel
 
 #: Side of the tiles that are held in memory, about, in pixels.
 TILE_PX = 1024
@@ -33,15 +34,10 @@ OVERLAP_BOXES = 2
 APERTURE = 2.0
 
 
-def detect(
-    images: Sequence[str | Path],
-    output: str | Path,
-    model_or_target: ClusterModel | Target,
-    config: DetectionConfig | None = None,
-    *,
-    progress: bool = True,
+def find_candidates(
+    mosaics: Mosaics, config: DetectionConfig | None = None, *, progress: bool = True
 ) -> QTable:
-    """Find candidates on the mosaics of one field and write their table.
+    """Find candidates on open mosaics of one field.
 
     In each band a smooth background and its RMS are measured in boxes (sigma-clipped,
     interpolated between them). The detection image is the sum over bands of (flux -
@@ -55,12 +51,8 @@ def detect(
 
     Parameters
     ----------
-    images : sequence of str or Path
-        One FITS mosaic a band, in the model's order.
-    output : str or Path
-        Table, in the format its suffix names; `clusterkeras.catalogue.infer` reads it.
-    model_or_target : ClusterModel or Target
-        Gives the bands and the pixel scale.
+    mosaics : Mosaics
+        Open mosaics, all bands.
     config : DetectionConfig, optional
         Threshold and scales.
     progress : bool
@@ -71,6 +63,50 @@ def detect(
     QTable
         Most significant first: ``id``, ``x``, ``y`` (0-based pixels), ``ra``, ``dec``
         (deg), ``snr``, ``fwhm`` (pixels) and ``flux_<band>`` (nJy).
+    """
+    config = config or DetectionConfig()
+    found = [
+        _detect_tile(mosaics, rows, columns, config)
+        for rows, columns in tqdm(
+            tiles(mosaics.shape, config.box_px),
+            desc="detect",
+            unit="tile",
+            disable=not progress,
+        )
+    ]
+    candidates = strongest_apart(np.concatenate(found), config.min_separation_px)
+    if config.max_candidates:
+        candidates = candidates[: config.max_candidates]
+    return _as_table(candidates, mosaics, config)
+
+
+def detect(
+    images: Sequence[str | Path] | Mosaics,
+    output: str | Path | None = None,
+    model_or_target: PosteriorModel | Target | str | Path = DEFAULT_PRESET,
+    config: DetectionConfig | None = None,
+    *,
+    progress: bool = True,
+) -> QTable:
+    """Find candidates on the mosaics of one field; see `find_candidates`.
+
+    Parameters
+    ----------
+    images : sequence of str or Path, or Mosaics
+        One FITS mosaic a band, in the model's order; or mosaics that are open.
+    output : str or Path, optional
+        Table of candidates; the ending says the format (.ecsv).
+    model_or_target : PosteriorModel, Target, str or Path
+        Gives the bands and the pixel scale; a model may be named.
+    config : DetectionConfig, optional
+        Threshold and scales.
+    progress : bool
+        Whether to show a progress bar.
+
+    Returns
+    -------
+    QTable
+        What `find_candidates` returns; `clusterkeras.infer` takes it or its file.
 
     Raises
     ------
@@ -78,30 +114,29 @@ def detect(
         If a mosaic is missing.
     ValueError
         If a mosaic cannot be used; see `data_tools.mosaics.mosaic.open_mosaics`.
+
+    Examples
+    --------
+    >>> import clusterkeras
+    >>> from data_tools import Target, make_mosaic
+    >>> galaxy = make_mosaic(Target.load("m83-wfc3-uvis"), size_px=192, n=2, seed=1)
+    >>> candidates = clusterkeras.detect(galaxy.mosaics, progress=False)
+    >>> candidates["x"].unit
+    Unit("pix")
     """
-    config = config or DetectionConfig()
-    output = check_file(output, "table", FORMATS)
-    target = (
-        model_or_target
-        if isinstance(model_or_target, Target)
-        else model_or_target.target
-    )
-    with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
-        found = [
-            _detect_tile(mosaics, rows, columns, config)
-            for rows, columns in tqdm(
-                tiles(mosaics.shape, config.box_px),
-                desc="detect",
-                unit="tile",
-                disable=not progress,
-            )
-        ]
-        candidates = strongest_apart(np.concatenate(found), config.min_separation_px)
-        if config.max_candidates:
-            candidates = candidates[: config.max_candidates]
-        table = _as_table(candidates, mosaics, config)
+    if output is not None:
+        output = check_file(output, "table", FORMATS)
+    if isinstance(model_or_target, Target):
+        target = model_or_target
+    else:
+        from clusterkeras.network.loading import load_model
+
+        target = load_model(model_or_target).target
+    with opened(images, target) as mosaics:
+        table = find_candidates(mosaics, config, progress=progress)
     table.meta["target"] = target.name
-    write_table(table, output)
+    if output is not None:
+        write_table(table, output)
     return table
 
 

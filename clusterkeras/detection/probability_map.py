@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from clusterkeras import __version__
 from clusterkeras.network.presence import at_share
-from data_tools.mosaics.mosaic import CORE_PX, Cutout, Mosaics, open_mosaics
+from data_tools.mosaics.mosaic import CORE_PX, Cutout, Mosaics, opened
 from data_tools.running.output import check_file, whole_file
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def draw_map(
         raise ValueError(f"stride_px: expected at least 1; received {stride_px}")
     target = model.target
     look = _compiled(model)
-    with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
+    with opened(images, target) as mosaics:
         shape = tuple(math.ceil(size / stride_px) for size in mosaics.shape)
         planes = np.full((2, *shape), np.nan, np.float32)
         with tqdm(

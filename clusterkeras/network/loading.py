@@ -51,18 +51,21 @@ def make_ensemble(models: Sequence[str | Path], output: str | Path) -> Path:
     return write_run(Ensemble(members), output, configuration)
 
 
-def load_model(name_or_path: str | Path = DEFAULT_PRESET) -> PosteriorModel:
+def load_model(
+    name_or_path: str | Path | PosteriorModel = DEFAULT_PRESET,
+) -> PosteriorModel:
     """Load a trained model, ready to infer with.
 
     Parameters
     ----------
-    name_or_path : str or Path
-        Name of a preset, a ``.keras`` file, or a directory with a ``model.keras``.
+    name_or_path : str, Path or PosteriorModel
+        Name of a preset, a ``.keras`` file, or a directory with a ``model.keras``; a
+        model is returned as it is.
 
     Returns
     -------
     PosteriorModel
-        A `ClusterModel` or an `Ensemble`.
+        A `ClusterModel` or an `Ensemble`; its ``loaded_by`` is what it was loaded by.
 
     Raises
     ------
@@ -71,4 +74,8 @@ def load_model(name_or_path: str | Path = DEFAULT_PRESET) -> PosteriorModel:
     ValueError
         If the file is neither of the two, written by Keras.
     """
-    return read_model(name_or_path, (ClusterModel, Ensemble))
+    if isinstance(name_or_path, PosteriorModel):
+        return name_or_path
+    model = read_model(name_or_path, (ClusterModel, Ensemble))
+    model.loaded_by = str(name_or_path)
+    return model

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,21 +19,15 @@ from bokeh.models import BooleanFilter, CDSView, ColumnDataSource
 from bokeh.resources import INLINE
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from clusterkeras.catalogue.read import numbers
+from clusterkeras.catalogue.read import P_CLUSTER, Catalogue
 from clusterkeras.completeness.function import Completeness, load_completeness
 from clusterkeras.config import InferenceConfig, ReportConfig
 from clusterkeras.report import figures
-from clusterkeras.report.clusters import (
-    P_CLUSTER,
-    best_first,
-    check_columns,
-    cluster_columns,
-)
+from clusterkeras.report.clusters import cluster_columns
 from clusterkeras.report.contour_lines import HOLE, PLANES
 from clusterkeras.report.mosaic_picture import MosaicPicture, mosaic_picture
 from clusterkeras.report.pictures import APERTURE_PX, Pictures, picture_clusters
-from data_tools.mosaics.mosaic import open_mosaics
-from data_tools.positions.read_positions import read_positions
+from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.running.output import check_file, whole_file
 from data_tools.schema import FLAGS, PARAMETER_NAMES
 from data_tools.target import Target
@@ -75,7 +68,7 @@ class Report:
 
 def write_page(
     catalogue: str | Path | Table,
-    images: Sequence[str | Path],
+    images: Sequence[str | Path] | Mosaics,
     output: str | Path,
     model: PosteriorModel | str | Path | None = None,
     config: ReportConfig | None = None,
@@ -91,7 +84,7 @@ def write_page(
     ----------
     catalogue : str, Path or Table
         As `clusterkeras.catalogue.infer` makes it.
-    images : sequence of str or Path
+    images : sequence of str or Path, or Mosaics
         The mosaics it was made from, in the model's order of bands.
     output : str or Path
         The page, ``.html``.
@@ -123,20 +116,19 @@ def write_page(
     name = "catalogue"
     if not isinstance(catalogue, Table):
         name = Path(catalogue).name
-        catalogue = read_positions(catalogue)
-    check_columns(catalogue, name)
+        catalogue = Catalogue.read(catalogue)
+    catalogue = Catalogue.of(catalogue)
     if not len(catalogue):
         raise ValueError(f"{name}: expected at least one row; received none")
     found = None if completeness is None else load_completeness(completeness)
     model = _find_model(model, catalogue, name)
-    rows = best_first(catalogue, config.n)
-    x, y = (numbers(catalogue, axis)[rows] for axis in "xy")
+    rows = catalogue.best_first()[: config.n]
+    x, y = (catalogue.numbers(axis)[rows] for axis in "xy")
     target = model.target
-    seed = int(_metadata(catalogue).get("configuration", {}).get("seed", 0))
-    with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
+    with opened(images, target) as mosaics:
         picture = mosaic_picture(mosaics, config.map_px, progress=progress)
         drawn = picture_clusters(
-            *(mosaics, x, y, model, InferenceConfig(seed=seed), config.draws),
+            *(mosaics, x, y, model, InferenceConfig(seed=catalogue.seed), config.draws),
             progress=progress,
         )
         pivots = [c.photplam for c in mosaics.calibrations]
@@ -156,7 +148,7 @@ def write_page(
         n_rows=len(catalogue),
         warning=_compare(columns["log_age"], drawn),
         band=target.band_names[band],
-        provenance=list(_flat(_metadata(catalogue))),
+        provenance=list(_flat(catalogue.meta)),
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(output) as file:
@@ -170,25 +162,13 @@ def _find_model(
     from clusterkeras.network.loading import load_model
 
     if model is None:
-        model = catalogue.meta.get("model") or catalogue.meta.get("MODEL")
+        model = catalogue.meta.get("model")
         if model is None:
             raise ValueError(
                 f"{name}: its metadata name no model; name the one that made it "
                 "(--model)"
             )
-    return load_model(model) if isinstance(model, str | Path) else model
-
-
-def _metadata(catalogue: Table) -> dict[str, Any]:
-    """Return the metadata; FITS and VOTable keep what is not plain as JSON."""
-    plain = {}
-    for key, value in catalogue.meta.items():
-        if isinstance(value, str) and value[:1] in "{[":
-            with contextlib.suppress(json.JSONDecodeError):
-                value = json.loads(value)
-        # FITS writes keys in capitals
-        plain[key.lower()] = value
-    return plain
+    return load_model(model)
 
 
 def _compare(log_age: np.ndarray, drawn: Pictures) -> str:

@@ -15,6 +15,7 @@ from data_tools.fields.galaxy_field import FieldMaker, GalaxyField
 from data_tools.imaging.render import Renderer
 from data_tools.imaging.visibility import visibility
 from data_tools.mocks.mock import MockMaker
+from data_tools.mosaics.mosaic import Mosaics, open_mosaics
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 from data_tools.target import Target
@@ -71,38 +72,88 @@ class MosaicConfig:
             )
 
 
+@dataclass(frozen=True)
+class MockMosaic:
+    """A mock mosaic in memory.
+
+    Attributes
+    ----------
+    mosaics : Mosaics
+        All bands, open; what `clusterkeras.detect` and `clusterkeras.infer` take.
+    truth : Table
+        The clusters: ``x`` and ``y`` (0-based pixels), ``ra`` and ``dec`` (deg), the
+        parameters in their own units, and ``log_snr`` (dex).
+    images : tuple of PrimaryHDU
+        One a band, as the files are written.
+    """
+
+    mosaics: Mosaics
+    truth: Table
+    images: tuple[fits.PrimaryHDU, ...]
+
+    def write(self, directory: str | Path) -> None:
+        """Write one FITS a band and ``truth.ecsv``.
+
+        Parameters
+        ----------
+        directory : str or Path
+            It is made; files of the same names in it are replaced.
+        """
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        for band, image in zip(self.mosaics.bands, self.images, strict=True):
+            image.writeto(directory / f"{band}.fits", overwrite=True)
+        self.truth.write(directory / TRUTH_FILE, format="ascii.ecsv", overwrite=True)
+
+
 def make_mosaic(
-    output: str | Path, target: Target, priors: Priors, config: MosaicConfig
-) -> Table:
-    """Write a mock mosaic, one FITS a band, and the truth about its clusters.
+    target: Target,
+    priors: Priors | None = None,
+    config: MosaicConfig | None = None,
+    output: str | Path | None = None,
+    **settings: float,
+) -> MockMosaic:
+    """Make a mock mosaic, and the truth about its clusters.
 
     A synthetic field of the target is observed as the fields of a training set are;
     clusters with parameters from the target's box are put on it, with the noise of
-    their own photons. The files are like drizzled HST mosaics in electrons / s, with
+    their own photons. The images are like drizzled HST mosaics in electrons / s, with
     PHOTFLAM, PHOTPLAM, exposure and WCS in the header.
 
     Parameters
     ----------
-    output : str or Path
-        Directory; files of the same names in it are replaced.
     target : Target
         Galaxy and instrument.
-    priors : Priors
+    priors : Priors, optional
         What the field is drawn from; `field_px` gives way to the mosaic's size.
-    config : MosaicConfig
+    config : MosaicConfig, optional
         Size, number of clusters, seed.
+    output : str or Path, optional
+        Directory for one FITS a band and truth.ecsv.
+    **settings
+        Of `MosaicConfig`, in place of those of `config`.
 
     Returns
     -------
-    Table
-        The truth, as in ``truth.ecsv``: ``x`` and ``y`` (0-based pixels), ``ra`` and
-        ``dec`` (deg), the parameters in their own units, and ``log_snr`` (dex).
+    MockMosaic
+        The mosaics in memory, and the truth.
 
     Raises
     ------
+    TypeError
+        If a setting is none of `MosaicConfig`.
     ValueError
         If so many clusters do not fit at that separation.
+
+    Examples
+    --------
+    >>> from data_tools import Target, make_mosaic
+    >>> galaxy = make_mosaic(Target.load("m83-wfc3-uvis"), size_px=192, n=2, seed=1)
+    >>> galaxy.mosaics.bands, galaxy.mosaics.shape, len(galaxy.truth)
+    (('F336W', 'F438W', 'F814W'), (192, 192), 2)
     """
+    config = dataclasses.replace(config or MosaicConfig(), **settings)
+    priors = priors or Priors()
     rng = np.random.default_rng(config.seed)
     x, y = _places(config, rng)
     parameters = np.column_stack(
@@ -115,29 +166,40 @@ def make_mosaic(
     light, log_snr = _clusters(maker, field, x, y, parameters, rng)
     image = field.image + light + field.observation.noise(light, rng)
 
-    seen = field.observation
     wcs = _wcs(config.size_px, target.pixel_scale_arcsec)
-    output = Path(output)
-    output.mkdir(parents=True, exist_ok=True)
+    images = _images(image, field, wcs, target)
+    truth = _truth(x, y, wcs, parameters, log_snr)
+    truth.meta.update(
+        target=target.name, seed=config.seed, field=_plain(field.properties)
+    )
+    mosaics = open_mosaics(
+        [fits.HDUList([hdu]) for hdu in images],
+        target.band_names,
+        target.pixel_scale_arcsec,
+    )
+    made = MockMosaic(mosaics, truth, images)
+    if output is not None:
+        made.write(output)
+    return made
+
+
+def _images(
+    image: np.ndarray, field: GalaxyField, wcs: WCS, target: Target
+) -> tuple[fits.PrimaryHDU, ...]:
+    """Return what is written of each band of an image (rows, columns, bands) in nJy."""
+    images = []
     for i, band in enumerate(target.bands):
         header = wcs.to_header()
         header["FILTER"] = band.name
         header["PHOTFLAM"] = (band.photflam, "erg / (cm2 Angstrom electron)")
         header["PHOTPLAM"] = (band.photplam, "pivot wavelength, Angstrom")
-        header["EXPTIME"] = band.njy_per_electron_s / seen.electron_njy[i]
+        header["EXPTIME"] = band.njy_per_electron_s / field.observation.electron_njy[i]
         header["NCOMBINE"] = band.n_exposures
         header["BUNIT"] = "ELECTRONS/S"
         header["OBJECT"] = f"mock of {target.name}"
         pixels = (image[..., i] / band.njy_per_electron_s).astype(np.float32)
-        fits.PrimaryHDU(pixels, header).writeto(
-            output / f"{band.name}.fits", overwrite=True
-        )
-    truth = _truth(x, y, wcs, parameters, log_snr)
-    truth.meta.update(
-        target=target.name, seed=config.seed, field=_plain(field.properties)
-    )
-    truth.write(output / TRUTH_FILE, format="ascii.ecsv", overwrite=True)
-    return truth
+        images.append(fits.PrimaryHDU(pixels, header))
+    return tuple(images)
 
 
 def _places(

@@ -83,12 +83,13 @@ class BandImage:
 
     Parameters
     ----------
-    path : str or Path
-        FITS file: one image, a drizzled multi-extension file (``SCI`` and, if it is
-        there, ``WHT``), or a tile-compressed image. A file whose name ends in ``sci``
-        and that has no WHT has its weights in the one beside it that ends in ``wht``,
-        if there is one: AstroDrizzle may write them apart. A data-quality map is an
-        extension ``DQ``, or such a file that ends in ``dq``.
+    source : str, Path or HDUList
+        FITS file, or what astropy has read of one: one image, a drizzled
+        multi-extension file (``SCI`` and, if it is there, ``WHT``), or a
+        tile-compressed image. A file whose name ends in ``sci`` and that has no WHT has
+        its weights in the one beside it that ends in ``wht``, if there is one:
+        AstroDrizzle may write them apart. A data-quality map is an extension ``DQ``, or
+        such a file that ends in ``dq``.
 
     Attributes
     ----------
@@ -100,6 +101,8 @@ class BandImage:
         Celestial coordinates.
     calibration : Calibration
         Flux scale.
+    in_memory : bool
+        Whether the pixels were given in memory and not as a file.
     has_weight : bool
         Whether there is a weight map.
     has_quality : bool
@@ -114,21 +117,29 @@ class BandImage:
         filter, no WCS, no PHOTFLAM or PHOTPLAM, or an unknown unit.
     """
 
-    def __init__(self, path: str | Path):
+    def __init__(self, source: str | Path | fits.HDUList):
         """Open the file and check its header; no pixel is read."""
-        self.path = Path(path)
-        if not self.path.is_file():
-            raise FileNotFoundError(f"{self.path}: no such mosaic")
-        self._hdus, self._in_strips = _open(self.path)
+        self.in_memory = isinstance(source, fits.HDUList)
         self._beside: list[fits.HDUList] = []
+        if self.in_memory:
+            self.path = Path(source.filename() or "image in memory")
+            self._hdus, self._in_strips = source, False
+        else:
+            self.path = Path(source)
+            if not self.path.is_file():
+                raise FileNotFoundError(f"{self.path}: no such mosaic")
+            self._hdus, self._in_strips = _open(self.path)
         try:
             self._science = self._find_science()
-            self._check_length()
+            if not self.in_memory:
+                self._check_length()
             header = self._science.hdu.header
             # a keyword that the image lacks may stand in the file's first header
             both = ChainMap(header, self._hdus[0].header)
             self.shape: tuple[int, int] = self._science.hdu.shape
             self.band = read_band(both, self.path)
+            if self.in_memory and not source.filename():
+                self.path = Path("+".join(self.band))
             self.calibration = read_calibration(both, self.path)
             self.wcs = self._read_wcs()
             self._weight = self._find_map("WHT", weights_beside(self.path), "weights")
@@ -146,8 +157,8 @@ class BandImage:
         self._strip = functools.lru_cache(maxsize=_STRIPS_KEPT)(self._read_strip)
 
     def close(self) -> None:
-        """Close the file."""
-        for hdus in (self._hdus, *self._beside):
+        """Close the file; what was given in memory stays as it is."""
+        for hdus in (*(() if self.in_memory else (self._hdus,)), *self._beside):
             hdus.close()
 
     def _find_science(self) -> _Pixels:

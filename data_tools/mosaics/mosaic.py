@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from astropy.io import fits
 from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
 from data_tools.mosaics.band_image import BandImage
 from data_tools.mosaics.cutout import CORE_PX, Cutout, is_saturated
-from data_tools.target import AB_ZERO_NJY
+from data_tools.target import AB_ZERO_NJY, Target
 
 #: Largest difference between the bands' positions, in pixels.
 WCS_TOLERANCE_PX = 0.1
@@ -274,7 +276,7 @@ def _first_pixel(position: float, px: int) -> int:
 
 
 def open_mosaics(
-    paths: Sequence[str | Path] | Mosaics,
+    paths: Sequence[str | Path | fits.HDUList],
     bands: Sequence[str],
     pixel_scale_arcsec: float,
 ) -> Mosaics:
@@ -288,9 +290,8 @@ def open_mosaics(
 
     Parameters
     ----------
-    paths : sequence of str or Path, or Mosaics
-        FITS files, in the order of the bands. Mosaics that are open already are given
-        back as they are.
+    paths : sequence of str, Path or HDUList
+        FITS files, in the order of the bands; or what astropy has read of them.
     bands : sequence of str
         Filter names in the model's order.
     pixel_scale_arcsec : float
@@ -309,13 +310,12 @@ def open_mosaics(
         If a file is unreadable or uncalibrated, or the bands do not agree with the
         model or with each other.
     """
-    if isinstance(paths, Mosaics):
-        return paths
-    bands, paths = tuple(bands), [Path(p) for p in paths]
+    bands, paths = tuple(bands), list(paths)
     if len(paths) != len(bands):
+        names = [Path(str(p)).name for p in paths] or ["none"]
         raise ValueError(
             f"expected {len(bands)} mosaics, one per band ({', '.join(bands)}); "
-            f"received {len(paths)}: {', '.join(p.name for p in paths) or 'none'}"
+            f"received {len(paths)}: {', '.join(names)}"
         )
     planes: list[BandImage] = []
     try:
@@ -328,6 +328,41 @@ def open_mosaics(
             plane.close()
         raise
     return Mosaics(planes, bands)
+
+
+@contextmanager
+def opened(images: Sequence[str | Path] | Mosaics, target: Target) -> Iterator[Mosaics]:
+    """Open mosaics of a target for a while; those that are open already stay so.
+
+    Parameters
+    ----------
+    images : sequence of str or Path, or Mosaics
+        As of `open_mosaics`.
+    target : Target
+        Gives the bands and the pixel scale.
+
+    Yields
+    ------
+    Mosaics
+        Closed afterwards if they were opened here.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `open_mosaics`; or if open mosaics have other bands than the target.
+    """
+    if not isinstance(images, Mosaics):
+        with open_mosaics(
+            images, target.band_names, target.pixel_scale_arcsec
+        ) as mosaics:
+            yield mosaics
+        return
+    if images.bands != tuple(target.band_names):
+        raise ValueError(
+            f"expected mosaics of the bands {', '.join(target.band_names)}; received "
+            f"{', '.join(images.bands)}"
+        )
+    yield images
 
 
 def _check_bands(planes: Sequence[BandImage], bands: tuple[str, ...]) -> None:

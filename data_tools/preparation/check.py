@@ -13,7 +13,7 @@ import numpy as np
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from data_tools.mosaics.calibration import Calibration
-from data_tools.mosaics.mosaic import SCALE_TOLERANCE, open_mosaics
+from data_tools.mosaics.mosaic import SCALE_TOLERANCE, opened
 from data_tools.mosaics.noise import BandNoise, depth, measure_noise
 from data_tools.preparation.training_range import BandRange, middle_blur, training_range
 from data_tools.priors import Priors, Range
@@ -99,7 +99,7 @@ def check(
     FileNotFoundError, ValueError
         As `data_tools.mosaics.mosaic.open_mosaics`.
     """
-    with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
+    with opened(images, target) as mosaics:
         noise = measure_noise(mosaics)
         calibrations, has_weights = mosaics.calibrations, mosaics.has_weights
         scale = float(np.mean(proj_plane_pixel_scales(mosaics.wcs)) * 3600)  # deg

@@ -18,7 +18,7 @@ from photutils.psf import EPSFBuilder, EPSFStar, EPSFStars
 from scipy.ndimage import map_coordinates
 
 from data_tools.imaging.psf import LARGEST_GRID, OVERSAMPLING, n_positions, psf_spectra
-from data_tools.mosaics.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import opened
 from data_tools.preparation.isolated_stars import (
     STAMP_PX,
     StarList,
@@ -110,7 +110,7 @@ def psf_from_stars(
     selection = selection or StarSelection()
     shipped = _shipped(target)
     expected = np.array([concentration(p, OVERSAMPLING) for p in shipped])
-    with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
+    with opened(images, target) as mosaics:
         exposures = [band.n_exposures for band in target.bands]
         found = find_stars(mosaics, exposures, expected, selection)
     for band, stars in zip(target.band_names, found, strict=True):

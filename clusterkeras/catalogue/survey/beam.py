@@ -15,7 +15,7 @@ from apache_beam.ml.inference.base import (
 )
 from numpy.typing import NDArray
 
-from clusterkeras.catalogue.infer import finish, gather
+from clusterkeras.catalogue.infer import assemble, collect
 from clusterkeras.catalogue.measurement import (
     Cutouts,
     Network,
@@ -24,7 +24,7 @@ from clusterkeras.catalogue.measurement import (
     cut_out,
 )
 from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
-from clusterkeras.catalogue.table import Question
+from clusterkeras.catalogue.table import InferenceSettings
 from data_tools.mosaics.mosaic import Mosaics, open_mosaics
 from data_tools.positions.read_positions import pixel_positions, read_positions
 from data_tools.running.beam_pipeline import pipeline_options, run
@@ -44,13 +44,13 @@ class SavedModelHandler(ModelHandler):
     ----------
     directory : Path
         The SavedModel, which every worker must reach.
-    asked : Question
+    settings : InferenceSettings
         Gives the limits of the flags.
     """
 
-    def __init__(self, directory: Path, asked: Question) -> None:
+    def __init__(self, directory: Path, settings: InferenceSettings) -> None:
         super().__init__()
-        self._directory, self._asked = directory, asked
+        self._directory, self._settings = directory, settings
 
     def load_model(self) -> Network:
         """Load it, once a process."""
@@ -73,7 +73,7 @@ class SavedModelHandler(ModelHandler):
     ) -> Iterable[tuple[NDArray[np.intp], dict[str, NDArray]]]:
         """Yield rows and columns; see `clusterkeras.catalogue.measurement.answer`."""
         for rows, cutouts in batch:
-            yield rows, answer(cutouts, model, self._asked.config)
+            yield rows, answer(cutouts, model, self._settings.config)
 
     def batch_elements_kwargs(self) -> dict[str, int]:
         """Say that an element is a batch already."""
@@ -83,9 +83,11 @@ class SavedModelHandler(ModelHandler):
 class _OnFields(apache_beam.DoFn):
     """Open the field of an element, and keep the last one open."""
 
-    def __init__(self, fields: Sequence[FieldFiles], asked: Question) -> None:
+    def __init__(
+        self, fields: Sequence[FieldFiles], settings: InferenceSettings
+    ) -> None:
         self._fields = {field.name: field for field in fields}
-        self._asked = asked
+        self._settings = settings
 
     def setup(self) -> None:
         """Begin with no open field."""
@@ -101,7 +103,7 @@ class _OnFields(apache_beam.DoFn):
         if name == self._name:
             return
         self.teardown()
-        field, target = self._fields[name], self._asked.target
+        field, target = self._fields[name], self._settings.target
         self._table = read_positions(field.positions)
         self._mosaics = open_mosaics(
             field.images, target.band_names, target.pixel_scale_arcsec
@@ -109,7 +111,7 @@ class _OnFields(apache_beam.DoFn):
         self._x, self._y = pixel_positions(
             self._table,
             self._mosaics.wcs,
-            self._asked.config.origin,
+            self._settings.config.origin,
             str(field.positions),
         )
         self._name = name
@@ -120,7 +122,7 @@ class _Part(_OnFields):
 
     def process(self, name: str) -> Iterator[Piece]:
         self._open(name)
-        size = self._asked.config.batch_size * BATCHES_A_PIECE
+        size = self._settings.config.batch_size * BATCHES_A_PIECE
         for rows in batches_of(self._y, size):
             yield name, rows
 
@@ -133,7 +135,7 @@ class _CutOut(_OnFields):
     ) -> Iterator[tuple[str, tuple[NDArray[np.intp], Cutouts]]]:
         name, rows = piece
         self._open(name)
-        config, target = self._asked.config, self._asked.target
+        config, target = self._settings.config, self._settings.target
         for batch in batches_of(self._y[rows], config.batch_size):
             some = rows[batch]
             x, y = self._x[some], self._y[some]
@@ -144,9 +146,9 @@ class _Finish(_OnFields):
     """Write a field's catalogue of all its batches."""
 
     def __init__(
-        self, fields: Sequence[FieldFiles], asked: Question, output: Path
+        self, fields: Sequence[FieldFiles], settings: InferenceSettings, output: Path
     ) -> None:
-        super().__init__(fields, asked)
+        super().__init__(fields, settings)
         self._output = output
 
     def process(
@@ -156,8 +158,8 @@ class _Finish(_OnFields):
         name, batches = element
         self._open(name)
         field, x, y = self._fields[name], self._x, self._y
-        columns = gather(batches, len(x))
-        catalogue = finish(self._asked, self._mosaics, self._table, x, y, columns)
+        columns = collect(batches, len(x))
+        catalogue = assemble(self._settings, self._mosaics, self._table, x, y, columns)
         catalogue.meta["positions"] = field.positions.name
         write_table(catalogue, part_of(self._output, field))
         yield name
@@ -167,7 +169,7 @@ def infer_fields(
     fields: Sequence[FieldFiles],
     output: str | Path,
     saved_model: Path,
-    asked: Question,
+    settings: InferenceSettings,
     workers: int = 0,
     options: Sequence[str] = (),
 ) -> None:
@@ -184,7 +186,7 @@ def infer_fields(
         Directory of the data set; see `clusterkeras.catalogue.survey.fields.part_of`.
     saved_model : Path
         What `clusterkeras.serving.export` wrote.
-    asked : Question
+    settings : InferenceSettings
         Of which model, and how.
     workers, options
         See `data_tools.running.beam_pipeline.pipeline_options`.
@@ -195,15 +197,15 @@ def infer_fields(
         As `data_tools.running.beam_pipeline.pipeline_options` and ``run``.
     """
     pipeline = apache_beam.Pipeline(options=pipeline_options(workers, options))
-    handler = KeyedModelHandler(SavedModelHandler(saved_model, asked))
+    handler = KeyedModelHandler(SavedModelHandler(saved_model, settings))
     (
         pipeline
         | "Fields" >> apache_beam.Create([field.name for field in fields])
-        | "Part" >> apache_beam.ParDo(_Part(fields, asked))
+        | "Part" >> apache_beam.ParDo(_Part(fields, settings))
         | "Spread" >> apache_beam.Reshuffle()
-        | "Cut out" >> apache_beam.ParDo(_CutOut(fields, asked))
+        | "Cut out" >> apache_beam.ParDo(_CutOut(fields, settings))
         | "Ask" >> RunInference(handler)
         | "Gather" >> apache_beam.GroupByKey()
-        | "Write" >> apache_beam.ParDo(_Finish(fields, asked, Path(output)))
+        | "Write" >> apache_beam.ParDo(_Finish(fields, settings, Path(output)))
     )
     run(pipeline, "finished parts are kept")

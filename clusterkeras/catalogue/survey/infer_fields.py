@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from astropy.table.meta import get_header_from_yaml
-from pyarrow import parquet
-
-from clusterkeras.catalogue.infer import answer_all
+from clusterkeras.catalogue.infer import infer
+from clusterkeras.catalogue.read import metadata_of
 from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
-from clusterkeras.catalogue.table import Question
+from clusterkeras.catalogue.table import InferenceSettings
 from clusterkeras.config import InferenceConfig
 from data_tools.running.output import remove_partial
 
@@ -20,13 +18,6 @@ if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
 
 RUNNERS = ("local", "beam")
-
-
-def metadata_of(part: Path) -> dict[str, Any]:
-    """Return the metadata of a catalogue in Parquet, without its rows."""
-    # where astropy's writer leaves them; its reader would need pandas
-    text = parquet.read_schema(part).metadata[b"table_meta_yaml"].decode()
-    return get_header_from_yaml(text.split("\n"))["meta"]
 
 
 def infer_fields(
@@ -89,32 +80,33 @@ def infer_fields(
     from clusterkeras.network.loading import load_model
 
     loaded = load_model(model)
-    asked = Question.of(loaded, str(model), config)
+    settings = InferenceSettings.of(loaded, config)
     parts = [part_of(output, field) for field in fields]
     todo = [
         field
         for field, part in zip(fields, parts, strict=True)
-        if not _is_done(part, asked)
+        if not _is_done(part, settings)
     ]
     if runner == "beam":
-        _run_beam(todo, output, loaded, asked, runner_options, workers)
+        _run_beam(todo, output, loaded, settings, runner_options, workers)
     else:
         for field in todo:
             part = part_of(output, field)
-            answer_all(
-                field.images, field.positions, part, loaded, asked, progress=progress
+            infer(
+                *(field.images, field.positions, part, loaded, config),
+                progress=progress,
             )
     return parts
 
 
-def _is_done(part: Path, asked: Question) -> bool:
+def _is_done(part: Path, settings: InferenceSettings) -> bool:
     if not part.exists():
         return False
     there = metadata_of(part).get("configuration_hash")
-    if there != asked.configuration_hash:
+    if there != settings.configuration_hash:
         raise ValueError(
             f"{part}: a part of another model or configuration ({there}; this one is "
-            f"{asked.configuration_hash}); name another output, or remove it"
+            f"{settings.configuration_hash}); name another output, or remove it"
         )
     return True
 
@@ -123,7 +115,7 @@ def _run_beam(
     fields: Sequence[FieldFiles],
     output: str | Path,
     model: PosteriorModel,
-    asked: Question,
+    settings: InferenceSettings,
     options: Sequence[str],
     workers: int,
 ) -> None:
@@ -143,4 +135,4 @@ def _run_beam(
     # where the workers reach it too; readers of the data set skip what begins so
     with tempfile.TemporaryDirectory(prefix="_model-", dir=output) as directory:
         served = export(model, directory, "model", 1)
-        beam.infer_fields(fields, output, served, asked, workers, options)
+        beam.infer_fields(fields, output, served, settings, workers, options)

@@ -69,7 +69,7 @@ def ask(images, positions, model_path):
             output,
             model_path,
             InferenceConfig(**settings),
-            draws=output.with_suffix(".h5"),
+            draws_file=output.with_suffix(".h5"),
             progress=False,
         )
 
@@ -231,6 +231,6 @@ def test_another_format_of_draws_is_refused_before_the_work(
     with pytest.raises(ValueError, match=r"draws to end in .h5 or .hdf5"):
         infer(
             *(images, positions, tmp_path / "c.ecsv", model_path),
-            draws=tmp_path / "draws.csv",
+            draws_file=tmp_path / "draws.csv",
         )
     assert list(tmp_path.iterdir()) == []

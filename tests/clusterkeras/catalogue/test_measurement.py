@@ -9,7 +9,7 @@ import pytest
 from clusterkeras.catalogue.measurement import (
     compile_network,
     cut_out,
-    measure,
+    measure_places,
     result_flags,
 )
 from clusterkeras.config import InferenceConfig, ModelConfig
@@ -57,7 +57,7 @@ def measured(mosaics, model, draws=0, places=slice(None), **settings):
     config = InferenceConfig(**{"batch_size": 2, **settings})
     network = compile_network(model, draws)
     x, y = X[places], Y[places]
-    batches = list(measure(mosaics, x, y, network, model.target, config, False))
+    batches = list(measure_places(mosaics, x, y, network, model.target, config, False))
     rows = np.concatenate([rows for rows, _ in batches])
     back = np.argsort(rows)
     names = batches[0][1]

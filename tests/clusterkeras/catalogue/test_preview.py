@@ -9,6 +9,7 @@ from astropy.table import QTable
 from matplotlib.image import imread
 
 from clusterkeras.catalogue.cluster_pictures import best_rows, caption, draw_preview
+from clusterkeras.catalogue.read import Catalogue
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.schema import FLAGS, PARAMETERS
 
@@ -30,7 +31,7 @@ def catalogue():
             unit = u.Unit(parameter.unit)
             table[f"{parameter.name}_{key}"] = u.Quantity(values, unit, subok=True)
     table["flags"] = np.full(N, FLAGS["edge"][0] | FLAGS["outside_training"][0])
-    return table
+    return Catalogue(table)
 
 
 @pytest.fixture

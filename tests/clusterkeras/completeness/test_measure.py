@@ -8,7 +8,7 @@ import pytest
 from astropy.table import QTable
 from scipy.spatial.distance import pdist
 
-from clusterkeras.completeness import measure as completeness
+from clusterkeras.completeness.injection_rounds import InjectionRounds
 from clusterkeras.completeness.measure import load_completeness, measure_completeness
 from clusterkeras.config import CompletenessConfig, InferenceConfig, ModelConfig
 from clusterkeras.network.model import ClusterModel
@@ -37,7 +37,7 @@ def model(small_target):
 def images(model, tmp_path_factory):
     directory = tmp_path_factory.mktemp("mosaic")
     config = MosaicConfig(size_px=256, n=3, edge_px=8)
-    make_mosaic(directory, model.target, Priors(), config)
+    make_mosaic(model.target, Priors(), config, directory)
     return [directory / f"{band}.fits" for band in model.target.band_names]
 
 
@@ -100,14 +100,14 @@ def test_what_was_interrupted_goes_on_to_the_same_end(
     measured, model, images, tmp_path, monkeypatch
 ):
     output = tmp_path / "interrupted"
-    made = completeness._round
+    made = InjectionRounds.make
 
-    def killed_in_the_second(injector, number, *arguments):
+    def killed_in_the_second(rounds, number):
         if number == 1:
             raise KeyboardInterrupt
-        return made(injector, number, *arguments)
+        return made(rounds, number)
 
-    monkeypatch.setattr(completeness, "_round", killed_in_the_second)
+    monkeypatch.setattr(InjectionRounds, "make", killed_in_the_second)
     with pytest.raises(KeyboardInterrupt):
         run(model, images, output)
     assert [p.name for p in sorted((output / "rounds").iterdir())] == ["0000.ecsv"]
@@ -185,7 +185,7 @@ def test_input_that_is_refused_leaves_nothing(model, images, tmp_path):
         (["none.fits"] * 2, None, FileNotFoundError, "none.fits: no such mosaic"),
         (images[:1], None, ValueError, "expected 2 mosaics"),
         (images, "none.ecsv", FileNotFoundError, "none.ecsv"),
-        (images, "positions.csv", ValueError, "no column flags, p_cluster. Leave"),
+        (images, "positions.csv", ValueError, r"no column p_cluster, .*\. Leave"),
     ]:
         catalogue = catalogue and tmp_path / catalogue
         with pytest.raises(error, match=match):

@@ -4,17 +4,16 @@ import numpy as np
 import pytest
 
 from clusterkeras.catalogue.read import flag_names
-from clusterkeras.report.clusters import best_first, check_columns, cluster_columns
+from clusterkeras.report.clusters import cluster_columns
 from data_tools.schema import FLAGS
 
 
 def test_the_best_come_first_and_rows_without_posterior_last(catalogue):
-    rows = best_first(catalogue, 100)
+    rows = catalogue.best_first()
     p = np.asarray(catalogue["p_cluster"])[rows]
     assert len(rows) == len(catalogue)
     assert rows[-1] == 1
     assert (np.diff(p[:-1]) <= 0).all()
-    assert best_first(catalogue, 3).tolist() == rows[:3].tolist()
 
 
 def test_sizes_are_in_parsecs_at_the_distance_of_the_target(catalogue, model):
@@ -35,10 +34,3 @@ def test_rows_without_id_are_called_by_their_number(catalogue, model):
     table = catalogue.copy()
     table.remove_column("id")
     assert cluster_columns(table, np.array([3]), model.target)["id"] == ["3"]
-
-
-def test_a_table_that_is_no_catalogue_is_refused(catalogue):
-    table = catalogue.copy()
-    table.remove_columns(["a_v_p16", "flags"])
-    with pytest.raises(ValueError, match=r"t.ecsv.*no column flags, a_v_p16"):
-        check_columns(table, "t.ecsv")

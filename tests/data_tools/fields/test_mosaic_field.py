@@ -416,7 +416,7 @@ def two_bands(request, tmp_path):
     """Return a target of two bands and backgrounds: a mock galaxy, and the real M83."""
     target = Target.load("m83-f438w-f814w")
     if request.param == "mock":
-        make_mosaic(tmp_path, target, Priors(), MosaicConfig(size_px=512, n=20))
+        make_mosaic(target, Priors(), MosaicConfig(size_px=512, n=20), tmp_path)
         images = [tmp_path / f"{name}.fits" for name in target.band_names]
         known = str(tmp_path / "truth.ecsv")
         return target, Backgrounds(tuple(images), clusters=known, tile_px=208)

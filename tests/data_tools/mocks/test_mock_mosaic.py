@@ -28,7 +28,7 @@ def bright(m83):
 @pytest.fixture(scope="module")
 def mosaic(bright, tmp_path_factory):
     directory = tmp_path_factory.mktemp("mosaic")
-    truth = make_mosaic(directory, bright, Priors(), CONFIG)
+    truth = make_mosaic(bright, Priors(), CONFIG, directory).truth
     return directory, truth
 
 
@@ -91,7 +91,7 @@ def test_clusters_keep_their_distance(mosaic):
 
 def test_a_seed_gives_the_same_bytes(bright, mosaic, tmp_path):
     directory, _ = mosaic
-    make_mosaic(tmp_path, bright, Priors(), CONFIG)
+    make_mosaic(bright, Priors(), CONFIG, tmp_path)
     for path in [*paths(directory, bright), directory / "truth.ecsv"]:
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
@@ -99,7 +99,7 @@ def test_a_seed_gives_the_same_bytes(bright, mosaic, tmp_path):
 def test_too_many_clusters_are_refused(m83, tmp_path):
     full = MosaicConfig(size_px=128, n=50, min_separation_px=60, edge_px=0)
     with pytest.raises(ValueError, match="of 50 clusters fit on 128 px"):
-        make_mosaic(tmp_path, m83, Priors(), full)
+        make_mosaic(m83, Priors(), full, tmp_path)
 
 
 @pytest.mark.parametrize(

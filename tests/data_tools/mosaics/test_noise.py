@@ -185,7 +185,7 @@ def test_a_mosaic_s_noise_is_measured_through_its_files(m83, tmp_path, weighted)
     priors = dataclasses.replace(
         QUIET, exposure_factor=(0.1, 0.1), noise_shift_px=(0.2, 0.2)
     )
-    make_mosaic(tmp_path, m83, priors, config)
+    make_mosaic(m83, priors, config, tmp_path)
     paths = [tmp_path / f"{b}.fits" for b in m83.band_names]
     if weighted:
         for path in paths:

@@ -36,7 +36,7 @@ def target(m83):
 def made(target, tmp_path_factory):
     """Return a mock mosaic, made once."""
     directory = tmp_path_factory.mktemp("mosaic")
-    make_mosaic(directory, target, MIDDLE, MosaicConfig(size_px=512, n=5))
+    make_mosaic(target, MIDDLE, MosaicConfig(size_px=512, n=5), directory)
     return directory
 
 
