@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from data_tools.fields.galaxy_field import FieldMaker, GalaxyField
 from data_tools.imaging.render import Renderer
 from data_tools.imaging.visibility import visibility
 from data_tools.mocks.mock import MockMaker
+from data_tools.mocks.mosaic_config import MosaicConfig
 from data_tools.mosaics.mosaic import Mosaics, open_mosaics
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
@@ -28,48 +28,6 @@ _MIDDLE_DEG = (204.2538, -29.8658)
 _CLUSTERS_AT_ONCE = 16
 #: Tries of finding a free place for a cluster before the mosaic counts as full.
 _PLACE_TRIES = 1000
-
-
-@dataclass(frozen=True)
-class MosaicConfig:
-    """Size and contents of a mock mosaic.
-
-    Attributes
-    ----------
-    size_px : int
-        Side in pixels, a multiple of 16.
-    n : int
-        Clusters, drawn from the target's flat box like those of a training set.
-    min_separation_px : float
-        Smallest distance between two clusters' centres.
-    edge_px : float
-        Smallest distance of a centre from the mosaic's edge.
-    seed : int
-        Seed of everything; the same seed gives the same mosaic.
-    """
-
-    size_px: int = 1536
-    n: int = 250
-    min_separation_px: float = 20.0
-    edge_px: float = 32.0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Check every value."""
-        if self.size_px < 128 or self.size_px % 16:
-            raise ValueError(
-                "mosaic: size_px must be a multiple of 16, at least 128; received "
-                f"{self.size_px}"
-            )
-        for name, low in (("n", 1), ("min_separation_px", 0), ("seed", 0)):
-            value = getattr(self, name)
-            if not value >= low:
-                raise ValueError(f"mosaic: {name} must be >= {low}; received {value}")
-        if not 0 <= self.edge_px < self.size_px / 2:
-            raise ValueError(
-                "mosaic: edge_px must be >= 0 and less than half of size_px; received "
-                f"{self.edge_px}"
-            )
 
 
 @dataclass(frozen=True)

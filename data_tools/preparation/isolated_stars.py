@@ -14,6 +14,7 @@ from photutils.utils.exceptions import NoDetectionsWarning
 from scipy.spatial import cKDTree
 
 from data_tools.mosaics.mosaic import Mosaics
+from data_tools.preparation.star_selection import StarSelection
 
 #: Side of a star's stamp in pixels; 0.5 arcsec to each side at UVIS pixels.
 STAMP_PX = 25
@@ -31,43 +32,6 @@ _NEIGHBOUR_SNR = 5.0
 #: to so many robust sigma, which are never taken as less than the second fraction.
 _CONCENTRATION = 0.25
 _CLIP, _LEAST_SCATTER = 3.0, 0.01
-
-
-@dataclass(frozen=True)
-class StarSelection:
-    """Which stars a PSF is made from.
-
-    Attributes
-    ----------
-    snr : float
-        Least flux within 4 pixels in units of its noise and crowding.
-    isolation_px : float
-        A star has no neighbour this close, ...
-    neighbour : float
-        ... whose middle is brighter than this share of its own.
-    saturation_electrons : float
-        A pixel with more electrons in one exposure is saturated; used where the header
-        gives the exposure time.
-    max_stars : int
-        The brightest so many are used.
-    """
-
-    snr: float = 100.0
-    isolation_px: float = 12.0
-    neighbour: float = 0.03
-    saturation_electrons: float = 60_000.0
-    max_stars: int = 200
-
-    def __post_init__(self) -> None:
-        """Check every value."""
-        for name in ("snr", "isolation_px", "neighbour", "saturation_electrons"):
-            value = getattr(self, name)
-            if not value > 0:
-                raise ValueError(f"stars: {name} must be > 0; received {value}")
-        if self.max_stars < 1:
-            raise ValueError(
-                f"stars: max_stars must be >= 1; received {self.max_stars}"
-            )
 
 
 @dataclass(frozen=True)

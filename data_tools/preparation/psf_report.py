@@ -46,7 +46,8 @@ def make_psfs(
     target : Target
         Bands and pixel scale.
     output : str or Path
-        Directory; files of the same names in it are replaced.
+        Directory for one FITS PSF a band and a picture; files of the same names in it
+        are replaced.
     selection : StarSelection
         Which stars.
 

@@ -1,0 +1,72 @@
+"""Which real mosaics to cut fields from, and how: frozen, checked, quick to import."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from data_tools.schema import SPLITS
+
+
+def _default_shares() -> dict[str, float]:
+    return {"train": 0.8, "validation": 0.1, "test": 0.1}
+
+
+@dataclass(frozen=True)
+class Backgrounds:
+    """Real mosaics to cut fields from.
+
+    Attributes
+    ----------
+    images : tuple of str
+        One FITS mosaic a band, in the order of the target's bands.
+    clusters : str or None
+        Table of known clusters, with x and y (0-based pixels) or ra and dec (degrees):
+        no cutout has one in its middle, and other peaks of the mosaics become
+        look-alikes of the kind "field_peak", so that a network learns what a finder
+        offers there. Clusters that it lacks are learnt as none then, and without a
+        table end up as "empty" now and then.
+    mask_radius_arcsec : float
+        How far from the middle known clusters have to be.
+    tile_px : int
+        Side of the square tiles of the sky. Each belongs to one split.
+    guard_px : int
+        Smallest distance between two tiles; at least the side of a cutout.
+    shares : dict of str to float
+        Relative share of the sky of train, validation and test.
+    seed : int
+        Seed of which tile belongs to which split.
+    """
+
+    images: tuple[str, ...] = ()
+    clusters: str | None = None
+    mask_radius_arcsec: float = 1.0
+    tile_px: int = 768
+    guard_px: int = 64
+    shares: dict[str, float] = field(default_factory=_default_shares)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        object.__setattr__(self, "images", tuple(str(path) for path in self.images))
+        lowest = {"mask_radius_arcsec": 0, "tile_px": 1, "guard_px": 0, "seed": 0}
+        for name, low in lowest.items():
+            value = getattr(self, name)
+            if not value >= low:
+                raise ValueError(
+                    f"backgrounds: {name} must be >= {low}; received {value!r}"
+                )
+        bad = set(self.shares) - set(SPLITS) or min(self.shares.values(), default=0) < 0
+        if bad or not sum(self.shares.values()) > 0:
+            raise ValueError(
+                f"backgrounds: shares must be >= 0 of {', '.join(SPLITS)}, and not all "
+                f"zero; received {self.shares}"
+            )
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Every file that the fields depend on."""
+        # beside it, since a command's help needs the options and not the FITS reader
+        from data_tools.mosaics.band_image import weights_beside
+
+        weights = [str(w) for w in map(weights_beside, self.images) if w]
+        return (*self.images, *weights, *filter(None, [self.clusters]))
