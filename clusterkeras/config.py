@@ -24,7 +24,8 @@ class ModelConfig:
     Attributes
     ----------
     backbone : str
-        Name of a backbone in `clusterkeras.network.backbones`.
+        Name of a backbone; a wrong one is answered with their list; see
+        `clusterkeras.network.backbones`.
     posterior : {"mixture", "flow", "grid"}
         Joint posterior: a mixture of Gaussians, a spline coupling flow, which is
         better at the same cost, or the published network's joint softmax, which bins
@@ -97,8 +98,10 @@ class TrainingConfig:
         Largest global norm of the gradient.
     ema_momentum : float
         Momentum of the running mean of the weights that is saved; 0 for none.
-    presence_weight, visibility_weight : float
-        Weights of the two side losses beside the posterior's.
+    presence_weight : float
+        Weight of the loss of cluster or none, beside the posterior's.
+    visibility_weight : float
+        Weight of the visibility's loss, beside the posterior's.
     picture_epochs : int
         Epochs between pictures in TensorBoard; 0 for none.
     n_mocks : int
@@ -216,12 +219,12 @@ class InferenceConfig:
         Cutouts a step.
     draws : int
         Draws of the joint posterior a position in the file of draws, if one is asked
-        for.
+        for; at least 16.
     seed : int
         Seed of those draws: the same seed gives the same.
     cluster_share : float or None
         Share of clusters expected among the positions, in (0, 1), the prior of
-        ``p_cluster``; None estimates it from all positions together.
+        ``p_cluster``; without, it is estimated from all positions together.
     min_log_snr : float
         Visibility (dex) below which a row is flagged.
     unlike_share : float
@@ -235,8 +238,8 @@ class InferenceConfig:
         row is flagged: that of the priors the model was trained with.
     origin : {0, 1} or None
         What the pixel columns of the positions call the middle of the first pixel: 0
-        as Python and this package do, 1 as FITS and DS9 do. None goes by the format of
-        the file and by its sky positions, and is 0 without.
+        as Python and this package do, 1 as FITS and DS9 do. Without, it goes by the
+        format of the file and by its sky positions, and is 0 if it has none.
     """
 
     batch_size: int = 256

@@ -53,13 +53,15 @@ def export(model: PosteriorModel, output: str | Path, name: str, version: int) -
     Parameters
     ----------
     model : PosteriorModel
-        A trained model, or an ensemble.
+        Trained model, or an ensemble; on the command line the name of one that ships,
+        a ``.keras`` file, or the directory of a run.
     output : str or Path
-        Directory of the served models; made if it is not there.
+        Directory of the served models, in which ``NAME/VERSION`` is made; made itself
+        if it is not there.
     name : str
         Name the model is served under: letters, digits, ``.``, ``_``, ``-``.
     version : int
-        1 or more.
+        Version, 1 or more; one that exists is never overwritten.
 
     Returns
     -------

@@ -44,7 +44,8 @@ class Priors:
         Relative shares of the kinds of record without a cluster. ``field_peak`` is a
         peak of the field itself, what `clusterkeras detect` finds where no cluster is;
         on backgrounds from real mosaics it is one that the table of known clusters
-        does not name, or without a table ``empty``, since a peak may be a cluster.
+        does not name; without a table it becomes ``empty``, since a peak may be a
+        cluster.
     centre_offset_px : float
         Largest offset of the object from the middle of the cutout, in x and in y.
     neighbour_fraction : float

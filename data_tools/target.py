@@ -115,7 +115,7 @@ class Target:
     distance_mpc : float
         Distance in Mpc.
     distance_uncertainty_mpc : float or None
-        Its standard uncertainty in Mpc, which sizes in pc carry; None if not stated.
+        Its standard uncertainty in Mpc, which sizes in pc carry; none if not stated.
         Mocks are all at the distance itself.
     feh : float
         [Fe/H] of the clusters and of the disc.

@@ -152,9 +152,10 @@ def compare(
     Parameters
     ----------
     catalogue : Table, str or Path
-        A catalogue written by `clusterkeras infer`.
+        A catalogue written by ``clusterkeras infer``.
     truth : Table, str or Path
-        Table with x, y, the parameters and, if it is known, log_snr.
+        The ``truth.ecsv`` of a mock mosaic, or any table with ``x``, ``y``, the
+        parameters' names and, if known, ``log_snr`` as columns.
     radius_px : float
         Largest distance of a match in pixels.
 

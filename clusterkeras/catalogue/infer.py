@@ -108,20 +108,23 @@ def infer(
     images : sequence of str or Path, or Mosaics
         One FITS mosaic a band, in the model's order; or mosaics that are open.
     positions : str, Path or Table
-        Any table that astropy reads, with x and y in pixels or ra and dec; a
-        catalogue of LEGUS or PHANGS-HST; regions of DS9 or CASA (.reg, .crtf).
+        Any table that astropy reads, with ``x`` and ``y`` in pixels or ``ra`` and
+        ``dec`` in deg; a catalogue of LEGUS or PHANGS-HST; regions of DS9 or CASA
+        (``.reg``, ``.crtf``); see `data_tools.positions.read_positions`.
     output : str or Path, optional
-        The catalogue: .ecsv, .fits, .vot, .xml, .parquet or (without metadata) .csv.
+        The catalogue: ``.ecsv``, ``.fits``, ``.vot``, ``.xml``, ``.parquet`` or
+        (without metadata) ``.csv``.
     model : PosteriorModel, str or Path
-        Trained model: the name of one that ships, a .keras file, or the directory of a
-        run.
+        Trained model: the name of one that ships, a ``.keras`` file, or the directory
+        of a run.
     config : InferenceConfig, optional
         Batch, seed and limits of the flags.
     preview : str or Path, optional
-        Picture of the cutouts that are most likely clusters, .png or .pdf.
+        Also draw the cutouts that are most likely clusters, with their numbers; see
+        `clusterkeras.catalogue.cluster_pictures`.
     draws_file : str or Path, optional
-        Also write `InferenceConfig.draws` draws of each posterior to this file, .h5 or
-        .hdf5.
+        Also write `InferenceConfig.draws` draws of each posterior to this file, ``.h5``
+        or ``.hdf5``; see `clusterkeras.catalogue.draws_file`.
     draws : int
         Draws of each posterior that the catalogue keeps in memory.
     progress : bool

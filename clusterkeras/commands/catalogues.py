@@ -19,8 +19,12 @@ def _add_detect(parser: ArgumentParser) -> None:
     from clusterkeras.config import DetectionConfig
 
     add_images(parser)
-    add_output(parser, "Table of candidates; the ending says the format (.ecsv).")
-    add_model(parser)
+    add_output(parser)
+    add_model(
+        parser,
+        "Trained model, whose bands the mosaics are of and which draws the map: the "
+        "name of one that ships, a .keras file, or the directory of a run.",
+    )
     parser.add_argument(
         "--map",
         type=Path,
@@ -57,49 +61,20 @@ def _detect(args: Namespace) -> str:
 
 
 def _add_infer(parser: ArgumentParser) -> None:
-    from clusterkeras.catalogue.survey.infer_fields import RUNNERS
     from clusterkeras.config import InferenceConfig
 
     add_images(parser, required=False)
-    parser.add_argument(
-        "--positions",
-        type=Path,
-        default=None,
-        metavar="TABLE",
-        help="Any table that astropy reads, with x and y in pixels or ra and dec; a "
-        "catalogue of LEGUS or PHANGS-HST; regions of DS9 or CASA (.reg, .crtf).",
-    )
-    parser.add_argument(
-        "--fields",
-        type=Path,
-        default=None,
-        metavar="YAML",
-        help="Many fields instead: a list of field (a name), images and positions; "
-        "the output is then a directory, a partitioned Parquet data set.",
-    )
-    add_runner(
-        parser,
-        RUNNERS,
-        "With --fields: one after the other, or an Apache Beam pipeline.",
-    )
-    add_output(
-        parser, "Catalogue; the ending says the format (.ecsv .fits .vot .parquet)."
-    )
+    parser.add_argument("--positions", type=Path, default=None, metavar="TABLE")
+    parser.add_argument("--fields", type=Path, default=None, metavar="YAML")
+    add_runner(parser)
+    add_output(parser)
     add_model(parser)
-    parser.add_argument(
-        "--preview",
-        type=Path,
-        default=None,
-        metavar="PNG",
-        help="Also draw the cutouts with each cluster's numbers.",
-    )
+    parser.add_argument("--preview", type=Path, default=None, metavar="PNG")
     parser.add_argument(
         "--draws",
         type=Path,
         default=None,
         metavar="HDF5",
-        help="Also write draws of each joint posterior (.h5), as many as "
-        "--inference.draws says.",
     )
     parser.add_class_arguments(InferenceConfig, "inference")
 
@@ -142,28 +117,10 @@ def _infer(args: Namespace) -> str:
 
 
 def _add_compare(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--catalogue",
-        type=Path,
-        required=True,
-        metavar="TABLE",
-        help="A catalogue written by `clusterkeras infer`.",
-    )
-    parser.add_argument(
-        "--truth",
-        type=Path,
-        required=True,
-        metavar="TABLE",
-        help="The truth.ecsv of a mock mosaic, or any table with x, y and the "
-        "parameters' names as columns.",
-    )
-    add_output(parser, "Directory for comparison.json and comparison.png.")
-    parser.add_argument(
-        "--radius_px",
-        type=float,
-        default=4.0,
-        help="Largest distance of a match in pixels.",
-    )
+    parser.add_argument("--catalogue", type=Path, required=True, metavar="TABLE")
+    parser.add_argument("--truth", type=Path, required=True, metavar="TABLE")
+    add_output(parser)
+    parser.add_argument("--radius_px", type=float, default=4.0)
 
 
 def _compare(args: Namespace) -> str:
@@ -177,27 +134,11 @@ def _compare(args: Namespace) -> str:
 def _add_report(parser: ArgumentParser) -> None:
     from clusterkeras.config import ReportConfig
 
-    parser.add_argument(
-        "catalogue",
-        type=Path,
-        metavar="CATALOGUE",
-        help="A catalogue written by `clusterkeras infer`.",
-    )
+    parser.add_argument("catalogue", type=Path, metavar="CATALOGUE")
     add_images(parser)
-    add_output(parser, "The page (.html); it needs no network.")
-    parser.add_argument(
-        "--model",
-        default=None,
-        metavar="NAME_OR_PATH",
-        help="The model that made the catalogue, if its metadata do not name it.",
-    )
-    parser.add_argument(
-        "--completeness",
-        type=Path,
-        default=None,
-        metavar="DIR",
-        help="What `clusterkeras completeness` made of these mosaics, for the figures.",
-    )
+    add_output(parser)
+    parser.add_argument("--model", default=None, metavar="NAME_OR_PATH")
+    parser.add_argument("--completeness", type=Path, default=None, metavar="DIR")
     parser.add_class_arguments(ReportConfig, "report")
 
 
@@ -224,20 +165,9 @@ def _add_completeness(parser: ArgumentParser) -> None:
     from data_tools.priors import Priors
 
     add_images(parser)
-    add_output(
-        parser,
-        "Directory for injected.ecsv, completeness.png and completeness.json; a "
-        "measurement begun there goes on.",
-    )
+    add_output(parser)
     add_model(parser)
-    parser.add_argument(
-        "--catalogue",
-        type=Path,
-        default=None,
-        metavar="TABLE",
-        help="Your catalogue of these mosaics: its share of clusters is kept, and no "
-        "cluster is put on one of it. Without, one is made first.",
-    )
+    parser.add_argument("--catalogue", type=Path, default=None, metavar="TABLE")
     parser.add_class_arguments(CompletenessConfig, "completeness")
     parser.add_class_arguments(DetectionConfig, "detection")
     parser.add_class_arguments(InferenceConfig, "inference")
@@ -277,6 +207,7 @@ COMMANDS: dict[str, Command] = {
         "-o candidates.ecsv",
         _add_detect,
         _detect,
+        ("clusterkeras.detection.candidates:detect",),
     ),
     "infer": Command(
         "Turn positions on mosaics into a catalogue of posteriors.",
@@ -284,6 +215,10 @@ COMMANDS: dict[str, Command] = {
         "--positions candidates.ecsv -o catalogue.ecsv --preview catalogue.png",
         _add_infer,
         _infer,
+        (
+            "clusterkeras.catalogue.infer:infer",
+            "clusterkeras.catalogue.survey.infer_fields:infer_fields",
+        ),
     ),
     "compare": Command(
         "Match a catalogue with a truth table: completeness, bias, coverage.",
@@ -291,6 +226,7 @@ COMMANDS: dict[str, Command] = {
         "-o comparison",
         _add_compare,
         _compare,
+        ("clusterkeras.catalogue.comparison:compare",),
         uses_tensorflow=False,
     ),
     "report": Command(
@@ -299,6 +235,7 @@ COMMANDS: dict[str, Command] = {
         "-o report.html",
         _add_report,
         _report,
+        ("clusterkeras.report.page:write_page",),
     ),
     "completeness": Command(
         "Measure which clusters are found, by putting known ones on your mosaics.",
@@ -306,5 +243,6 @@ COMMANDS: dict[str, Command] = {
         "--catalogue catalogue.ecsv -o completeness/",
         _add_completeness,
         _completeness,
+        ("clusterkeras.completeness.measure:measure_completeness",),
     ),
 }

@@ -20,6 +20,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from clusterkeras import __version__
 from clusterkeras.commands import catalogues, mocks, models
 from clusterkeras.commands.command import Command
+from clusterkeras.commands.words import add_words, for_terminal
 
 DEFAULT_TARGET = "m83-wfc3-uvis"
 
@@ -28,10 +29,11 @@ DEBUG_VARIABLE = "CLUSTERKERAS_DEBUG"
 
 
 class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keep the line breaks of the examples; call a path a path."""
+    """Keep the line breaks of the examples; show docstrings as plain text."""
 
     def _expand_help(self, action: argparse.Action) -> str:
-        return super()._expand_help(action).replace("<class 'Path'>", "path")
+        text = super()._expand_help(action).replace("<class 'Path'>", "path")
+        return for_terminal(text)
 
 
 #: Every sub-command, in the order of the list that `clusterkeras` prints.
@@ -88,6 +90,7 @@ def build_parser(name: str) -> ArgumentParser:
         help=f"Show an error's traceback (as {DEBUG_VARIABLE}=1 does).",
     )
     command.add(parser)
+    add_words(parser, command.functions)
     if command.takes_target:
         from data_tools.target import Target
 

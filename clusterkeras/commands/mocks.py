@@ -16,18 +16,12 @@ RECORD_SIZE_NOTE = (
 
 
 def _add_simulate(parser: ArgumentParser) -> None:
-    from data_tools.fields.mosaic_field import Backgrounds
+    from data_tools.fields.backgrounds import Backgrounds
     from data_tools.priors import Priors
     from data_tools.records.plan import MockSet
-    from data_tools.records.simulate import RUNNERS
 
-    parser.add_argument(
-        "-o",
-        "--output",
-        required=True,
-        metavar="PATH",
-        help="Directory of the set, or gs://BUCKET/SET; a set begun there is finished.",
-    )
+    # no path: it may be an address
+    parser.add_argument("-o", "--output", required=True, metavar="PATH")
     parser.add_argument(
         "--images",
         nargs="+",
@@ -35,21 +29,15 @@ def _add_simulate(parser: ArgumentParser) -> None:
         help="Mosaics to cut the backgrounds from, one a band in the order of the "
         "target's bands; without, backgrounds are synthetic.",
     )
-    parser.add_argument(
-        "--verify",
-        action="store_true",
-        help="Also read what is finished, and make again what is damaged.",
-    )
-    add_runner(
-        parser, RUNNERS, "Processes of this machine, or an Apache Beam pipeline."
-    )
+    parser.add_argument("--verify", action="store_true")
+    add_runner(parser)
     parser.add_class_arguments(MockSet, "mocks")
     parser.add_class_arguments(Priors, "priors")
     parser.add_class_arguments(Backgrounds, "backgrounds", skip={"images"})
 
 
 def _simulate(args: Namespace) -> str:
-    from data_tools.fields.mosaic_field import Backgrounds
+    from data_tools.fields.backgrounds import Backgrounds
     from data_tools.records.simulate import simulate
 
     backgrounds = None
@@ -100,10 +88,10 @@ def _check(args: Namespace) -> str:
 
 
 def _add_psf(parser: ArgumentParser) -> None:
-    from data_tools.preparation.isolated_stars import StarSelection
+    from data_tools.preparation.star_selection import StarSelection
 
     add_images(parser)
-    add_output(parser, "Directory for one FITS PSF a band and a picture.")
+    add_output(parser)
     parser.add_class_arguments(StarSelection, "stars")
 
 
@@ -114,10 +102,10 @@ def _psf(args: Namespace) -> str:
 
 
 def _add_mosaic(parser: ArgumentParser) -> None:
-    from data_tools.mocks.mock_mosaic import MosaicConfig
+    from data_tools.mocks.mosaic_config import MosaicConfig
     from data_tools.priors import Priors
 
-    add_output(parser, "Directory for one FITS a band and truth.ecsv.")
+    add_output(parser)
     parser.add_class_arguments(MosaicConfig, "mosaic")
     parser.add_class_arguments(Priors, "priors")
 
@@ -138,6 +126,7 @@ COMMANDS: dict[str, Command] = {
         "clusterkeras simulate -o mocks --mocks.n 1000 --target.distance_mpc 4.6",
         _add_simulate,
         _simulate,
+        ("data_tools.records.simulate:simulate",),
         takes_target=True,
         uses_tensorflow=False,
     ),
@@ -146,6 +135,7 @@ COMMANDS: dict[str, Command] = {
         "clusterkeras check --images F336W.fits F438W.fits F814W.fits -o check.json",
         _add_check,
         _check,
+        ("data_tools.preparation.check:check",),
         takes_target=True,
         uses_tensorflow=False,
     ),
@@ -154,6 +144,7 @@ COMMANDS: dict[str, Command] = {
         "clusterkeras psf --images F336W.fits F438W.fits F814W.fits -o psf",
         _add_psf,
         _psf,
+        ("data_tools.preparation.psf_report:make_psfs",),
         takes_target=True,
         uses_tensorflow=False,
     ),
@@ -162,6 +153,7 @@ COMMANDS: dict[str, Command] = {
         "clusterkeras mosaic -o mock --mosaic.n 300 --mosaic.seed 7",
         _add_mosaic,
         _mosaic,
+        ("data_tools.mocks.mock_mosaic:make_mosaic",),
         takes_target=True,
         uses_tensorflow=False,
     ),

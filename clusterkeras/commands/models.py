@@ -20,7 +20,7 @@ def _add_fit(parser: ArgumentParser) -> None:
     from clusterkeras.config import ModelConfig, TrainingConfig
 
     add_data(parser)
-    add_output(parser, "Directory of the run; a run killed there goes on where it was.")
+    add_output(parser)
     parser.add_class_arguments(ModelConfig, "model")
     parser.add_class_arguments(TrainingConfig, "training")
 
@@ -35,14 +35,11 @@ def _fit(args: Namespace) -> str:
 def _add_evaluate(parser: ArgumentParser) -> None:
     add_model(parser)
     add_data(parser)
-    add_output(parser, "Directory for metrics.json and the pictures.")
+    add_output(parser)
     parser.add_argument(
-        "--split",
-        choices=["train", "validation", "test"],
-        default="test",
-        help="Part of the set.",
+        "--split", choices=["train", "validation", "test"], default="test"
     )
-    parser.add_argument("--draws", type=int, default=500, help="Draws an image.")
+    parser.add_argument("--draws", type=int, default=500)
     add_batches(parser)
 
 
@@ -62,29 +59,18 @@ def _evaluate(args: Namespace) -> str:
 
 
 def _add_shifts(parser: ArgumentParser) -> None:
-    from data_tools.fields.mosaic_field import Backgrounds
+    from data_tools.fields.backgrounds import Backgrounds
     from data_tools.priors import Priors
     from data_tools.target import ISOCHRONE_FORMATS
 
     add_model(parser)
-    add_output(
-        parser,
-        "Directory for shifts.json, shifts.md, shifts.png and the sets; what was begun "
-        "there is finished.",
-    )
-    parser.add_argument("--n", type=int, default=4000, help="Records of each set.")
-    parser.add_argument("--seed", type=int, default=0, help="Seed of all sets.")
-    parser.add_argument(
-        "--only", nargs="+", default=[], metavar="NAME", help="Only these shifts."
-    )
-    parser.add_argument("--draws", type=int, default=200, help="Draws an image.")
-    parser.add_argument("--batch_size", type=int, default=256, help="Images a step.")
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=0,
-        help="Processes that simulate; 0 for one a core.",
-    )
+    add_output(parser)
+    parser.add_argument("--n", type=int, default=4000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", default=[], metavar="NAME")
+    parser.add_argument("--draws", type=int, default=200)
+    parser.add_argument("--batch_size", type=int, default=256)
+    parser.add_argument("--workers", type=int, default=0)
     parser.add_argument(
         "--images",
         nargs="+",
@@ -131,13 +117,8 @@ def _shifts(args: Namespace) -> str:
 
 
 def _add_ensemble(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "models",
-        nargs="+",
-        metavar="NAME_OR_PATH",
-        help="Trained models, two or more, of the same bands, cutout and box.",
-    )
-    add_output(parser, "Directory for model.keras, which holds them all.")
+    parser.add_argument("models", nargs="+", metavar="NAME_OR_PATH")
+    add_output(parser)
 
 
 def _ensemble(args: Namespace) -> str:
@@ -149,8 +130,8 @@ def _ensemble(args: Namespace) -> str:
 
 def _add_recalibrate(parser: ArgumentParser) -> None:
     add_model(parser)
-    add_data(parser, ", with a split validation that the model was not trained on")
-    add_output(parser, "Directory for model.keras and recalibration.json.")
+    add_data(parser)
+    add_output(parser)
     add_batches(parser)
 
 
@@ -169,16 +150,9 @@ def _recalibrate(args: Namespace) -> str:
 
 def _add_export(parser: ArgumentParser) -> None:
     add_model(parser)
-    add_output(parser, "Directory in which NAME/VERSION is made.")
-    parser.add_argument(
-        "--name", default=DEFAULT_PRESET, help="Name the model is served under."
-    )
-    parser.add_argument(
-        "--version",
-        type=int,
-        default=1,
-        help="Version; one that exists is never overwritten.",
-    )
+    add_output(parser)
+    parser.add_argument("--name", default=DEFAULT_PRESET)
+    parser.add_argument("--version", type=int, default=1)
 
 
 def _export(args: Namespace) -> str:
@@ -197,35 +171,41 @@ COMMANDS: dict[str, Command] = {
         "clusterkeras fit --data mocks -o runs/first --training.epochs 5",
         _add_fit,
         _fit,
+        ("clusterkeras.training.fit:fit",),
     ),
     "evaluate": Command(
         "Score a model against a mock set: metrics.json and pictures.",
         "clusterkeras evaluate --model runs/first --data mocks -o runs/first/test",
         _add_evaluate,
         _evaluate,
+        ("clusterkeras.evaluation.evaluate:evaluate",),
     ),
     "shifts": Command(
         "Score a model where one thing is not as in its mocks: loss, coverage, flags.",
         "clusterkeras shifts --model runs/first -o runs/first/shifts --n 2000",
         _add_shifts,
         _shifts,
+        ("clusterkeras.evaluation.shifts.measure:measure_shifts",),
     ),
     "ensemble": Command(
         "Join trained models: an equally weighted mixture of their posteriors.",
         "clusterkeras ensemble runs/first runs/second -o runs/both",
         _add_ensemble,
         _ensemble,
+        ("clusterkeras.network.loading:make_ensemble",),
     ),
     "recalibrate": Command(
         "Widen or narrow a model's posteriors, if a validation set gains by it.",
         "clusterkeras recalibrate --model runs/first --data mocks -o runs/recalibrated",
         _add_recalibrate,
         _recalibrate,
+        ("clusterkeras.training.recalibrate:recalibrate",),
     ),
     "export": Command(
         "Write a model as a SavedModel that TensorFlow Serving loads.",
         "clusterkeras export --model runs/first -o served --name m83 --version 1",
         _add_export,
         _export,
+        ("clusterkeras.serving:export",),
     ),
 }

@@ -80,18 +80,19 @@ def measure_completeness(
     images : sequence of str or Path
         One FITS mosaic a band, in the model's order.
     output : str or Path
-        Directory. In it: ``injected.ecsv``, one row a cluster; ``completeness.png``;
-        ``completeness.json``, the function that `load_completeness` gives; what was
-        made on the way.
+        Directory, in which a measurement that was begun goes on: ``injected.ecsv``, one
+        row a cluster; ``completeness.png``; ``completeness.json``, the function; what
+        was made on the way.
     model : PosteriorModel, str or Path
-        The trained model, or what `clusterkeras.network.loading.load_model` loads it
-        by.
+        Trained model: the name of one that ships, a ``.keras`` file, or the directory
+        of a run.
     config : CompletenessConfig, optional
         Clusters, threshold, spacing, seed.
     detection, inference : DetectionConfig, InferenceConfig, optional
         As the catalogue was made with.
     catalogue : str or Path, optional
-        The user's own; its share of clusters is kept.
+        The user's own catalogue of these mosaics: its share of clusters is kept, and no
+        cluster is put on one of it. Without, one is made first.
     priors : Priors, optional
         Profiles of the clusters, and what they are seen through.
     progress : bool

@@ -95,7 +95,8 @@ def detect(
     images : sequence of str or Path, or Mosaics
         One FITS mosaic a band, in the model's order; or mosaics that are open.
     output : str or Path, optional
-        Table of candidates; the ending says the format (.ecsv).
+        Table of candidates, in the format its suffix names (``.ecsv``);
+        ``clusterkeras infer`` reads it.
     model_or_target : PosteriorModel, Target, str or Path
         Gives the bands and the pixel scale; a model may be named.
     config : DetectionConfig, optional

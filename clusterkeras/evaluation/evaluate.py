@@ -51,11 +51,12 @@ def evaluate(
     Parameters
     ----------
     model : str or Path
-        Name of a preset, a ``.keras`` file or a directory with a ``model.keras``.
+        Trained model: the name of one that ships, a ``.keras`` file, or the directory
+        of a run.
     data : str or Path
-        A mock set written by `data_tools.records.simulate.simulate`.
+        A mock set written by ``clusterkeras simulate``.
     output : str or Path
-        Directory, made if missing.
+        Directory for ``metrics.json`` and the pictures, made if missing.
     split : {"test", "validation", "train"}
         Part of the set.
     draws : int

@@ -23,7 +23,8 @@ def make_ensemble(models: Sequence[str | Path], output: str | Path) -> Path:
     Parameters
     ----------
     models : sequence of str or Path
-        Two or more names of presets, ``.keras`` files or directories of runs.
+        Trained models, two or more, of the same bands, cutout and box: names of those
+        that ship, ``.keras`` files or directories of runs.
     output : str or Path
         Directory to write: ``model.keras``, which holds all members, and
         ``configuration.yaml``, which names them.

@@ -83,13 +83,13 @@ def write_page(
     Parameters
     ----------
     catalogue : str, Path or Table
-        As `clusterkeras.catalogue.infer` makes it.
+        A catalogue written by ``clusterkeras infer``.
     images : sequence of str or Path, or Mosaics
-        The mosaics it was made from, in the model's order of bands.
+        The mosaics that the catalogue was made from, one a band, in the model's order.
     output : str or Path
-        The page, ``.html``.
+        The page (``.html``); it needs no network.
     model : PosteriorModel, str or Path, optional
-        The model that made it; by default what the catalogue's metadata name.
+        The model that made the catalogue; by default what its metadata name.
     config : ReportConfig, optional
         How many clusters, and how finely drawn.
     completeness : str or Path, optional

@@ -50,9 +50,11 @@ def fit(
     Parameters
     ----------
     data : path
-        A mock set, with splits ``train`` and ``validation``.
+        A mock set written by ``clusterkeras simulate``, with splits ``train`` and
+        ``validation``.
     output : path
-        Directory to write: ``model.keras`` (the epoch with the lowest validation
+        Directory of the run, in which one that was killed goes on where it was:
+        ``model.keras`` (the epoch with the lowest validation
         loss, without the optimiser), ``configuration.yaml``, ``history.csv``,
         ``tensorboard/``; until the end also ``best.keras`` and ``backup/``.
     model : ModelConfig, optional

@@ -128,10 +128,12 @@ def recalibrate(
     Parameters
     ----------
     model : str or Path
-        As for `clusterkeras.network.loading.load_model`. A recalibration that it has is
-        forgotten; those of an ensemble's members stay.
+        Trained model: the name of one that ships, a ``.keras`` file, or the directory
+        of a run. A recalibration that it has is forgotten; those of an ensemble's
+        members stay.
     data : str or Path
-        A mock set with a split ``validation``, on which the model was not trained.
+        A mock set written by ``clusterkeras simulate``, with a split ``validation`` on
+        which the model was not trained.
     output : str or Path
         Directory to write: ``model.keras``, with what is switched on,
         ``configuration.yaml`` and ``recalibration.json``.

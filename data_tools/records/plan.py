@@ -27,9 +27,12 @@ class MockSet:
 
     Attributes
     ----------
-    n, n_validation, n_test : int
-        Records to train on, to watch the training with, and to test on. They come
-        from different fields.
+    n : int
+        Records to train on.
+    n_validation : int
+        Records to watch the training with, of other fields.
+    n_test : int
+        Records to test on, of other fields again.
     shard_size : int
         Records a file: one process makes it, and has to make it again if interrupted.
     seed : int
@@ -68,7 +71,7 @@ class MockSet:
 
 
 if TYPE_CHECKING:
-    from data_tools.fields.mosaic_field import Backgrounds
+    from data_tools.fields.backgrounds import Backgrounds
 
 #: Libraries whose version changes random numbers or the last bits of a mock.
 _VERSIONS_OF = ("clusterkeras", "numpy", "scipy")
@@ -132,7 +135,7 @@ def same_by_content(configuration: Mapping[str, Any]) -> dict[str, Any]:
 
 
 if TYPE_CHECKING:
-    from data_tools.fields.mosaic_field import Backgrounds
+    from data_tools.fields.backgrounds import Backgrounds
 
 
 @dataclass(frozen=True)

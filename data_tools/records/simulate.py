@@ -152,8 +152,9 @@ def simulate(
     Parameters
     ----------
     output : str or Path
-        Directory of the set; made if need be. Also an address such as
-        ``gs://bucket/set``, which nothing keeps two runs from writing at once.
+        Directory of the set, made if need be; a set begun there is finished. Also an
+        address such as ``gs://bucket/set``, which nothing keeps two runs from writing
+        at once.
     target : Target
         Galaxy and instrument.
     priors : Priors
@@ -169,10 +170,11 @@ def simulate(
     runner : {"local", "beam"}
         Processes of this machine, or an Apache Beam pipeline.
     runner_options : sequence of str
-        Beam's own options, such as ``--runner=DataflowRunner``; see
-        `data_tools.records.beam.make_shards`.
+        Beam's own options, on the command line after a ``--``: ``--runner beam --
+        --runner=DataflowRunner --project=P --region=R``. Without any, Beam works in
+        processes of this machine; see `data_tools.records.beam.make_shards`.
     verify : bool
-        Whether to read the finished shards too.
+        Whether to read what is finished too, and make again what is damaged.
     paired : bool
         Whether the draws depend on the seed alone, so that sets that differ in target
         or priors have the same mocks but for that; see

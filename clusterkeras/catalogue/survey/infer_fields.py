@@ -37,8 +37,10 @@ def infer_fields(
 
     Parameters
     ----------
-    fields : sequence of Field
-        What to work on.
+    fields : sequence of FieldFiles
+        Many fields instead of one, from a list in YAML of ``field`` (a name),
+        ``images`` and ``positions``; the output is then a directory, a partitioned
+        Parquet data set; see `clusterkeras.catalogue.survey.fields.read_fields`.
     output : str or Path
         Directory of the data set, partitioned the Hive way:
         ``pyarrow.dataset.dataset(output, partitioning="hive")`` reads all of it, and
@@ -48,9 +50,13 @@ def infer_fields(
     config : InferenceConfig, optional
         As for `clusterkeras.catalogue.infer`.
     runner : {"local", "beam"}
-        One field after the other here, or an Apache Beam pipeline; the same rows.
+        For many fields: one after the other here, or an Apache Beam pipeline; the same
+        rows.
     runner_options : sequence of str
-        Beam's own options; see `clusterkeras.catalogue.survey.beam.infer_fields`.
+        Beam's own options, on the command line after a ``--``: ``--runner beam --
+        --runner=DataflowRunner --project=P --region=R``. Without any, Beam works in
+        processes of this machine; see
+        `clusterkeras.catalogue.survey.beam.infer_fields`.
     workers : int
         Processes of Beam's local runner; 0 for one a core.
     progress : bool

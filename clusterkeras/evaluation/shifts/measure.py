@@ -65,18 +65,22 @@ def measure_shifts(
     Parameters
     ----------
     model : str or Path
-        As for `clusterkeras.network.loading.load_model`.
+        Trained model: the name of one that ships, a ``.keras`` file, or the directory
+        of a run.
     output : str or Path
         Directory to write: ``shifts.json``, ``shifts.md`` and ``shifts.png``; below it
-        the sets and each record's scores.
+        the sets and each record's scores. What was begun there is finished.
     priors : Priors, optional
         Of the nominal set: those that the model was trained with.
     given : Given, optional
         Mosaics and isochrones for the shifts that need them.
-    n, seed : int
-        Records a set, clusters and others, at least 16, and their seed.
+    n : int
+        Records a set, clusters and others, at least 16.
+    seed : int
+        Seed of all sets.
     only : sequence of str
-        Names of the shifts; all for none. The nominal set is always there.
+        Names of the only shifts to measure; without, all. The nominal set is always
+        there.
     draws : int
         Draws of each posterior, at least 16.
     batch_size : int

@@ -12,7 +12,7 @@ from clusterkeras.commands import cli
 from data_tools.schema import FEATURES
 from data_tools.target import Target
 
-#: Runs one command line in a fresh process and says whether TensorFlow came along.
+#: Runs one command line in a fresh process and says what slow libraries came along.
 ALONE = """
 import sys
 from clusterkeras.commands.cli import main
@@ -20,7 +20,7 @@ try:
     code = main(sys.argv[1:])
 except SystemExit as leave:
     code = leave.code
-print("tensorflow" in sys.modules)
+print(sorted({"tensorflow", "photutils", "pyarrow", "scipy.ndimage"} & {*sys.modules}))
 sys.exit(code)
 """
 
@@ -45,7 +45,7 @@ def refused(capsys, *argv):
 
 
 @pytest.mark.parametrize("command", [None, *cli.COMMANDS])
-def test_help_ends_with_an_example_and_leaves_tensorflow_alone(command):
+def test_help_ends_with_an_example_and_leaves_slow_libraries_alone(command):
     argv = ["--help"] if command is None else [command, "--help"]
     done = subprocess.run(
         [sys.executable, "-c", ALONE, *argv],
@@ -55,7 +55,7 @@ def test_help_ends_with_an_example_and_leaves_tensorflow_alone(command):
     )
     assert done.returncode == 0, done.stderr
     *lines, imported = done.stdout.splitlines()
-    assert imported == "False"
+    assert imported == "[]"
     assert lines[-2] == "example:"
     assert lines[-1].startswith(f"  clusterkeras {command or ''}")
 
