@@ -24,7 +24,8 @@ import tensorflow as tf
 
 from clusterkeras.diagnostics.metrics import scores
 from clusterkeras.evaluation import evaluate, summary
-from clusterkeras.evaluation.competitors.stochastic_grid import fit_grid, measure
+from clusterkeras.evaluation.competitors.ring_photometry import measure_rings
+from clusterkeras.evaluation.competitors.stochastic_grid import fit_grid
 from clusterkeras.evaluation.summary import Predictions
 from clusterkeras.network.loading import load_model
 from data_tools.records.dataset import make_dataset
@@ -39,7 +40,7 @@ GRID = "stochastic grid"
 def clusters_of(args: argparse.Namespace) -> Iterator[tuple[tf.Tensor, dict]]:
     """Read the clusters of the split, as every method is asked about them."""
     dataset = make_dataset(
-        args.data, args.split, BATCH, training=False, limit=args.limit
+        args.data, args.split, BATCH, training=False, limit=args.n_mocks
     )
     for images, labels in dataset:
         rows = labels["is_cluster"] > 0
@@ -88,10 +89,10 @@ def predictions_of_all(
     if not any(given.startswith("grid=") for given in args.predictions):
         used = time.process_time()
         mocks = args.grid_data or args.data
-        grid = fit_grid(mocks, args.n_models, limit=args.limit_train)
+        grid = fit_grid(mocks, args.n_models, limit=args.n_train)
         hours = (time.process_time() - used) / 3600
         print(f"{len(grid.flux)} models, {grid.kernels}", flush=True)
-        objects = measure(args.data, args.split, args.limit)
+        objects = measure_rings(args.data, args.split, args.n_mocks)
         found = grid.predict(objects, args.draws)
         found.write(args.output / "grid.npz")
         yield f"{GRID}, {len(grid.flux)} models", found, hours
@@ -155,14 +156,14 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--split", default="test")
     parser.add_argument("--draws", type=int, default=500)
-    parser.add_argument("--limit", type=int, help="only the first so many records")
+    parser.add_argument("--n_mocks", type=int, help="only the first so many records")
     parser.add_argument(
         "--grid_data", type=Path, help="the set the grid is made of, if another"
     )
     parser.add_argument(
         "--n_models", type=int, default=0, help="models of the grid beside its mocks"
     )
-    parser.add_argument("--limit_train", type=int, help="fewer mocks for the grid")
+    parser.add_argument("--n_train", type=int, help="fewer mocks for the grid")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     box = read_set(args.data).target.box

@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument("--draws", type=int, default=2000)
     parser.add_argument(
-        "--limit", type=int, default=2000, help="only the first so many records"
+        "--n_mocks", type=int, default=2000, help="only the first so many records"
     )
     parser.add_argument(
         "--grid_data", type=Path, help="the set the grid is made of, if another"
@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument(
         "--n_models", type=int, default=0, help="models of the grid beside its mocks"
     )
-    parser.add_argument("--limit_train", type=int, help="fewer mocks for the grid")
+    parser.add_argument("--n_train", type=int, help="fewer mocks for the grid")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     began = time.process_time()
@@ -127,10 +127,10 @@ def main() -> None:
 
     network = load_model(args.model)
     predictions = evaluate.predict(network, clusters_of(args), args.draws)
-    grid = fit_grid(args.grid_data or args.data, args.n_models, args.limit_train)
+    grid = fit_grid(args.grid_data or args.data, args.n_models, args.n_train)
     print(f"{len(grid.flux)} models, {grid.kernels}", flush=True)
     by_grid = draw_from_grid(
-        grid, measure_rings(args.data, args.split, args.limit), args.draws
+        grid, measure_rings(args.data, args.split, args.n_mocks), args.draws
     )
 
     visible = predictions.visibility_mean >= LEAST_LOG_SNR
@@ -177,7 +177,7 @@ def main() -> None:
         "model": args.model,
         "data": str(args.data),
         "split": args.split,
-        "limit": args.limit,
+        "limit": args.n_mocks,
         "draws": args.draws,
         "grid": {
             "data": str(args.grid_data or args.data),

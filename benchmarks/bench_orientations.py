@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--model", default=DEFAULT_PRESET)
     parser.add_argument("--split", default="test")
-    parser.add_argument("--limit", type=int, help="the first so many records")
+    parser.add_argument("--n_mocks", type=int, help="the first so many records")
     args = parser.parse_args()
     model = load_model(args.model)
 
@@ -47,7 +47,7 @@ def main() -> None:
 
     found = []
     for images, labels in make_dataset(
-        args.data, args.split, 256, training=False, limit=args.limit
+        args.data, args.split, 256, training=False, limit=args.n_mocks
     ):
         clusters = labels["is_cluster"] > 0
         parameters = labels["parameters"][clusters]

@@ -76,22 +76,25 @@ def main() -> None:
     """Print a table, the machine, and one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, help="a mock set; simulated if not given")
-    parser.add_argument("--n", type=int, default=12_288, help="images a round")
+    parser.add_argument("--n_mocks", type=int, default=12_288, help="images a round")
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         data = args.data
         if data is None:
-            mocks = MockSet(n=args.n, n_validation=0, n_test=0)
+            mocks = MockSet(n=args.n_mocks, n_validation=0, n_test=0)
             target = Target.load("m83-wfc3-uvis")
             data = simulate(Path(directory) / "mocks", target, Priors(), mocks)
-        rates = measure(data, args.batch_size, args.n, args.rounds)
+        rates = measure(data, args.batch_size, args.n_mocks, args.rounds)
 
     print(
         f"{platform.platform()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
     )
-    print(f"{args.n} images, batch {args.batch_size}, median of {args.rounds} rounds")
+    print(
+        f"{args.n_mocks} images, batch {args.batch_size}, "
+        f"median of {args.rounds} rounds"
+    )
     print(f"{'':36}{'images/s':>10}{'core ms/image':>15}")
     median = {name: np.median(values, axis=0) for name, values in rates.items()}
     for name, label in (

@@ -138,12 +138,13 @@ def test_the_tutorial_gives_every_bands_sky():
 
 
 @pytest.mark.parametrize("line", list(commands()))
-def test_every_command_in_the_pages_is_valid(line, among_described_targets):
+def test_every_command_in_the_pages_is_valid(capsys, line, among_described_targets):
     _, name, *argv = shlex.split(line, comments=True)
     parser = cli.build_parser(name)
     if cli.COMMANDS[name].takes_target:
         argv = cli._with_target_file(argv)
     parser.instantiate(parser.parse_args(argv))
+    assert capsys.readouterr().err == ""  # no old words
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -314,7 +314,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--batch_size", type=int, default=32)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--split", default="test", help="what is asked for")
-    parser.add_argument("--limit", type=int, help="only its first so many records")
+    parser.add_argument("--n_mocks", type=int, help="only its first so many records")
     parser.add_argument("--draws", type=int, default=500)
     args = parser.parse_args(arguments)
 
@@ -338,7 +338,7 @@ def main(arguments: list[str] | None = None) -> None:
     approximator = train(
         args.data, args.output, args.cpu_hours, args.batch_size, args.seed
     )
-    clusters = read_clusters(asked, args.split, training=False, limit=args.limit)
+    clusters = read_clusters(asked, args.split, training=False, limit=args.n_mocks)
     found = ask(approximator, target, clusters, args.draws)
     found.write(args.output / "predictions.npz")
     print(

@@ -71,10 +71,12 @@ def _add_infer(parser: ArgumentParser) -> None:
     add_model(parser)
     parser.add_argument("--preview", type=Path, default=None, metavar="PNG")
     parser.add_argument(
-        "--draws",
+        "--draws_file",
         type=Path,
         default=None,
         metavar="HDF5",
+        help="Also write draws of each joint posterior (.h5 or .hdf5), as many as "
+        "--inference.draws says.",
     )
     parser.add_class_arguments(InferenceConfig, "inference")
 
@@ -85,11 +87,11 @@ def _infer(args: Namespace) -> str:
     from clusterkeras.catalogue.survey.infer_fields import infer_fields
 
     one = args.images is not None and args.positions is not None
-    beside = args.preview or args.draws
+    beside = args.preview or args.draws_file
     if one == (args.fields is not None) or (args.fields and beside):
         raise ValueError(
             "infer: expected --images and --positions of one field (and --preview, "
-            "--draws), or --fields alone"
+            "--draws_file), or --fields alone"
         )
     if args.fields is not None:
         parts = infer_fields(
@@ -111,7 +113,7 @@ def _infer(args: Namespace) -> str:
         args.model,
         args.inference,
         preview=args.preview,
-        draws_file=args.draws,
+        draws_file=args.draws_file,
     )
     return f"wrote {len(table)} rows: {args.output}"
 
@@ -120,13 +122,18 @@ def _add_compare(parser: ArgumentParser) -> None:
     parser.add_argument("--catalogue", type=Path, required=True, metavar="TABLE")
     parser.add_argument("--truth", type=Path, required=True, metavar="TABLE")
     add_output(parser)
-    parser.add_argument("--radius_px", type=float, default=4.0)
+    parser.add_argument(
+        "--match_px",
+        type=float,
+        default=4.0,
+        help="Largest distance of a match in pixels, above 0.",
+    )
 
 
 def _compare(args: Namespace) -> str:
     from clusterkeras.catalogue.comparison import compare
 
-    found = compare(args.catalogue, args.truth, args.radius_px)
+    found = compare(args.catalogue, args.truth, args.match_px)
     found.write(args.output)
     return f"{found!r}\nwrote comparison.json and .png: {args.output}"
 

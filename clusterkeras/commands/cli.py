@@ -1,7 +1,7 @@
 """The console command `clusterkeras`: parses, calls a sub-command, says what failed.
 
 Every configuration is a frozen data class; jsonargparse turns its attributes into
-options (``--mocks.n 1000``) and reads the same from YAML (``--config``). Only the
+options (``--mocks.n_train 1000``) and reads the same from YAML (``--config``). Only the
 parser of the command that is asked for is built, and only `run` imports TensorFlow,
 so that help answers at once.
 """
@@ -20,6 +20,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from clusterkeras import __version__
 from clusterkeras.commands import catalogues, mocks, models
 from clusterkeras.commands.command import Command
+from clusterkeras.commands.old_words import RenamingParser
 from clusterkeras.commands.words import add_words, for_terminal
 
 DEFAULT_TARGET = "m83-wfc3-uvis"
@@ -71,7 +72,7 @@ def _top_parser() -> argparse.ArgumentParser:
 def build_parser(name: str) -> ArgumentParser:
     """Return the parser of one sub-command, without importing TensorFlow."""
     command = COMMANDS[name]
-    parser = ArgumentParser(
+    parser = RenamingParser(
         prog=f"clusterkeras {name}",
         description=command.summary,
         epilog=f"example:\n  {command.example}",
@@ -79,6 +80,7 @@ def build_parser(name: str) -> ArgumentParser:
         exit_on_error=False,
         allow_abbrev=False,
     )
+    parser.command = name
     parser.add_argument(
         "--config",
         action="config",

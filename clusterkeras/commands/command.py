@@ -68,9 +68,11 @@ def add_data(parser: ArgumentParser) -> None:
 
 
 def add_batches(parser: ArgumentParser) -> None:
-    """Add ``--batch_size`` and ``--limit`` of the records of a mock set."""
+    """Add ``--batch_size`` and ``--n_mocks`` of the records of a mock set."""
     parser.add_argument("--batch_size", type=int, default=256)
-    parser.add_argument("--limit", type=int, default=None)
+    parser.add_argument(
+        "--n_mocks", type=int, default=None, help="Only the first so many mocks."
+    )
 
 
 def add_output(parser: ArgumentParser) -> None:

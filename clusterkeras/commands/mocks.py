@@ -123,7 +123,7 @@ COMMANDS: dict[str, Command] = {
     "simulate": Command(
         "Write a set of mock clusters as TFRecords: train, validation and test. "
         + RECORD_SIZE_NOTE,
-        "clusterkeras simulate -o mocks --mocks.n 1000 --target.distance_mpc 4.6",
+        "clusterkeras simulate -o mocks --mocks.n_train 1000 --target.distance_mpc 4.6",
         _add_simulate,
         _simulate,
         ("data_tools.records.simulate:simulate",),

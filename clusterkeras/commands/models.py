@@ -53,7 +53,7 @@ def _evaluate(args: Namespace) -> str:
         split=args.split,
         draws=args.draws,
         batch_size=args.batch_size,
-        limit=args.limit,
+        limit=args.n_mocks,
     )
     return f"wrote metrics.json and the pictures: {args.output}"
 
@@ -65,7 +65,12 @@ def _add_shifts(parser: ArgumentParser) -> None:
 
     add_model(parser)
     add_output(parser)
-    parser.add_argument("--n", type=int, default=4000)
+    parser.add_argument(
+        "--n_mocks",
+        type=int,
+        default=4000,
+        help="Mocks of each set, clusters and others, at least 16.",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME")
     parser.add_argument("--draws", type=int, default=200)
@@ -106,7 +111,7 @@ def _shifts(args: Namespace) -> str:
         args.output,
         args.priors,
         UserFiles(backgrounds, args.isochrones, args.isochrones_format),
-        n=args.n,
+        n=args.n_mocks,
         seed=args.seed,
         only=args.only,
         draws=args.draws,
@@ -143,7 +148,7 @@ def _recalibrate(args: Namespace) -> str:
         args.data,
         args.output,
         batch_size=args.batch_size,
-        limit=args.limit,
+        limit=args.n_mocks,
     )
     return "\n".join([*report_lines(report), f"wrote the model {args.output}"])
 
@@ -182,7 +187,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "shifts": Command(
         "Score a model where one thing is not as in its mocks: loss, coverage, flags.",
-        "clusterkeras shifts --model runs/first -o runs/first/shifts --n 2000",
+        "clusterkeras shifts --model runs/first -o runs/first/shifts --n_mocks 2000",
         _add_shifts,
         _shifts,
         ("clusterkeras.evaluation.shifts.measure:measure_shifts",),

@@ -81,10 +81,10 @@ def test_nothing_at_all_shows_the_help(capsys):
 def test_a_dotted_option_changes_one_attribute():
     args = parsed(
         "simulate",
-        *("-o", "mocks", "--mocks.n", "1000"),
+        *("-o", "mocks", "--mocks.n_train", "1000"),
         *("--priors.cluster_fraction", "0.6", "--priors.eff_eta", "[1.5, 2]"),
     )
-    assert args.mocks.n == 1000
+    assert args.mocks.n_train == 1000
     assert args.priors.cluster_fraction == 0.6
     assert args.priors.eff_eta == (1.5, 2.0)
     assert args.target == Target.load("m83-wfc3-uvis")
@@ -178,7 +178,7 @@ def test_simulate_says_how_big_a_set_is():
             ["simulate", "-o", "m", "--target.distance_mpc", "-1"],
             "distance_mpc must be",
         ),
-        (["simulate", "-o", "m", "--mocks.n", "0"], "mocks: n must be"),
+        (["simulate", "-o", "m", "--mocks.n_train", "0"], "mocks: n_train must be"),
         (["simulate", "-o", "m", "--priors.cluster_fraction", "2"], "cluster_fraction"),
         (["mosaic", "-o", "m", "--mosaic.size_px", "100"], "size_px must be"),
     ],
@@ -251,7 +251,7 @@ def test_the_commands_follow_from_mocks_to_a_served_catalogue(capsys, tmp_path):
     small = ["--priors.field_px", 128, "--priors.mocks_per_field", 16]
     mocks, run_directory = tmp_path / "mocks", tmp_path / "run"
     run(
-        *("simulate", "-o", mocks, "--mocks.n", 64, "--mocks.n_validation", 32),
+        *("simulate", "-o", mocks, "--mocks.n_train", 64, "--mocks.n_validation", 32),
         *("--mocks.n_test", 32, "--mocks.shard_size", 32, "--workers", 1, *small),
     )
     run(
