@@ -116,7 +116,10 @@ def yaml_in_new_words(
             continue
         new = word.new.rpartition(".")[2]
         if new in keys:
-            raise ValueError(f"expected one of {word.old} and {word.new}{where}")
+            raise ValueError(
+                f"expected {word.new} alone{where}; received its old name {word.old} "
+                "too: leave that out"
+            )
         keys[new] = keys.pop(old)
         _warn(command, word.old + where, word.new)
         renamed = True
