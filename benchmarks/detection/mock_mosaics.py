@@ -11,7 +11,8 @@ from clusterkeras.catalogue.infer import infer
 from clusterkeras.completeness.function import place_feature
 from clusterkeras.detection.candidates import detect
 from data_tools.mocks.injected_mosaics import Injector
-from data_tools.mocks.mock_mosaic import TRUTH_FILE, MosaicConfig, make_mosaic
+from data_tools.mocks.mock_mosaic import TRUTH_FILE, make_mosaic
+from data_tools.mocks.mosaic_config import MosaicConfig
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.schema import FLAGS

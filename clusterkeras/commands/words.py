@@ -34,9 +34,9 @@ def parameter_texts(function: str) -> dict[str, str]:
         if isinstance(node, ast.FunctionDef) and node.name == name:
             docstring = parse(ast.get_docstring(node) or "", DocstringStyle.NUMPYDOC)
             return {
-                name: " ".join((parameter.description or "").split())
+                argument: " ".join((parameter.description or "").split())
                 for parameter in docstring.params
-                for name in parameter.arg_name.split(", ")
+                for argument in parameter.arg_name.split(", ")
             }
     raise ValueError(f"expected a function of a module; received {function!r}")
 

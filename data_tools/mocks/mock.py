@@ -18,7 +18,7 @@ from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target
 
 if TYPE_CHECKING:
-    from data_tools.fields.mosaic_field import Backgrounds
+    from data_tools.fields.backgrounds import Backgrounds
 
 _MARGIN_PX = 16
 #: Largest float16; a brighter pixel is far beyond saturation.

@@ -22,10 +22,10 @@ from data_tools.mosaics.mosaic import opened
 from data_tools.preparation.isolated_stars import (
     STAMP_PX,
     StarList,
-    StarSelection,
     concentration,
     find_stars,
 )
+from data_tools.preparation.star_selection import StarSelection
 from data_tools.priors import Priors
 from data_tools.target import Target
 

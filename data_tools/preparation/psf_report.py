@@ -11,7 +11,6 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from data_tools.imaging.psf import OVERSAMPLING
-from data_tools.preparation.isolated_stars import StarSelection
 from data_tools.preparation.psf_from_stars import (
     GOOD_STARS,
     StarPsf,
@@ -20,6 +19,7 @@ from data_tools.preparation.psf_from_stars import (
     psf_from_stars,
     write_psf,
 )
+from data_tools.preparation.star_selection import StarSelection
 from data_tools.target import Target
 
 PICTURE = "psf.png"

@@ -90,7 +90,8 @@ def kill_between_batches(output, images, positions, model_path):
     command = [
         *(sys.executable, "-c", main),
         *("infer", "--images", *images, "--positions", positions),
-        *("-o", output, "--model", model_path, "--draws", output.with_suffix(".h5")),
+        *("-o", output, "--model", model_path),
+        *("--draws_file", output.with_suffix(".h5")),
         *("--inference.batch_size", "4", "--inference.draws", "16"),
     ]
     process = subprocess.Popen(

@@ -12,9 +12,11 @@ from astropy.io import fits
 from astropy.table import Table
 from scipy.ndimage import maximum_filter
 
-from data_tools.fields.mosaic_field import BackgroundMaker, Backgrounds
+from data_tools.fields.backgrounds import Backgrounds
+from data_tools.fields.mosaic_field import BackgroundMaker
 from data_tools.mocks.mock import MockMaker
-from data_tools.mocks.mock_mosaic import MosaicConfig, make_mosaic
+from data_tools.mocks.mock_mosaic import make_mosaic
+from data_tools.mocks.mosaic_config import MosaicConfig
 from data_tools.priors import Priors
 from data_tools.records.finished_set import read_set
 from data_tools.records.plan import MockSet
@@ -350,16 +352,6 @@ def test_mocks_on_real_fields_are_whole(target, write):
             assert (mock["background_variance"] > 0).all()
 
 
-def test_files_are_all_that_fields_depend_on(tmp_path):
-    names = ["a_sci.fits", "a_wht.fits", "b.fits"]
-    for name in names:
-        (tmp_path / name).touch()
-    images = (tmp_path / "a_sci.fits", tmp_path / "b.fits")
-    files = Backgrounds(images, clusters="known.ecsv").files
-    assert sorted(files) == sorted([*(str(tmp_path / n) for n in names), "known.ecsv"])
-    assert Backgrounds(images[1:]).files == (str(images[1]),)
-
-
 def test_a_split_without_sky_is_refused(target, write):
     made = maker(target, write(), shares={"train": 1.0})
     with pytest.raises(ValueError, match="shares gives no sky to 'test', only to tra"):
@@ -393,22 +385,6 @@ def test_tiles_and_guard_are_no_smaller_than_a_cutout(target, write, name):
 def test_without_mosaics_there_are_no_backgrounds(target):
     with pytest.raises(ValueError, match="expected 2 mosaics, one per band"):
         maker(target, ())
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"mask_radius_arcsec": -1.0}, "mask_radius_arcsec must be >= 0; received -1"),
-        ({"tile_px": 0}, "tile_px must be >= 1"),
-        ({"shares": {"train": -1.0}}, "shares must be >= 0 of train, validation, test"),
-        ({"shares": {"trian": 1.0}}, "shares must be >= 0 of train, validation, test"),
-        ({"shares": {"train": 0.0}}, "and not all zero"),
-        ({"seed": -1}, "seed must be >= 0"),
-    ],
-)
-def test_bad_values_are_refused(values, message):
-    with pytest.raises(ValueError, match=message):
-        Backgrounds(("a.fits",), **values)
 
 
 @pytest.fixture(params=["mock", pytest.param("preview", marks=pytest.mark.shared)])

@@ -5,7 +5,8 @@ import pytest
 from astropy.table import Table
 
 from data_tools.mocks.mock import MockMaker
-from data_tools.mocks.mock_mosaic import MosaicConfig, make_mosaic
+from data_tools.mocks.mock_mosaic import make_mosaic
+from data_tools.mocks.mosaic_config import MosaicConfig
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES
@@ -100,18 +101,3 @@ def test_too_many_clusters_are_refused(m83, tmp_path):
     full = MosaicConfig(size_px=128, n=50, min_separation_px=60, edge_px=0)
     with pytest.raises(ValueError, match="of 50 clusters fit on 128 px"):
         make_mosaic(m83, Priors(), full, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"size_px": 100}, "size_px must be a multiple of 16"),
-        ({"n": 0}, "n must be >= 1; received 0"),
-        ({"min_separation_px": -1}, "min_separation_px must be >= 0"),
-        ({"seed": -1}, "seed must be >= 0"),
-        ({"edge_px": 800}, "less than half of size_px; received 800"),
-    ],
-)
-def test_bad_values_are_refused(values, message):
-    with pytest.raises(ValueError, match=message):
-        MosaicConfig(**values)

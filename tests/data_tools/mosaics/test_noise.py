@@ -10,7 +10,8 @@ from data_tools.fields.galaxy_field import FieldMaker
 from data_tools.imaging.observation import drizzled, variance_factor
 from data_tools.imaging.psf import psf_spectra
 from data_tools.imaging.render import Renderer
-from data_tools.mocks.mock_mosaic import MosaicConfig, make_mosaic
+from data_tools.mocks.mock_mosaic import make_mosaic
+from data_tools.mocks.mosaic_config import MosaicConfig
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.mosaics.noise import (
     BOX_PX,

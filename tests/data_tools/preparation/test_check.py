@@ -11,7 +11,8 @@ import yaml
 from astropy.io import fits
 
 from clusterkeras.commands import cli
-from data_tools.mocks.mock_mosaic import MosaicConfig, make_mosaic
+from data_tools.mocks.mock_mosaic import make_mosaic
+from data_tools.mocks.mosaic_config import MosaicConfig
 from data_tools.preparation.check import check, report_lines, write_check
 from data_tools.priors import Priors
 

@@ -10,10 +10,10 @@ from data_tools.imaging.render import Renderer
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.preparation.isolated_stars import (
     STAMP_PX,
-    StarSelection,
     concentration,
     find_stars,
 )
+from data_tools.preparation.star_selection import StarSelection
 
 SIZE = 320
 #: x, y and electrons of the stars that should be found.
@@ -134,11 +134,3 @@ def test_mosaic_without_stars_gives_none(target, write_band, tmp_path):
 
     paths, expected = paths_and_expected(target, write_band, tmp_path, change=empty)
     assert [len(stars.x) for stars in found(target, paths, expected)] == [0, 0]
-
-
-@pytest.mark.parametrize(
-    ("name", "value"), [("snr", 0), ("isolation_px", -1), ("max_stars", 0)]
-)
-def test_selection_that_makes_no_sense_is_refused(name, value):
-    with pytest.raises(ValueError, match=f"stars: {name} must be .* received {value}"):
-        StarSelection(**{name: value})

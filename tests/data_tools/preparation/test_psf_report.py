@@ -7,8 +7,8 @@ from matplotlib.image import imread
 
 from data_tools.imaging.psf import psf_spectra
 from data_tools.imaging.render import Renderer
-from data_tools.preparation.isolated_stars import StarSelection
 from data_tools.preparation.psf_report import PICTURE, make_psfs
+from data_tools.preparation.star_selection import StarSelection
 from data_tools.target import Target
 
 

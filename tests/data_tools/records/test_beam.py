@@ -12,7 +12,7 @@ from data_tools.running.plain_files import read_json
 
 pytest.importorskip("apache_beam", reason="needs the extra `beam`")
 
-SIZES = ("--mocks.n=40", "--mocks.n_validation=10", "--mocks.n_test=8")
+SIZES = ("--mocks.n_train=40", "--mocks.n_validation=10", "--mocks.n_test=8")
 OPTIONS = (
     *SIZES,
     "--mocks.shard_size=16",
