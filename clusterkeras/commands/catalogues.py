@@ -70,14 +70,7 @@ def _add_infer(parser: ArgumentParser) -> None:
     add_output(parser)
     add_model(parser)
     parser.add_argument("--preview", type=Path, default=None, metavar="PNG")
-    parser.add_argument(
-        "--draws_file",
-        type=Path,
-        default=None,
-        metavar="HDF5",
-        help="Also write draws of each joint posterior (.h5 or .hdf5), as many as "
-        "--inference.draws says.",
-    )
+    parser.add_argument("--draws_file", type=Path, default=None, metavar="HDF5")
     parser.add_class_arguments(InferenceConfig, "inference")
 
 
