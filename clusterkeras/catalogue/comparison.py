@@ -32,7 +32,7 @@ _PANEL_INCHES = 3.6
 
 
 def match(
-    x: NDArray, y: NDArray, true_x: NDArray, true_y: NDArray, radius_px: float
+    x: NDArray, y: NDArray, true_x: NDArray, true_y: NDArray, match_px: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pair rows with clusters that are each other's nearest within a radius.
 
@@ -42,7 +42,7 @@ def match(
         Positions in the catalogue in pixels; NaN matches nothing.
     true_x, true_y : (clusters,) ndarray
         True positions in pixels.
-    radius_px : float
+    match_px : float
         Largest distance of a pair.
 
     Returns
@@ -58,7 +58,7 @@ def match(
     distance, nearest_row = cKDTree(rows).query(clusters)
     _, nearest_cluster = cKDTree(clusters).query(rows)
     cluster = np.arange(len(clusters))
-    mutual = (distance <= radius_px) & (nearest_cluster[nearest_row] == cluster)
+    mutual = (distance <= match_px) & (nearest_cluster[nearest_row] == cluster)
     return known[nearest_row[mutual]], cluster[mutual]
 
 
@@ -145,7 +145,7 @@ class Comparison(Mapping[str, Any]):
 def compare(
     catalogue: Table | str | Path,
     truth: Table | str | Path,
-    radius_px: float = 4.0,
+    match_px: float = 4.0,
 ) -> Comparison:
     """Match a catalogue with the truth.
 
@@ -156,7 +156,7 @@ def compare(
     truth : Table, str or Path
         The ``truth.ecsv`` of a mock mosaic, or any table with ``x``, ``y``, the
         parameters' names and, if known, ``log_snr`` as columns.
-    radius_px : float
+    match_px : float
         Largest distance of a match in pixels.
 
     Returns
@@ -171,8 +171,8 @@ def compare(
     ValueError
         If a table cannot be read or lacks a column, or the radius is not above 0.
     """
-    if not radius_px > 0:
-        raise ValueError(f"radius_px must be above 0; received {radius_px}")
+    if not match_px > 0:
+        raise ValueError(f"radius_px must be above 0; received {match_px}")
     if not isinstance(catalogue, Table):
         catalogue = Catalogue.read(catalogue)
     catalogue = Catalogue.of(catalogue)
@@ -181,10 +181,10 @@ def compare(
     x, y = (catalogue.numbers(axis) for axis in "xy")
     are_clusters = catalogue.are_clusters(P_CLUSTER)
 
-    row, cluster = match(x, y, true["x"], true["y"], radius_px)
+    row, cluster = match(x, y, true["x"], true["y"], match_px)
     taken = are_clusters[row]
-    aside = true["x"] + _ASIDE * radius_px
-    chance_row, chance_cluster = match(x, y, aside, true["y"], radius_px)
+    aside = true["x"] + _ASIDE * match_px
+    chance_row, chance_cluster = match(x, y, aside, true["y"], match_px)
     by_chance = _completeness(true, chance_cluster, are_clusters[chance_row])
     posterior = {
         f"{name}_{part}": catalogue.numbers(f"{name}_{part}")[row[taken]]
@@ -195,7 +195,7 @@ def compare(
     found = {
         "rows": len(catalogue),
         "clusters": len(true["x"]),
-        "radius_px": radius_px,
+        "radius_px": match_px,
         "completeness": {
             **_completeness(true, cluster, taken),
             "by_chance": by_chance["all"],

@@ -304,14 +304,14 @@ class Catalogue(QTable):
             images, *place, load_model(model), n or _DRAWS, self.seed
         ).draws
 
-    def compare(self, truth: str | Path | Table, radius_px: float = 4.0) -> Comparison:
+    def compare(self, truth: str | Path | Table, match_px: float = 4.0) -> Comparison:
         """Hold the catalogue to a truth.
 
         Parameters
         ----------
         truth : str, Path or Table
             ``x``, ``y`` [pixels], the parameters and, if known, ``log_snr``.
-        radius_px : float
+        match_px : float
             Largest distance of a match in pixels.
 
         Returns
@@ -322,7 +322,7 @@ class Catalogue(QTable):
         """
         from clusterkeras.catalogue.comparison import compare
 
-        return compare(self, truth, radius_px)
+        return compare(self, truth, match_px)
 
     def plot(self, row: int) -> Figure:
         """Draw one cluster: its joint posterior, its cutout in colour, its numbers.

@@ -81,13 +81,13 @@ def test_json_and_picture_are_written_into_a_new_directory(tmp_path):
 
 def test_matches_by_chance_are_counted_where_rows_are_everywhere(tmp_path):
     catalogue, truth = tables(tmp_path, n=40)
-    alone = compare(catalogue, truth, radius_px=2)["completeness"]
+    alone = compare(catalogue, truth, match_px=2)["completeness"]
     assert alone["by_chance"] == {"n": 40, "found": 0.0, "taken": 0.0}
     table = Table.read(catalogue)
     beside = table.copy()
     beside["x"] += 10
     vstack([table, beside]).write(catalogue, overwrite=True)
-    crowded = compare(catalogue, truth, radius_px=2)["completeness"]
+    crowded = compare(catalogue, truth, match_px=2)["completeness"]
     assert crowded["all"]["found"] == 1.0
     assert crowded["by_chance"]["found"] == 1.0
 
@@ -138,4 +138,4 @@ def test_units_and_masks_do_not_change_the_numbers(tmp_path):
 
 def test_a_radius_of_zero_is_refused(tmp_path):
     with pytest.raises(ValueError, match="radius_px must be above 0; received 0"):
-        compare(*tables(tmp_path, n=20), radius_px=0)
+        compare(*tables(tmp_path, n=20), match_px=0)
