@@ -7,8 +7,6 @@ operations.
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
 from clusterkeras.network.posterior_model import PosteriorModel
+from data_tools.running.output import whole_directory
 
 #: Draws that the signature ``samples`` gives a row.
 SAMPLES = 256
@@ -95,15 +94,9 @@ def export(model: PosteriorModel, output: str | Path, name: str, version: int) -
             "version"
         )
     directory.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{version}-", dir=directory))
-    try:
+    with whole_directory(final) as part:
         _write(model, part)
         _write_warmup(model, name, part / WARMUP_FILE)
-        part.chmod(0o755)
-        part.rename(final)
-    except BaseException:
-        shutil.rmtree(part)
-        raise
     return final
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from data_tools.running.output import PARTIAL
+from data_tools.running.output import whole_path
 from data_tools.schema import PARAMETERS
 
 #: Endings of a file of draws.
@@ -39,24 +38,17 @@ def write_draws(
         Metadata, kept as attributes of the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + PARTIAL)
-    try:
-        with h5py.File(unfinished, "w") as file:
-            whole = file.create_dataset(
-                "draws", (*shape, len(PARAMETERS)), np.float32, fillvalue=np.nan
-            )
-            whole.attrs["parameters"] = [p.name for p in PARAMETERS]
-            whole.attrs["units"] = [p.unit for p in PARAMETERS]
-            whole.attrs["axes"] = ["row of the catalogue", "draw", "parameter"]
-            for key, value in meta.items():
-                plain = isinstance(value, str | int | float)
-                file.attrs[key] = value if plain else json.dumps(value)
-            for rows, columns in batches:
-                order = np.argsort(rows)  # HDF5 takes rows in their order only
-                if len(order):
-                    whole[rows[order]] = columns["draws"][order]
-        with unfinished.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_path(path) as unfinished, h5py.File(unfinished, "w") as file:
+        whole = file.create_dataset(
+            "draws", (*shape, len(PARAMETERS)), np.float32, fillvalue=np.nan
+        )
+        whole.attrs["parameters"] = [p.name for p in PARAMETERS]
+        whole.attrs["units"] = [p.unit for p in PARAMETERS]
+        whole.attrs["axes"] = ["row of the catalogue", "draw", "parameter"]
+        for key, value in meta.items():
+            plain = isinstance(value, str | int | float)
+            file.attrs[key] = value if plain else json.dumps(value)
+        for rows, columns in batches:
+            order = np.argsort(rows)  # HDF5 takes rows in their order only
+            if len(order):
+                whole[rows[order]] = columns["draws"][order]

@@ -5,16 +5,14 @@ TensorFlow is imported only when a model is read or written.
 
 from __future__ import annotations
 
-import os
 import zipfile
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from data_tools.running.output import check_directory, whole_file
+from data_tools.running.output import check_directory, whole_path
+from data_tools.running.plain_files import write_yaml
 
 if TYPE_CHECKING:
     import keras
@@ -164,12 +162,8 @@ def save_model(model: keras.Model, path: Path) -> None:
     path : Path
         A ``.keras`` file; one of that name is replaced.
     """
-    part = path.with_name(f"part-{path.name}")
-    try:
+    with whole_path(path) as part:
         model.save(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def new_model_file(output: str | Path) -> Path:
@@ -222,9 +216,9 @@ def write_run(
     path = new_model_file(output)
     path.parent.mkdir(parents=True, exist_ok=True)
     versions = {name: metadata.version(name) for name in PACKAGES}
-    text = yaml.safe_dump({**configuration, "versions": versions}, sort_keys=False)
-    with whole_file(path.with_name("configuration.yaml")) as file:
-        file.write(text.encode())
+    write_yaml(
+        path.with_name("configuration.yaml"), {**configuration, "versions": versions}
+    )
     # last, so that a model is never without its configuration
     save_model(model, path)
     return path

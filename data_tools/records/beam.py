@@ -12,11 +12,8 @@ import apache_beam
 from data_tools.records.plan import Plan, Shard
 from data_tools.records.shards import Job, ShardMaker
 from data_tools.running.beam_pipeline import pipeline_options, run
-from data_tools.running.output import PARTIAL
+from data_tools.running.output import partial_path
 from data_tools.running.plain_files import differences, read_json, write_json
-
-#: What the pipeline made, until the manifest says it.
-_ENTRIES = f"entries.json{PARTIAL}"
 
 
 class _MakeShards(apache_beam.DoFn):
@@ -77,6 +74,8 @@ def make_shards(
     ValueError, ChildProcessError
         As `data_tools.running.beam_pipeline.pipeline_options` and ``run``.
     """
+    # what the pipeline made, until the manifest says it
+    entries = partial_path(directory / "entries.json")
     pipeline = apache_beam.Pipeline(options=pipeline_options(workers, options))
     (
         pipeline
@@ -84,9 +83,9 @@ def make_shards(
         | "Spread" >> apache_beam.Reshuffle()
         | "Make" >> apache_beam.ParDo(_MakeShards(plan, directory))
         | "Gather" >> apache_beam.combiners.ToDict()
-        | "Tell" >> apache_beam.Map(lambda made: write_json(directory / _ENTRIES, made))
+        | "Tell" >> apache_beam.Map(lambda made: write_json(entries, made))
     )
     run(pipeline, "finished shards are kept")
-    made = read_json(directory / _ENTRIES)
+    made = read_json(entries)
     for shard, _ in jobs:
         yield shard, made[shard.name]

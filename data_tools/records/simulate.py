@@ -17,7 +17,7 @@ from data_tools.records.finished_set import describe, read_configuration, read_m
 from data_tools.records.plan import MockSet, Plan, Shard
 from data_tools.records.shard_file import framed, serialise
 from data_tools.records.shards import Job, ShardMaker
-from data_tools.running.output import PARTIAL, remove_partial
+from data_tools.running.output import is_partial, remove_partial
 from data_tools.running.plain_files import differences, write_json, write_yaml
 from data_tools.running.work_directory import LOCK, alone
 from data_tools.schema import FEATURES
@@ -76,7 +76,7 @@ def _check_output(output: Path, wanted: dict[str, Any]) -> None:
             )
     elif output.exists() and (
         not output.is_dir()
-        or any(p.name != LOCK and p.suffix != PARTIAL for p in output.iterdir())
+        or any(p.name != LOCK and not is_partial(p) for p in output.iterdir())
     ):
         raise ValueError(
             f"{output} is neither an empty directory nor a mock set: choose another "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
+import re
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -88,44 +89,32 @@ def check_file(path: str | Path, what: str, endings: Iterable[str]) -> Path:
     return path
 
 
-#: Ending of a file that is being written; one that stays behind is rubbish.
+#: In the name of what is being written, after a number; what stays behind is rubbish.
 PARTIAL = ".partial"
+_PARTIAL = re.compile(rf".*\.[0-9a-f]+{re.escape(PARTIAL)}(\.[^.]+)?")
+
+
+def partial_path(path: Path, suffix: str = "") -> Path:
+    """Return a name beside a path that nobody else has, for what is not yet whole."""
+    # a dot first: readers of partitioned tables and model servers skip such names
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}{suffix}")
+
+
+def is_partial(path: Path) -> bool:
+    """Say whether a name is one of what is, or was, being written."""
+    return _PARTIAL.fullmatch(path.name) is not None
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for writing that appears under its name only when whole.
-
-    It is written under a name of its own beside `path`, so that two processes never
-    write into the same file, and renamed when it is on the disk. What was at `path`
-    stays until then, and for good if writing fails.
-
-    Parameters
-    ----------
-    path : Path
-        File to write; one of that name is replaced. Anything with the methods of a
-        `pathlib.Path` will do, such as an object in a bucket.
-
-    Yields
-    ------
-    binary file
-
-    Raises
-    ------
-    OSError
-        If it can't be written, a full disk for one; the error names the file.
-    """
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}{PARTIAL}")
+def _moved_when_whole(partial: Path, path: Path) -> Iterator[None]:
+    """Move what is written at `partial` to `path`; or remove it, if writing fails."""
     try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            with suppress(io.UnsupportedOperation):  # a bucket has no descriptor
-                os.fsync(file.fileno())
+        yield
+        if isinstance(partial, Path):  # a bucket has nothing to flush
+            _flush(partial)
         partial.rename(path)
     except BaseException as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        _remove(partial)
         if isinstance(error, OSError) and error.errno and error.filename is None:
             raise OSError(
                 error.errno,
@@ -136,8 +125,100 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def _flush(partial: Path) -> None:
+    """Bring a file, or all files below a directory, onto the disk."""
+    for path in [p for p in (partial, *partial.rglob("*")) if p.is_file()]:
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _remove(partial: Path) -> None:
+    with suppress(OSError):
+        if partial.is_dir():
+            shutil.rmtree(partial)
+        else:
+            partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_path(path: Path) -> Iterator[Path]:
+    """Lend a path to write a file to, which appears under its name only when whole.
+
+    The path is one of its own beside `path`, with the same suffix, so that two
+    processes never write into the same file and a writer that goes by the suffix does
+    the right thing. What is there in the end is brought onto the disk and renamed. What
+    was at `path` stays until then, and for good if writing fails.
+
+    Parameters
+    ----------
+    path : Path
+        File to write; one of that name is replaced.
+
+    Yields
+    ------
+    Path
+        Where to write it.
+
+    Raises
+    ------
+    OSError
+        If it can't be written, a full disk for one; the error names the file.
+    """
+    partial = partial_path(path, path.suffix)
+    with _moved_when_whole(partial, path):
+        yield partial
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that appears under its name only when whole.
+
+    Parameters
+    ----------
+    path : Path
+        As for `whole_path`. Anything with the methods of a `pathlib.Path` will do, such
+        as an object in a bucket.
+
+    Yields
+    ------
+    binary file
+
+    Raises
+    ------
+    OSError
+        As `whole_path`.
+    """
+    partial = partial_path(path)
+    with _moved_when_whole(partial, path), partial.open("wb") as file:
+        yield file
+
+
+@contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+    """Make a directory to fill, which appears under its name only when whole.
+
+    Parameters
+    ----------
+    path : Path
+        Directory to make; none with anything in it may be there.
+
+    Yields
+    ------
+    Path
+        Where to write what belongs into it.
+
+    Raises
+    ------
+    OSError
+        As `whole_path`; or if a directory is there that is not empty.
+    """
+    partial = partial_path(path)
+    with _moved_when_whole(partial, path):
+        partial.mkdir()
+        yield partial
+
+
 def remove_partial(directory: Path) -> None:
     """Delete what processes that were killed have left half written."""
-    for path in directory.iterdir():
-        if path.name.endswith(PARTIAL):
-            path.unlink(missing_ok=True)
+    for path in filter(is_partial, list(directory.iterdir())):
+        _remove(path)

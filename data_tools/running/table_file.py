@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 from astropy.table import QTable
 
-from data_tools.running.output import check_file
+from data_tools.running.output import check_file, whole_path
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +56,8 @@ def write_table(table: QTable, path: str | Path) -> None:
     if suffix in (".fits", ".vot", ".xml"):
         table = table.copy(copy_data=False)
         table.meta = {key: _plain(value) for key, value in table.meta.items()}
-    unfinished = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
-        with warnings.catch_warnings():
+        with whole_path(path) as unfinished, warnings.catch_warnings():
             # dex is a unit of astropy, not of FITS or VOTable: the descriptions say it
             warnings.filterwarnings("ignore", message=".*could not be saved in native")
             warnings.filterwarnings("ignore", message=".*Invalid unit string")
@@ -67,12 +65,9 @@ def write_table(table: QTable, path: str | Path) -> None:
             if FORMATS[suffix] == "votable":
                 _write_votable(table, unfinished)
             else:
-                table.write(unfinished, format=FORMATS[suffix], overwrite=True)
-        os.replace(unfinished, path)
+                table.write(unfinished, format=FORMATS[suffix])
     except (TypeError, ValueError, NotImplementedError) as e:
         raise ValueError(f"{path}: the table does not fit this format: {e}") from e
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def _plain(value: Any) -> str | int | float | bool:

@@ -200,17 +200,6 @@ def test_a_version_is_never_overwritten(model, exported):
     assert (exported / "saved_model.pb").stat().st_mtime_ns == before
 
 
-def test_a_failed_export_leaves_nothing_behind(model, tmp_path):
-    # tracing fails where the head gives more outputs than the posterior takes
-    broken = ClusterModel(
-        model.target, ModelConfig(posterior="mixture", components=3, hidden=16)
-    )
-    broken.joint.n_outputs += 1
-    with pytest.raises(ValueError, match="posterior"):
-        serving.export(broken, tmp_path, "m83", 1)
-    assert list(tmp_path.rglob("*")) == [tmp_path / "m83"]
-
-
 @pytest.mark.parametrize(
     ("name", "version", "message"),
     [

@@ -55,14 +55,6 @@ def test_a_file_appears_when_it_is_whole(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_what_was_there_stays_if_writing_fails(tmp_path):
-    (tmp_path / "file").write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), whole_file(tmp_path / "file") as file:
-        file.write(b"new")
-        raise KeyboardInterrupt
-    assert [p.read_bytes() for p in tmp_path.iterdir()] == [b"old"]
-
-
 def test_two_writers_of_one_file_do_not_mix(tmp_path):
     with whole_file(tmp_path / "file") as one, whole_file(tmp_path / "file") as other:
         one.write(b"one")
@@ -106,7 +98,40 @@ def test_an_error_of_something_else_stays_as_it_is(tmp_path):
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
-    for name in ("file", "file.1f.partial", "file.2e.partial"):
+    kept = {"file", "of_the_user.partial", "partial.ecsv", "a.12.partial.tar.gz"}
+    for name in kept:
         (tmp_path / name).touch()
+    # of the release before too
+    for name in ("file.1f.partial", ".file.2e.partial", ".a.ecsv.2e.partial.ecsv"):
+        (tmp_path / name).touch()
+    (tmp_path / ".7.2e.partial/deep").mkdir(parents=True)
     remove_partial(tmp_path)
-    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+    assert {p.name for p in tmp_path.iterdir()} == kept
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from data_tools.running.output import whole_directory, whole_file, whole_path
+
+top = Path(sys.argv[1])
+with (
+    whole_file(top / "file") as file,
+    whole_path(top / "table.ecsv") as path,
+    whole_directory(top / "1") as directory,
+):
+    file.write(b"half")
+    path.write_text("half")
+    (directory / "half").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_kill_leaves_is_known_as_such(tmp_path):
+    subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)])
+    left = [path.name for path in tmp_path.iterdir()]
+    assert len(left) == 3
+    assert sum(name.endswith(".ecsv") for name in left) == 1
+    assert all(name.startswith(".") for name in left)
+    remove_partial(tmp_path)
+    assert not list(tmp_path.iterdir())
