@@ -172,7 +172,7 @@ def compare(
         If a table cannot be read or lacks a column, or the radius is not above 0.
     """
     if not match_px > 0:
-        raise ValueError(f"radius_px must be above 0; received {match_px}")
+        raise ValueError(f"match_px must be above 0; received {match_px}")
     if not isinstance(catalogue, Table):
         catalogue = Catalogue.read(catalogue)
     catalogue = Catalogue.of(catalogue)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from clusterkeras import __version__
 from data_tools.mosaics.band_image import quality_beside, weights_beside
-from data_tools.running.output import remove_partial, whole_file
+from data_tools.running.output import whole_file
 from data_tools.running.work_directory import claimed
 
 if TYPE_CHECKING:
@@ -144,7 +144,6 @@ class FinishedBatches:
         """Open the directory: make it, or see what is there."""
         with ExitStack() as claim:
             claim.enter_context(claimed(self.directory, _RUN, self._run))
-            remove_partial(self.directory)
             known = self._numbers()
             self._claim = claim.pop_all()
         self.missing = [i for i in range(len(self.batches)) if i not in known]

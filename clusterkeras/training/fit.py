@@ -15,7 +15,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import yaml
 
 from clusterkeras.config import ModelConfig, TrainingConfig
 from clusterkeras.network.backbones import FusedBatchNormalization, convolve_in_bfloat16
@@ -28,9 +27,7 @@ from clusterkeras.training.monitoring import Monitor
 from clusterkeras.training.optimizer import make_optimizer
 from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.finished_set import read_set
-from data_tools.running.output import check_directory, whole_file
-from data_tools.running.plain_files import differences
-from data_tools.running.work_directory import alone
+from data_tools.running.work_directory import claimed
 
 #: Packages whose versions go into ``configuration.yaml``.
 PACKAGES = ("clusterkeras", "tensorflow", "keras", "tensorflow-probability", "numpy")
@@ -85,9 +82,10 @@ def fit(
         "model": dataclasses.asdict(model),
         "training": dataclasses.asdict(training),
     }
-    check_directory(output).mkdir(parents=True, exist_ok=True)
-    with alone(output):
-        _begin(output, configuration)
+    versions = {"python": platform.python_version()}
+    versions |= {name: metadata.version(name) for name in PACKAGES}
+    notes = {"versions": versions}
+    with claimed(output, "configuration.yaml", configuration, notes=notes):
         finished = output / "model.keras"
         if not finished.exists():
             _train(data, output, configuration, model, training)
@@ -193,35 +191,6 @@ def _start_from(network: ClusterModel, name_or_path: str) -> None:
                 f"{name_or_path} has {there}"
             )
     network.set_weights(trained.get_weights())
-
-
-def _begin(output: Path, configuration: dict[str, Any]) -> None:
-    """Write the run's configuration, or refuse a directory of another run."""
-    path = output / "configuration.yaml"
-    if path.exists():
-        try:
-            there = dict(yaml.safe_load(path.read_text()))
-        except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{path}: expected the configuration of a run, which this is not "
-                "(damaged?). Name another output, or remove this one"
-            ) from error
-        there.pop("versions", None)
-        if other := differences(there, configuration):
-            raise ValueError(
-                f"{path}: another run is kept here ({'; '.join(other)}). Use the same "
-                "to go on, name another output, or remove this one"
-            )
-        return
-    versions = {"python": platform.python_version()}
-    versions |= {name: metadata.version(name) for name in PACKAGES}
-    with whole_file(path) as file:
-        yaml.safe_dump(
-            {**configuration, "versions": versions},
-            file,
-            sort_keys=False,
-            encoding="utf-8",
-        )
 
 
 def _epochs_done(backup: Path) -> int:

@@ -74,6 +74,8 @@ def make_shards(
     ValueError, ChildProcessError
         As `data_tools.running.beam_pipeline.pipeline_options` and ``run``.
     """
+    if not jobs:
+        return
     # what the pipeline made, until the manifest says it
     entries = partial_path(directory / "entries.json")
     pipeline = apache_beam.Pipeline(options=pipeline_options(workers, options))

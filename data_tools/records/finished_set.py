@@ -6,12 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import yaml
+from typing import Any
 
 from data_tools.records.shard_file import AGAIN, check_shard, read_shard
-from data_tools.running.plain_files import read_json, write_json
+from data_tools.running.plain_files import read_json, read_yaml, write_json
 from data_tools.schema import FEATURES, PIXEL_UNIT_NJY, SCHEMA_VERSION
 from data_tools.target import Target
 
@@ -125,10 +123,6 @@ def read_set(directory: str | Path, checksums: bool = False) -> FinishedSet:
     )
 
 
-if TYPE_CHECKING:
-    pass
-
-
 def read_configuration(directory: Path) -> dict[str, Any]:
     """Read ``configuration.yaml`` of a mock set.
 
@@ -139,11 +133,8 @@ def read_configuration(directory: Path) -> dict[str, Any]:
         or size; the message names the file.
     """
     path = directory / "configuration.yaml"
-    try:
-        configuration = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not YAML: {error}") from error
-    version = isinstance(configuration, dict) and configuration.get("schema_version")
+    configuration = read_yaml(path)
+    version = configuration.get("schema_version")
     if version != SCHEMA_VERSION:
         raise ValueError(
             f"{path}: expected a mock set of schema version {SCHEMA_VERSION}; received "

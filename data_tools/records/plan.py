@@ -20,6 +20,9 @@ from data_tools.schema import SCHEMA_VERSION, SPLITS
 from data_tools.tables import table_files
 from data_tools.target import Target
 
+if TYPE_CHECKING:
+    from data_tools.fields.backgrounds import Backgrounds
+
 
 @dataclass(frozen=True)
 class MockSet:
@@ -69,9 +72,6 @@ class MockSet:
         sizes = (self.n, self.n_validation, self.n_test)
         return {s: n for s, n in zip(SPLITS, sizes, strict=True) if n}
 
-
-if TYPE_CHECKING:
-    from data_tools.fields.backgrounds import Backgrounds
 
 #: Libraries whose version changes random numbers or the last bits of a mock.
 _VERSIONS_OF = ("clusterkeras", "numpy", "scipy")
@@ -132,10 +132,6 @@ def same_by_content(configuration: Mapping[str, Any]) -> dict[str, Any]:
     target.pop("distance_uncertainty_mpc", None)  # of no mock
     draws["target"] = target
     return {**by_content(draws), "files": sorted(tables.values())}
-
-
-if TYPE_CHECKING:
-    from data_tools.fields.backgrounds import Backgrounds
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -22,12 +22,8 @@ from data_tools.records.plan import Plan, Shard
 from data_tools.records.shard_file import check_shard, read_shard, write_shard
 from data_tools.schema import SPLITS
 
-if TYPE_CHECKING:
-    pass
-
-
 #: A shard to make, with what the manifest says of it, if anything.
-Job = tuple["Shard", dict[str, Any] | None]
+Job = tuple[Shard, dict[str, Any] | None]
 
 
 class ShardMaker:
@@ -184,6 +180,8 @@ def make_shards(
     ValueError, OSError
         As `ShardMaker.make`; also if a process dies.
     """
+    if not jobs:
+        return
     context = multiprocessing.get_context("spawn")
     stop = context.Event()
     pool = ProcessPoolExecutor(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,13 @@ from tqdm import tqdm
 
 from data_tools.priors import Priors
 from data_tools.records import shards as processes
-from data_tools.records.finished_set import describe, read_configuration, read_manifest
+from data_tools.records.finished_set import describe, read_manifest
 from data_tools.records.plan import MockSet, Plan, Shard
 from data_tools.records.shard_file import framed, serialise
 from data_tools.records.shards import Job, ShardMaker
-from data_tools.running.output import is_partial, remove_partial
-from data_tools.running.plain_files import differences, write_json, write_yaml
-from data_tools.running.work_directory import LOCK, alone
+from data_tools.running.output import remove_partial
+from data_tools.running.plain_files import write_json, write_yaml
+from data_tools.running.work_directory import claimed
 from data_tools.schema import FEATURES
 from data_tools.target import Target
 
@@ -54,36 +55,6 @@ def _directory(output: str | Path) -> Path:
     return UPath(output)
 
 
-def _import_beam() -> Any:
-    try:
-        from data_tools.records import beam
-    except ImportError as error:
-        raise ValueError(
-            "the runner 'beam' needs Apache Beam: pip install clusterkeras[beam]"
-        ) from error
-    return beam
-
-
-def _check_output(output: Path, wanted: dict[str, Any]) -> None:
-    """Refuse a directory that holds anything but a set of this configuration."""
-    if (output / "configuration.yaml").is_file():
-        lines = differences(read_configuration(output), wanted)
-        if lines:
-            raise ValueError(
-                f"{output} holds a set of another configuration ("
-                + "; ".join(lines)
-                + "). Choose another output directory, or the same options to go on"
-            )
-    elif output.exists() and (
-        not output.is_dir()
-        or any(p.name != LOCK and not is_partial(p) for p in output.iterdir())
-    ):
-        raise ValueError(
-            f"{output} is neither an empty directory nor a mock set: choose another "
-            "output directory"
-        )
-
-
 def _check_room(output: Path, needed: float) -> None:
     existing = next(p for p in (output, *output.resolve().parents) if p.exists())
     free = shutil.disk_usage(existing).free
@@ -94,23 +65,40 @@ def _check_room(output: Path, needed: float) -> None:
         )
 
 
-def _read(output: Path, plan: Plan, verify: bool) -> tuple[dict[str, Any], list[Job]]:
-    """Return what is finished, by name, and the shards to make or to look at again.
+class _Manifest:
+    """What is finished of a set, kept in its ``manifest.json``."""
+
+    def __init__(self, plan: Plan, directory: Path) -> None:
+        self._plan, self._path = plan, directory / "manifest.json"
+        self.made: dict[str, Any] = {}
+        if self._path.is_file():
+            self.made = read_manifest(directory)["shards"]
+
+    def note(self, shard: Shard, entry: dict[str, Any]) -> None:
+        """Add a shard that is finished."""
+        self.made[shard.name] = entry
+        self.write()
+
+    def write(self) -> None:
+        """Write what is finished, and the names of all shards."""
+        shards, made = self._plan.shards, self.made
+        splits = {
+            split: [s.name for s in shards if s.split == split]
+            for split in self._plan.mocks.splits
+        }
+        entries = {s.name: made[s.name] for s in shards if s.name in made}
+        write_json(self._path, {"splits": splits, "shards": entries})
+
+
+def _jobs(plan: Plan, directory: Path, made: dict[str, Any], verify: bool) -> list[Job]:
+    """Return the shards to make or to look at again, if there is room for them.
 
     Raises
     ------
-    ValueError
-        If the directory holds something else.
     OSError
         If the disk has less room than the missing shards need.
     """
-    _check_output(output, plan.configuration)
-    made: dict[str, Any] = {}
-    if (output / "manifest.json").is_file():
-        made = read_manifest(output)["shards"]
-    sizes = {}
-    if output.is_dir():
-        sizes = {p.name: p.stat().st_size for p in output.iterdir() if p.is_file()}
+    sizes = {p.name: p.stat().st_size for p in directory.iterdir() if p.is_file()}
     jobs = [
         (shard, made.get(shard.name))
         for shard in plan.shards
@@ -118,11 +106,11 @@ def _read(output: Path, plan: Plan, verify: bool) -> tuple[dict[str, Any], list[
         or shard.name not in made
         or sizes.get(shard.name) != made[shard.name]["size"]
     ]
-    if isinstance(output, Path):
+    if isinstance(directory, Path):
         missing = sum(s.records for s, _ in jobs if s.name not in sizes)
         total = sum(plan.mocks.splits.values())
-        _check_room(output, disk_size(plan.target, plan.mocks) * missing / total)
-    return made, jobs
+        _check_room(directory, disk_size(plan.target, plan.mocks) * missing / total)
+    return jobs
 
 
 def simulate(
@@ -197,41 +185,18 @@ def simulate(
         If the disk has less room than the missing records need or becomes full, or a
         worker process dies.
     """
-    if workers < 0:
-        raise ValueError(f"workers must be >= 0, 0 for all cores; received {workers}")
-    if runner not in RUNNERS:
-        raise ValueError(f"runner must be one of {RUNNERS}; received {runner!r}")
-    if runner_options and runner == "local":
-        raise ValueError(
-            "options of a runner are for Beam alone: expected runner 'beam' beside "
-            f"{list(runner_options)}; received 'local'"
-        )
-    if runner == "beam":
-        _import_beam()
+    make = _shard_maker(runner, runner_options, workers)
     directory = _directory(output)
     plan = Plan(target, priors, mocks, backgrounds, paired)
     ShardMaker(plan)  # a bad table, image or PSF says so before anything is written
-    _read(directory, plan, verify)  # so does a directory of something else
-    directory.mkdir(parents=True, exist_ok=True)
-    # nothing locks a bucket
-    with alone(directory) if isinstance(directory, Path) else nullcontext():
-        made, jobs = _read(directory, plan, verify)  # another run may just have ended
-        remove_partial(directory)
-        write_yaml(directory / "configuration.yaml", plan.configuration)
+    with claimed(directory, "configuration.yaml", plan.configuration, empty=True):
+        manifest = _Manifest(plan, directory)
+        jobs = _jobs(plan, directory, manifest.made, verify)
         write_yaml(directory / "target.yaml", plan.configuration["target"])
-        names = {s: [p.name for p in plan.shards if p.split == s] for s in mocks.splits}
-
-        def write_manifest() -> None:
-            entries = {s.name: made[s.name] for s in plan.shards if s.name in made}
-            manifest = {"splits": names, "shards": entries}
-            write_json(directory / "manifest.json", manifest)
-
-        write_manifest()
+        manifest.write()
         total, to_make = sum(mocks.splits.values()), sum(s.records for s, _ in jobs)
         with (
-            closing(
-                _run(plan, jobs, directory, workers, runner, runner_options)
-            ) as finished,
+            closing(make(plan, jobs, directory, workers)) as finished,
             tqdm(
                 total=total,
                 initial=total - to_make,
@@ -240,26 +205,32 @@ def simulate(
             ) as bar,
         ):
             for shard, entry in finished:
-                made[shard.name] = entry
-                write_manifest()
+                manifest.note(shard, entry)
                 bar.update(shard.records)
         remove_partial(directory)
         describe(directory, mocks.name, target)
     return directory
 
 
-def _run(
-    plan: Plan,
-    jobs: list[Job],
-    directory: Path,
-    workers: int,
-    runner: str,
-    options: Sequence[str],
-) -> Iterator[tuple[Shard, dict[str, Any]]]:
-    if not jobs:
-        return
-    if runner == "beam":
-        beam = _import_beam()
-        yield from beam.make_shards(plan, jobs, directory, workers, options)
-    else:
-        yield from processes.make_shards(plan, jobs, directory, workers)
+def _shard_maker(
+    runner: str, options: Sequence[str], workers: int
+) -> Callable[..., Iterator[tuple[Shard, dict[str, Any]]]]:
+    """Return what makes shards, by a runner's name, or refuse what does not fit it."""
+    if workers < 0:
+        raise ValueError(f"workers must be >= 0, 0 for all cores; received {workers}")
+    if runner not in RUNNERS:
+        raise ValueError(f"runner must be one of {RUNNERS}; received {runner!r}")
+    if runner == "local":
+        if options:
+            raise ValueError(
+                "options of a runner are for Beam alone: expected runner 'beam' beside "
+                f"{list(options)}; received 'local'"
+            )
+        return processes.make_shards
+    try:
+        from data_tools.records import beam
+    except ImportError as error:
+        raise ValueError(
+            "the runner 'beam' needs Apache Beam: pip install clusterkeras[beam]"
+        ) from error
+    return partial(beam.make_shards, options=options)

@@ -34,6 +34,21 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a mapping from a YAML file; a `ValueError` names the file if it has none."""
+    try:
+        values = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(
+            f"{path}: not YAML: {error}. It is cut short, damaged or something else"
+        ) from error
+    if not isinstance(values, dict):
+        raise ValueError(
+            f"{path}: expected a YAML mapping; received a {type(values).__name__}"
+        )
+    return values
+
+
 def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
     """Write a YAML file, in the order of the values, never seen half written."""
     with whole_file(path) as file:

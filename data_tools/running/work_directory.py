@@ -10,11 +10,19 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from data_tools.running.output import check_directory
-from data_tools.running.plain_files import differences, read_json, write_json
+from data_tools.running.output import check_directory, is_partial, remove_partial
+from data_tools.running.plain_files import (
+    differences,
+    read_json,
+    read_yaml,
+    write_json,
+    write_yaml,
+)
 
 #: The file that is locked; it stays behind, and means nothing then.
 LOCK = ".lock"
+
+_FORMATS = {".json": (read_json, write_json), ".yaml": (read_yaml, write_yaml)}
 
 
 @contextmanager
@@ -24,13 +32,16 @@ def alone(directory: Path) -> Iterator[None]:
     Parameters
     ----------
     directory : Path
-        One that exists.
+        One that exists. Nothing locks one in a bucket.
 
     Raises
     ------
     BlockingIOError
         If another process works there.
     """
+    if not isinstance(directory, Path):
+        yield
+        return
     lock = FileLock(directory / LOCK)
     try:
         lock.acquire(blocking=False)
@@ -46,51 +57,86 @@ def alone(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def claimed(directory: Path, name: str, settings: Mapping[str, Any]) -> Iterator[None]:
+def claimed(
+    directory: Path,
+    name: str,
+    settings: Mapping[str, Any],
+    *,
+    notes: Mapping[str, Any] | None = None,
+    empty: bool = False,
+) -> Iterator[None]:
     """Work alone in a directory that says what its content depends on.
 
-    Whoever comes first writes the settings; whoever goes on must have the same. If an
-    error ends the work before anything else was written, nothing stays.
+    Whoever comes first writes the settings; whoever goes on must have the same, and
+    finds what a kill has left half written removed. If an error ends the work before
+    anything else was written, nothing stays.
 
     Parameters
     ----------
     directory : Path
-        Made if need be.
+        Made if need be. Anything with the methods of a `pathlib.Path` will do, such as
+        a directory in a bucket.
     name : str
-        Of the file that holds the settings.
+        Of the file that holds the settings, with the ending ``.json`` or ``.yaml``.
     settings : mapping of str to plain values
         As JSON has them.
+    notes : mapping of str to plain values, optional
+        What the file says beside the settings of whoever began; not compared.
+    empty : bool
+        Whether to refuse a directory that holds anything before the work begins.
 
     Raises
     ------
     ValueError
-        If other settings are there; the message says what differs.
+        If other settings are there (the message says what differs), their file is
+        damaged, or something else is there that must not be.
     BlockingIOError
         If another process works there.
     OSError
         If the directory cannot be written.
     """
-    settings = json.loads(json.dumps(settings))
-    check_directory(directory)
-    made = [p for p in (directory, *directory.parents) if not p.exists()]
-    directory.mkdir(parents=True, exist_ok=True)
+    settings, notes = json.loads(json.dumps([settings, notes or {}]))
     path = directory / name
+    read, write = _FORMATS[path.suffix]
+    made = []
+    if isinstance(directory, Path):
+        check_directory(directory)
+        made = [p for p in (directory, *directory.parents) if not p.exists()]
+    before = {p.name: p for p in directory.iterdir()} if directory.exists() else {}
+    if empty and name not in before:
+        others = [n for n, p in before.items() if n != LOCK and not is_partial(p)]
+        if others:
+            raise ValueError(
+                f"{directory}: expected an empty directory, or one begun with the same "
+                f"settings; it holds {min(others)} and no {name}. Name another output"
+            )
+    directory.mkdir(parents=True, exist_ok=True)
     with alone(directory):
+        remove_partial(directory)
         first = not path.is_file()
         if first:
-            write_json(path, settings)
-        elif other := differences(read_json(path), settings):
-            raise ValueError(
-                f"{directory}: made with other settings ({'; '.join(other)}). Use the "
-                "same to go on, name another output, or remove this one"
-            )
+            write(path, {**settings, **notes})
+        else:
+            try:
+                there = read(path)
+            except ValueError as error:
+                raise ValueError(
+                    f"{error}. Name another output, or remove this one"
+                ) from error
+            there = {key: there[key] for key in there.keys() - notes.keys()}
+            if other := differences(there, settings):
+                raise ValueError(
+                    f"{path}: made with other settings ({'; '.join(other)}). Use the "
+                    "same to go on, name another output, or remove this one"
+                )
         try:
             yield
         except BaseException:
-            if first and {p.name for p in directory.glob("*")} <= {name, LOCK}:
-                for file in (path, directory / LOCK):
-                    file.unlink(missing_ok=True)
+            now = {p.name for p in directory.iterdir()}
+            if first and now <= before.keys() | {name, LOCK}:
+                for file in {name, LOCK} & now - before.keys():
+                    (directory / file).unlink()
                 with suppress(OSError):
-                    for empty in made:
-                        empty.rmdir()
+                    for parent in made:
+                        parent.rmdir()
             raise

@@ -137,5 +137,5 @@ def test_units_and_masks_do_not_change_the_numbers(tmp_path):
 
 
 def test_a_radius_of_zero_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="radius_px must be above 0; received 0"):
+    with pytest.raises(ValueError, match="match_px must be above 0; received 0"):
         compare(*tables(tmp_path, n=20), match_px=0)

@@ -144,7 +144,7 @@ def test_a_finished_fit_returns_at_once(finished_run, small_mock_set):
 def test_a_directory_of_another_run_is_refused(finished_run, small_mock_set):
     with pytest.raises(
         ValueError,
-        match=r"another run .*\(training.epochs: 2 there, 5 now\).*another output",
+        match=r"other settings \(training.epochs: 2 there, 5 now\).*another output",
     ):
         model, training = configuration_of(finished_run)
         longer = dataclasses.replace(training, epochs=5)
@@ -154,9 +154,7 @@ def test_a_directory_of_another_run_is_refused(finished_run, small_mock_set):
 @pytest.mark.parametrize("text", ["", "a line", "{", "- 1"])
 def test_a_damaged_configuration_is_refused_by_name(text, small_mock_set, tmp_path):
     (tmp_path / "configuration.yaml").write_text(text)
-    with pytest.raises(
-        ValueError, match=r"configuration\.yaml: expected.*another output"
-    ):
+    with pytest.raises(ValueError, match=r"(?s)configuration\.yaml: .*another output"):
         fit(small_mock_set, tmp_path)
     assert (tmp_path / "configuration.yaml").read_text() == text
 
