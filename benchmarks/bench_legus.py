@@ -39,7 +39,7 @@ from data_tools.priors import Priors
 from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 from data_tools.tables import load_tables
-from data_tools.target import AB_ZERO_NJY, Target
+from data_tools.target import Target, ab_to_njy
 
 matplotlib.use("agg")
 
@@ -86,7 +86,7 @@ def read_objects(path: Path, distance_mpc: float, target: Target) -> QTable:
     objects["log_age"] = np.log10(best[0])
     objects["a_v"] = R_V * best[1]
     objects["log_mass"] = np.log10(best[2])
-    objects["flux"] = AB_ZERO_NJY * 10 ** (-0.4 * ab) * nearer
+    objects["flux"] = ab_to_njy(ab) * nearer
     return objects[kept]
 
 

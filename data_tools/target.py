@@ -7,14 +7,43 @@ import math
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import yaml
 
 from data_tools.schema import PARAMETERS
 
 #: AB magnitude 0 in nJy: 3631 Jy by definition (Oke & Gunn 1983, ApJ 266, 713).
 AB_ZERO_NJY = 3.631e12
+
+Magnitude = TypeVar("Magnitude", float, np.ndarray)
+
+
+def ab_zero_point(photflam: float, photplam: float) -> float:
+    """Return the AB magnitude of one count per second.
+
+    -2.5 log10 PHOTFLAM - 5 log10 PHOTPLAM - 2.408 (WFC3 Data Handbook, section 9.1).
+
+    Parameters
+    ----------
+    photflam : float
+        Inverse sensitivity in erg / (cm2 Å count).
+    photplam : float
+        Pivot wavelength in Å.
+    """
+    return -2.5 * math.log10(photflam) - 5 * math.log10(photplam) - 2.408
+
+
+def ab_to_njy(magnitude: Magnitude) -> Magnitude:
+    """Return the flux in nJy of an AB magnitude (Oke & Gunn 1983, ApJ 266, 713)."""
+    return AB_ZERO_NJY * 10 ** (-0.4 * magnitude)
+
+
+def njy_to_ab(flux: Magnitude) -> Magnitude:
+    """Return the AB magnitude of a flux in nJy; `ab_to_njy` the other way."""
+    return -2.5 * np.log10(flux / AB_ZERO_NJY)
+
 
 #: Arcsec in one radian.
 ARCSEC_PER_RADIAN = 180 * 3600 / math.pi
@@ -84,15 +113,8 @@ class Band:
 
     @property
     def njy_per_electron_s(self) -> float:
-        """Flux in nJy of one electron per second.
-
-        AB zero point = -2.5 log10 PHOTFLAM - 5 log10 PHOTPLAM - 2.408 (WFC3 Data
-        Handbook, section 9.1).
-        """
-        zero_point = (
-            -2.5 * math.log10(self.photflam) - 5 * math.log10(self.photplam) - 2.408
-        )
-        return AB_ZERO_NJY * 10 ** (-0.4 * zero_point)
+        """Flux in nJy of one electron per second."""
+        return ab_to_njy(ab_zero_point(self.photflam, self.photplam))
 
     @property
     def electron_njy(self) -> float:

@@ -17,7 +17,7 @@ from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.schema import FLAGS
 from data_tools.stars.cluster import ClusterMaker
-from data_tools.target import AB_ZERO_NJY, Target
+from data_tools.target import Target, njy_to_ab
 from detection.found import Sources, join
 
 
@@ -53,7 +53,7 @@ def truth_of(directories: list[Path], target: Target) -> dict[str, NDArray]:
             population = maker.population(age)
             dust = 10 ** (-0.4 * a_v * population.extinction[:, -1])
             flux = (population.number * population.flux[:, -1] * dust).sum()
-            magnitude.append(-2.5 * np.log10(10**mass * flux / AB_ZERO_NJY))
+            magnitude.append(njy_to_ab(10**mass * flux))
         part["mag"] = np.array(magnitude)
         paths = [directory / f"{band}.fits" for band in target.band_names]
         with open_mosaics(

@@ -16,7 +16,7 @@ from data_tools.mosaics.noise import electron_njy, measure_noise, observe
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.stars.cluster import ClusterMaker
-from data_tools.target import AB_ZERO_NJY, Target
+from data_tools.target import Target, njy_to_ab
 
 #: Side in pixels of the image that holds a cluster's light: beyond it, 2.5 arcsec from
 #: the centre on UVIS pixels, the brightest has less than the sky's noise.
@@ -208,7 +208,7 @@ class Injector:
             )
             stamps[i] = light + seen.noise(light, rng)
             with np.errstate(divide="ignore"):
-                magnitude[i] = -2.5 * np.log10(flux.sum(axis=0) / AB_ZERO_NJY)
+                magnitude[i] = njy_to_ab(flux.sum(axis=0))
             background = self.mosaics.cutout(*places[i], self.target.cutout_px)
             variance = seen.pixel_variance(background.filled())
             # as in a training set: what a cutout shows of it

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_tools.target import AB_ZERO_NJY
+from data_tools.target import ab_to_njy, ab_zero_point
 
 #: BUNIT, lower case without blanks, of mosaics in counts per second ...
 RATE_UNITS = {
@@ -48,6 +48,11 @@ class Calibration:
     njy_per_unit: float
     exposure_s: float
     n_exposures: int
+
+    @property
+    def njy_per_electron_s(self) -> float:
+        """Flux in nJy of one count per second."""
+        return ab_to_njy(self.zero_point)
 
 
 def read_band(header: Mapping[str, Any], path: Path) -> tuple[str, ...]:
@@ -93,8 +98,8 @@ def read_calibration(header: Mapping[str, Any], path: Path) -> Calibration:
     """
     photflam = _positive(header, "PHOTFLAM", path)
     photplam = _positive(header, "PHOTPLAM", path)
-    zero_point = -2.5 * math.log10(photflam) - 5 * math.log10(photplam) - 2.408
-    njy = AB_ZERO_NJY * 10 ** (-0.4 * zero_point)
+    zero_point = ab_zero_point(photflam, photplam)
+    njy = ab_to_njy(zero_point)
     written = header.get("BUNIT")
     unit = "".join(str(written or "").lower().split())
     if unit in TOTAL_UNITS:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from data_tools.mosaics.band_image import BandImage
 from data_tools.mosaics.cutout import CORE_PX, Cutout, is_saturated
-from data_tools.target import AB_ZERO_NJY, Target
+from data_tools.target import Target
 
 #: Largest difference between the bands' positions, in pixels.
 WCS_TOLERANCE_PX = 0.1
@@ -108,8 +108,9 @@ class Mosaics:
         for calibration, fall_back in zip(self.calibrations, n_exposures, strict=True):
             c = calibration
             single = c.exposure_s / (c.n_exposures or fall_back)
-            rate_njy = AB_ZERO_NJY * 10 ** (-0.4 * c.zero_point)
-            limit = electrons / single * rate_njy if single > 0 else math.inf
+            limit = (
+                electrons / single * c.njy_per_electron_s if single > 0 else math.inf
+            )
             limits.append(limit)
         return np.array(limits, dtype=np.float32)
 
@@ -285,8 +286,7 @@ def open_mosaics(
     The shapes must be equal; the corners and the middle must fall on the same pixel
     in all bands to `WCS_TOLERANCE_PX`; the pixel must be the model's to
     `SCALE_TOLERANCE`. Fluxes are calibrated by each file's own PHOTFLAM and PHOTPLAM,
-    AB zero point = -2.5 log10 PHOTFLAM - 5 log10 PHOTPLAM - 2.408 (WFC3 Data
-    Handbook, section 9.1).
+    see `data_tools.target.ab_zero_point`.
 
     Parameters
     ----------

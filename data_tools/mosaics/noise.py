@@ -18,7 +18,7 @@ from data_tools.imaging.observation import (
 from data_tools.imaging.psf import OVERSAMPLING, n_positions, psf_spectra
 from data_tools.mosaics.mosaic import Mosaics
 from data_tools.priors import Priors
-from data_tools.target import AB_ZERO_NJY, Target
+from data_tools.target import Target, njy_to_ab
 
 #: Side in pixels of the boxes a mosaic is looked at in, and the most along an axis: of
 #: a larger mosaic a sample is read, evenly spread.
@@ -284,7 +284,7 @@ def depth(
     # the pixels of a star are every second sample of the finer grid, along both axes
     sharpness = np.square(psf.astype(float)).sum(axis=(1, 2)) / OVERSAMPLING**2
     flux = 5 * np.sqrt(white_variance / sharpness)
-    return -2.5 * np.log10(flux / AB_ZERO_NJY)
+    return njy_to_ab(flux)
 
 
 def electron_njy(mosaics: Mosaics, target: Target) -> np.ndarray:
@@ -304,8 +304,7 @@ def electron_njy(mosaics: Mosaics, target: Target) -> np.ndarray:
     """
     return np.array(
         [
-            AB_ZERO_NJY
-            * 10 ** (-0.4 * c.zero_point)
+            c.njy_per_electron_s
             / (c.exposure_s if c.exposure_s > 0 else band.exposure_s)
             for c, band in zip(mosaics.calibrations, target.bands, strict=True)
         ]

@@ -17,7 +17,7 @@ from data_tools.mosaics.mosaic import SCALE_TOLERANCE, opened
 from data_tools.mosaics.noise import BandNoise, depth, measure_noise
 from data_tools.preparation.training_range import BandRange, middle_blur, training_range
 from data_tools.priors import Priors, Range
-from data_tools.target import AB_ZERO_NJY, Band, Target
+from data_tools.target import Band, Target, njy_to_ab
 
 #: Zero points this far apart change what an electron of a mock is worth by 10 %.
 _ZERO_POINT_MAG = 0.1
@@ -141,7 +141,7 @@ def _row(
 def _calibration_rows(m: _Measured, priors: Priors) -> list[Row]:
     """Compare what the header says, and the share of pixels with data."""
     name, calibration = m.band.name, m.calibration
-    expected = -2.5 * math.log10(m.band.njy_per_electron_s / AB_ZERO_NJY)
+    expected = float(njy_to_ab(m.band.njy_per_electron_s))
     rows = [
         _row(
             name,
@@ -226,7 +226,7 @@ def _noise_advice(m: _Measured, target: Target, priors: Priors) -> str:
     exposure = m.calibration.exposure_s
     if not exposure > 0:
         return _NO_EXPOSURE
-    electron = AB_ZERO_NJY * 10 ** (-0.4 * m.calibration.zero_point) / exposure
+    electron = m.calibration.njy_per_electron_s / exposure
     light = max(m.noise.sky_njy, 0.0) / electron
     electrons2 = m.noise.white_variance / electron**2 - light
     reads = m.band.n_exposures * target.read_noise_electrons**2

@@ -31,7 +31,7 @@ from PIL import Image
 from data_tools.fields.galaxy_field import FieldMaker
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
-from data_tools.target import AB_ZERO_NJY, Target
+from data_tools.target import Target, njy_to_ab
 
 SIDE = 512
 BANDS = {"F438W": "#20639b", "F814W": "#c8553d"}
@@ -94,7 +94,7 @@ def star_magnitudes(image: np.ndarray, threshold: float) -> np.ndarray:
     ground = ApertureStats(image, CircularAnnulus(places, 6.0, 10.0)).median
     flux = aperture_photometry(image, aperture)["aperture_sum"]
     flux = np.asarray(flux) - ground * aperture.area
-    return -2.5 * np.log10(flux[flux > 0] / AB_ZERO_NJY)
+    return njy_to_ab(flux[flux > 0])
 
 
 def measure(image: np.ndarray, like: Region | None = None) -> Region:

@@ -2,10 +2,11 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import yaml
 
-from data_tools.target import Band, Target
+from data_tools.target import Band, Target, ab_to_njy, ab_zero_point, njy_to_ab
 
 
 def changed(m83, **values):
@@ -25,6 +26,33 @@ def test_one_electron_follows_the_zero_point_of_the_header(m83):
         njy = 3.631e12 * 10 ** (-0.4 * zero_point)
         assert band.njy_per_electron_s == pytest.approx(njy, rel=0.02)
         assert band.electron_njy == band.njy_per_electron_s / band.exposure_s
+
+
+#: STScI's notebook "Calculating WFC3 Zeropoints with STSynphot" (2024), section 6, for
+#: UVIS1 on MJD 55008 through 6 arcsec: PHOTPLAM [Å], PHOTFLAM [erg / (cm2 Å e-)], AB.
+PUBLISHED = {
+    "F225W": (2372.053, 4.5688e-18, 24.067),
+    "F275W": (2709.689, 3.2206e-18, 24.158),
+    "F336W": (3354.492, 1.2848e-18, 24.692),
+    "F814W": (8039.056, 1.4994e-19, 25.126),
+    "F850LP": (9176.126, 3.7052e-19, 23.857),
+    "F953N": (9530.579, 8.0946e-18, 20.426),
+}
+
+
+@pytest.mark.parametrize("band", PUBLISHED)
+def test_zero_points_are_those_that_stsci_publishes(band):
+    photplam, photflam, published = PUBLISHED[band]
+    # STScI rounds to 0.001 mag, and PHOTFLAM to 5 digits
+    assert ab_zero_point(photflam, photplam) == pytest.approx(published, abs=1.2e-3)
+
+
+def test_magnitude_and_flux_are_each_other_s_inverse():
+    # 1 nJy is 31.4 mag, 1 Jy 8.9 mag, by 3631 Jy at magnitude 0
+    assert njy_to_ab(1.0) == pytest.approx(31.400, abs=1e-3)
+    assert njy_to_ab(1e9) == pytest.approx(8.900, abs=1e-3)
+    magnitude = np.linspace(10, 30, 9)
+    np.testing.assert_allclose(njy_to_ab(ab_to_njy(magnitude)), magnitude, rtol=1e-13)
 
 
 def test_a_target_survives_its_yaml(m83, tmp_path):
