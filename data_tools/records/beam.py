@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import apache_beam
 
 from data_tools.records.plan import Plan, Shard
+from data_tools.records.shard_file import ShardEntry
 from data_tools.records.shards import Job, ShardMaker
 from data_tools.running.beam_pipeline import pipeline_options, run
 from data_tools.running.output import partial_path
@@ -34,10 +34,11 @@ class _MakeShards(apache_beam.DoFn):
             )
         self._maker = ShardMaker(self._plan)
 
-    def process(self, job: Job) -> Iterator[tuple[str, dict[str, Any]]]:
+    def process(self, job: Job) -> Iterator[tuple[str, dict[str, int | str]]]:
         """Yield the shard's name and what the manifest is to say of it."""
         shard, entry = job
-        yield shard.name, self._maker.make(shard, self._directory, entry)
+        made = self._maker.make(shard, self._directory, entry)
+        yield shard.name, dataclasses.asdict(made)
 
 
 def make_shards(
@@ -46,7 +47,7 @@ def make_shards(
     directory: Path,
     workers: int = 0,
     options: Sequence[str] = (),
-) -> Iterator[tuple[Shard, dict[str, Any]]]:
+) -> Iterator[tuple[Shard, ShardEntry]]:
     """Make shards in a pipeline and wait for it.
 
     Workers write the shards themselves, so all of them must reach `directory` under
@@ -66,7 +67,7 @@ def make_shards(
 
     Yields
     ------
-    Shard, dict
+    Shard, ShardEntry
         Each shard and what the manifest is to say of it, when all are finished.
 
     Raises
@@ -90,4 +91,4 @@ def make_shards(
     run(pipeline, "finished shards are kept")
     made = read_json(entries)
     for shard, _ in jobs:
-        yield shard, made[shard.name]
+        yield shard, ShardEntry(**made[shard.name])

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_tools.records.shard_file import AGAIN, check_shard, read_shard
+from data_tools.records.shard_file import AGAIN, ShardEntry, check_shard, read_shard
 from data_tools.running.plain_files import read_json, read_yaml, write_json
 from data_tools.schema import FEATURES, PIXEL_UNIT_NJY, SCHEMA_VERSION
 from data_tools.target import Target
+
+#: All shards of a set by split, and what is finished of them.
+MANIFEST = "manifest.json"
+
+#: What to do about a set that cannot be read, at the end of an error.
+_AGAIN = "Make the set again, in another directory, with `clusterkeras simulate`"
 
 
 @dataclass(frozen=True)
@@ -42,14 +48,40 @@ class FinishedSet:
     configuration: dict[str, Any]
 
 
-def _check_shard(path: Path, entry: Mapping[str, Any], px: int, bands: int) -> None:
+@dataclass(frozen=True)
+class Manifest:
+    """What ``manifest.json`` says of a set.
+
+    Attributes
+    ----------
+    splits : dict of str to list of str
+        Names of all shards of each split, in order.
+    shards : dict of str to ShardEntry
+        Those that are finished, by name.
+    """
+
+    splits: dict[str, list[str]]
+    shards: dict[str, ShardEntry]
+
+    def write(self, directory: Path) -> None:
+        """Write it into a set's directory."""
+        finished = {
+            name: dataclasses.asdict(self.shards[name])
+            for names in self.splits.values()
+            for name in names
+            if name in self.shards
+        }
+        write_json(directory / MANIFEST, {"splits": self.splits, "shards": finished})
+
+
+def _check_shard(path: Path, entry: ShardEntry, px: int, bands: int) -> None:
     """Compare a shard's size with the manifest and its first record with the schema."""
     size = path.stat().st_size
-    if size != entry["size"]:
-        records = check_shard(path)["records"]  # names the record that is cut
+    if size != entry.size:
+        records = check_shard(path).records  # names the record that is cut
         raise ValueError(
             f"{path}: {size} bytes and {records} records; the manifest says "
-            f"{entry['size']} bytes and {entry['records']} records. {AGAIN}"
+            f"{entry.size} bytes and {entry.records} records. {AGAIN}"
         )
     first = next(read_shard(path))
     for f in FEATURES:
@@ -81,7 +113,7 @@ def read_set(directory: str | Path, checksums: bool = False) -> FinishedSet:
         message names the file.
     """
     directory = Path(directory)
-    for name in ("manifest.json", "configuration.yaml"):
+    for name in (MANIFEST, "configuration.yaml"):
         if not (directory / name).is_file():
             raise FileNotFoundError(
                 f"{directory}: expected a mock set made by `clusterkeras simulate`; "
@@ -91,11 +123,11 @@ def read_set(directory: str | Path, checksums: bool = False) -> FinishedSet:
     target = Target.from_dict(configuration["target"])
     manifest = read_manifest(directory)
     shards: dict[str, tuple[tuple[Path, int], ...]] = {}
-    for split, names in manifest["splits"].items():
+    for split, names in manifest.splits.items():
         missing = [
             n
             for n in names
-            if n not in manifest["shards"] or not (directory / n).is_file()
+            if n not in manifest.shards or not (directory / n).is_file()
         ]
         if missing:
             raise FileNotFoundError(
@@ -104,14 +136,14 @@ def read_set(directory: str | Path, checksums: bool = False) -> FinishedSet:
                 "set's options again: it makes what is missing"
             )
         for name in names:
-            path, entry = directory / name, manifest["shards"][name]
+            path, entry = directory / name, manifest.shards[name]
             _check_shard(path, entry, target.cutout_px, len(target.bands))
             if checksums and check_shard(path) != entry:
                 raise ValueError(
                     f"{path}: SHA-256 differs from the manifest's. {AGAIN}"
                 )
         shards[split] = tuple(
-            (directory / n, manifest["shards"][n]["records"]) for n in names
+            (directory / n, manifest.shards[n].records) for n in names
         )
     return FinishedSet(
         directory=directory,
@@ -133,26 +165,25 @@ def read_configuration(directory: Path) -> dict[str, Any]:
         or size; the message names the file.
     """
     path = directory / "configuration.yaml"
-    configuration = read_yaml(path)
+    try:
+        configuration = read_yaml(path)
+    except ValueError as error:
+        raise ValueError(f"{error}. {_AGAIN}") from error
     version = configuration.get("schema_version")
     if version != SCHEMA_VERSION:
         raise ValueError(
             f"{path}: expected a mock set of schema version {SCHEMA_VERSION}; received "
-            f"{version or 'none'}. Make the set again, in another directory, with "
-            "`clusterkeras simulate`"
+            f"{version or 'none'}. {_AGAIN}"
         )
     try:
         Target.from_dict(configuration["target"])
         str(configuration["mocks"]["name"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(
-            f"{path}: cut short or damaged: {error}. Make the set again, in another "
-            "directory, with `clusterkeras simulate`"
-        ) from error
+        raise ValueError(f"{path}: cut short or damaged: {error}. {_AGAIN}") from error
     return configuration
 
 
-def read_manifest(directory: Path) -> dict[str, Any]:
+def read_manifest(directory: Path) -> Manifest:
     """Read ``manifest.json`` of a mock set.
 
     Raises
@@ -160,22 +191,20 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     ValueError
         If it is not what `clusterkeras simulate` writes; the message names the file.
     """
-    path = directory / "manifest.json"
-    manifest = read_json(path)
-    shards = manifest.get("shards")
-    if not (
-        isinstance(manifest.get("splits"), dict)
-        and isinstance(shards, dict)
-        and all(
-            {"records", "size", "sha256"} <= set(entry) for entry in shards.values()
-        )
-    ):
+    path = directory / MANIFEST
+    said = read_json(path)
+    try:
+        shards = {
+            name: ShardEntry(entry["records"], entry["size"], entry["sha256"])
+            for name, entry in said["shards"].items()
+        }
+        return Manifest(dict(said["splits"].items()), shards)
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path}: expected splits and shards with records, size and sha256; it is "
             "damaged. Remove it and run `clusterkeras simulate` with the set's options "
             "again: whole shards are kept"
-        )
-    return manifest
+        ) from error
 
 
 def describe(directory: Path, name: str, target: Target) -> None:
@@ -212,13 +241,13 @@ def describe(directory: Path, name: str, target: Target) -> None:
     )
     manifest = read_manifest(directory)
     splits = []
-    for split, shards in manifest["splits"].items():
-        entries = [manifest["shards"][shard] for shard in shards]
+    for split, shards in manifest.splits.items():
+        entries = [manifest.shards[shard] for shard in shards]
         splits.append(
             {
                 "name": split,
-                "shardLengths": [str(e["records"]) for e in entries],
-                "numBytes": str(sum(e["size"] for e in entries)),
+                "shardLengths": [str(e.records) for e in entries],
+                "numBytes": str(sum(e.size for e in entries)),
                 "filepathTemplate": "{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}",
             }
         )

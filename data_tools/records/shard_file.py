@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,25 @@ AGAIN = (
 )
 
 
+@dataclass(frozen=True)
+class ShardEntry:
+    """What the manifest says of a finished shard.
+
+    Attributes
+    ----------
+    records : int
+        Mocks in it.
+    size : int
+        Of the file in bytes.
+    sha256 : str
+        Of the file.
+    """
+
+    records: int
+    size: int
+    sha256: str
+
+
 def _checksum(data: bytes) -> int:
     """Return the masked CRC-32C of TFRecord files."""
     crc = google_crc32c.value(data)
@@ -170,7 +190,7 @@ def framed(data: bytes) -> bytes:
     return head + data + _TAIL.pack(_checksum(data))
 
 
-def write_shard(path: Path, examples: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def write_shard(path: Path, examples: Iterable[Mapping[str, Any]]) -> ShardEntry:
     """Write mocks as one TFRecord file that appears under its name only when whole.
 
     Parameters
@@ -182,8 +202,8 @@ def write_shard(path: Path, examples: Iterable[Mapping[str, Any]]) -> dict[str, 
 
     Returns
     -------
-    dict
-        ``records``, ``size`` in bytes and ``sha256``, as the manifest holds them.
+    ShardEntry
+        What the manifest is to say of it.
 
     Raises
     ------
@@ -197,7 +217,7 @@ def write_shard(path: Path, examples: Iterable[Mapping[str, Any]]) -> dict[str, 
             file.write(record)
             digest.update(record)
             count, size = count + 1, size + len(record)
-    return {"records": count, "size": size, "sha256": digest.hexdigest()}
+    return ShardEntry(count, size, digest.hexdigest())
 
 
 def _read_framed(path: Path) -> Iterator[bytes]:
@@ -219,7 +239,7 @@ def _read_framed(path: Path) -> Iterator[bytes]:
             number += 1
 
 
-def check_shard(path: Path) -> dict[str, Any]:
+def check_shard(path: Path) -> ShardEntry:
     """Read every byte of a shard and give what `write_shard` gave.
 
     Raises
@@ -232,7 +252,7 @@ def check_shard(path: Path) -> dict[str, Any]:
     for record in _read_framed(path):
         digest.update(record)
         count, size = count + 1, size + len(record)
-    return {"records": count, "size": size, "sha256": digest.hexdigest()}
+    return ShardEntry(count, size, digest.hexdigest())
 
 
 def read_shard(path: Path) -> Iterator[dict[str, np.ndarray]]:

@@ -19,11 +19,16 @@ from threadpoolctl import threadpool_limits
 
 from data_tools.mocks.mock import MockMaker
 from data_tools.records.plan import Plan, Shard
-from data_tools.records.shard_file import check_shard, read_shard, write_shard
+from data_tools.records.shard_file import (
+    ShardEntry,
+    check_shard,
+    read_shard,
+    write_shard,
+)
 from data_tools.schema import SPLITS
 
 #: A shard to make, with what the manifest says of it, if anything.
-Job = tuple[Shard, dict[str, Any] | None]
+Job = tuple[Shard, ShardEntry | None]
 
 
 class ShardMaker:
@@ -69,9 +74,9 @@ class ShardMaker:
         self,
         shard: Shard,
         directory: Path,
-        entry: dict[str, Any] | None = None,
+        entry: ShardEntry | None = None,
         mocks: Iterator[dict[str, Any]] | None = None,
-    ) -> dict[str, Any]:
+    ) -> ShardEntry:
         """Make one shard's file in one thread, unless it is there and whole.
 
         A file that is there is read to the last byte: its checksums and its SHA-256
@@ -83,14 +88,14 @@ class ShardMaker:
             One of the plan's.
         directory : Path
             Where the file belongs.
-        entry : dict, optional
-            What the manifest says of the file: records, size and SHA-256.
+        entry : ShardEntry, optional
+            What the manifest says of the file.
         mocks : iterator, optional
             What `mocks` gives, where the caller has to watch it.
 
         Returns
         -------
-        dict
+        ShardEntry
             What the manifest is to say of it.
 
         Raises
@@ -117,11 +122,11 @@ class ShardMaker:
         return made
 
 
-def _whole(path: Path, shard: Shard) -> dict[str, Any] | None:
+def _whole(path: Path, shard: Shard) -> ShardEntry | None:
     """Return what the manifest is to say of a file that is there; None unless whole."""
     try:
         entry = check_shard(path)
-        if entry["records"] != shard.records:
+        if entry.records != shard.records:
             return None
         first = next(read_shard(path))
     except (FileNotFoundError, ValueError):
@@ -151,7 +156,7 @@ def _watched(mocks: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         yield mock
 
 
-def _make(shard: Shard, entry: dict[str, Any] | None) -> dict[str, Any]:
+def _make(shard: Shard, entry: ShardEntry | None) -> ShardEntry:
     return _maker.make(shard, _directory, entry, _watched(_maker.mocks(shard)))
 
 
@@ -160,7 +165,7 @@ def make_shards(
     jobs: Sequence[Job],
     directory: Path,
     workers: int = 0,
-) -> Iterator[tuple[Shard, dict[str, Any]]]:
+) -> Iterator[tuple[Shard, ShardEntry]]:
     """Make shards, one a process at a time.
 
     Parameters
@@ -172,7 +177,7 @@ def make_shards(
 
     Yields
     ------
-    Shard, dict
+    Shard, ShardEntry
         Each shard when it is finished, in any order, and what the manifest is to say.
 
     Raises

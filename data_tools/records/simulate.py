@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from data_tools.priors import Priors
 from data_tools.records import shards as processes
-from data_tools.records.finished_set import describe, read_manifest
+from data_tools.records.finished_set import (
+    MANIFEST,
+    Manifest,
+    describe,
+    read_manifest,
+)
 from data_tools.records.plan import MockSet, Plan, Shard
-from data_tools.records.shard_file import framed, serialise
+from data_tools.records.shard_file import ShardEntry, framed, serialise
 from data_tools.records.shards import Job, ShardMaker
 from data_tools.running.output import remove_partial
-from data_tools.running.plain_files import write_json, write_yaml
+from data_tools.running.plain_files import write_yaml
 from data_tools.running.work_directory import claimed
 from data_tools.schema import FEATURES
 from data_tools.target import Target
@@ -65,32 +70,18 @@ def _check_room(output: Path, needed: float) -> None:
         )
 
 
-class _Manifest:
-    """What is finished of a set, kept in its ``manifest.json``."""
-
-    def __init__(self, plan: Plan, directory: Path) -> None:
-        self._plan, self._path = plan, directory / "manifest.json"
-        self.made: dict[str, Any] = {}
-        if self._path.is_file():
-            self.made = read_manifest(directory)["shards"]
-
-    def note(self, shard: Shard, entry: dict[str, Any]) -> None:
-        """Add a shard that is finished."""
-        self.made[shard.name] = entry
-        self.write()
-
-    def write(self) -> None:
-        """Write what is finished, and the names of all shards."""
-        shards, made = self._plan.shards, self.made
-        splits = {
-            split: [s.name for s in shards if s.split == split]
-            for split in self._plan.mocks.splits
-        }
-        entries = {s.name: made[s.name] for s in shards if s.name in made}
-        write_json(self._path, {"splits": splits, "shards": entries})
+def _manifest(plan: Plan, directory: Path) -> Manifest:
+    """Return the manifest of a set, with what is finished if it was begun before."""
+    splits: dict[str, list[str]] = {split: [] for split in plan.mocks.splits}
+    for shard in plan.shards:
+        splits[shard.split].append(shard.name)
+    begun = (directory / MANIFEST).is_file()
+    return Manifest(splits, read_manifest(directory).shards if begun else {})
 
 
-def _jobs(plan: Plan, directory: Path, made: dict[str, Any], verify: bool) -> list[Job]:
+def _jobs(
+    plan: Plan, directory: Path, made: Mapping[str, ShardEntry], verify: bool
+) -> list[Job]:
     """Return the shards to make or to look at again, if there is room for them.
 
     Raises
@@ -104,7 +95,7 @@ def _jobs(plan: Plan, directory: Path, made: dict[str, Any], verify: bool) -> li
         for shard in plan.shards
         if verify
         or shard.name not in made
-        or sizes.get(shard.name) != made[shard.name]["size"]
+        or sizes.get(shard.name) != made[shard.name].size
     ]
     if isinstance(directory, Path):
         missing = sum(s.records for s, _ in jobs if s.name not in sizes)
@@ -190,10 +181,10 @@ def simulate(
     plan = Plan(target, priors, mocks, backgrounds, paired)
     ShardMaker(plan)  # a bad table, image or PSF says so before anything is written
     with claimed(directory, "configuration.yaml", plan.configuration, empty=True):
-        manifest = _Manifest(plan, directory)
-        jobs = _jobs(plan, directory, manifest.made, verify)
+        manifest = _manifest(plan, directory)
+        jobs = _jobs(plan, directory, manifest.shards, verify)
         write_yaml(directory / "target.yaml", plan.configuration["target"])
-        manifest.write()
+        manifest.write(directory)
         total, to_make = sum(mocks.splits.values()), sum(s.records for s, _ in jobs)
         with (
             closing(make(plan, jobs, directory, workers)) as finished,
@@ -205,7 +196,8 @@ def simulate(
             ) as bar,
         ):
             for shard, entry in finished:
-                manifest.note(shard, entry)
+                manifest.shards[shard.name] = entry
+                manifest.write(directory)
                 bar.update(shard.records)
         remove_partial(directory)
         describe(directory, mocks.name, target)
@@ -214,7 +206,7 @@ def simulate(
 
 def _shard_maker(
     runner: str, options: Sequence[str], workers: int
-) -> Callable[..., Iterator[tuple[Shard, dict[str, Any]]]]:
+) -> Callable[..., Iterator[tuple[Shard, ShardEntry]]]:
     """Return what makes shards, by a runner's name, or refuse what does not fit it."""
     if workers < 0:
         raise ValueError(f"workers must be >= 0, 0 for all cores; received {workers}")

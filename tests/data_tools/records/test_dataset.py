@@ -9,10 +9,10 @@ from data_tools.imaging.visibility import visibility
 from data_tools.priors import Priors
 from data_tools.records import dataset
 from data_tools.records.dataset import damage_named, make_dataset
-from data_tools.records.finished_set import read_set
+from data_tools.records.finished_set import Manifest, read_set
 from data_tools.records.plan import MockSet, configuration
 from data_tools.records.shard_file import read_shard, serialise, write_shard
-from data_tools.running.plain_files import write_json, write_yaml
+from data_tools.running.plain_files import write_yaml
 from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY
 
 PX, BANDS = 64, 3
@@ -60,9 +60,7 @@ def write_set(directory, m83, examples, shard_size=16):
     for i, name in enumerate(names):
         share = examples[i * shard_size : (i + 1) * shard_size]
         entries[name] = write_shard(directory / name, share)
-    write_json(
-        directory / "manifest.json", {"splits": {"train": names}, "shards": entries}
-    )
+    Manifest({"train": names}, entries).write(directory)
     return directory
 
 

@@ -114,7 +114,11 @@ def test_a_directory_that_is_no_mock_set_is_refused(tmp_path):
     [
         ("manifest.json", "{", r"manifest\.json: not JSON"),
         ("configuration.yaml", "a: [", r"configuration\.yaml: not YAML"),
-        ("configuration.yaml", "words", r"configuration\.yaml: .* received none"),
+        (
+            "configuration.yaml",
+            "words",
+            r"configuration\.yaml: .* received a str.*again",
+        ),
     ],
 )
 def test_a_damaged_description_names_itself(own_set, name, text, message):

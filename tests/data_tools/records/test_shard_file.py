@@ -89,8 +89,8 @@ def test_the_same_example_gives_the_same_bytes(examples):
 
 def test_what_is_written_is_what_a_check_finds(tmp_path, examples):
     entry = write_shard(tmp_path / "shard", iter(examples))
-    assert entry["records"] == 4
-    assert entry["size"] == (tmp_path / "shard").stat().st_size
+    assert entry.records == 4
+    assert entry.size == (tmp_path / "shard").stat().st_size
     assert check_shard(tmp_path / "shard") == entry
 
 
@@ -146,7 +146,7 @@ def test_a_file_that_ends_within_a_record_is_named(shard, rest):
 
 def test_a_record_of_something_else_is_named(shard):
     shard.write_bytes(shard.read_bytes() + shard_file.framed(b"no such message"))
-    assert check_shard(shard)["records"] == 5
+    assert check_shard(shard).records == 5
     with pytest.raises(ValueError, match=f"^{shard}: record 4 is no tf.train.Example"):
         list(read_shard(shard))
 

@@ -7,9 +7,9 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from data_tools.priors import Priors
+from data_tools.records.finished_set import read_manifest
 from data_tools.records.plan import MockSet, Plan
 from data_tools.records.shards import ShardMaker
-from data_tools.running.plain_files import read_json
 
 MOCKS = MockSet(n=40, n_validation=10, n_test=8, shard_size=16)
 
@@ -40,7 +40,7 @@ def test_a_plan_numbers_mocks_and_fields_through_the_whole_set(plan):
 def test_any_shard_made_alone_has_the_bytes_of_the_set(
     plan, maker, small_set, tmp_path
 ):
-    entries = read_json(small_set / "manifest.json")["shards"]
+    entries = read_manifest(small_set).shards
     for shard in reversed(plan.shards):
         assert maker.make(shard, tmp_path) == entries[shard.name]
         made, there = tmp_path / shard.name, small_set / shard.name
@@ -57,7 +57,7 @@ def test_a_shard_that_is_there_and_whole_is_not_made_again(plan, maker, tmp_path
 
 def test_a_shard_that_is_not_what_the_manifest_says_is_refused(plan, maker, tmp_path):
     shard = plan.shards[-1]
-    entry = {**maker.make(shard, tmp_path), "sha256": "0" * 64}
+    entry = dataclasses.replace(maker.make(shard, tmp_path), sha256="0" * 64)
     with pytest.raises(ValueError, match=f"{shard.name}: made again, it is not what"):
         maker.make(shard, tmp_path, entry)
     assert not list(tmp_path.iterdir())

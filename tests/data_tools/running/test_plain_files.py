@@ -6,11 +6,10 @@ import pytest
 import yaml
 
 from data_tools.priors import Priors
-from data_tools.records.finished_set import read_configuration, read_manifest
+from data_tools.records.finished_set import Manifest, read_configuration, read_manifest
 from data_tools.records.plan import MockSet, configuration
+from data_tools.records.shard_file import ShardEntry
 from data_tools.running.plain_files import read_json
-
-ENTRY = {"records": 2, "size": 30, "sha256": "0"}
 
 
 @pytest.mark.parametrize(
@@ -56,9 +55,9 @@ def test_a_target_that_is_none_is_named_with_its_file(m83, tmp_path):
     ],
 )
 def test_a_manifest_without_what_it_should_say_is_named(manifest, tmp_path):
-    whole = {"splits": {"train": ["a"]}, "shards": {"a": ENTRY}}
+    whole = Manifest({"train": ["a"]}, {"a": ShardEntry(2, 30, "0")})
     path = tmp_path / "manifest.json"
-    path.write_text(json.dumps(whole))
+    whole.write(tmp_path)
     assert read_manifest(tmp_path) == whole
     path.write_text(json.dumps(manifest))
     with pytest.raises(ValueError, match=r"manifest\.json: .*Remove it and run"):
