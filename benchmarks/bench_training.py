@@ -83,7 +83,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         data = args.data
         if data is None:
-            mocks = MockSet(n=args.n_mocks, n_validation=0, n_test=0)
+            mocks = MockSet(n_train=args.n_mocks, n_validation=0, n_test=0)
             target = Target.load("m83-wfc3-uvis")
             data = simulate(Path(directory) / "mocks", target, Priors(), mocks)
         rates = measure(data, args.batch_size, args.n_mocks, args.rounds)

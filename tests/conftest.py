@@ -44,7 +44,7 @@ def small_mock_set(small_target, tmp_path_factory):
         tmp_path_factory.mktemp("mocks"),
         small_target,
         Priors(field_px=128, mocks_per_field=32),
-        MockSet(n=128, n_validation=64, n_test=32, shard_size=64),
+        MockSet(n_train=128, n_validation=64, n_test=32, shard_size=64),
         workers=1,
         progress=False,
     )

@@ -161,7 +161,7 @@ def test_any_bands_in_any_order_go_from_yaml_to_a_step_of_training(bands, tmp_pa
     target = Target.load(path)
     assert target.band_names == bands
 
-    mocks = MockSet(n=24, n_validation=0, n_test=0, shard_size=24)
+    mocks = MockSet(n_train=24, n_validation=0, n_test=0, shard_size=24)
     output = simulate(tmp_path / "set", target, QUICK, mocks, workers=1, progress=False)
     used = {file.name for file in table_files(bands)}
     assert set(read_configuration(output)["tables"]) == used

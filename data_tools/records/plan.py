@@ -30,7 +30,7 @@ class MockSet:
 
     Attributes
     ----------
-    n : int
+    n_train : int
         Records to train on.
     n_validation : int
         Records to watch the training with, of other fields.
@@ -44,7 +44,7 @@ class MockSet:
         Beginning of each file's name: small letters, digits and underscores.
     """
 
-    n: int = 200_000
+    n_train: int = 200_000
     n_validation: int = 8_000
     n_test: int = 10_000
     shard_size: int = 2048
@@ -53,8 +53,8 @@ class MockSet:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        lowest = {"n": 1, "n_validation": 0, "n_test": 0, "shard_size": 1, "seed": 0}
-        for key, low in lowest.items():
+        lowest = {"n_validation": 0, "n_test": 0, "shard_size": 1, "seed": 0}
+        for key, low in {"n_train": 1, **lowest}.items():
             value = getattr(self, key)
             if isinstance(value, bool) or not isinstance(value, int) or value < low:
                 raise ValueError(
@@ -66,10 +66,19 @@ class MockSet:
                 f"first; received {self.name!r}"
             )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the values as a set's configuration has them, from which seeds come.
+
+        ``n_train`` is ``n`` there, its name of before: another would make other bytes,
+        and sets that were begun could not be finished.
+        """
+        plain = dataclasses.asdict(self)
+        return {"n": plain.pop("n_train"), **plain}
+
     @property
     def splits(self) -> dict[str, int]:
         """Number of records of each split that is not empty."""
-        sizes = (self.n, self.n_validation, self.n_test)
+        sizes = (self.n_train, self.n_validation, self.n_test)
         return {s: n for s, n in zip(SPLITS, sizes, strict=True) if n}
 
 
@@ -104,7 +113,7 @@ def configuration(
         "schema_version": SCHEMA_VERSION,
         "target": target.to_dict(),
         "priors": dataclasses.asdict(priors),
-        "mocks": dataclasses.asdict(mocks),
+        "mocks": mocks.to_dict(),
         "backgrounds": backgrounds and dataclasses.asdict(backgrounds),
         "tables": {name: sha256_of(path) for name, path in sorted(tables.items())},
         "versions": versions,

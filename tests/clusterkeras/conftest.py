@@ -103,7 +103,7 @@ def photometric_mock_set(photometric_target, tmp_path_factory):
         tmp_path_factory.mktemp("mocks"),
         photometric_target,
         Priors(field_px=128, mocks_per_field=32),
-        MockSet(n=192, n_validation=48, n_test=0, shard_size=96),
+        MockSet(n_train=192, n_validation=48, n_test=0, shard_size=96),
         workers=1,
         progress=False,
     )

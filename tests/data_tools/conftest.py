@@ -17,5 +17,5 @@ def small_priors():
 def small_set(tmp_path_factory, m83, small_priors):
     """Return the directory of a finished set: 40 + 10 + 8 mocks, 16 a shard."""
     output = tmp_path_factory.mktemp("mocks") / "set"
-    mocks = MockSet(n=40, n_validation=10, n_test=8, shard_size=16)
+    mocks = MockSet(n_train=40, n_validation=10, n_test=8, shard_size=16)
     return simulate(output, m83, small_priors, mocks, workers=1, progress=False)

@@ -109,7 +109,7 @@ def mock_set(n: int, seed: int) -> MockSet:
     A set has at least a training split: here it is all there is, and nothing is trained
     on it.
     """
-    return MockSet(n=n, n_validation=0, n_test=0, seed=seed, shard_size=1024)
+    return MockSet(n_train=n, n_validation=0, n_test=0, seed=seed, shard_size=1024)
 
 
 def whole_sky(backgrounds: Backgrounds) -> Backgrounds:

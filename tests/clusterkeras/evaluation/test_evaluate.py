@@ -91,7 +91,7 @@ def test_plain_values_are_strict_json_without_nan():
 def mocks(m83, tmp_path_factory):
     """Simulate a small mock set."""
     priors = Priors(field_px=192, mocks_per_field=24)
-    numbers = MockSet(n=2, n_validation=2, n_test=48, shard_size=24)
+    numbers = MockSet(n_train=2, n_validation=2, n_test=48, shard_size=24)
     output = tmp_path_factory.mktemp("mocks")
     return simulate(output, m83, priors, numbers, workers=1, progress=False)
 

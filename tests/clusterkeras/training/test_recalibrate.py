@@ -98,7 +98,7 @@ def test_too_few_records_are_refused(run, small_mock_set, tmp_path):
 
 def test_a_set_without_validation_is_refused(run, small_target, tmp_path):
     priors = Priors(field_px=128, mocks_per_field=16)
-    mocks = MockSet(n=2, n_validation=0, n_test=0)
+    mocks = MockSet(n_train=2, n_validation=0, n_test=0)
     data = simulate(
         tmp_path / "set", small_target, priors, mocks, workers=1, progress=False
     )

@@ -409,7 +409,7 @@ def test_a_training_set_is_cut_from_mosaics(two_bands, tmp_path):
         tmp_path / "set",
         target,
         Priors(mocks_per_field=8),
-        MockSet(n=24, n_validation=8, n_test=8, shard_size=32),
+        MockSet(n_train=24, n_validation=8, n_test=8, shard_size=32),
         workers=1,
         progress=False,
         backgrounds=backgrounds,

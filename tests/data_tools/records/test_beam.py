@@ -123,7 +123,7 @@ def test_a_worker_with_other_files_than_the_driver_s_refuses_to_work(
     psf = tmp_path / "psf.fits"
     psf.write_bytes(b"the driver's")
     target = dataclasses.replace(m83, psf={"F336W": str(psf)})
-    plan = Plan(target, small_priors, MockSet(n=8))
+    plan = Plan(target, small_priors, MockSet(n_train=8))
     assert plan.configuration["tables"][str(psf)]
     psf.write_bytes(b"the worker's")
     with pytest.raises(ValueError, match=r"a worker's installation differs.*psf\.fits"):

@@ -117,7 +117,7 @@ def test_a_directory_that_is_no_mock_set_is_refused(tmp_path):
         (
             "configuration.yaml",
             "words",
-            r"configuration\.yaml: .* received a str.*again",
+            r"configuration\.yaml: .* a str.*again",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from data_tools.records.finished_set import read_manifest
 from data_tools.records.plan import MockSet, Plan
 from data_tools.records.shards import ShardMaker
 
-MOCKS = MockSet(n=40, n_validation=10, n_test=8, shard_size=16)
+MOCKS = MockSet(n_train=40, n_validation=10, n_test=8, shard_size=16)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +63,12 @@ def test_a_shard_that_is_not_what_the_manifest_says_is_refused(plan, maker, tmp_
     assert not list(tmp_path.iterdir())
 
 
+def test_a_configuration_has_the_names_of_the_sets_that_lie_on_disks(plan):
+    stated = plan.configuration["mocks"]
+    assert list(stated) == ["n", "n_validation", "n_test", "shard_size", "seed", "name"]
+    assert list(stated.values()) == [40, 10, 8, 16, 0, "mocks"]
+
+
 @pytest.mark.parametrize("changed", ["priors", "mocks", "target"])
 def test_every_part_of_a_plan_changes_the_draws(plan, changed):
     other = {
@@ -107,8 +113,8 @@ def test_the_default_set_has_shards_of_one_size():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"n": 0}, "n must be a whole number >= 1; received 0"),
-        ({"n": 1e5}, "n must be a whole number >= 1; received 100000.0"),
+        ({"n_train": 0}, "n_train must be a whole number >= 1; received 0"),
+        ({"n_train": 1e5}, "n_train must be a whole number >= 1; received 100000.0"),
         ({"n_validation": -1}, "n_validation must be a whole number >= 0"),
         ({"n_test": -1}, "n_test must be a whole number >= 0"),
         ({"shard_size": 0}, "shard_size must be a whole number >= 1"),

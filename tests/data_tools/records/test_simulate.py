@@ -24,7 +24,7 @@ from data_tools.records.shard_file import read_shard
 from data_tools.records.simulate import disk_size, simulate
 from data_tools.running.plain_files import read_json, write_json
 
-MOCKS = MockSet(n=40, n_validation=10, n_test=8, shard_size=16)
+MOCKS = MockSet(n_train=40, n_validation=10, n_test=8, shard_size=16)
 
 
 def content(directory):
@@ -225,7 +225,7 @@ def begun(output):
     return output.exists() and any(".tfrecord-" in p.name for p in output.iterdir())
 
 
-MANY = MockSet(n=800, n_validation=40, n_test=40, shard_size=20)
+MANY = MockSet(n_train=800, n_validation=40, n_test=40, shard_size=20)
 
 
 @pytest.mark.slow
@@ -351,7 +351,7 @@ def test_a_set_on_real_mosaics_has_the_same_bytes_and_each_split_its_own_sky(
         guard_px=32,
         shares={"train": 1, "validation": 1, "test": 1},
     )
-    mocks = MockSet(n=48, n_validation=16, n_test=16, shard_size=16)
+    mocks = MockSet(n_train=48, n_validation=16, n_test=16, shard_size=16)
     sets = [
         simulate(
             tmp_path / str(workers),
@@ -387,7 +387,7 @@ def test_a_mosaic_that_has_changed_makes_another_set(
             tmp_path / "set",
             small_target,
             small_priors,
-            MockSet(n=8, n_validation=0, n_test=0),
+            MockSet(n_train=8, n_validation=0, n_test=0),
             workers=1,
             progress=False,
             backgrounds=Backgrounds(
@@ -403,7 +403,7 @@ def test_a_mosaic_that_has_changed_makes_another_set(
 
 
 def test_another_seed_gives_other_mocks(small_set, tmp_path, m83, small_priors):
-    mocks = dataclasses.replace(MOCKS, n=8, n_validation=0, n_test=0, seed=1)
+    mocks = dataclasses.replace(MOCKS, n_train=8, n_validation=0, n_test=0, seed=1)
     simulate(tmp_path / "one", m83, small_priors, mocks, workers=1, progress=False)
     assert read_set(tmp_path / "one").splits == {"train": 8}
     other = stored(tmp_path / "one", "train", "background_variance")
@@ -420,7 +420,7 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path, m83, small_priors
 def test_a_disk_without_room_is_said_before_anything_is_written(
     tmp_path, m83, small_priors
 ):
-    mocks = MockSet(n=10**12, shard_size=10**11)
+    mocks = MockSet(n_train=10**12, shard_size=10**11)
     with pytest.raises(OSError, match=r"need 4\.\d+e\+07 GB, the disk has"):
         simulate(tmp_path / "huge", m83, small_priors, mocks)
     assert not (tmp_path / "huge").exists()

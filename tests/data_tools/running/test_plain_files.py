@@ -28,7 +28,7 @@ def test_what_is_no_object_in_json_is_named(content, message, tmp_path):
 
 @pytest.mark.parametrize("lost", ["target", "mocks"])
 def test_a_configuration_that_was_cut_short_is_named(lost, m83, tmp_path):
-    whole = configuration(m83, Priors(), MockSet(n=1))
+    whole = configuration(m83, Priors(), MockSet(n_train=1))
     path = tmp_path / "configuration.yaml"
     path.write_text(yaml.safe_dump(whole))
     assert read_configuration(tmp_path) == whole
@@ -38,7 +38,7 @@ def test_a_configuration_that_was_cut_short_is_named(lost, m83, tmp_path):
 
 
 def test_a_target_that_is_none_is_named_with_its_file(m83, tmp_path):
-    whole = configuration(m83, Priors(), MockSet(n=1))
+    whole = configuration(m83, Priors(), MockSet(n_train=1))
     whole["target"]["bands"] = []
     (tmp_path / "configuration.yaml").write_text(yaml.safe_dump(whole))
     with pytest.raises(ValueError, match=r"configuration\.yaml: .*at least two"):

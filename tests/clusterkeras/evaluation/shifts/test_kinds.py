@@ -157,7 +157,7 @@ def test_a_pair_s_draws_depend_on_the_seed(m83):
 
 
 def test_a_paired_set_is_told_from_another(m83, tmp_path):
-    mocks = MockSet(n=4, n_validation=0, n_test=0)
+    mocks = MockSet(n_train=4, n_validation=0, n_test=0)
     path = simulate(
         tmp_path / "set", m83, PRIORS, mocks, workers=1, progress=False, paired=True
     )
