@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from astropy.stats import mad_std, sigma_clipped_stats
 
 from data_tools.imaging.observation import (
@@ -15,10 +14,9 @@ from data_tools.imaging.observation import (
     draw_observation,
     variance_factor,
 )
-from data_tools.imaging.psf import OVERSAMPLING, n_positions, psf_spectra
 from data_tools.mosaics.mosaic import Mosaics
 from data_tools.priors import Priors
-from data_tools.target import Target, njy_to_ab
+from data_tools.target import Target
 
 #: Side in pixels of the boxes a mosaic is looked at in, and the most along an axis: of
 #: a larger mosaic a sample is read, evenly spread.
@@ -39,9 +37,6 @@ _FEWEST_BOXES = 8
 _INDEPENDENT, _PER_RHO = 70.0, -112.0
 #: Largest correlation of neighbours by drizzling at the detector's scale.
 _LARGEST_RHO = 0.5
-
-#: Side of the finer grid on which the sharpness of the PSF is summed.
-_PSF_GRID = 128
 
 
 @dataclass(frozen=True)
@@ -253,38 +248,6 @@ def _differences(boxes: np.ndarray, lag_0: int, lag_1: int) -> np.ndarray:
             )
             boxes = before - 2 * middle + after
     return boxes
-
-
-def depth(
-    target: Target, white_variance: np.ndarray, blur_px: np.ndarray
-) -> np.ndarray:
-    """Return the AB magnitude of a point source seen at 5 sigma.
-
-    The flux of a star fitted by its PSF has the variance white_variance / sum PSF^2
-    (King 1983, PASP 95, 163), here at the mean over places of the star within a pixel.
-    Correlated noise counts by its variance before drizzling, which is what it adds
-    over the area of a PSF. The PSF is one from the middle of the detector's list.
-
-    Parameters
-    ----------
-    target : Target
-        Bands and PSFs.
-    white_variance : (bands,) ndarray
-        Variance per native pixel in nJy2.
-    blur_px : (bands,) ndarray
-        Gaussian blur of the PSF by drizzling, sigma in pixels.
-
-    Returns
-    -------
-    (bands,) ndarray
-        AB magnitude; NaN where the variance is.
-    """
-    spectra = psf_spectra(target, _PSF_GRID, n_positions() // 2, blur_px)
-    psf = scipy.fft.irfft2(spectra, (_PSF_GRID, _PSF_GRID), axes=(1, 2))
-    # the pixels of a star are every second sample of the finer grid, along both axes
-    sharpness = np.square(psf.astype(float)).sum(axis=(1, 2)) / OVERSAMPLING**2
-    flux = 5 * np.sqrt(white_variance / sharpness)
-    return njy_to_ab(flux)
 
 
 def electron_njy(mosaics: Mosaics, target: Target) -> np.ndarray:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_tools.fields.galaxy_field import FieldMaker
-from data_tools.mosaics.noise import BOX_PX, BandNoise, boxes_noise, depth
+from data_tools.imaging.visibility import depth
+from data_tools.mosaics.noise import BOX_PX, BandNoise, boxes_noise
 from data_tools.priors import Priors, Range
 from data_tools.target import Target
 

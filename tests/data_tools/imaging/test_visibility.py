@@ -1,8 +1,11 @@
-"""Visibility: the optimal S/N of an object against everything else."""
+"""Visibility is the optimal S/N of an object, depth where it is five for a star."""
 
 import numpy as np
 
-from data_tools.imaging.visibility import visibility
+from data_tools.imaging.psf import psf_spectra
+from data_tools.imaging.render import Renderer
+from data_tools.imaging.visibility import depth, visibility
+from data_tools.target import ab_to_njy
 
 
 def test_faint_object_is_limited_by_the_background():
@@ -27,3 +30,17 @@ def test_negative_light_has_no_photons_and_still_counts():
 
 def test_empty_cutout_has_no_visibility():
     assert np.isnan(visibility(np.zeros((4, 4, 3)), np.ones(3), np.ones(3)))
+
+
+def test_a_star_at_the_depth_has_a_signal_to_noise_of_five(m83):
+    variance, blur = np.array([2.0, 1.0, 0.5]), np.array([1.2, 0.8, 0.6])
+    flux = ab_to_njy(depth(m83, variance, blur))
+    renderer = Renderer(64, 16)
+    spectra = psf_spectra(m83, renderer.grid, 28, blur)
+    rng = np.random.default_rng(9)
+    snr = []
+    for _ in range(100):
+        x, y = 31.5 + rng.uniform(-0.5, 0.5, (2, 1))
+        star = renderer.draw(x, y, flux[None], spectra)
+        snr.append(np.sqrt((star.astype(float) ** 2).sum((0, 1)) / variance))
+    np.testing.assert_allclose(np.mean(snr, axis=0), 5, rtol=0.01)

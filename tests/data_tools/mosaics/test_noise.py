@@ -8,7 +8,6 @@ from astropy.io import fits
 
 from data_tools.fields.galaxy_field import FieldMaker
 from data_tools.imaging.observation import drizzled, variance_factor
-from data_tools.imaging.psf import psf_spectra
 from data_tools.imaging.render import Renderer
 from data_tools.mocks.mock_mosaic import make_mosaic
 from data_tools.mocks.mosaic_config import MosaicConfig
@@ -16,7 +15,6 @@ from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.mosaics.noise import (
     BOX_PX,
     boxes_noise,
-    depth,
     measure_noise,
     pixel_noise,
 )
@@ -208,17 +206,3 @@ def test_a_mosaic_s_noise_is_measured_through_its_files(m83, tmp_path, weighted)
         assert 0.8 * (low + light) < n.white_variance < 1.25 * (high + light)
         assert n.noise_shift_px == pytest.approx(0.2, abs=0.06)
         assert n.median_weight == (2.0 if weighted else 1.0)
-
-
-def test_a_star_at_the_depth_has_a_signal_to_noise_of_five(m83):
-    variance, blur = np.array([2.0, 1.0, 0.5]), np.array([1.2, 0.8, 0.6])
-    flux = 3.631e12 * 10 ** (-0.4 * depth(m83, variance, blur))
-    renderer = Renderer(64, 16)
-    spectra = psf_spectra(m83, renderer.grid, 28, blur)
-    rng = np.random.default_rng(9)
-    snr = []
-    for _ in range(100):
-        x, y = 31.5 + rng.uniform(-0.5, 0.5, (2, 1))
-        star = renderer.draw(x, y, flux[None], spectra)
-        snr.append(np.sqrt((star.astype(float) ** 2).sum((0, 1)) / variance))
-    np.testing.assert_allclose(np.mean(snr, axis=0), 5, rtol=0.01)
