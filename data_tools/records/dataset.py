@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,74 @@ def _orientations(px: int) -> np.ndarray:
     return np.stack([t.ravel() for t in turned])
 
 
+def _turned(images: tf.Tensor, px: int, seed: tf.Tensor) -> tf.Tensor:
+    """Flip and turn each image (B, px * px, bands), at random."""
+    orientations = tf.constant(_orientations(px))
+    chosen = tf.random.stateless_uniform((tf.shape(images)[0],), seed, 0, 8, tf.int32)
+    return tf.gather(images, tf.gather(orientations, chosen), batch_dims=1)
+
+
+def _paired_anew(record: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Put each cluster of a batch on the background of another record."""
+    count = tf.size(record["kind"])
+    step = 1 + tf.cast(seed, tf.int32) % tf.maximum(count - 1, 1)
+    own = tf.range(count)
+    partner = (own + step) % count
+    # a peak is the middle of its own background, and no place for a cluster
+    peak = record["kind"] == KINDS.index("field_peak")
+    partner = tf.where(peak | tf.gather(peak, partner), own, partner)
+    return {**record, **{k: tf.gather(record[k], partner) for k in _OF_BACKGROUND}}
+
+
+def _labels(
+    record: dict[str, tf.Tensor], log_snr: tf.Tensor, target: Target
+) -> dict[str, tf.Tensor]:
+    """Return what `make_dataset` gives beside the images."""
+    middle = tf.constant([0.5 * (a + b) for a, b in target.box.values()])
+    has_object = tf.math.is_finite(log_snr)
+    is_cluster = record["is_cluster"] == 1
+    return {
+        "parameters": tf.where(is_cluster[:, None], record["parameters"], middle),
+        "is_cluster": tf.cast(is_cluster, tf.float32),
+        "log_snr": tf.where(has_object, log_snr, 0.0),
+        "has_object": tf.cast(has_object, tf.float32),
+        "crowding": crowding(
+            record["background_variance"], record["electron_njy"], target
+        ),
+        "kind": record["kind"],
+        "mock_id": record["mock_id"],
+        "field_id": record["field_id"],
+    }
+
+
+def _batch(
+    serialised: tf.Tensor, seeds: tf.Tensor, target: Target, training: bool, seed: int
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+    """Make images and labels of a batch of records; see `make_dataset`."""
+    px, bands = target.cutout_px, len(target.bands)
+    count = tf.size(serialised)
+    record = parse(serialised, px, bands)
+    if training:
+        record = _paired_anew(record, seeds[0])
+        noise = _fresh_noise((count, px, px * bands), seeds[1:3])
+    else:
+        noise = _own_noise(record["mock_id"], (count, px, px * bands), seed)
+    cluster = decode_image(record["cluster"], px, bands)
+    # each feature of a band beside the pixels of a row
+    electron, variance, shift = (
+        tf.tile(record[name], (1, px))[:, None]
+        for name in ("electron_njy", "background_variance", "noise_shift_px")
+    )
+    photon_variance = tf.nn.relu(cluster) * electron
+    noise = _drizzled(tf.sqrt(photon_variance) * noise, shift, bands)
+    images = decode_image(record["background"], px, bands) + cluster + noise
+    if training:
+        images = _turned(tf.reshape(images, (-1, px * px, bands)), px, seeds[3:5])
+    log_snr = log_visibility(cluster, photon_variance, variance)
+    images = tf.reshape(images, (-1, px, px, bands))
+    return images, _labels(record, log_snr, target)
+
+
 def _name_damage(path: bytes) -> bytes:
     """Say which record of a shard is cut or damaged."""
     check_shard(Path(path.decode()))
@@ -193,6 +262,30 @@ def _records(path: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
     )
     return (
         tf.data.TFRecordDataset(path).ignore_errors().concatenate(early_end).take(count)
+    )
+
+
+def _serialised(
+    shards: Sequence[tuple[Path, int]], total: int, shuffled: bool, seed: int
+) -> tf.data.Dataset:
+    """Read the first records of a split, in their order or shuffled anew each time."""
+    paths, counts = zip(*shards, strict=True)
+    before = np.cumsum((0, *counts[:-1]))
+    counts = np.clip(total - before, 0, counts)
+    used = counts > 0
+    files = tf.data.Dataset.from_tensor_slices(
+        (np.array([str(p) for p in paths])[used], counts[used])
+    )
+    if not shuffled:
+        return files.interleave(_records, cycle_length=1)
+    return (
+        files.shuffle(int(used.sum()), seed)
+        .interleave(
+            _records,
+            cycle_length=_SHARDS_AT_ONCE,
+            num_parallel_calls=tf.data.AUTOTUNE,
+        )
+        .shuffle(_SHUFFLE_RECORDS, seed)
     )
 
 
@@ -258,75 +351,13 @@ def make_dataset(
             f"{split!r}. Take one of these, or a set that was simulated with it "
             "(--mocks.n_validation, --mocks.n_test)"
         )
-    px, bands = info.target.cutout_px, len(info.target.bands)
-    middle = tf.constant([0.5 * (a + b) for a, b in info.target.box.values()])
-
-    orientations = tf.constant(_orientations(px))
-
-    def finish(serialised: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, dict]:
-        record = parse(serialised, px, bands)
-        count = tf.size(serialised)
-        if training:
-            step = 1 + tf.cast(seeds[0], tf.int32) % tf.maximum(count - 1, 1)
-            own = tf.range(count)
-            partner = (own + step) % count
-            # a peak is the middle of its own background, and no place for a cluster
-            peak = record["kind"] == KINDS.index("field_peak")
-            partner = tf.where(peak | tf.gather(peak, partner), own, partner)
-            record.update({k: tf.gather(record[k], partner) for k in _OF_BACKGROUND})
-        cluster = decode_image(record["cluster"], px, bands)
-        electron = tf.tile(record["electron_njy"], (1, px))[:, None]
-        variance = tf.tile(record["background_variance"], (1, px))[:, None]
-        photon_variance = tf.nn.relu(cluster) * electron
-        if training:
-            noise = _fresh_noise((count, px, px * bands), seeds[1:3])
-        else:
-            noise = _own_noise(record["mock_id"], (count, px, px * bands), seed)
-        shift = tf.tile(record["noise_shift_px"], (1, px))[:, None]
-        noise = _drizzled(tf.sqrt(photon_variance) * noise, shift, bands)
-        images = decode_image(record["background"], px, bands) + cluster + noise
-        images = tf.reshape(images, (-1, px * px, bands))
-        if training:
-            chosen = tf.random.stateless_uniform((count,), seeds[3:5], 0, 8, tf.int32)
-            pixels = tf.gather(orientations, chosen)
-            images = tf.gather(images, pixels, batch_dims=1)
-        log_snr = log_visibility(cluster, photon_variance, variance)
-        has_object = tf.math.is_finite(log_snr)
-        is_cluster = record["is_cluster"] == 1
-        return tf.reshape(images, (-1, px, px, bands)), {
-            "parameters": tf.where(is_cluster[:, None], record["parameters"], middle),
-            "is_cluster": tf.cast(is_cluster, tf.float32),
-            "log_snr": tf.where(has_object, log_snr, 0.0),
-            "has_object": tf.cast(has_object, tf.float32),
-            "crowding": crowding(
-                record["background_variance"], record["electron_njy"], info.target
-            ),
-            "kind": record["kind"],
-            "mock_id": record["mock_id"],
-            "field_id": record["field_id"],
-        }
-
-    paths, counts = zip(*info.shards[split], strict=True)
-    total = info.splits[split] if limit is None else min(limit, info.splits[split])
-    before = np.cumsum((0, *counts[:-1]))
-    counts = np.clip(total - before, 0, counts)
-    used = counts > 0
-    shards = tf.data.Dataset.from_tensor_slices(
-        (np.array([str(p) for p in paths])[used], counts[used])
-    )
-    if training:
-        shards = shards.shuffle(int(used.sum()), seed)
-    records = shards.interleave(
-        _records,
-        cycle_length=_SHARDS_AT_ONCE if training else 1,
-        num_parallel_calls=tf.data.AUTOTUNE if training else None,
-    )
-    if training:
-        records = records.shuffle(_SHUFFLE_RECORDS, seed)
+    make_batch = partial(_batch, target=info.target, training=training, seed=seed)
+    total = min(limit or info.splits[split], info.splits[split])
+    records = _serialised(info.shards[split], total, training, seed)
     seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(5)
     return (
         tf.data.Dataset.zip(records.batch(batch_size), seeds)
-        .map(finish, num_parallel_calls=tf.data.AUTOTUNE)
+        .map(make_batch, num_parallel_calls=tf.data.AUTOTUNE)
         .apply(tf.data.experimental.assert_cardinality(math.ceil(total / batch_size)))
         .prefetch(tf.data.AUTOTUNE)
     )
