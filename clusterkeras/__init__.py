@@ -17,6 +17,7 @@ _EXPORTS = {
     "InferenceConfig": "clusterkeras.config",
     "ModelConfig": "clusterkeras.config",
     "Muon": "clusterkeras.training.optimizer",
+    "PublishedModel": "clusterkeras.network.published_model",
     "TrainingConfig": "clusterkeras.config",
     "WarmupCosine": "clusterkeras.training.optimizer",
     "detect": "clusterkeras.detection.candidates",

@@ -28,17 +28,16 @@ class Ensemble(PosteriorModel):
     Parameters
     ----------
     members : sequence of ClusterModel
-        Two or more, with a mixture or a flow as posterior; the ensemble takes the
-        first one's target. Each keeps its own recalibration.
+        Two or more; the ensemble takes the first one's target. Each keeps its own
+        recalibration.
     recalibration : dict or Recalibration, optional
         What was found for the ensemble as a whole; without, none.
 
     Raises
     ------
     ValueError
-        If there are fewer than two members, one is no `ClusterModel` or has a grid, or
-        they differ in bands, cutout, pixel scale, box or the training sets' share of
-        clusters.
+        If there are fewer than two members, one is no `ClusterModel`, or they differ
+        in bands, cutout, pixel scale, box or the training sets' share of clusters.
     """
 
     def __init__(

@@ -15,6 +15,7 @@ from clusterkeras.network.model_file import (
     write_run,
 )
 from clusterkeras.network.posterior_model import PosteriorModel
+from clusterkeras.network.published_model import PublishedModel
 
 
 def make_ensemble(models: Sequence[str | Path], output: str | Path) -> Path:
@@ -66,17 +67,18 @@ def load_model(
     Returns
     -------
     PosteriorModel
-        A `ClusterModel` or an `Ensemble`; its ``loaded_by`` is what it was loaded by.
+        A `ClusterModel`, an `Ensemble` or a `PublishedModel`; its ``loaded_by`` is what
+        it was loaded by.
 
     Raises
     ------
     FileNotFoundError
         If there is no such model.
     ValueError
-        If the file is neither of the two, written by Keras.
+        If the file is none of these, written by Keras.
     """
     if isinstance(name_or_path, PosteriorModel):
         return name_or_path
-    model = read_model(name_or_path, (ClusterModel, Ensemble))
+    model = read_model(name_or_path, (ClusterModel, Ensemble, PublishedModel))
     model.loaded_by = str(name_or_path)
     return model

@@ -20,8 +20,9 @@ from clusterkeras.config import ModelConfig, TrainingConfig
 from clusterkeras.network.backbones import FusedBatchNormalization, convolve_in_bfloat16
 from clusterkeras.network.layers.unlike import fit_unlike
 from clusterkeras.network.loading import load_model
-from clusterkeras.network.model import ClusterModel
+from clusterkeras.network.model import model_class
 from clusterkeras.network.model_file import save_model
+from clusterkeras.network.trainable_model import TrainableModel
 from clusterkeras.training.callbacks import KeepBest, ProcessorHours, StopOnNonFinite
 from clusterkeras.training.monitoring import Monitor
 from clusterkeras.training.optimizer import make_optimizer
@@ -106,7 +107,7 @@ def _train(
     # an epoch after a restart must not repeat the order of an epoch before it
     batches = _batches(data, training, seed=training.seed + done)
     validation = make_dataset(data, "validation", training.batch_size, training=False)
-    network = ClusterModel(
+    network = model_class(model)(
         info.target,
         model,
         presence_weight=training.presence_weight,
@@ -176,8 +177,8 @@ def _batches(data: Path, training: TrainingConfig, seed: int) -> tf.data.Dataset
     )
 
 
-def _start_from(network: ClusterModel, name_or_path: str) -> None:
-    """Return a network the weights of a trained one."""
+def _start_from(network: TrainableModel, name_or_path: str) -> None:
+    """Set the weights of a network to those of a trained one."""
     trained = load_model(name_or_path)
     for name, there, wanted in (
         ("model", trained.config, network.config),

@@ -184,7 +184,7 @@ def fit_unlike(
 
     Parameters
     ----------
-    model : ClusterModel
+    model : TrainableModel
         A trained model; its layer `unlike` gets its weights.
     training : iterable of (images, labels)
         What it was trained on: gives mean, covariance and density.

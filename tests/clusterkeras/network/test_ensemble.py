@@ -9,6 +9,7 @@ from clusterkeras.evaluation.evaluate import predict
 from clusterkeras.network.ensemble import Ensemble
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.network.posterior_model import Recalibration
+from clusterkeras.network.published_model import PublishedModel
 from data_tools.records.dataset import make_dataset
 
 TINY = ModelConfig(
@@ -111,8 +112,8 @@ def test_members_that_differ_are_refused(members, small_target):
     other = ClusterModel(small_target, TINY, cluster_share=0.5)
     with pytest.raises(ValueError, match=r"one cluster_share, 0\.7 as .*received 0\.5"):
         Ensemble([members[0], other])
-    grid = ClusterModel(small_target, dataclasses.replace(TINY, posterior="grid"))
-    with pytest.raises(ValueError, match=r"expected members with a mixture or a flow"):
+    grid = PublishedModel(small_target, {"backbone": "resnet_tiny", "hidden": 8})
+    with pytest.raises(ValueError, match=r"two or more ClusterModel; .*PublishedModel"):
         Ensemble([members[0], grid])
 
 

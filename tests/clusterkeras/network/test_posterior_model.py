@@ -94,12 +94,6 @@ def test_a_flat_posterior_does_not_lean(model):
     assert np.all(np.asarray(model.edge_share(draws)) < 0.1)
 
 
-def test_a_grid_is_not_recalibrated(small_target):
-    config = ModelConfig("resnet_tiny", "grid", hidden=8)
-    with pytest.raises(ValueError, match="received a grid, whose cells cannot"):
-        ClusterModel(small_target, config, recalibration=CHANGED)
-
-
 @pytest.mark.parametrize(
     "wrong",
     [

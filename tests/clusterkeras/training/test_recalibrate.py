@@ -10,6 +10,7 @@ from clusterkeras.network import loading
 from clusterkeras.network import model_file as presets
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.network.posterior_model import Recalibration
+from clusterkeras.network.published_model import PublishedModel
 from clusterkeras.training import recalibrate
 from data_tools.priors import Priors
 from data_tools.records.plan import MockSet
@@ -83,8 +84,8 @@ def test_a_model_is_not_overwritten(done, run, small_mock_set):
 
 
 def test_a_grid_is_refused(small_target, small_mock_set, tmp_path):
-    config = ModelConfig("resnet_tiny", "grid", hidden=8)
-    ClusterModel(small_target, config).save(tmp_path / presets.MODEL_FILE)
+    config = {"backbone": "resnet_tiny", "hidden": 8}
+    PublishedModel(small_target, config).save(tmp_path / presets.MODEL_FILE)
     with pytest.raises(ValueError, match=r"mixture or a flow .*received GridPosterior"):
         recalibrate.recalibrate(tmp_path, small_mock_set, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,264 @@
+"""What is trained: backbone, joint posterior, presence and visibility, their loss."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from clusterkeras.config import ModelConfig
+from clusterkeras.network import backbones, posteriors
+from clusterkeras.network.layers.scaling import JointAsinh
+from clusterkeras.network.layers.unlike import UnlikeMocks
+from clusterkeras.network.model_file import read_model
+from clusterkeras.network.posterior_model import PosteriorModel, Recalibration
+from data_tools.schema import PARAMETER_NAMES
+from data_tools.target import Target
+
+#: Labels that `TrainableModel.compute_loss` reads; a dataset may carry more.
+LABELS = ("parameters", "is_cluster", "log_snr", "has_object")
+
+
+class TrainableModel(PosteriorModel):
+    """Learn what an image says about a star cluster.
+
+    A subclass states the four attributes below and gives `visibility`.
+
+    ``model.compile(optimizer)`` and ``model.fit(dataset)`` train it; the loss is its
+    own. The dataset gives ``(images, labels)``, labels a dictionary as
+    `data_tools.records.dataset.make_dataset` makes it.
+
+    Parameters
+    ----------
+    target : dict or Target
+        What is observed and in which bands; its box is the posterior's support.
+    config : dict or ModelConfig, optional
+        Shape of the network.
+    presence_weight, visibility_weight : float
+        Weights of the two side losses beside the posterior's.
+    cluster_share : float
+        Share of clusters among the records it is trained on, in (0, 1): the prior
+        under which its probability of a cluster holds.
+    recalibration : dict or Recalibration, optional
+        What was found after training, `clusterkeras.training.recalibration_fit`;
+        without, none.
+
+    Attributes
+    ----------
+    default_name : str
+        Its name in Keras.
+    default_config : ModelConfig
+        Where the configuration says nothing.
+    posterior_names : tuple of str
+        Those it can have.
+    visibility_outputs : int
+        Outputs of the network from which `visibility` is made.
+
+    Raises
+    ------
+    ValueError
+        On an unknown key, a value outside its range, or the posterior of another
+        model.
+    """
+
+    default_name: str
+    default_config: ModelConfig
+    posterior_names: tuple[str, ...]
+    visibility_outputs: int
+
+    def __init__(
+        self,
+        target: dict[str, Any] | Target,
+        config: dict[str, Any] | ModelConfig | None = None,
+        presence_weight: float = 1.0,
+        visibility_weight: float = 0.2,
+        cluster_share: float = 0.7,
+        recalibration: dict[str, Any] | Recalibration | None = None,
+        **kwargs: Any,
+    ) -> None:
+        kwargs = {"name": self.default_name, **kwargs}
+        super().__init__(target, recalibration, **kwargs)
+        self.config = self._as_config(config)
+        self.presence_weight = float(presence_weight)
+        self.visibility_weight = float(visibility_weight)
+        if not 0 < cluster_share < 1:
+            raise ValueError(
+                f"cluster_share: expected a share in (0, 1); received {cluster_share}"
+            )
+        self.cluster_share = float(cluster_share)
+
+        low, high = np.transpose([self._target.box[name] for name in PARAMETER_NAMES])
+        self.joint = posteriors.build(
+            self.config, low, high, self.recalibration.stretch
+        )
+
+        self.scale_input = JointAsinh(self.config.softening_njy, name="scale_input")
+        self.backbone = backbones.build(self.config.backbone, self.image_shape)
+        dense = keras.layers.Dense
+        self.dropout = keras.layers.Dropout(self.config.dropout, dtype="float32")
+        if self.config.backbone in backbones.WITH_DENSE:
+            self.hidden = keras.layers.Identity(name="hidden")
+        else:
+            self.hidden = dense(
+                self.config.hidden, activation="gelu", dtype="float32", name="hidden"
+            )
+        # small first weights: training starts at the prior, not at chance spikes
+        small = keras.initializers.VarianceScaling(0.01)
+        self.heads = {
+            name: dense(
+                outputs, kernel_initializer=small, dtype="float32", name=f"{name}_head"
+            )
+            for name, outputs in (
+                ("posterior", self.joint.n_outputs),
+                # one logit says all that a softmax over two classes can
+                ("presence", 1),
+                ("visibility", self.visibility_outputs),
+            )
+        }
+        self.unlike = UnlikeMocks(
+            self.backbone.output_shape[-1], self.image_shape[-1], name="unlike"
+        )
+        self.loss_parts = {
+            name: keras.metrics.Mean(name=name)
+            for name in ("nll", "presence", "visibility")
+        }
+        self.presence_auc = keras.metrics.AUC(
+            num_thresholds=100, from_logits=True, name="presence_auc"
+        )
+        self.build((None, *self.image_shape))
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Make all weights; called by the constructor."""
+        if self.built:
+            return
+        self.hidden.build(self.backbone.output_shape)
+        features = self.hidden.compute_output_shape(self.backbone.output_shape)
+        for head in self.heads.values():
+            head.build(features)
+        super().build(input_shape)
+
+    def call(
+        self, images: tf.Tensor, training: bool | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Run the network.
+
+        Parameters
+        ----------
+        images : tensor (B, px, px, bands)
+            Flux in nJy per pixel.
+        training : bool, optional
+            Whether batch statistics and dropout are those of training.
+
+        Returns
+        -------
+        dict of str to float32 tensor
+            ``posterior`` (B, O) for `posterior`, ``presence`` (B, 1) logit,
+            ``visibility`` (B, V) for `visibility`, ``features`` (B, F).
+        """
+        features = self.backbone(self.scale_input(images), training=training)
+        features = keras.ops.cast(features, "float32")
+        hidden = self.hidden(self.dropout(features, training=training))
+        outputs = {name: head(hidden) for name, head in self.heads.items()}
+        outputs["presence"] = self.recalibration.presence(outputs["presence"])
+        return {**outputs, "features": features}
+
+    def unlike_mocks(self, images: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
+        """Say how unlike its mocks images are; see `PosteriorModel.unlike_mocks`."""
+        return self.unlike(self.scale_input(images), features)
+
+    def compute_loss(
+        self,
+        x: tf.Tensor | None = None,
+        y: dict[str, tf.Tensor] | None = None,
+        y_pred: dict[str, tf.Tensor] | None = None,
+        sample_weight: tf.Tensor | None = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        """Return the loss in nats and note its parts as metrics.
+
+        ``nll``: mean over clusters of minus the log density of the true parameters in
+        their own units. ``presence``: cross-entropy of cluster or not. ``visibility``:
+        mean over objects of minus the log density of the true visibility.
+
+        Raises
+        ------
+        ValueError
+            If the labels lack one of `LABELS`, or sample weights are given.
+        """
+        missing = [name for name in LABELS if not isinstance(y, dict) or name not in y]
+        if missing:
+            raise ValueError(
+                f"labels: expected a dictionary with {list(LABELS)}; missing {missing}"
+            )
+        if sample_weight is not None:
+            raise ValueError(
+                "sample_weight: expected none, since the labels say which rows count; "
+                "received one"
+            )
+        is_cluster = tf.cast(y["is_cluster"], tf.float32)
+        log_prob = self.posterior(y_pred["posterior"]).log_prob(y["parameters"])
+        log_snr = self.visibility(y_pred["visibility"]).log_prob(y["log_snr"])
+        logit = y_pred["presence"][:, 0]
+        parts = {
+            "nll": (-log_prob, is_cluster),
+            "presence": (
+                tf.nn.sigmoid_cross_entropy_with_logits(is_cluster, logit),
+                tf.ones_like(logit),
+            ),
+            "visibility": (-log_snr, tf.cast(y["has_object"], tf.float32)),
+        }
+        means = {}
+        for name, (values, counts) in parts.items():
+            # a row that does not count must not spoil the mean, even if it is not
+            # finite
+            values = tf.where(counts > 0, values, 0)
+            self.loss_parts[name].update_state(values, sample_weight=counts)
+            total = tf.reduce_sum(values * counts)
+            means[name] = tf.math.divide_no_nan(total, tf.reduce_sum(counts))
+        self.presence_auc.update_state(is_cluster, logit)
+        return (
+            means["nll"]
+            + self.presence_weight * means["presence"]
+            + self.visibility_weight * means["visibility"]
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Return all arguments, as plain values."""
+        return {
+            **super().get_config(),
+            "config": dataclasses.asdict(self.config),
+            "presence_weight": self.presence_weight,
+            "visibility_weight": self.visibility_weight,
+            "cluster_share": self.cluster_share,
+        }
+
+    @classmethod
+    def from_preset(cls, name_or_path: str) -> Self:
+        """Load a model that ships, by name, or a saved one, by path.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As `clusterkeras.network.model_file.read_model`.
+        """
+        return read_model(name_or_path, (cls,))
+
+    def _as_config(self, config: dict[str, Any] | ModelConfig | None) -> ModelConfig:
+        if not isinstance(config, ModelConfig):
+            known = [field.name for field in dataclasses.fields(ModelConfig)]
+            unknown = sorted(set(config or {}) - set(known))
+            if unknown:
+                raise ValueError(
+                    f"config: expected keys among {known}; received {unknown}"
+                )
+            config = dataclasses.replace(self.default_config, **(config or {}))
+        if config.posterior not in self.posterior_names:
+            raise ValueError(
+                f"model.posterior: a {type(self).__name__} has one of "
+                f"{self.posterior_names}; received {config.posterior!r}. "
+                "`clusterkeras.network.model.model_class` names the class for it"
+            )
+        return config
