@@ -30,6 +30,7 @@ from astropy.table import QTable, vstack
 from tqdm import tqdm
 
 from clusterkeras.catalogue.measurement import compile_network
+from clusterkeras.evaluation.markdown import markdown_table
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model_file import DEFAULT_PRESET
 from data_tools.imaging.render import Renderer
@@ -249,8 +250,7 @@ def main() -> None:
         "published in 68 %",
         "width of 68 %",
     ]
-    for row in (head, ["---"] * len(head), *rows_of(numbers)):
-        print("| " + " | ".join(row) + " |")
+    print(markdown_table(head, rows_of(numbers)))
     about = {
         "tables": [Path(given).name for given in args.tables],
         "model": args.model,

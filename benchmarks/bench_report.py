@@ -88,6 +88,7 @@ def main() -> None:
 
     from clusterkeras import write_page
     from clusterkeras.config import ReportConfig
+    from clusterkeras.evaluation.markdown import markdown_table
 
     browser_path = next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None
@@ -115,17 +116,14 @@ def main() -> None:
                 rows[n].append(use(browser.new_page(viewport=LAPTOP), page.as_uri()))
                 browser.close()
         steps = list(next(iter(rows.values()))[0])
-        print(
-            "| clusters | MB | made [s] | "
-            + " | ".join(f"{s} [s]" for s in steps)
-            + " |"
-        )
-        print("| --- | --- | --- | " + " | ".join("---" for _ in steps) + " |")
+        table = []
         for n, (page, made) in pages.items():
             medians = (statistics.median(r[step] for r in rows[n]) for step in steps)
             size = page.stat().st_size / 1e6
-            cells = " | ".join(f"{m:.2f}" for m in medians)
-            print(f"| {n:,} | {size:.1f} | {made:.0f} | {cells} |")
+            seconds = (f"{m:.2f}" for m in medians)
+            table.append([f"{n:,}", f"{size:.1f}", f"{made:.0f}", *seconds])
+        head = ["clusters", "MB", "made [s]", *(f"{s} [s]" for s in steps)]
+        print(markdown_table(head, table))
 
 
 if __name__ == "__main__":

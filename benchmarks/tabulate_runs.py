@@ -12,6 +12,8 @@ from pathlib import Path
 
 import yaml
 
+from clusterkeras.evaluation.markdown import markdown_table
+
 COLUMNS = (
     "run",
     "pairs",
@@ -54,8 +56,7 @@ def main() -> None:
     args = parser.parse_args()
     split = [run.partition("=") for run in args.runs]
     rows = [row(name, Path(path), args.mocks) for name, _, path in split]
-    for cells in (COLUMNS, ["---"] * len(COLUMNS), *rows):
-        print("| " + " | ".join(cells) + " |")
+    print(markdown_table(COLUMNS, rows))
 
 
 if __name__ == "__main__":

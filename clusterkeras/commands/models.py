@@ -101,7 +101,7 @@ def _add_shifts(parser: ArgumentParser) -> None:
 def _shifts(args: Namespace) -> str:
     from clusterkeras.evaluation.shifts.kinds import UserFiles
     from clusterkeras.evaluation.shifts.measure import measure_shifts
-    from clusterkeras.evaluation.shifts.summary import table
+    from clusterkeras.evaluation.shifts.summary import shift_table
 
     backgrounds = None
     if args.images:
@@ -118,7 +118,7 @@ def _shifts(args: Namespace) -> str:
         batch_size=args.batch_size,
         workers=args.workers,
     )
-    return f"{table(report)}\nwrote shifts.json, .md and .png: {args.output}"
+    return f"{shift_table(report)}\nwrote shifts.json, .md and .png: {args.output}"
 
 
 def _add_ensemble(parser: ArgumentParser) -> None:

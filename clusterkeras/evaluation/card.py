@@ -6,15 +6,8 @@ from typing import Any
 
 from clusterkeras.diagnostics.metrics import limits
 from clusterkeras.evaluation import strata
+from clusterkeras.evaluation.markdown import markdown_table
 from data_tools.schema import PARAMETERS
-
-
-def _row(cells: list[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join(_row(r) for r in [head, ["---"] * len(head), *rows])
 
 
 def _unit(unit: str) -> str:
@@ -52,7 +45,7 @@ def parameter_table(stratum: dict[str, Any], thresholds: dict[str, float]) -> st
             ]
         )
     head = ["", "bias", "scatter", "in the 68 % interval", "in the 95 % interval"]
-    return _table([*head, "far off"], rows)
+    return markdown_table([*head, "far off"], rows)
 
 
 def _joint(stratum: dict[str, Any]) -> str:
@@ -88,7 +81,7 @@ def limits_table(metrics: dict[str, Any]) -> str:
         for v in limits.worth_telling(verdicts)
     ]
     head = ["", "clusters", "N", "what", "deviation", "limit", "perfect, 95 %"]
-    return _table(head, rows)
+    return markdown_table(head, rows)
 
 
 def strata_table(metrics: dict[str, Any]) -> str:
@@ -129,7 +122,7 @@ def strata_table(metrics: dict[str, Any]) -> str:
         )
     head = ["predicted", "N", "-log p", "gain", "joint (perfect)"]
     head += [p.label for p in PARAMETERS]
-    return _table([*head, "worst, sigma"], rows)
+    return markdown_table([*head, "worst, sigma"], rows)
 
 
 def presence_table(metrics: dict[str, Any]) -> str:
@@ -167,7 +160,7 @@ def presence_table(metrics: dict[str, Any]) -> str:
         for kind, s in [*kinds, ("all", everything)]
     ]
     head = ["look-alike", "N", "AUC", "pass where 90 % of clusters do"]
-    return _table([*head, "purity there"], rows)
+    return markdown_table([*head, "purity there"], rows)
 
 
 def presence_strata_table(metrics: dict[str, Any]) -> str:
@@ -199,7 +192,7 @@ def presence_strata_table(metrics: dict[str, Any]) -> str:
         if "auc" in s
     ]
     head = ["true visibility, crowding", "clusters", "look-alikes", "AUC"]
-    return _table([*head, "completeness", "purity at own 90 %"], rows)
+    return markdown_table([*head, "completeness", "purity at own 90 %"], rows)
 
 
 def visibility_table(metrics: dict[str, Any]) -> str:
@@ -233,7 +226,7 @@ def visibility_table(metrics: dict[str, Any]) -> str:
         if s["n"]
     ]
     head = ["predicted visibility, crowding", "N", "bias [dex]", "scatter [dex]"]
-    return _table([*head, "in the 68 % interval"], rows)
+    return markdown_table([*head, "in the 68 % interval"], rows)
 
 
 def unlike_part(unlike: dict[str, Any]) -> list[str]:

@@ -222,20 +222,20 @@ def headline(posterior: dict[str, Any]) -> str:
     verdicts = [limits.Verdict(**v) for v in posterior["verdicts"]]
     return "\n\n".join(
         [
-            limits.table(verdicts),
+            limits.verdict_table(verdicts),
             "\n".join(
                 [
-                    strata.table([posterior["overall"]]),
+                    strata.score_table([posterior["overall"]]),
                     card.outside_bands(posterior),
                     _between_fields(posterior),
                 ]
             ),
             "cut in the prediction and in crowding, what fails first, then the worst "
             "calibrated: a perfect posterior covers 68 and 95 % in each\n"
-            + strata.table(strata.worst_calibrated_first(cuts["predicted"])),
+            + strata.score_table(strata.worst_calibrated_first(cuts["predicted"])),
             "cut in the truth, least known first: not even a perfect posterior's "
             "coverage is nominal in each\n"
-            + strata.table(strata.least_known_first(cuts["true"])),
+            + strata.score_table(strata.least_known_first(cuts["true"])),
         ]
     )
 

@@ -132,7 +132,7 @@ def least_known_first(rows: Rows) -> list[Mapping[str, Any]]:
     )
 
 
-def table(rows: Rows, parameter: str = "log_age") -> str:
+def score_table(rows: Rows, parameter: str = "log_age") -> str:
     """Write rows of a report as a table for the terminal, in the order given.
 
     Parameters

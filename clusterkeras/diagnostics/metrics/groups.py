@@ -103,3 +103,24 @@ def check_groups(
         worst_sigmas=float(sigmas[worst]),
         ok=not dispersion > noise,
     )
+
+
+def clustered_error(values: ArrayLike, group: ArrayLike) -> float:
+    """Return the standard error of a mean of values that come in groups.
+
+    From the scatter of the groups' sums; of one group alone, as of independent values.
+
+    Parameters
+    ----------
+    values : array_like, shape (N,)
+        A number of each object.
+    group : array_like of int, shape (N,)
+        Name of its group.
+    """
+    values = np.asarray(values)
+    _, which = np.unique(group, return_inverse=True)
+    sums = np.bincount(which, values - values.mean())
+    if len(sums) < 2:
+        return float(values.std(ddof=1) / np.sqrt(len(values)))
+    k = len(sums)
+    return float(np.sqrt(k / (k - 1) * np.sum(sums**2)) / len(values))

@@ -113,7 +113,7 @@ def worth_telling(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return [v for v in verdicts if not v.ok or v.stratum == "all"]
 
 
-def table(verdicts: Sequence[Verdict]) -> str:
+def verdict_table(verdicts: Sequence[Verdict]) -> str:
     """Write the verdicts worth telling for the terminal, in the order given."""
     told = worth_telling(verdicts)
     width = max(len(v.stratum) for v in told)

@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from clusterkeras.diagnostics.metrics import coverage
 from clusterkeras.evaluation.evaluate import SEED, as_plain, predict
-from clusterkeras.evaluation.shifts import summary as shift_report
 from clusterkeras.evaluation.shifts.kinds import (
     NOMINAL,
     Shift,
@@ -27,7 +26,11 @@ from clusterkeras.evaluation.shifts.kinds import (
     mock_set,
     settings,
 )
-from clusterkeras.evaluation.shifts.summary import Scores
+from clusterkeras.evaluation.shifts.summary import (
+    Scores,
+    summarise_shifts,
+    write_shifts,
+)
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model_file import find_model
 from clusterkeras.network.posterior_model import PosteriorModel
@@ -72,7 +75,7 @@ def measure_shifts(
         the sets and each record's scores. What was begun there is finished.
     priors : Priors, optional
         Of the nominal set: those that the model was trained with.
-    given : Given, optional
+    given : UserFiles, optional
         Mosaics and isochrones for the shifts that need them.
     n : int
         Records a set, clusters and others, at least 16.
@@ -123,26 +126,23 @@ def measure_shifts(
         "seed": seed,
         "draws": draws,
     }
-    scores: dict[str, Scores] = {}
+
+    def scores_of(shift: Shift) -> Scores:
+        """Return what is kept of a shift; simulate and score it first if nothing is."""
+        kept = output / "scores" / f"{shift.name}.npz"
+        if not kept.exists():
+            data = output / "sets" / (shift.name if shift.simulated else NOMINAL)
+            if shift.simulated:
+                print(f"{shift.name}: {shift.description}", flush=True)
+                different = settings(shift, target, priors, given)
+                simulate(data, mocks=mocks, workers=workers, paired=True, **different)
+            _keep(kept, score(network, shift, data, draws, batch_size))
+        return _kept(kept)
+
     with claimed(output, "configuration.json", as_plain(depends_on)):
         # first what the user's own files are for: they may be wrong
-        for shift in sorted(chosen, key=lambda shift: not shift.needs):
-            if shift.name in left_out:
-                continue
-            kept = output / "scores" / f"{shift.name}.npz"
-            if not kept.exists():
-                data = output / "sets" / (shift.name if shift.simulated else NOMINAL)
-                if shift.simulated:
-                    print(f"{shift.name}: {shift.description}", flush=True)
-                    simulate(
-                        data,
-                        mocks=mocks,
-                        workers=workers,
-                        paired=True,
-                        **settings(shift, target, priors, given),
-                    )
-                _keep(kept, score(network, shift, data, draws, batch_size))
-            scores[shift.name] = _kept(kept)
+        in_order = sorted(chosen, key=lambda shift: not shift.needs)
+        scores = {s.name: scores_of(s) for s in in_order if s.name not in left_out}
     about = {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "model": str(model),
@@ -151,8 +151,8 @@ def measure_shifts(
         "seed": seed,
         "draws": draws,
     }
-    report = as_plain(shift_report.report(scores, left_out) | {"about": about})
-    shift_report.write(report, output)
+    report = as_plain(summarise_shifts(scores, left_out) | {"about": about})
+    write_shifts(report, output)
     return report
 
 

@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clusterkeras.diagnostics.metrics import classification, coverage
+from clusterkeras.diagnostics.metrics.groups import clustered_error
 from clusterkeras.diagnostics.plots.recovery import MARKERS, STYLES
+from clusterkeras.evaluation.markdown import markdown_table
 from clusterkeras.evaluation.shifts.kinds import NOMINAL, SHIFTS
 from clusterkeras.evaluation.summary import FALSE_ALARMS, flagged_share
 from data_tools.running.plain_files import write_json
@@ -53,7 +55,9 @@ class Scores:
     unlike: NDArray[np.floating]
 
 
-def report(scores: Mapping[str, Scores], left_out: Mapping[str, str]) -> dict[str, Any]:
+def summarise_shifts(
+    scores: Mapping[str, Scores], left_out: Mapping[str, str]
+) -> dict[str, Any]:
     """Summarise what every shift does.
 
     Parameters
@@ -115,23 +119,13 @@ def difference(found: Scores, nominal: Scores) -> tuple[float, float, bool]:
     )
     if paired:
         gap = nominal.log_prob[other] - found.log_prob[one]
-        return float(np.mean(gap)), _clustered_error(gap, found.field_id[one]), True
+        return float(np.mean(gap)), clustered_error(gap, found.field_id[one]), True
     means = [-np.mean(s.log_prob[s.is_cluster]) for s in (found, nominal)]
     errors = [
-        _clustered_error(s.log_prob[s.is_cluster], s.field_id[s.is_cluster])
+        clustered_error(s.log_prob[s.is_cluster], s.field_id[s.is_cluster])
         for s in (found, nominal)
     ]
     return float(means[0] - means[1]), float(np.hypot(*errors)), False
-
-
-def _clustered_error(values: NDArray, groups: NDArray) -> float:
-    """Return the standard error of a mean of values that come in groups."""
-    _, group = np.unique(groups, return_inverse=True)
-    sums = np.bincount(group, values - values.mean())
-    if len(sums) < 2:
-        return float(values.std(ddof=1) / np.sqrt(len(values)))
-    k = len(sums)
-    return float(np.sqrt(k / (k - 1) * np.sum(sums**2)) / len(values))
 
 
 def _scored(found: Scores, nominal: Scores) -> dict[str, Any]:
@@ -142,7 +136,7 @@ def _scored(found: Scores, nominal: Scores) -> dict[str, Any]:
     row = {
         "n_clusters": count,
         "nll": -np.mean(found.log_prob[clusters]),
-        "nll_error": _clustered_error(
+        "nll_error": clustered_error(
             found.log_prob[clusters], found.field_id[clusters]
         ),
         "delta_nll": delta,
@@ -157,18 +151,17 @@ def _scored(found: Scores, nominal: Scores) -> dict[str, Any]:
     return row
 
 
-def table(report: Mapping[str, Any]) -> str:
+def shift_table(report: Mapping[str, Any]) -> str:
     """Write the shifts as a Markdown table, and below it what could not be made.
 
     Parameters
     ----------
     report : mapping
-        What `report` gives, with NaN or None where there is no number.
+        What `summarise_shifts` returns, with NaN or None where there is no number.
     """
     labels = [p.label for p in PARAMETERS]
     head = ["what is changed", "-log p [nats]", "against nominal", *labels]
-    rows = [[*head, "AUC", "flagged"]]
-    rows.append(["---"] * len(rows[0]))
+    rows = []
     for row in report["shifts"]:
         cells = [row["description"]]
         if "nll" in row:
@@ -186,8 +179,8 @@ def table(report: Mapping[str, Any]) -> str:
         cells.append("" if missing else f"{flagged:.1%}")
         rows.append(cells)
     noise = report["shifts"][0]["coverage_68_noise"]
-    lines = ["| " + " | ".join(cells) + " |" for cells in rows]
-    lines += [
+    lines = [
+        markdown_table([*head, "AUC", "flagged"], rows),
         "",
         "In the columns of the parameters: share of the truths inside the central 68 % "
         f"interval; a perfect posterior's scatters by {noise:.3f}. Flagged: share of "
@@ -200,13 +193,13 @@ def table(report: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def draw(report: Mapping[str, Any]) -> Figure:
+def draw_shifts(report: Mapping[str, Any]) -> Figure:
     """Draw the loss, the coverage and the share flagged of every shift, side by side.
 
     Parameters
     ----------
     report : mapping
-        What `report` gives.
+        What `summarise_shifts` returns.
     """
     rows = report["shifts"]
     figure = Figure(figsize=(12, 1.2 + 0.34 * len(rows)), layout="constrained")
@@ -243,17 +236,17 @@ def draw(report: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def write(report: Mapping[str, Any], output: Path) -> None:
+def write_shifts(report: Mapping[str, Any], output: Path) -> None:
     """Write ``shifts.json``, ``shifts.md`` and ``shifts.png``.
 
     Parameters
     ----------
     report : mapping
-        What `report` gives, as plain values.
+        What `summarise_shifts` returns, as plain values.
     output : Path
         A directory that exists.
     """
-    (output / "shifts.md").write_text(table(report) + "\n")
-    draw(report).savefig(output / "shifts.png", dpi=110)
+    (output / "shifts.md").write_text(shift_table(report) + "\n")
+    draw_shifts(report).savefig(output / "shifts.png", dpi=110)
     # last, so that a shifts.json says that all is there
     write_json(output / "shifts.json", report)

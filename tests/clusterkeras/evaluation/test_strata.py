@@ -82,7 +82,9 @@ def test_least_known_stratum_comes_first():
 
 
 def test_table_keeps_the_order_and_lines_up():
-    lines = strata.table([row("bad", 120, -6.0), row("fine", 9, 0.5)]).splitlines()
+    lines = strata.score_table(
+        [row("bad", 120, -6.0), row("fine", 9, 0.5)]
+    ).splitlines()
     assert lines[2].startswith("bad ")
     assert "0.040 (0.050)" in lines[2]
     assert "a_v 68%: 0.500 (-6.0 sigma)" in lines[2]

@@ -61,3 +61,18 @@ def test_equal_values_have_no_dispersion_and_pass():
 def test_other_numbers_of_values_and_groups_are_refused():
     with pytest.raises(ValueError, match=r"received \(3,\) and \(2,\)"):
         groups.check_groups([0.1, 0.2, 0.3], [1, 2])
+
+
+def test_the_error_of_a_mean_is_that_of_the_groups_means():
+    rng = np.random.default_rng(5)
+    group = np.repeat(np.arange(100), 20)
+    means = [
+        (rng.normal(size=2000) + rng.normal(0, 1, 100)[group]).mean()
+        for _ in range(400)
+    ]
+    values = rng.normal(size=2000) + rng.normal(0, 1, 100)[group]
+    assert groups.clustered_error(values, group) == pytest.approx(
+        np.std(means), rel=0.25
+    )
+    alone = groups.clustered_error(values, np.zeros(2000, int))
+    assert alone == pytest.approx(stats.sem(values))

@@ -63,7 +63,7 @@ def test_table_tells_what_fails_and_counts_what_passes():
     found = limits.judge(
         row("all", 9000), [row("old", 2000, joint=0.07), row("young", 2000)]
     )
-    lines = limits.table(found).splitlines()
+    lines = limits.verdict_table(found).splitlines()
     assert lines[0].startswith("1 of 4 limits missed")
     assert lines[1].startswith("FAIL  old")
     assert "young" not in "".join(lines)

@@ -7,9 +7,9 @@ from scipy import stats
 from clusterkeras.evaluation.shifts.summary import (
     Scores,
     difference,
-    draw,
-    report,
-    table,
+    draw_shifts,
+    shift_table,
+    summarise_shifts,
 )
 from data_tools.schema import PARAMETERS
 
@@ -35,7 +35,9 @@ def scores(seed=0, shift=0.0, too_narrow=1.0, unlike=1.0):
 
 def test_the_loss_of_a_shifted_posterior_is_the_one_expected():
     # a bias of d sigma in each of four parameters costs 4 d^2 / 2 nats
-    rows = report({"nominal": scores(), "king": scores(shift=0.5)}, {})["shifts"]
+    rows = summarise_shifts({"nominal": scores(), "king": scores(shift=0.5)}, {})[
+        "shifts"
+    ]
     king = rows[1]
     assert king["paired"]
     assert king["delta_nll"] == pytest.approx(0.5, abs=4 * king["delta_nll_error"])
@@ -49,7 +51,9 @@ def test_the_loss_of_a_shifted_posterior_is_the_one_expected():
 
 
 def test_the_share_flagged_of_what_is_like_the_mocks_is_the_false_alarms():
-    rows = report({"nominal": scores(), "king": scores(unlike=2.0)}, {})["shifts"]
+    rows = summarise_shifts({"nominal": scores(), "king": scores(unlike=2.0)}, {})[
+        "shifts"
+    ]
     assert rows[0]["flagged"] == pytest.approx(0.01, abs=0.006)
     # scores twice as low: below -2 where a mock's would be below -1
     assert rows[1]["flagged"] == pytest.approx(0.1, abs=0.02)
@@ -74,21 +78,21 @@ def test_the_error_knows_that_a_field_s_records_share_it():
 
 def test_a_model_without_a_score_has_an_empty_cell():
     nan = dataclasses.replace(scores(), unlike=np.full(N, np.nan))
-    found = report({"nominal": nan}, {})
+    found = summarise_shifts({"nominal": nan}, {})
     assert np.isnan(found["shifts"][0]["flagged"])
-    assert table(found).splitlines()[2].endswith("|  |")
-    draw(found)
+    assert shift_table(found).splitlines()[2].endswith("|  |")
+    draw_shifts(found)
 
 
 def test_the_table_has_a_row_a_shift_and_says_what_is_left_out():
-    found = report(
+    found = summarise_shifts(
         {"nominal": scores(), "king": scores(shift=0.5), "blank": scores(unlike=9.0)},
         {"isochrones": "no file was given"},
     )
-    lines = table(found).splitlines()
+    lines = shift_table(found).splitlines()
     assert lines[2].startswith("| nothing | ")
     assert "King profiles" in lines[3]
     assert "+0.4" in lines[3] or "+0.5" in lines[3]
     assert lines[4].count("|") == lines[3].count("|")
     assert lines[-1] == "- isochrones of the file that was given: no file was given"
-    assert len(draw(found).axes) == 3
+    assert len(draw_shifts(found).axes) == 3
