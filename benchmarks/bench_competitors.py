@@ -16,6 +16,7 @@ import os
 import platform
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ import numpy as np
 import tensorflow as tf
 
 from clusterkeras.diagnostics.metrics import scores
-from clusterkeras.evaluation import evaluate, summary
+from clusterkeras.evaluation import card, evaluate, summary
+from clusterkeras.evaluation.competitors.beside_classical import check_same_clusters
 from clusterkeras.evaluation.competitors.ring_photometry import measure_rings
 from clusterkeras.evaluation.competitors.stochastic_grid import fit_grid
 from clusterkeras.evaluation.summary import Predictions
@@ -31,7 +33,6 @@ from clusterkeras.network.loading import load_model
 from data_tools.records.dataset import make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.running.plain_files import write_json
-from data_tools.schema import PARAMETERS
 
 BATCH = 256
 GRID = "stochastic grid"
@@ -68,34 +69,45 @@ def hours_of_training(model: str) -> float | None:
     return sum(map(float, hours)) if hours and all(hours) else None
 
 
-def predictions_of_all(
-    args: argparse.Namespace,
-) -> Iterator[tuple[str, Predictions, float | None]]:
-    """Yield the name, the predictions and the hours of each method, one by one."""
+@dataclass(frozen=True)
+class Answers:
+    """What a method says, the hours it took to make and the seconds to ask."""
+
+    predictions: Predictions
+    hours: float | None = None
+    seconds: float | None = None
+
+
+def answers_of_all(args: argparse.Namespace) -> Iterator[tuple[str, Answers]]:
+    """Yield the name and the answers of each method, one by one."""
     low, high = np.transpose(list(read_set(args.data).target.box.values()))
-    yield "prior", prior_only(args, low, high), 0.0
+    yield "prior", Answers(prior_only(args, low, high), 0.0, 0.0)
     for i, model in enumerate(args.models):
         network = load_model(model)
         if i == 0:
             others = ((tf.roll(x, 1, axis=0), y) for x, y in clusters_of(args))
             shuffled = evaluate.predict(network, others, args.draws)
-            yield f"{Path(model).name}, images shuffled", shuffled, None
+            yield f"{Path(model).name}, images shuffled", Answers(shuffled)
+        began = time.process_time()
         found = evaluate.predict(network, clusters_of(args), args.draws)
-        yield Path(model).name, found, hours_of_training(model)
+        seconds = time.process_time() - began
+        yield Path(model).name, Answers(found, hours_of_training(model), seconds)
     for given in args.predictions:
         name, _, path = given.partition("=")
         hours = hours_of_training(str(Path(path).parent))
-        yield GRID if name == "grid" else name, Predictions.read(path), hours
+        found = Answers(Predictions.read(path), hours)
+        yield GRID if name == "grid" else name, found
     if not any(given.startswith("grid=") for given in args.predictions):
-        used = time.process_time()
+        began = time.process_time()
         mocks = args.grid_data or args.data
         grid = fit_grid(mocks, args.n_models, limit=args.n_train)
-        hours = (time.process_time() - used) / 3600
+        made = time.process_time()
         print(f"{len(grid.flux)} models, {grid.kernels}", flush=True)
         objects = measure_rings(args.data, args.split, args.n_mocks)
         found = grid.predict(objects, args.draws)
         found.write(args.output / "grid.npz")
-        yield f"{GRID}, {len(grid.flux)} models", found, hours
+        answers = Answers(found, (made - began) / 3600, time.process_time() - made)
+        yield f"{GRID}, {len(grid.flux)} models", answers
 
 
 def score(predictions: Predictions, box: summary.Box) -> dict[str, Any]:
@@ -103,46 +115,6 @@ def score(predictions: Predictions, box: summary.Box) -> dict[str, Any]:
     clusters = predictions.select(predictions.is_cluster)
     scored = summary.score_clusters(clusters, box)
     return summary.posterior_report(clusters, scored, box)
-
-
-def markdown(found: dict[str, dict[str, Any]]) -> str:
-    """Write the methods as one table, the best first."""
-    symbols = [p.label for p in PARAMETERS]
-    head = [
-        "method",
-        "-log p [nats]",
-        "in the regime",
-        *(f"scatter {s}" for s in symbols),
-        *(f"68 % {s}" for s in symbols),
-        "max abs(ECP - alpha)",
-        "CPU hours",
-    ]
-    rows = []
-    for name, entry in found.items():
-        overall, regime = entry["posterior"]["overall"], regime_of(entry)
-        loss, inside = (r["negative_log_probability"] for r in (overall, regime))
-        lost = f", {loss['n_not_finite']} lost" if loss["n_not_finite"] else ""
-        hours = entry["cpu_hours"]
-        rows.append(
-            [
-                name,
-                f"{loss['mean']:.3f} ± {loss['standard_error']:.3f}{lost}",
-                f"{inside['mean']:.3f}",
-                *(f"{p['scatter']:.2f}" for p in regime["parameters"].values()),
-                *(f"{p['coverage_68']:.3f}" for p in overall["parameters"].values()),
-                f"{entry['posterior']['joint']['tarp']['max_deviation']:.3f}",
-                "" if hours is None else f"{hours:.2f}",
-            ]
-        )
-    rows.sort(key=lambda row: float(row[1].split()[0]))
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def regime_of(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the row of the regime in which the published network is reliable."""
-    rows = entry["posterior"]["strata"]["true"]
-    return next(row for row in rows if row["label"] == "published_regime")
 
 
 def main() -> None:
@@ -169,23 +141,23 @@ def main() -> None:
     box = read_set(args.data).target.box
     found: dict[str, dict[str, Any]] = {}
     asked = None
-    for name, predictions, hours in predictions_of_all(args):
-        clusters = predictions.mock_id[predictions.is_cluster]
-        if asked is not None and not np.array_equal(asked, clusters):
-            raise ValueError(
-                f"{name}: expected predictions of the {len(asked)} clusters of "
-                f"{args.split} in their order; received {len(clusters)} others"
-            )
+    for name, answers in answers_of_all(args):
+        clusters = answers.predictions.mock_id[answers.predictions.is_cluster]
+        check_same_clusters(name, clusters if asked is None else asked, clusters)
         asked = clusters
-        found[name] = {"cpu_hours": hours, "posterior": score(predictions, box)}
+        found[name] = {
+            "hours_to_make": answers.hours,
+            "seconds_to_ask": answers.seconds,
+            "posterior": score(answers.predictions, box),
+        }
         loss = found[name]["posterior"]["overall"]["negative_log_probability"]
         print(f"{name}: {loss['mean']:.3f} nats", flush=True)
-    regime = regime_of(next(iter(found.values())))
+    regime = card.published_regime(next(iter(found.values()))["posterior"])
     text = (
         f"{len(asked)} clusters of {args.split}, {regime['n']} of them in the regime "
         "in which the published network is reliable (age < 100 Myr, A_V < 3, 3e3 to "
         "3e5 Msun, S/N > 10); scatter is there, coverage over all.\n\n"
-        + markdown(found)
+        + card.method_table(found)
     )
     print(text)
     print(f"\n{platform.platform()}, {os.cpu_count()} cores")

@@ -41,9 +41,23 @@ def _add_evaluate(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--draws", type=int, default=500)
     add_batches(parser)
+    parser.add_argument(
+        "--classical",
+        action="store_true",
+        help="Score the stochastic grid, the classical method, on the same clusters: "
+        "minutes to hours.",
+    )
+    parser.add_argument(
+        "--classical_models",
+        type=int,
+        default=20_000,
+        help="Models of the grid beside the set's training split; some 130 a second.",
+    )
 
 
 def _evaluate(args: Namespace) -> str:
+    if args.classical:
+        return _evaluate_beside_classical(args)
     from clusterkeras.evaluation.evaluate import evaluate
 
     evaluate(
@@ -54,6 +68,28 @@ def _evaluate(args: Namespace) -> str:
         draws=args.draws,
         batch_size=args.batch_size,
         limit=args.n_mocks,
+    )
+    return f"wrote metrics.json and the pictures: {args.output}"
+
+
+def _evaluate_beside_classical(args: Namespace) -> str:
+    from clusterkeras.evaluation.competitors.beside_classical import (
+        evaluate_beside_classical,
+    )
+
+    if args.split != "test":
+        raise ValueError(
+            "--classical: expected --split test, since the grid is made of the splits "
+            f"train and validation; received {args.split}"
+        )
+    evaluate_beside_classical(
+        args.model,
+        args.data,
+        args.output,
+        draws=args.draws,
+        batch_size=args.batch_size,
+        limit=args.limit,
+        n_models=args.classical_models,
     )
     return f"wrote metrics.json and the pictures: {args.output}"
 

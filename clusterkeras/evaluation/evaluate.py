@@ -81,9 +81,37 @@ def evaluate(
         If the set is damaged, was made for other bands or another cutout, has no such
         split or fewer than three clusters, or an option is out of range.
     """
+    check_directory(output)
+    predictions, box, about = ask(model, data, split, draws, batch_size, limit)
+    return write_metrics(predictions, box, Path(output), about)
+
+
+def ask(
+    model: str | Path,
+    data: str | Path,
+    split: str,
+    draws: int,
+    batch_size: int,
+    limit: int | None,
+) -> tuple[Predictions, summary.Box, dict[str, Any]]:
+    """Ask a model about every record of a split.
+
+    Parameters
+    ----------
+    model, data, split, draws, batch_size, limit
+        As for `evaluate`, and what it raises of them.
+
+    Returns
+    -------
+    predictions : Predictions
+        What it says, and the truth.
+    box : mapping of str to (float, float)
+        Range of each of its parameters.
+    about : dict
+        Model, data, options and versions, for `write_metrics`.
+    """
     if draws < 16:
         raise ValueError(f"draws must be >= 16; received {draws}")
-    check_directory(output)
     network = load_model(model)
     info = read_set(data)
     check_same_target(network.target, info.target, data)
@@ -105,7 +133,7 @@ def evaluate(
         "versions": _versions(),
         "target": network.target.name,
     }
-    return write_metrics(predictions, network.target.box, Path(output), about)
+    return predictions, network.target.box, about
 
 
 def predict(

@@ -98,12 +98,12 @@ def photometric_target(m83):
 
 @pytest.fixture(scope="session")
 def photometric_mock_set(photometric_target, tmp_path_factory):
-    """Return directory of a mock set of it: 192 and 48 records to fit a grid with."""
+    """Return directory of a mock set of it: 192 and 48 records to fit a grid, 24."""
     return simulate(
         tmp_path_factory.mktemp("mocks"),
         photometric_target,
         Priors(field_px=128, mocks_per_field=32),
-        MockSet(n_train=192, n_validation=48, n_test=0, shard_size=96),
+        MockSet(n_train=192, n_validation=48, n_test=24, shard_size=96),
         workers=1,
         progress=False,
     )

@@ -224,9 +224,22 @@ def fit_grid(
         Clusters of the validation split on which the kernels are chosen.
     seed : int
         Seed of the models that are drawn.
+
+    Raises
+    ------
+    ValueError
+        If the training split has too few clusters to know the errors of their fluxes,
+        the validation split none, or cutouts are too small for the apertures.
     """
     info = read_set(data)
     mocks = measure_rings(data, "train", limit)
+    held_out = measure_rings(data, "validation")
+    least = mocks.flux.shape[1] + 1
+    if len(mocks.flux) < least or not len(held_out.flux):
+        raise ValueError(
+            f"{data}: expected {least} clusters or more in the split train and one in "
+            f"validation; received {len(mocks.flux)} and {len(held_out.flux)}"
+        )
     parameters, flux = mocks.truth["truth"].astype(float), mocks.noise_free
     if n_models:
         priors = Priors(**info.configuration["priors"])
@@ -237,7 +250,5 @@ def fit_grid(
     parameters = np.clip(parameters, low, high)
     start = Kernels(0.2, 0.8, 0.06, 0.03)
     args = (parameters, flux, error_correlation(mocks), low, high)
-    kernels = choose_kernels(
-        StochasticGrid(*args, start), measure_rings(data, "validation"), n_choose
-    )
+    kernels = choose_kernels(StochasticGrid(*args, start), held_out, n_choose)
     return StochasticGrid(*args, kernels)

@@ -185,3 +185,8 @@ def test_a_grid_is_made_of_a_mock_set_and_more_models(photometric_mock_set):
     assert (grid.flux[-40:, :2].sum(axis=1) > 0).mean() > 0.95
     low, high = grid.low, grid.high
     assert ((grid.parameters >= low) & (grid.parameters <= high)).all()
+
+
+def test_too_few_clusters_make_no_grid(photometric_mock_set):
+    with pytest.raises(ValueError, match=r"expected 9 clusters .*received \d and \d+"):
+        fit_grid(photometric_mock_set, limit=8)
