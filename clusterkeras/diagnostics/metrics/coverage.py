@@ -24,33 +24,6 @@ LEVELS: tuple[float, ...] = (0.68, 0.95)
 
 
 @dataclass(frozen=True)
-class CoverageCheck:
-    """Coverage of central intervals beside that of a perfect posterior.
-
-    Attributes
-    ----------
-    n : int
-        Number of objects.
-    levels : ndarray, shape (L,)
-        Nominal coverage.
-    coverage : ndarray, shape (L, ...)
-        Share of truths inside the interval.
-    low, high : ndarray, shape (L,)
-        Range that a perfect posterior keeps with the stated confidence: exact
-        binomial quantiles for `n` objects.
-    ok : ndarray of bool, shape (L, ...)
-        Whether the coverage lies in that range.
-    """
-
-    n: int
-    levels: NDArray[np.float64]
-    coverage: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    ok: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
 class UniformityCheck:
     """How far a sample is from uniform, beside a perfect posterior's own distance.
 
@@ -218,33 +191,6 @@ def coverage_sigmas(
     )
     sigmas = stats.norm.isf(np.clip(tail, 1e-300, 0.5))
     return np.sign(coverage - level) * sigmas
-
-
-def check_coverage(
-    pit: ArrayLike, levels: Sequence[float] = LEVELS, confidence: float = 0.95
-) -> CoverageCheck:
-    """Compare the coverage of central intervals with a perfect posterior's.
-
-    Parameters
-    ----------
-    pit : array_like, shape (N, ...)
-        Probability integral transform of the truth.
-    levels : sequence of float
-        Nominal coverage.
-    confidence : float
-        Share of perfect posteriors that each single comparison lets pass.
-    """
-    n = len(np.asarray(pit))
-    if n < 1:
-        raise ValueError("pit must hold at least one object; received none")
-    coverage = central_coverage(pit, levels)
-    nominal = np.asarray(levels, dtype=np.float64)
-    tail = (1 - confidence) / 2
-    low = stats.binom.ppf(tail, n, nominal) / n
-    high = stats.binom.ppf(1 - tail, n, nominal) / n
-    shape = (-1,) + (1,) * (coverage.ndim - 1)
-    ok = (coverage >= low.reshape(shape)) & (coverage <= high.reshape(shape))
-    return CoverageCheck(n, nominal, coverage, low, high, ok)
 
 
 def check_uniform(uniform: ArrayLike, confidence: float = 0.95) -> UniformityCheck:
