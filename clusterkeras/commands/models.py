@@ -88,7 +88,7 @@ def _evaluate_beside_classical(args: Namespace) -> str:
         args.output,
         draws=args.draws,
         batch_size=args.batch_size,
-        limit=args.limit,
+        limit=args.n_mocks,
         n_models=args.classical_models,
     )
     return f"wrote metrics.json and the pictures: {args.output}"

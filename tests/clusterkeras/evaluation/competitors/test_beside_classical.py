@@ -93,7 +93,7 @@ def test_the_classical_method_stands_beside_the_model(
 
 
 def test_a_set_without_a_split_to_make_the_grid_of_is_refused(small_target, tmp_path):
-    numbers = MockSet(n=8, n_validation=0, n_test=8, shard_size=8)
+    numbers = MockSet(n_train=8, n_validation=0, n_test=8, shard_size=8)
     priors = Priors(field_px=128, mocks_per_field=32)
     mocks = simulate(
         tmp_path / "mocks", small_target, priors, numbers, workers=1, progress=False
