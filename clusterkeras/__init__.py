@@ -11,6 +11,7 @@ import warnings
 __version__ = "0.1.0"
 
 _EXPORTS = {
+    "Catalogue": "clusterkeras.catalogue.read",
     "ClusterModel": "clusterkeras.network.model",
     "DetectionConfig": "clusterkeras.config",
     "Ensemble": "clusterkeras.network.ensemble",
@@ -20,13 +21,16 @@ _EXPORTS = {
     "PublishedModel": "clusterkeras.network.published_model",
     "TrainingConfig": "clusterkeras.config",
     "WarmupCosine": "clusterkeras.training.optimizer",
+    "compare": "clusterkeras.catalogue.comparison",
     "detect": "clusterkeras.detection.candidates",
     "evaluate": "clusterkeras.evaluation.evaluate",
     "export": "clusterkeras.serving",
+    "find_candidates": "clusterkeras.detection.candidates",
     "fit": "clusterkeras.training.fit",
     "infer": "clusterkeras.catalogue.infer",
     "load_model": "clusterkeras.network.loading",
     "make_optimizer": "clusterkeras.training.optimizer",
+    "measure_catalogue": "clusterkeras.catalogue.infer",
     "plot_cluster": "clusterkeras.catalogue.cluster_pictures",
     "write_page": "clusterkeras.report.page",
 }

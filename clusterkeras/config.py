@@ -45,6 +45,12 @@ class ModelConfig:
         Flux per pixel, in nJy, where the input scaling turns from linear to log.
     dropout : float
         Share of features dropped before the heads in training.
+
+    Examples
+    --------
+    >>> from clusterkeras import ModelConfig
+    >>> ModelConfig(backbone="resnet_tiny", posterior="mixture").components
+    12
     """
 
     backbone: str = "resnet_small_photometry"
@@ -120,6 +126,12 @@ class TrainingConfig:
         posterior and the model that is saved stay float32. Faster where the processor
         has instructions for it (``avx512_bf16`` or ``amx_bf16`` among its flags),
         slower elsewhere.
+
+    Examples
+    --------
+    >>> from clusterkeras import TrainingConfig
+    >>> TrainingConfig(epochs=5).learning_rate
+    0.002
     """
 
     epochs: int = 20
@@ -182,6 +194,12 @@ class DetectionConfig:
         Candidates closer than this are one.
     max_candidates : int
         The most significant so many are kept; 0 for all.
+
+    Examples
+    --------
+    >>> from clusterkeras import DetectionConfig
+    >>> DetectionConfig(threshold=5.0).threshold
+    5.0
     """
 
     threshold: float = 5.0
@@ -240,6 +258,12 @@ class InferenceConfig:
         What the pixel columns of the positions call the middle of the first pixel: 0
         as Python and this package do, 1 as FITS and DS9 do. Without, it goes by the
         format of the file and by its sky positions, and is 0 if it has none.
+
+    Examples
+    --------
+    >>> from clusterkeras import InferenceConfig
+    >>> InferenceConfig(seed=1, cluster_share=0.05).cluster_share
+    0.05
     """
 
     batch_size: int = 256

@@ -74,6 +74,15 @@ def export(model: PosteriorModel, output: str | Path, name: str, version: int) -
         If this version exists.
     ValueError
         On a bad name or version, or if `model` is another Keras model.
+
+    Examples
+    --------
+    >>> from clusterkeras import ClusterModel, ModelConfig, export
+    >>> from data_tools import Target
+    >>> config = ModelConfig(backbone="resnet_tiny", posterior="mixture", hidden=8)
+    >>> model = ClusterModel(Target.load("m83-wfc3-uvis"), config)
+    >>> export(model, "served", "m83", 1).name
+    '1'
     """
     if not isinstance(model, PosteriorModel):
         raise ValueError(

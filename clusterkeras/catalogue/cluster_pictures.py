@@ -66,6 +66,15 @@ def plot_cluster(
         If there is no such row.
     ValueError
         If there are no data at the place, so that it has no posterior.
+
+    Examples
+    --------
+    >>> import clusterkeras
+    >>> from data_tools import Target, make_mosaic
+    >>> galaxy = make_mosaic(Target.load("m83-wfc3-uvis"), size_px=192, n=2, seed=1)
+    >>> catalogue = clusterkeras.infer(galaxy.mosaics, galaxy.truth, progress=False)
+    >>> figure = clusterkeras.plot_cluster(catalogue, 0, galaxy.mosaics)
+    >>> figure.savefig("cluster.png")
     """
     from clusterkeras.network.loading import load_model
 

@@ -157,7 +157,7 @@ def compare(
         The ``truth.ecsv`` of a mock mosaic, or any table with ``x``, ``y``, the
         parameters' names and, if known, ``log_snr`` as columns.
     match_px : float
-        Largest distance of a match in pixels.
+        Largest distance of a match in pixels, above 0.
 
     Returns
     -------
@@ -170,6 +170,15 @@ def compare(
         If a table is missing.
     ValueError
         If a table cannot be read or lacks a column, or the radius is not above 0.
+
+    Examples
+    --------
+    >>> import clusterkeras
+    >>> from data_tools import Target, make_mosaic
+    >>> galaxy = make_mosaic(Target.load("m83-wfc3-uvis"), size_px=192, n=2, seed=1)
+    >>> catalogue = clusterkeras.infer(galaxy.mosaics, galaxy.truth, progress=False)
+    >>> clusterkeras.compare(catalogue, galaxy.truth)["completeness"]["all"]["found"]
+    1.0
     """
     if not match_px > 0:
         raise ValueError(f"match_px must be above 0; received {match_px}")

@@ -82,6 +82,17 @@ def measure_catalogue(
     ------
     ValueError
         If the table holds no positions.
+
+    Examples
+    --------
+    >>> from clusterkeras import measure_catalogue
+    >>> from data_tools import Target, make_mosaic
+    >>> galaxy = make_mosaic(Target.load("m83-wfc3-uvis"), size_px=192, n=2, seed=1)
+    >>> catalogue = measure_catalogue(
+    ...     galaxy.mosaics, galaxy.truth, draws=16, progress=False
+    ... )
+    >>> catalogue.draws(0).shape
+    (16, 4)
     """
     run = _Run.of(mosaics, positions, "the table", model, config, draws)
     batches = BatchesInMemory(run.batches)

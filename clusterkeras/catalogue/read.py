@@ -91,6 +91,19 @@ class Catalogue(QTable):
         As of `QTable`.
     origin : Origin, optional
         What it was made from.
+
+    Examples
+    --------
+    >>> import clusterkeras
+    >>> from data_tools import Target, make_mosaic
+    >>> galaxy = make_mosaic(Target.load("m83-wfc3-uvis"), size_px=192, n=2, seed=1)
+    >>> made = clusterkeras.infer(galaxy.mosaics, galaxy.truth, progress=False)
+    >>> made.write("catalogue.fits")
+    >>> catalogue = clusterkeras.Catalogue.read("catalogue.fits")
+    >>> len(catalogue.clusters(p=0.0)) <= len(catalogue)
+    True
+    >>> catalogue.numbers("log_age_median").shape, catalogue.flagged("edge").tolist()
+    ((2,), [False, False])
     """
 
     def __init__(self, *args: Any, origin: Origin | None = None, **kwargs: Any) -> None:

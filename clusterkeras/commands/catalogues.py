@@ -114,13 +114,16 @@ def _infer(args: Namespace) -> str:
 def _add_compare(parser: ArgumentParser) -> None:
     parser.add_argument("--catalogue", type=Path, required=True, metavar="TABLE")
     parser.add_argument("--truth", type=Path, required=True, metavar="TABLE")
-    add_output(parser)
     parser.add_argument(
-        "--match_px",
-        type=float,
-        default=4.0,
-        help="Largest distance of a match in pixels, above 0.",
+        "-o",
+        "--output",
+        type=Path,
+        required=True,
+        metavar="PATH",
+        help="Directory for comparison.json and comparison.png; made if it is not "
+        "there.",
     )
+    parser.add_argument("--match_px", type=float, default=4.0)
 
 
 def _compare(args: Namespace) -> str:

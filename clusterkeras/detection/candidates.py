@@ -63,6 +63,14 @@ def find_candidates(
     QTable
         Most significant first: ``id``, ``x``, ``y`` (0-based pixels), ``ra``, ``dec``
         (deg), ``snr``, ``fwhm`` (pixels) and ``flux_<band>`` (nJy).
+
+    Examples
+    --------
+    >>> from clusterkeras import find_candidates
+    >>> from data_tools import Target, make_mosaic
+    >>> galaxy = make_mosaic(Target.load("m83-wfc3-uvis"), size_px=192, n=2, seed=1)
+    >>> find_candidates(galaxy.mosaics, progress=False).colnames[:3]
+    ['id', 'x', 'y']
     """
     config = config or DetectionConfig()
     found = [

@@ -80,6 +80,20 @@ def evaluate(
     ValueError
         If the set is damaged, was made for other bands or another cutout, has no such
         split or fewer than three clusters, or an option is out of range.
+
+    Examples
+    --------
+    >>> from clusterkeras import evaluate
+    >>> from data_tools import MockSet, Priors, Target, simulate
+    >>> numbers = MockSet(n_train=16, n_validation=0, n_test=64, shard_size=64)
+    >>> priors = Priors(field_px=128, mocks_per_field=16)
+    >>> target = Target.load("m83-wfc3-uvis")
+    >>> mocks = simulate("mocks", target, priors, numbers, workers=1, progress=False)
+    >>> found = evaluate("m83-wfc3-uvis", mocks, "test", draws=50)
+    -log p
+    ...
+    >>> sorted(found)[:2]
+    ['box', 'catastrophic_thresholds']
     """
     check_directory(output)
     predictions, box, about = ask(model, data, split, draws, batch_size, limit)

@@ -38,6 +38,16 @@ class Ensemble(PosteriorModel):
     ValueError
         If there are fewer than two members, one is no `ClusterModel`, or they differ
         in bands, cutout, pixel scale, box or the training sets' share of clusters.
+
+    Examples
+    --------
+    >>> from clusterkeras import ClusterModel, Ensemble, ModelConfig
+    >>> from data_tools import Target
+    >>> config = ModelConfig(backbone="resnet_tiny", posterior="mixture", hidden=8)
+    >>> target = Target.load("m83-wfc3-uvis")
+    >>> both = Ensemble([ClusterModel(target, config) for _ in range(2)])
+    >>> len(both.members)
+    2
     """
 
     def __init__(

@@ -76,6 +76,12 @@ def load_model(
         If there is no such model.
     ValueError
         If the file is none of these, written by Keras.
+
+    Examples
+    --------
+    >>> from clusterkeras import load_model
+    >>> load_model("m83-wfc3-uvis").target.band_names
+    ('F336W', 'F438W', 'F814W')
     """
     if isinstance(name_or_path, PosteriorModel):
         return name_or_path

@@ -25,6 +25,15 @@ class ClusterModel(TrainableModel):
     """Learn a smooth joint posterior: a mixture of Gaussians or a flow.
 
     See `TrainableModel` for the parameters and for how it is trained.
+
+    Examples
+    --------
+    >>> from clusterkeras import ClusterModel, ModelConfig
+    >>> from data_tools import Target
+    >>> config = ModelConfig(backbone="resnet_tiny", posterior="mixture", hidden=8)
+    >>> model = ClusterModel(Target.load("m83-wfc3-uvis"), config)
+    >>> model.image_shape
+    (64, 64, 3)
     """
 
     default_name = "cluster_model"

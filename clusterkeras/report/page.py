@@ -110,6 +110,18 @@ def write_page(
     ValueError
         If the table is no catalogue, names no model, or the mosaics are not the
         model's.
+
+    Examples
+    --------
+    >>> import clusterkeras
+    >>> from data_tools import Target, make_mosaic
+    >>> galaxy = make_mosaic(Target.load("m83-wfc3-uvis"), size_px=192, n=2, seed=1)
+    >>> catalogue = clusterkeras.infer(galaxy.mosaics, galaxy.truth, progress=False)
+    >>> page = clusterkeras.write_page(
+    ...     catalogue, galaxy.mosaics, "report.html", progress=False
+    ... )
+    >>> page.shown
+    2
     """
     config = config or ReportConfig()
     output = check_file(output, "page", (".html", ".htm"))

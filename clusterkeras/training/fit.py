@@ -74,6 +74,21 @@ def fit(
         If `output` cannot be written, or another process trains there.
     FloatingPointError
         If the loss stops being finite.
+
+    Examples
+    --------
+    >>> from clusterkeras import ModelConfig, TrainingConfig, fit
+    >>> from data_tools import MockSet, Priors, Target, simulate
+    >>> numbers = MockSet(n_train=32, n_validation=16, n_test=0, shard_size=32)
+    >>> priors = Priors(field_px=128, mocks_per_field=16)
+    >>> target = Target.load("m83-wfc3-uvis")
+    >>> mocks = simulate("mocks", target, priors, numbers, workers=1, progress=False)
+    >>> config = ModelConfig(backbone="resnet_tiny", posterior="mixture", hidden=8)
+    >>> path = fit(mocks, "run", config, TrainingConfig(epochs=1, batch_size=16))
+    Epoch 1/1
+    ...
+    >>> path.name
+    'model.keras'
     """
     data, output = Path(data), Path(output)
     model, training = model or ModelConfig(), training or TrainingConfig()

@@ -28,6 +28,12 @@ class Muon(keras.optimizers.Muon):
 
     Arguments are those of `keras.optimizers.Muon`; kernels whose path matches one of
     ``exclude_layers`` are moved as Adam does.
+
+    Examples
+    --------
+    >>> from clusterkeras import Muon
+    >>> float(Muon(learning_rate=0.01).learning_rate) < 0.02
+    True
     """
 
     def _should_use_adamw(self, variable: keras.Variable) -> bool:
@@ -67,6 +73,13 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     ------
     ValueError
         On a value outside its range.
+
+    Examples
+    --------
+    >>> from clusterkeras import WarmupCosine
+    >>> rate = WarmupCosine(peak=0.01, steps=100, warmup_steps=10)
+    >>> f"{float(rate(10)):.3f} {float(rate(100)):.3f}"
+    '0.010 0.000'
     """
 
     def __init__(self, peak: float, steps: int, warmup: float = 0.03) -> None:
@@ -104,6 +117,12 @@ def make_optimizer(training: TrainingConfig, steps: int) -> keras.optimizers.Opt
         Rates and limits.
     steps : int
         Steps of the whole training.
+
+    Examples
+    --------
+    >>> from clusterkeras import TrainingConfig, make_optimizer
+    >>> make_optimizer(TrainingConfig(), steps=100).__class__.__name__
+    'Muon'
     """
     optimizer = Muon(
         WarmupCosine(training.learning_rate, steps, training.warmup),
