@@ -193,7 +193,7 @@ def test_a_changed_image_is_another_run(tmp_path):
     with FinishedBatches(tmp_path / "out.ecsv", RUN, BATCHES):
         pass
     with (
-        pytest.raises(ValueError, match=r"out.ecsv.part: .*images: 'b' there, 'c' now"),
+        pytest.raises(ValueError, match=r"part/run.json: .*images: 'b' there, 'c' now"),
         FinishedBatches(tmp_path / "out.ecsv", {**RUN, "images": "c"}, BATCHES),
     ):
         pass
