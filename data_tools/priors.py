@@ -105,6 +105,13 @@ class Priors:
         Side of one synthetic field in pixels.
     mocks_per_field : int
         Records cut from one field.
+
+    Examples
+    --------
+    >>> from data_tools import Priors
+    >>> crowded = Priors(cluster_fraction=0.3, neighbour_fraction=0.5)
+    >>> crowded.cluster_fraction
+    0.3
     """
 
     cluster_fraction: float = 0.7

@@ -163,6 +163,15 @@ class Target:
     box : dict of str to (float, float)
         Range of each parameter in its own unit: flat prior of the training set and
         support of the posterior.
+
+    Examples
+    --------
+    >>> from data_tools import Target
+    >>> target = Target.load("m83-wfc3-uvis")
+    >>> target.band_names
+    ('F336W', 'F438W', 'F814W')
+    >>> f"{target.pc_per_arcsec:.1f} pc in an arcsec"
+    '21.8 pc in an arcsec'
     """
 
     name: str = "m83-wfc3-uvis"

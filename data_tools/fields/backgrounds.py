@@ -35,6 +35,13 @@ class Backgrounds:
         Relative share of the sky of train, validation and test.
     seed : int
         Seed of which tile belongs to which split.
+
+    Examples
+    --------
+    >>> from data_tools import Backgrounds
+    >>> sky = Backgrounds(("f438w.fits", "f814w.fits"), shares={"train": 3, "test": 1})
+    >>> sky.images
+    ('f438w.fits', 'f814w.fits')
     """
 
     images: tuple[str, ...] = ()

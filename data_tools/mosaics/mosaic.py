@@ -309,6 +309,28 @@ def open_mosaics(
     ValueError
         If a file is unreadable or uncalibrated, or the bands do not agree with the
         model or with each other.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> import numpy as np
+    >>> from astropy.io import fits
+    >>> from data_tools import Target, open_mosaics
+    >>> target = Target.load("m83-f438w-f814w")
+    >>> def write(path, band):
+    ...     step = target.pixel_scale_arcsec / 3600
+    ...     header = fits.Header({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})
+    ...     header.update(CRVAL1=204.25, CRVAL2=-29.87, CDELT1=-step, CDELT2=step)
+    ...     header.update(PHOTFLAM=band.photflam, PHOTPLAM=band.photplam)
+    ...     header.update(FILTER=band.name, BUNIT="ELECTRONS/S")
+    ...     fits.writeto(path, np.ones((90, 100), np.float32), header)
+    ...     return path
+    >>> with TemporaryDirectory() as directory:
+    ...     paths = [write(Path(directory, b.name + ".fits"), b) for b in target.bands]
+    ...     with open_mosaics(paths, target.band_names, 0.0396) as mosaics:
+    ...         mosaics.window(slice(0, 64), slice(0, 64)).shape
+    (64, 64, 2)
     """
     bands, paths = tuple(bands), list(paths)
     if len(paths) != len(bands):

@@ -67,6 +67,18 @@ def read_positions(path: str | Path) -> QTable:
         If there is no such file.
     ValueError
         If it is not readable as a table.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from astropy.table import QTable
+    >>> from data_tools import read_positions
+    >>> with TemporaryDirectory() as directory:
+    ...     path = Path(directory, "clusters.csv")
+    ...     QTable({"x": [12.5, 80.0], "y": [40.0, 3.5]}).write(path)
+    ...     len(read_positions(path))
+    2
     """
     path = Path(path)
     if not path.is_file():

@@ -340,6 +340,18 @@ def make_dataset(
     tf.errors.InvalidArgumentError
         While it is read, at a record that is damaged by its checksum; the message
         names the file and the record's number, from 0. See `damage_named`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from data_tools import MockSet, Priors, Target, make_dataset, simulate
+    >>> target, priors = Target.load("m83-wfc3-uvis"), Priors(field_px=128)
+    >>> mocks = MockSet(n_train=4, n_validation=0, n_test=0)
+    >>> with TemporaryDirectory() as directory:
+    ...     path = simulate(directory, target, priors, mocks, workers=1, progress=False)
+    ...     for images, labels in make_dataset(path, "train", 4, training=True):
+    ...         print(images.shape, labels["parameters"].shape)
+    (4, 64, 64, 3) (4, 4)
     """
     for name, value in (("batch_size", batch_size), ("limit", limit)):
         if value is not None and value < 1:

@@ -111,6 +111,17 @@ def read_set(directory: str | Path, checksums: bool = False) -> FinishedSet:
     ValueError
         If a shard is cut or damaged, or of another schema version or shape; the
         message names the file.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from data_tools import MockSet, Priors, Target, read_set, simulate
+    >>> target, priors = Target.load("m83-wfc3-uvis"), Priors(field_px=128)
+    >>> mocks = MockSet(n_train=4, n_validation=0, n_test=0)
+    >>> with TemporaryDirectory() as directory:
+    ...     path = simulate(directory, target, priors, mocks, workers=1, progress=False)
+    ...     read_set(path).splits
+    {'train': 4}
     """
     directory = Path(directory)
     for name in (MANIFEST, "configuration.yaml"):

@@ -42,6 +42,12 @@ class MockSet:
         Seed of the whole set.
     name : str
         Beginning of each file's name: small letters, digits and underscores.
+
+    Examples
+    --------
+    >>> from data_tools import MockSet
+    >>> MockSet(n_train=1000, n_validation=100, n_test=0).splits
+    {'train': 1000, 'validation': 100}
     """
 
     n_train: int = 200_000

@@ -175,6 +175,17 @@ def simulate(
     OSError
         If the disk has less room than the missing records need or becomes full, or a
         worker process dies.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> from data_tools import MockSet, Priors, Target, simulate
+    >>> target, priors = Target.load("m83-wfc3-uvis"), Priors(field_px=128)
+    >>> mocks = MockSet(n_train=4, n_validation=0, n_test=0)
+    >>> with TemporaryDirectory() as directory:
+    ...     path = simulate(directory, target, priors, mocks, workers=1, progress=False)
+    ...     sorted(p.name for p in path.glob("*.tfrecord-*"))
+    ['mocks-train.tfrecord-00000-of-00001']
     """
     make = _shard_maker(runner, runner_options, workers)
     directory = _directory(output)

@@ -1,0 +1,10 @@
+from data_tools.fields.backgrounds import Backgrounds as Backgrounds
+from data_tools.mocks.mock_mosaic import make_mosaic as make_mosaic
+from data_tools.mosaics.mosaic import open_mosaics as open_mosaics
+from data_tools.positions.read_positions import read_positions as read_positions
+from data_tools.priors import Priors as Priors
+from data_tools.records.dataset import make_dataset as make_dataset
+from data_tools.records.finished_set import read_set as read_set
+from data_tools.records.plan import MockSet as MockSet
+from data_tools.records.simulate import simulate as simulate
+from data_tools.target import Target as Target
