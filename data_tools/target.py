@@ -17,7 +17,7 @@ from data_tools.schema import PARAMETERS
 #: AB magnitude 0 in nJy: 3631 Jy by definition (Oke & Gunn 1983, ApJ 266, 713).
 AB_ZERO_NJY = 3.631e12
 
-Magnitude = TypeVar("Magnitude", float, np.ndarray)
+_Values = TypeVar("_Values", float, np.ndarray)
 
 
 def ab_zero_point(photflam: float, photplam: float) -> float:
@@ -35,12 +35,12 @@ def ab_zero_point(photflam: float, photplam: float) -> float:
     return -2.5 * math.log10(photflam) - 5 * math.log10(photplam) - 2.408
 
 
-def ab_to_njy(magnitude: Magnitude) -> Magnitude:
+def ab_to_njy(magnitude: _Values) -> _Values:
     """Return the flux in nJy of an AB magnitude (Oke & Gunn 1983, ApJ 266, 713)."""
     return AB_ZERO_NJY * 10 ** (-0.4 * magnitude)
 
 
-def njy_to_ab(flux: Magnitude) -> Magnitude:
+def njy_to_ab(flux: _Values) -> _Values:
     """Return the AB magnitude of a flux in nJy; `ab_to_njy` the other way."""
     return -2.5 * np.log10(flux / AB_ZERO_NJY)
 

@@ -18,6 +18,7 @@ from data_tools.mosaics.mosaic import SCALE_TOLERANCE, opened
 from data_tools.mosaics.noise import BandNoise, measure_noise
 from data_tools.preparation.training_range import BandRange, middle_blur, training_range
 from data_tools.priors import Priors, Range
+from data_tools.running.output import whole_file
 from data_tools.target import Band, Target, njy_to_ab
 
 #: Zero points this far apart change what an electron of a mock is worth by 10 %.
@@ -343,4 +344,5 @@ def write_check(
         "inside": all(row.inside is not False for row in rows),
         "rows": plain,
     }
-    Path(path).write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
+    with whole_file(Path(path)) as file:
+        file.write((json.dumps(report, indent=1, allow_nan=False) + "\n").encode())
