@@ -30,6 +30,14 @@ class PublishedModel(TrainableModel):
     ------
     ValueError
         If it is recalibrated, or as for a `TrainableModel`.
+
+    Examples
+    --------
+    >>> from clusterkeras import ModelConfig, PublishedModel
+    >>> from data_tools import Target
+    >>> config = ModelConfig(backbone="resnet_tiny", posterior="grid", hidden=8)
+    >>> PublishedModel(Target.load("m83-wfc3-uvis"), config).image_shape
+    (64, 64, 3)
     """
 
     default_name = "published_model"

@@ -85,8 +85,7 @@ def fit(
     >>> mocks = simulate("mocks", target, priors, numbers, workers=1, progress=False)
     >>> config = ModelConfig(backbone="resnet_tiny", posterior="mixture", hidden=8)
     >>> path = fit(mocks, "run", config, TrainingConfig(epochs=1, batch_size=16))
-    Epoch 1/1
-    ...
+    2/2 - ...
     >>> path.name
     'model.keras'
     """

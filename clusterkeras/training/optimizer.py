@@ -77,9 +77,9 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
     Examples
     --------
     >>> from clusterkeras import WarmupCosine
-    >>> rate = WarmupCosine(peak=0.01, steps=100, warmup_steps=10)
-    >>> f"{float(rate(10)):.3f} {float(rate(100)):.3f}"
-    '0.010 0.000'
+    >>> rate = WarmupCosine(peak=0.01, steps=100, warmup=0.1)
+    >>> f"{float(rate(0)):.3f} {float(rate(9)):.3f} {float(rate(99)):.3f}"
+    '0.001 0.010 0.000'
     """
 
     def __init__(self, peak: float, steps: int, warmup: float = 0.03) -> None:

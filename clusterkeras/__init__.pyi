@@ -1,0 +1,24 @@
+from clusterkeras.catalogue.cluster_pictures import plot_cluster as plot_cluster
+from clusterkeras.catalogue.comparison import compare as compare
+from clusterkeras.catalogue.infer import infer as infer
+from clusterkeras.catalogue.infer import measure_catalogue as measure_catalogue
+from clusterkeras.catalogue.read import Catalogue as Catalogue
+from clusterkeras.config import DetectionConfig as DetectionConfig
+from clusterkeras.config import InferenceConfig as InferenceConfig
+from clusterkeras.config import ModelConfig as ModelConfig
+from clusterkeras.config import TrainingConfig as TrainingConfig
+from clusterkeras.detection.candidates import detect as detect
+from clusterkeras.detection.candidates import find_candidates as find_candidates
+from clusterkeras.evaluation.evaluate import evaluate as evaluate
+from clusterkeras.network.ensemble import Ensemble as Ensemble
+from clusterkeras.network.loading import load_model as load_model
+from clusterkeras.network.model import ClusterModel as ClusterModel
+from clusterkeras.network.published_model import PublishedModel as PublishedModel
+from clusterkeras.report.page import write_page as write_page
+from clusterkeras.serving import export as export
+from clusterkeras.training.fit import fit as fit
+from clusterkeras.training.optimizer import Muon as Muon
+from clusterkeras.training.optimizer import WarmupCosine as WarmupCosine
+from clusterkeras.training.optimizer import make_optimizer as make_optimizer
+
+__version__: str
