@@ -1,4 +1,4 @@
-"""Pictures of what a model predicts; of its calibration: `calibration_plots`.
+"""Pictures of what a model predicts; of its calibration: `calibration`.
 
 Every function gives a `matplotlib.figure.Figure` and touches no global state, so that
 it can be saved, shown or handed to TensorBoard. Curves differ in line style as well as
@@ -112,15 +112,25 @@ def presence(
     truth, probability = np.asarray(is_cluster, dtype=bool), np.asarray(p_cluster)
     figure = Figure(figsize=(14, 4.5), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    curves = {"all": truth} | {
-        k: truth & np.asarray(v) for k, v in (groups or {}).items()
-    }
+    _roc_curves(left, truth, probability, groups or {})
+    _purity_curve(middle, truth, probability)
+    _reliability(right, truth, probability)
+    return figure
+
+
+def _roc_curves(
+    ax: Axes,
+    truth: np.ndarray,
+    probability: np.ndarray,
+    groups: Mapping[str, ArrayLike],
+) -> None:
+    curves = {"all": truth} | {k: truth & np.asarray(v) for k, v in groups.items()}
     for i, (name, clusters) in enumerate(curves.items()):
         rows = clusters | ~truth
         if not clusters.any():
             continue
         roc = classification.roc_curve(clusters[rows], probability[rows])
-        left.plot(
+        ax.plot(
             roc.false_positive_rate,
             roc.true_positive_rate,
             label=f"{name}: AUC {roc.auc:.3f} (N {roc.n_positive})",
@@ -129,8 +139,8 @@ def presence(
         )
     others = np.count_nonzero(~truth)
     chance = np.geomspace(0.5 / others, 1, 100)
-    left.plot(chance, chance, color="0.6", linewidth=0.8)
-    left.set(
+    ax.plot(chance, chance, color="0.6", linewidth=0.8)
+    ax.set(
         xscale="log",
         xlabel="share of non-clusters taken",
         ylabel="share of clusters taken (completeness)",
@@ -138,13 +148,15 @@ def presence(
         xlim=(0.5 / others, 1),
         ylim=(0, 1.01),
     )
-    left.legend(fontsize=8, loc="best")
+    ax.legend(fontsize=8, loc="best")
 
+
+def _purity_curve(ax: Axes, truth: np.ndarray, probability: np.ndarray) -> None:
     curve = classification.purity_curve(truth, probability)
     point = classification.purity_at_completeness(truth, probability)
-    middle.plot(curve.completeness, curve.purity, **STYLES[0])
-    middle.axhline(truth.mean(), color="0.6", linewidth=0.8)
-    middle.plot(
+    ax.plot(curve.completeness, curve.purity, **STYLES[0])
+    ax.axhline(truth.mean(), color="0.6", linewidth=0.8)
+    ax.plot(
         point.completeness,
         point.purity,
         marker="o",
@@ -155,18 +167,20 @@ def presence(
         label=f"purity {point.purity:.3f} at {point.completeness:.0%}\n"
         f"completeness, p_cluster >= {point.threshold:.3f}",
     )
-    middle.set(
+    ax.set(
         xlabel="completeness",
         ylabel=f"purity (share of clusters in the set: {truth.mean():.2f})",
         title=f"average purity {curve.average_purity:.3f}",
         xlim=(0, 1),
         ylim=(min(0.9 * truth.mean(), curve.purity.min()), 1.005),
     )
-    middle.legend(fontsize=8, loc="lower left")
+    ax.legend(fontsize=8, loc="lower left")
 
+
+def _reliability(ax: Axes, truth: np.ndarray, probability: np.ndarray) -> None:
     bins = classification.reliability(truth, probability)
-    right.axline((0, 0), slope=1, color="black", linewidth=0.8)
-    right.errorbar(
+    ax.axline((0, 0), slope=1, color="black", linewidth=0.8)
+    ax.errorbar(
         bins.probability,
         bins.fraction,
         yerr=1.96 * bins.noise,
@@ -177,7 +191,7 @@ def presence(
         label="bars: 95 % if the probabilities are right",
     )
     check = classification.check_probabilities(truth, probability)
-    right.set(
+    ax.set(
         xlabel="mean p_cluster of the bin",
         ylabel="share of clusters in the bin",
         title=f"Brier {check.brier:.4f} (if right: "
@@ -185,8 +199,7 @@ def presence(
         xlim=(0, 1),
         ylim=(-0.02, 1.02),
     )
-    right.legend(fontsize=8, loc="upper left")
-    return figure
+    ax.legend(fontsize=8, loc="upper left")
 
 
 def visibility_residuals(true: ArrayLike, mean: ArrayLike, std: ArrayLike) -> Figure:

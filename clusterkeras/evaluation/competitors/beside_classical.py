@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clusterkeras.diagnostics.metrics.groups import clustered_error
@@ -100,21 +101,20 @@ def evaluate_beside_classical(
         "gain": gains(clusters, rival),
     }
     metrics["classical"] = as_plain(found)
-    curves = {
-        name: (report["joint"]["tarp"]["alpha"], report["joint"]["tarp"]["ecp"])
-        for name, report in (
-            ("the model", metrics["posterior"]),
-            ("the grid", found["posterior"]),
-        )
-    }
-    figure = gain_and_coverage(
-        metrics["classical"]["gain"]["strata"], curves, len(clusters)
-    )
-    figure.savefig(output / "classical.png", dpi=110)
+    _picture(metrics).savefig(output / "classical.png", dpi=110)
     (output / "tables.md").write_text(card.tables(metrics) + "\n")
     write_json(output / "metrics.json", metrics)
-    print("\n".join(["", *card.classical_part(metrics)[1:]]))
+    print("", *card.classical_part(metrics)[1:], sep="\n\n")
     return metrics
+
+
+def _picture(metrics: dict[str, Any]) -> Figure:
+    rival = metrics["classical"]
+    curves = {}
+    for name, found in (("the model", metrics), ("the grid", rival)):
+        joint = found["posterior"]["joint"]["tarp"]
+        curves[name] = joint["alpha"], joint["ecp"]
+    return gain_and_coverage(rival["gain"]["strata"], curves, metrics["n_clusters"])
 
 
 def check_same_clusters(
