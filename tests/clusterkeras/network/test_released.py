@@ -5,6 +5,8 @@ Each ``.keras`` in ``released/`` is of a fit of eight steps on 16 px and two ban
 other names, and it called the published network, ``grid``, a `ClusterModel`.
 """
 
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -51,3 +53,14 @@ def test_a_released_model_is_written_again_as_what_it_is(released, tmp_path):
     np.testing.assert_array_equal(
         again(stored["images"])["posterior"], model(stored["images"])["posterior"]
     )
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_plain_keras_loads_a_released_file_if_clusterkeras_comes_after_it(name):
+    path = str(FOLDER / f"{name}.keras")
+    load = f"keras.models.load_model({path!r})"
+    code = f"import keras, clusterkeras; print(type({load}).__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.split()[-1:] == [RELEASED[name].__name__], done.stderr
