@@ -15,7 +15,6 @@ from data_tools.mocks.mock_mosaic import TRUTH_FILE, make_mosaic
 from data_tools.mocks.mosaic_config import MosaicConfig
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
-from data_tools.schema import FLAGS
 from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target, njy_to_ab
 from detection.found import Sources, join
@@ -75,10 +74,9 @@ def our_sources(directories: list[Path], model) -> Sources:
         )
         detect(images, candidates, model, progress=False)
         table = infer(images, candidates, catalogue, model, progress=False)
-        rows = (np.asarray(table["flags"]) & FLAGS["overlap"][0]) == 0
-        rows &= np.isfinite(table["p_cluster"])
-        place = np.column_stack([table["x"].value, table["y"].value])[rows]
-        score = np.asarray(table["p_cluster"], float)[rows]
+        table = table[table.are_clusters(0.0)]
+        place = np.column_stack([table.numbers("x"), table.numbers("y")])
+        score = table.numbers("p_cluster")
         parts.append(Sources(score, np.full(len(score), number), place))
     return join(parts)
 

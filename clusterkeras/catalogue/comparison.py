@@ -17,6 +17,8 @@ from scipy.spatial import cKDTree
 
 from clusterkeras.catalogue.read import P_CLUSTER, Catalogue, numbers
 from data_tools.positions.read_positions import read_positions
+from data_tools.running.output import whole_path
+from data_tools.running.plain_files import write_text
 from data_tools.schema import PARAMETERS
 
 #: Edges in visibility (dex) of the bins in which completeness is given.
@@ -137,9 +139,9 @@ class Comparison(Mapping[str, Any]):
         """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self.numbers, indent=2)
-        (directory / "comparison.json").write_text(text + "\n")
-        self.plot().savefig(directory / "comparison.png", dpi=120)
+        write_text(directory / "comparison.json", json.dumps(self.numbers, indent=2))
+        with whole_path(directory / "comparison.png") as path:
+            self.plot().savefig(path, dpi=120)
 
 
 def compare(

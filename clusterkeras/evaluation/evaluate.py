@@ -26,7 +26,7 @@ from clusterkeras.network.posterior_model import PosteriorModel, check_same_targ
 from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.running.output import check_directory
-from data_tools.running.plain_files import write_json
+from data_tools.running.plain_files import write_json, write_text
 from data_tools.schema import PARAMETER_NAMES
 
 #: Seed of the records' photon noise and of TARP's reference points; draws are seeded
@@ -250,7 +250,7 @@ def write_metrics(
     )
     output.mkdir(parents=True, exist_ok=True)
     _draw_pictures(predictions, clusters, scored, posterior, chosen, box, output)
-    (output / "tables.md").write_text(card.tables(metrics) + "\n")
+    write_text(output / "tables.md", card.tables(metrics))
     # last, so that a metrics.json says that all is there
     write_json(output / "metrics.json", metrics)
     print(headline(posterior))

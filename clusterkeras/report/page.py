@@ -215,24 +215,20 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, st
             yield prefix + key, str(value)
 
 
-def _render(
+def _document(
     columns: dict[str, Any],
-    drawn: Pictures,
     picture: MosaicPicture,
     target: Target,
     found: Completeness | None,
-    *,
-    title: str,
+    usual: Mapping[str, float],
     band: str,
-    **words: Any,
-) -> str:
-    """Put source, table, map and figures together, and the words round them."""
+) -> Document:
+    """Put source, table, map and figures together, which choose and filter as one."""
     source = ColumnDataSource(columns, name="clusters")
     # the page opens on the best cluster
     source.selected.indices = [0]
     keep = BooleanFilter(booleans=None)
     view = CDSView(filter=keep)
-    usual = _usual(columns, found)
     aperture = f"{APERTURE_PX * target.pixel_scale_arcsec:.2f}″"
     parts = {
         "table": figures.make_cluster_table(source, view, band),
@@ -292,6 +288,22 @@ def _render(
     for part in parts.values():
         document.add_root(part)
     document.js_on_event(DocumentReady, select, filters)
+    return document
+
+
+def _render(
+    columns: dict[str, Any],
+    drawn: Pictures,
+    picture: MosaicPicture,
+    target: Target,
+    found: Completeness | None,
+    *,
+    title: str,
+    band: str,
+    **words: Any,
+) -> str:
+    """Put the words round the figures."""
+    usual = _usual(columns, found)
     flags = {name: words for name, (_, words) in FLAGS.items()}
     pictures = {
         "cutouts": drawn.cutouts,
@@ -309,7 +321,7 @@ def _render(
     )
     likely = columns["p_cluster"] >= P_CLUSTER
     return file_html(
-        document,
+        _document(columns, picture, target, found, usual, band),
         INLINE,
         title=title,
         template=environment.get_template("page.html"),

@@ -19,7 +19,7 @@ from clusterkeras.report.contour_lines import Window, encode, window_of
 from data_tools.imaging.colours import as_rgb, brightness, colour_planes
 from data_tools.mosaics.mosaic import Mosaics
 from data_tools.schema import PARAMETERS
-from data_tools.target import AB_ZERO_NJY
+from data_tools.target import njy_to_ab
 
 if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
@@ -148,5 +148,5 @@ def _magnitudes(images: NDArray[np.float32]) -> NDArray[np.float32]:
     sky = np.median(images[:, outside], axis=1)
     flux = np.einsum("nyxb,yx->nb", images, weight) - sky * weight.sum()
     with np.errstate(invalid="ignore", divide="ignore"):
-        magnitude = -2.5 * np.log10(flux / AB_ZERO_NJY)
+        magnitude = njy_to_ab(flux)
     return np.where(flux > 0, magnitude, np.nan).astype(np.float32)

@@ -18,6 +18,7 @@ from data_tools.mocks.mock import MockMaker
 from data_tools.mocks.mosaic_config import MosaicConfig
 from data_tools.mosaics.mosaic import Mosaics, open_mosaics
 from data_tools.priors import Priors
+from data_tools.running.output import whole_path
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 from data_tools.target import Target
 
@@ -61,8 +62,10 @@ class MockMosaic:
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         for band, image in zip(self.mosaics.bands, self.images, strict=True):
-            image.writeto(directory / f"{band}.fits", overwrite=True)
-        self.truth.write(directory / TRUTH_FILE, format="ascii.ecsv", overwrite=True)
+            with whole_path(directory / f"{band}.fits") as path:
+                image.writeto(path)
+        with whole_path(directory / TRUTH_FILE) as path:
+            self.truth.write(path, format="ascii.ecsv")
 
 
 def make_mosaic(

@@ -1,4 +1,4 @@
-"""JSON and YAML files written whole, the SHA-256 of a file, and what differs."""
+"""Text, JSON and YAML files written whole, the SHA-256 of a file, what differs."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write a JSON file that is never seen half written."""
     with whole_file(path) as file:
         file.write((json.dumps(values, indent=1) + "\n").encode())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text, and the end of its last line, that is never seen half written."""
+    with whole_file(path) as file:
+        file.write(f"{text}\n".encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:

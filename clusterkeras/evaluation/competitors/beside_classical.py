@@ -20,7 +20,7 @@ from clusterkeras.evaluation.evaluate import SEED, as_plain, ask, write_metrics
 from clusterkeras.evaluation.predictions import Predictions
 from data_tools.records.finished_set import read_set
 from data_tools.running.output import check_directory
-from data_tools.running.plain_files import write_json
+from data_tools.running.plain_files import write_json, write_text
 from data_tools.schema import PARAMETER_NAMES
 
 #: Models that `draw_models` makes in a second, on one core of 2024.
@@ -102,7 +102,7 @@ def evaluate_beside_classical(
     }
     metrics["classical"] = as_plain(found)
     _picture(metrics).savefig(output / "classical.png", dpi=110)
-    (output / "tables.md").write_text(card.tables(metrics) + "\n")
+    write_text(output / "tables.md", card.tables(metrics))
     write_json(output / "metrics.json", metrics)
     print("", *card.classical_part(metrics)[1:], sep="\n\n")
     return metrics

@@ -17,7 +17,7 @@ from clusterkeras.diagnostics.plots.recovery import MARKERS, STYLES
 from clusterkeras.evaluation.markdown import markdown_table
 from clusterkeras.evaluation.shifts.kinds import NOMINAL, SHIFTS
 from clusterkeras.evaluation.summary import FALSE_ALARMS, flagged_share
-from data_tools.running.plain_files import write_json
+from data_tools.running.plain_files import write_json, write_text
 from data_tools.schema import PARAMETERS
 
 _LEVEL = 0.68
@@ -246,7 +246,7 @@ def write_shifts(report: Mapping[str, Any], output: Path) -> None:
     output : Path
         A directory that exists.
     """
-    (output / "shifts.md").write_text(shift_table(report) + "\n")
+    write_text(output / "shifts.md", shift_table(report))
     draw_shifts(report).savefig(output / "shifts.png", dpi=110)
     # last, so that a shifts.json says that all is there
     write_json(output / "shifts.json", report)
