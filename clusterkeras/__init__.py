@@ -21,7 +21,6 @@ _EXPORTS = {
     "PublishedModel": "clusterkeras.network.published_model",
     "TrainingConfig": "clusterkeras.config",
     "WarmupCosine": "clusterkeras.training.optimizer",
-    "compare": "clusterkeras.catalogue.comparison",
     "detect": "clusterkeras.detection.candidates",
     "evaluate": "clusterkeras.evaluation.evaluate",
     "export": "clusterkeras.serving",

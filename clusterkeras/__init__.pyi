@@ -1,5 +1,4 @@
 from clusterkeras.catalogue.cluster_pictures import plot_cluster as plot_cluster
-from clusterkeras.catalogue.comparison import compare as compare
 from clusterkeras.catalogue.infer import infer as infer
 from clusterkeras.catalogue.infer import measure_catalogue as measure_catalogue
 from clusterkeras.catalogue.read import Catalogue as Catalogue

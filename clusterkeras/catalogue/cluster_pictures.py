@@ -16,7 +16,7 @@ from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from clusterkeras.catalogue.measurement import look_again
-from clusterkeras.catalogue.read import Catalogue, flag_names, numbers
+from clusterkeras.catalogue.table import flag_names, numbers
 from clusterkeras.diagnostics.plots.recovery import axis_label, corner_plot
 from data_tools.imaging.colours import as_rgb, brightness, colour_planes
 from data_tools.mosaics.mosaic import ROUNDING_PX, Mosaics
@@ -24,6 +24,7 @@ from data_tools.running.output import check_file
 from data_tools.schema import PARAMETERS
 
 if TYPE_CHECKING:
+    from clusterkeras.catalogue.read import Catalogue
     from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.target import Target
 

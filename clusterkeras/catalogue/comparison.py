@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Table
@@ -15,11 +15,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from clusterkeras.catalogue.read import P_CLUSTER, Catalogue, numbers
+from clusterkeras.catalogue.table import P_CLUSTER, numbers
 from data_tools.positions.read_positions import read_positions
 from data_tools.running.output import whole_path
 from data_tools.running.plain_files import write_text
 from data_tools.schema import PARAMETERS
+
+if TYPE_CHECKING:
+    from clusterkeras.catalogue.read import Catalogue
 
 #: Edges in visibility (dex) of the bins in which completeness is given.
 VISIBILITY_EDGES = (-np.inf, 0.5, 1.0, 1.5, 2.0, 2.5, np.inf)
@@ -145,7 +148,7 @@ class Comparison(Mapping[str, Any]):
 
 
 def compare(
-    catalogue: Table | str | Path,
+    catalogue: Catalogue,
     truth: Table | str | Path,
     match_px: float = 4.0,
 ) -> Comparison:
@@ -153,7 +156,7 @@ def compare(
 
     Parameters
     ----------
-    catalogue : Table, str or Path
+    catalogue : Catalogue
         A catalogue written by ``clusterkeras infer``.
     truth : Table, str or Path
         The ``truth.ecsv`` of a mock mosaic, or any table with ``x``, ``y``, the
@@ -172,21 +175,9 @@ def compare(
         If a table is missing.
     ValueError
         If a table cannot be read or lacks a column, or the radius is not above 0.
-
-    Examples
-    --------
-    >>> import clusterkeras
-    >>> from data_tools import Target, make_mosaic
-    >>> galaxy = make_mosaic(Target.load("m83-wfc3-uvis"), size_px=192, n=2, seed=1)
-    >>> catalogue = clusterkeras.infer(galaxy.mosaics, galaxy.truth, progress=False)
-    >>> clusterkeras.compare(catalogue, galaxy.truth)["completeness"]["all"]["found"]
-    1.0
     """
     if not match_px > 0:
         raise ValueError(f"match_px must be above 0; received {match_px}")
-    if not isinstance(catalogue, Table):
-        catalogue = Catalogue.read(catalogue)
-    catalogue = Catalogue.of(catalogue)
     names = [p.name for p in PARAMETERS]
     true = _columns(truth, ["x", "y", *names], optional=["log_snr"])
     x, y = (catalogue.numbers(axis) for axis in "xy")

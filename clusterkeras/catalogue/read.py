@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from astropy.table import QTable, Table, vstack
 from astropy.table.meta import get_header_from_yaml
 from numpy.typing import NDArray
 
+from clusterkeras.catalogue.table import P_CLUSTER, numbers
 from data_tools.positions.read_positions import read_positions
 from data_tools.running.table_file import write_table
 from data_tools.schema import FLAGS, PARAMETER_NAMES, catalogue_columns
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from clusterkeras.catalogue.comparison import Comparison
     from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.mosaic import Mosaics
-
-#: Rows with at least this probability, overlaps left out, count as clusters.
-P_CLUSTER = 0.5
 
 #: What a table must have to be a catalogue.
 _NEEDED = (
@@ -393,18 +391,6 @@ class Catalogue(QTable):
                 "images=images, model=model)"
             )
         return origin.images, model
-
-
-def numbers(table: Table | Mapping[str, Any], name: str) -> NDArray[np.float64]:
-    """Return a column of any table as plain floats, NaN where it is masked."""
-    column = table[name]
-    values = getattr(column, "value", column)
-    return np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
-
-
-def flag_names(bits: int) -> list[str]:
-    """Return the names of the flags in a sum of bits."""
-    return [name for name, (bit, _) in FLAGS.items() if bits & bit]
 
 
 def metadata_of(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A catalogue's columns: names, units and descriptions; metadata."""
+"""A catalogue's columns: names, units, descriptions, numbers; metadata."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from data_tools.mosaics.mosaic import Mosaics
     from data_tools.target import Target
 
+
+#: Rows with at least this probability, overlaps left out, count as clusters.
+P_CLUSTER = 0.5
 
 #: What a model calls the summaries of a parameter.
 _SUMMARIES = {
@@ -222,3 +225,15 @@ def metadata(settings: InferenceSettings, mosaics: Mosaics) -> dict[str, Any]:
         },
         "flags": {key: list(value) for key, value in FLAGS.items()},
     }
+
+
+def numbers(table: Table | Mapping[str, Any], name: str) -> NDArray[np.float64]:
+    """Return a column of any table as plain floats, NaN where it is masked."""
+    column = table[name]
+    values = getattr(column, "value", column)
+    return np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
+
+
+def flag_names(bits: int) -> list[str]:
+    """Return the names of the flags in a sum of bits."""
+    return [name for name, (bit, _) in FLAGS.items() if bits & bit]

@@ -127,9 +127,9 @@ def _add_compare(parser: ArgumentParser) -> None:
 
 
 def _compare(args: Namespace) -> str:
-    from clusterkeras.catalogue.comparison import compare
+    from clusterkeras.catalogue.read import Catalogue
 
-    found = compare(args.catalogue, args.truth, args.match_px)
+    found = Catalogue.read(args.catalogue).compare(args.truth, args.match_px)
     found.write(args.output)
     return f"{found!r}\nwrote comparison.json and .png: {args.output}"
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
-from clusterkeras.catalogue.read import numbers
+from clusterkeras.catalogue.table import numbers
 from data_tools.running.plain_files import read_json, write_json
 from data_tools.schema import PARAMETER_NAMES
 

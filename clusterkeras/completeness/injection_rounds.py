@@ -13,7 +13,8 @@ from scipy.spatial import cKDTree
 
 from clusterkeras.catalogue.comparison import match
 from clusterkeras.catalogue.infer import measure_catalogue
-from clusterkeras.catalogue.read import Catalogue, numbers
+from clusterkeras.catalogue.read import Catalogue
+from clusterkeras.catalogue.table import numbers
 from clusterkeras.completeness.function import OUTCOMES, PLACE, place_feature
 from clusterkeras.config import CompletenessConfig, DetectionConfig, InferenceConfig
 from clusterkeras.detection.candidates import find_candidates

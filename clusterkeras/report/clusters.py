@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clusterkeras.catalogue.read import P_CLUSTER, Catalogue, flag_names
+from clusterkeras.catalogue.read import Catalogue
+from clusterkeras.catalogue.table import P_CLUSTER, flag_names
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.target import Target
 

@@ -19,7 +19,8 @@ from bokeh.models import BooleanFilter, CDSView, ColumnDataSource
 from bokeh.resources import INLINE
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from clusterkeras.catalogue.read import P_CLUSTER, Catalogue
+from clusterkeras.catalogue.read import Catalogue
+from clusterkeras.catalogue.table import P_CLUSTER
 from clusterkeras.completeness.function import Completeness, load_completeness
 from clusterkeras.config import InferenceConfig, ReportConfig
 from clusterkeras.report import figures

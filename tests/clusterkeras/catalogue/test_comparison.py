@@ -4,8 +4,13 @@ import numpy as np
 import pytest
 from astropy.table import Table, vstack
 
-from clusterkeras.catalogue.comparison import compare, match
+from clusterkeras.catalogue.comparison import match
+from clusterkeras.catalogue.read import Catalogue
 from data_tools.schema import FLAGS, PARAMETERS
+
+
+def compare(catalogue, truth, match_px=4.0):
+    return Catalogue.read(catalogue).compare(truth, match_px)
 
 
 def tables(directory, n=400, offset=0.0, sigma=0.1, p_cluster=0.9, seed=1):

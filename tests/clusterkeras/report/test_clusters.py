@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clusterkeras.catalogue.read import flag_names
+from clusterkeras.catalogue.table import flag_names
 from clusterkeras.report.clusters import cluster_columns
 from data_tools.schema import FLAGS
 
