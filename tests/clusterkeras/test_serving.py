@@ -9,7 +9,7 @@ from clusterkeras import serving
 from clusterkeras.config import POSTERIORS, ModelConfig
 from clusterkeras.network.ensemble import Ensemble
 from clusterkeras.network.layers.unlike import fit_unlike
-from clusterkeras.network.model import ClusterModel
+from clusterkeras.network.model import model_class
 from clusterkeras.network.posterior_model import Recalibration
 from data_tools.schema import PARAMETER_NAMES
 
@@ -60,7 +60,7 @@ def single(target, posterior):
         flow_width=8,
         hidden=16,
     )
-    model = ClusterModel(target, config)
+    model = model_class(config)(target, config)
     for head in model.heads.values():
         head.kernel.assign(100 * head.kernel)
     mocks = [(keras.random.normal((64, *model.image_shape)), {})]

@@ -55,12 +55,11 @@ def test_a_released_model_is_written_again_as_what_it_is(released, tmp_path):
     )
 
 
-@pytest.mark.parametrize("name", RELEASED)
-def test_plain_keras_loads_a_released_file_if_clusterkeras_comes_after_it(name):
-    path = str(FOLDER / f"{name}.keras")
+def test_plain_keras_loads_a_released_file_if_clusterkeras_comes_after_it():
+    path = str(FOLDER / "grid.keras")
     load = f"keras.models.load_model({path!r})"
     code = f"import keras, clusterkeras; print(type({load}).__name__)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
-    assert done.stdout.split()[-1:] == [RELEASED[name].__name__], done.stderr
+    assert done.stdout.split()[-1:] == ["PublishedModel"], done.stderr

@@ -335,7 +335,7 @@ def test_the_published_network_trains_and_predicts_by_configuration_alone(
 ):
     published = ModelConfig(backbone="published_resnet50", posterior="grid")
     training = TrainingConfig(
-        epochs=1, batch_size=32, learning_rate=1e-4, picture_epochs=0
+        epochs=1, batch_size=32, learning_rate=1e-4, picture_epochs=0, n_mocks=32
     )
     path = fit(small_mock_set, tmp_path / "run", published, training)
     test = make_dataset(small_mock_set, "test", 32, training=False)
