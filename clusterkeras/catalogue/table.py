@@ -171,7 +171,7 @@ class InferenceSettings:
     cluster_share : float
         Share of clusters in its training set, in (0, 1).
     config : InferenceConfig
-        How it is settings.
+        How it is asked.
     configuration_hash : str
         Of the model's configuration and `config`, in hexadecimal digits.
     """

@@ -159,7 +159,7 @@ def _add_matches(table: QTable, rows: Catalogue, config: CompletenessConfig) -> 
 
 
 def describe(table: QTable, bands: Sequence[str]) -> None:
-    """Return each column its unit, where one helps, and its description."""
+    """Give each column its description, with the unit of a parameter."""
     words = {
         "round": "number of the round it was injected in",
         "x": "column of the centre in pixels; the first pixel is 0",

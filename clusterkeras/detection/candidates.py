@@ -101,7 +101,7 @@ def detect(
     Parameters
     ----------
     images : sequence of str or Path, or Mosaics
-        One FITS mosaic a band, in the model's order; or mosaics that are open.
+        One FITS mosaic a band, in the model's order.
     output : str or Path, optional
         Table of candidates, in the format its suffix names (``.ecsv``);
         ``clusterkeras infer`` reads it.

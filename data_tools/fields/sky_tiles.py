@@ -145,7 +145,7 @@ def _looks(first: int, tile_px: int, step: int) -> slice:
 
 
 def _counts(tiles: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """Return each split one tile, and each further one to the split that lacks most."""
+    """Give each split one tile, and each further one to the split that lacks most."""
     total = sum(shares.values())
     counts = dict.fromkeys(shares, 1)
     for _ in range(tiles - len(counts)):

@@ -304,7 +304,7 @@ class BandImage:
 
 
 def weights_beside(path: str | Path) -> Path | None:
-    """Return file beside a science image that may hold its weights, if there is one.
+    """Return the file beside a science image that may hold its weights, if any.
 
     Parameters
     ----------

@@ -98,7 +98,7 @@ def photometric_target(m83):
 
 @pytest.fixture(scope="session")
 def photometric_mock_set(photometric_target, tmp_path_factory):
-    """Return directory of a mock set of it: 192 and 48 records to fit a grid, 24."""
+    """Return the directory of a mock set: 192 and 48 records to fit a grid, and 24."""
     return simulate(
         tmp_path_factory.mktemp("mocks"),
         photometric_target,

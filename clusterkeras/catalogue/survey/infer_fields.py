@@ -31,7 +31,7 @@ def infer_fields(
     *,
     progress: bool = True,
 ) -> list[Path]:
-    """Return each field's catalogue as one part of a data set.
+    """Write each field's catalogue as one part of a data set.
 
     Fields whose part is there are not done again: a run that was cut off goes on.
 

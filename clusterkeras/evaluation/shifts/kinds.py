@@ -355,7 +355,7 @@ def settings(
         The nominal target.
     priors : Priors
         The nominal priors.
-    given : Given
+    given : UserFiles
         What the user named.
 
     Returns
