@@ -81,7 +81,8 @@ def measure_catalogue(
     Raises
     ------
     ValueError
-        If the table holds no positions.
+        If the table holds no positions, or the mosaics are not of the model's bands
+        and pixels.
 
     Examples
     --------
@@ -94,10 +95,14 @@ def measure_catalogue(
     >>> catalogue.draws(0).shape
     (16, 4)
     """
-    run = _Run.of(mosaics, positions, "the table", model, config, draws)
-    batches = BatchesInMemory(run.batches)
-    run.measure(batches, progress)
-    return run.catalogue(batches, mosaics, keep_draws=bool(draws))
+    from clusterkeras.network.loading import load_model
+
+    model = load_model(model)
+    with opened(mosaics, model.target):
+        run = _Run.of(mosaics, positions, "the table", model, config, draws)
+        batches = BatchesInMemory(run.batches)
+        run.measure(batches, progress)
+        return run.catalogue(batches, mosaics, keep_draws=bool(draws))
 
 
 def infer(
@@ -117,7 +122,7 @@ def infer(
     Parameters
     ----------
     images : sequence of str or Path, or Mosaics
-        One FITS mosaic a band, in the model's order; or mosaics that are open.
+        One FITS mosaic a band, in the model's order.
     positions : str, Path or Table
         Any table that astropy reads, with ``x`` and ``y`` in pixels or ``ra`` and
         ``dec`` in deg; a catalogue of LEGUS or PHANGS-HST; regions of DS9 or CASA
@@ -275,14 +280,12 @@ class _Run:
         mosaics: Mosaics,
         positions: Table,
         name: str,
-        model: PosteriorModel | str | Path,
+        model: PosteriorModel,
         config: InferenceConfig | None,
         draws: int,
     ) -> _Run:
         """Find the places of a table."""
-        from clusterkeras.network.loading import load_model
-
-        model, config = load_model(model), config or InferenceConfig()
+        config = config or InferenceConfig()
         x, y = pixel_positions(positions, mosaics.wcs, config.origin, name)
         _say_how_many_are_inside(x, y, mosaics, name)
         settings = InferenceSettings.of(model, config)

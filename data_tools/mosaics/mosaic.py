@@ -371,7 +371,8 @@ def opened(images: Sequence[str | Path] | Mosaics, target: Target) -> Iterator[M
     Raises
     ------
     FileNotFoundError, ValueError
-        As `open_mosaics`; or if open mosaics have other bands than the target.
+        As `open_mosaics`; or if open mosaics have other bands or other pixels than the
+        target.
     """
     if not isinstance(images, Mosaics):
         with open_mosaics(
@@ -384,6 +385,7 @@ def opened(images: Sequence[str | Path] | Mosaics, target: Target) -> Iterator[M
             f"expected mosaics of the bands {', '.join(target.band_names)}; received "
             f"{', '.join(images.bands)}"
         )
+    _check_scale(images.planes[0], target.pixel_scale_arcsec)
     yield images
 
 
@@ -401,15 +403,19 @@ def _check_bands(planes: Sequence[BandImage], bands: tuple[str, ...]) -> None:
     raise ValueError(f"{message}: use a model trained for these bands")
 
 
-def _check_grid(planes: Sequence[BandImage], pixel_scale_arcsec: float) -> None:
-    first = planes[0]
-    scales = proj_plane_pixel_scales(first.wcs) * 3600  # deg
+def _check_scale(plane: BandImage, pixel_scale_arcsec: float) -> None:
+    scales = proj_plane_pixel_scales(plane.wcs) * 3600  # deg
     if np.any(np.abs(scales / pixel_scale_arcsec - 1) > SCALE_TOLERANCE):
         raise ValueError(
-            f"{first.path}: expected pixels of {pixel_scale_arcsec} arcsec (to "
+            f"{plane.path}: expected pixels of {pixel_scale_arcsec} arcsec (to "
             f"{SCALE_TOLERANCE:.0%}), received {scales[0]:.4f} x {scales[1]:.4f}; "
             "drizzle to that scale or train a model for this one"
         )
+
+
+def _check_grid(planes: Sequence[BandImage], pixel_scale_arcsec: float) -> None:
+    first = planes[0]
+    _check_scale(first, pixel_scale_arcsec)
     rows, columns = first.shape
     x = np.array([0, columns - 1, 0, columns - 1, (columns - 1) / 2])
     y = np.array([0, 0, rows - 1, rows - 1, (rows - 1) / 2])

@@ -1,5 +1,7 @@
 """A catalogue made, read back, chosen from, drawn and compared."""
 
+import dataclasses
+
 import h5py
 import numpy as np
 import pytest
@@ -215,3 +217,18 @@ def test_the_old_word_for_the_file_of_draws_still_works(catalogue, directory, tm
             progress=False,
         )
     assert (tmp_path / "draws.h5").is_file()
+
+
+def test_open_mosaics_of_other_bands_are_refused(directory, m83, write_band):
+    bands = [dataclasses.replace(m83.bands[0], name="F275W"), *m83.bands[1:]]
+    paths = [
+        write_band(directory / f"other-{band.name}.fits", np.ones((90, 120)), band)
+        for band in bands
+    ]
+    names = [band.name for band in bands]
+    places = QTable({"x": [60.2], "y": [40.7]})
+    with (
+        open_mosaics(paths, names, m83.pixel_scale_arcsec) as mosaics,
+        pytest.raises(ValueError, match="received F275W, F438W, F814W"),
+    ):
+        measure_catalogue(mosaics, places, progress=False)

@@ -1,12 +1,13 @@
 """The mosaics of one field, one band a file."""
 
+import dataclasses
 import re
 
 import numpy as np
 import pytest
 from astropy.io import fits
 
-from data_tools.mosaics.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics, opened
 
 SHAPE = (120, 150)
 PX = 32
@@ -283,3 +284,13 @@ def test_real_mosaics_of_m83_open(m83):
         cutout = mosaics.cutout(1000, 1200, 64)
     assert cutout.covered == 1
     assert 0 < np.median(cutout.image[..., 2]) < 1000
+
+
+def test_open_mosaics_of_other_pixels_are_refused(paths, m83):
+    other = dataclasses.replace(m83, pixel_scale_arcsec=1.1 * m83.pixel_scale_arcsec)
+    with (
+        open_m83(paths, m83) as mosaics,
+        pytest.raises(ValueError, match="expected pixels of"),
+        opened(mosaics, other),
+    ):
+        pass
