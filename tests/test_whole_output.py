@@ -32,7 +32,7 @@ def write_draws_of_two_batches(path, broken):
         if broken:
             raise ValueError("broken")
 
-    write_draws(path, batches(), (2, 3), {"model": "m83"})
+    write_draws(path, batches(), (2, 3), {"model": "m83"}, np.zeros((2, 2)))
 
 
 def write_a_table(path, broken):

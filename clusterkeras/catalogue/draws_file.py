@@ -23,6 +23,7 @@ def write_draws(
     batches: Iterable[tuple[NDArray[np.intp], Mapping[str, NDArray]]],
     shape: tuple[int, int],
     meta: Mapping[str, Any],
+    places: NDArray[np.float64],
 ) -> None:
     """Write draws, a batch in memory at a time; the file appears when it is whole.
 
@@ -36,6 +37,9 @@ def write_draws(
         Rows of the catalogue, and n.
     meta : mapping of str to plain values
         Metadata, kept as attributes of the file.
+    places : ndarray, shape (rows, 2)
+        x and y [pixels] of each row, by which a catalogue whose rows were chosen or
+        sorted finds its own again.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_path(path) as unfinished, h5py.File(unfinished, "w") as file:
@@ -45,6 +49,7 @@ def write_draws(
         whole.attrs["parameters"] = [p.name for p in PARAMETERS]
         whole.attrs["units"] = [p.unit for p in PARAMETERS]
         whole.attrs["axes"] = ["row of the catalogue", "draw", "parameter"]
+        file["places"] = places
         for key, value in meta.items():
             plain = isinstance(value, str | int | float)
             file.attrs[key] = value if plain else json.dumps(value)

@@ -252,7 +252,10 @@ class _Outputs:
     ) -> None:
         """Write all of them."""
         if self.draws is not None:
-            write_draws(self.draws, batches.read(draws=True), drawn, catalogue.meta)
+            places = np.stack([catalogue.numbers(axis) for axis in "xy"], axis=1)
+            write_draws(
+                self.draws, batches.read(draws=True), drawn, catalogue.meta, places
+            )
         if self.table is not None:
             catalogue.write(self.table)
         if self.preview is not None:

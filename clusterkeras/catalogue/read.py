@@ -186,8 +186,8 @@ class Catalogue(QTable):
         catalogue = cls.of(table, str(path))
         places = draws = None
         if draws_file is not None:
-            places = np.stack([catalogue.numbers(axis) for axis in "xy"], axis=1)
-            draws = _read_draws(Path(draws_file), len(catalogue))
+            own = np.stack([catalogue.numbers(axis) for axis in "xy"], axis=1)
+            places, draws = _read_draws(Path(draws_file), own)
         catalogue._origin = Origin(images, model, places, draws)
         return catalogue
 
@@ -449,15 +449,28 @@ def _describe(table: QTable, column: Any) -> None:
     table[column.name].info.description = column.description
 
 
-def _read_draws(path: Path, rows: int) -> NDArray[np.float32]:
+def _read_draws(
+    path: Path, own: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Return places (n, 2) and draws of a file, for a catalogue's own places."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of draws")
     import h5py
 
     with h5py.File(path) as file:
         draws = file["draws"][:]
-    if len(draws) != rows:
+        # a file of before 0.2 has none: the rows are the catalogue's
+        places = file["places"][:] if "places" in file else own
+    known = set(map(tuple, places[np.isfinite(places).all(axis=1)].tolist()))
+    lost = [
+        at
+        for at in own[np.isfinite(own).all(axis=1)].tolist()
+        if tuple(at) not in known
+    ]
+    if lost or len(draws) != len(places):
         raise ValueError(
-            f"{path}: expected the draws of {rows} rows; received {len(draws)}"
+            f"{path}: expected the draws of a catalogue of {len(own)} rows; received "
+            f"{len(draws)}"
+            + (f", none of which are at x, y = {lost[0]}" if lost else "")
         )
-    return draws
+    return places, draws

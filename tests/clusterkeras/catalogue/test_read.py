@@ -192,12 +192,33 @@ def test_draws_follow_their_row_and_are_made_anew_where_there_are_none(
     assert len(read.draws(1, 40)) == 40
 
 
+def test_draws_in_a_file_follow_rows_that_were_sorted_or_chosen(
+    catalogue, directory, tmp_path
+):
+    whole = Catalogue.read(
+        directory / "catalogue.ecsv", draws_file=directory / "draws.h5"
+    )
+    catalogue[::-1].write(tmp_path / "turned.ecsv")
+    catalogue[1:].write(tmp_path / "one.ecsv")
+    for name in ("turned", "one"):
+        read = Catalogue.read(
+            tmp_path / f"{name}.ecsv", draws_file=directory / "draws.h5"
+        )
+        np.testing.assert_array_equal(read.draws(0), whole.draws(1))
+
+
 def test_draws_of_another_catalogue_are_refused(catalogue, directory, tmp_path):
-    catalogue[:1].write(tmp_path / "one.ecsv")
-    with pytest.raises(ValueError, match="expected the draws of 1 rows; received 2"):
-        Catalogue.read(tmp_path / "one.ecsv", draws_file=directory / "draws.h5")
+    other = catalogue[:1].copy()
+    other["x"] += 1 * other["x"].unit
+    other.write(tmp_path / "other.ecsv")
+    with pytest.raises(ValueError, match="none of which are at x, y = "):
+        Catalogue.read(tmp_path / "other.ecsv", draws_file=directory / "draws.h5")
+    with h5py.File(tmp_path / "old.h5", "w") as file:  # without places
+        file["draws"] = np.zeros((2, 32, 4), np.float32)
+    with pytest.raises(ValueError, match="catalogue of 1 rows; received 2"):
+        Catalogue.read(tmp_path / "other.ecsv", draws_file=tmp_path / "old.h5")
     with pytest.raises(FileNotFoundError, match="no such file of draws"):
-        Catalogue.read(tmp_path / "one.ecsv", draws_file=tmp_path / "draws.h5")
+        Catalogue.read(tmp_path / "other.ecsv", draws_file=tmp_path / "draws.h5")
 
 
 def test_a_read_catalogue_is_drawn_on_its_images(catalogue, directory):
