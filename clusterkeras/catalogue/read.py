@@ -191,7 +191,9 @@ class Catalogue(QTable):
         catalogue._origin = Origin(images, model, places, draws)
         return catalogue
 
-    def write(self, path: str | Path) -> None:  # type: ignore[override]
+    def write(  # type: ignore[override]
+        self, path: Any, *, overwrite: bool = True, **options: Any
+    ) -> None:
         """Write all columns and metadata; the file appears when it is whole.
 
         Parameters
@@ -199,13 +201,25 @@ class Catalogue(QTable):
         path : str or Path
             ``.ecsv``, ``.fits``, ``.vot``, ``.xml``, ``.parquet`` or (without
             metadata) ``.csv``.
+        overwrite : bool
+            Whether a file that is there is replaced.
+        **options
+            ``format`` and others of `QTable.write`, which then writes the file.
 
         Raises
         ------
         ValueError
             If the ending is another, or the format cannot hold a column.
+        FileExistsError
+            If a file is there that is not to be replaced.
         """
-        write_table(QTable(self, copy=False), path)
+        table = QTable(self, copy=False)
+        if options:
+            table.write(path, overwrite=overwrite, **options)
+            return
+        if not overwrite and Path(path).exists():
+            raise FileExistsError(f"{path}: it exists; overwrite=True replaces it")
+        write_table(table, path)
 
     def numbers(self, name: str) -> NDArray[np.float64]:
         """Return a column without its unit, NaN where it is masked.
@@ -398,7 +412,9 @@ def metadata_of(path: Path) -> dict[str, Any]:
     from pyarrow import parquet
 
     # where astropy's writer leaves them; its reader would need pandas
-    header = parquet.read_schema(path).metadata.get(b"table_meta_yaml", b"")
+    header = (parquet.read_schema(path).metadata or {}).get(b"table_meta_yaml")
+    if header is None:
+        return {}
     return get_header_from_yaml(header.decode().split("\n")).get("meta", {})
 
 

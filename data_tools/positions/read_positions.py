@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.table import QTable, Table
+from astropy.table.meta import get_header_from_yaml
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from numpy.typing import NDArray
@@ -117,8 +118,17 @@ def _read_parquet(path: Path) -> QTable:
     from pyarrow import parquet
 
     columns = parquet.read_table(path)
+    header = (columns.schema.metadata or {}).get(b"table_meta_yaml")
     names = [n for n in columns.column_names if not n.startswith("__")]
-    return QTable({n: columns[n].to_numpy(zero_copy_only=False) for n in names})
+    values = {n: columns[n].to_numpy(zero_copy_only=False) for n in names}
+    if header is None:
+        return QTable(values)
+    # astropy's writer keeps a mask as a column beside, and units in the metadata
+    for name in [n for n in names if f"{n}.mask" in names]:
+        values[name] = np.ma.array(values[name], mask=values.pop(f"{name}.mask"))
+    written = get_header_from_yaml(header.decode().split("\n"))["datatype"]
+    units = {c["name"]: c["unit"] for c in written if "unit" in c}
+    return QTable(values, units={n: units[n] for n in values if n in units})
 
 
 def _check_length(path: Path) -> None:

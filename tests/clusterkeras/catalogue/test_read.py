@@ -4,8 +4,10 @@ import dataclasses
 
 import h5py
 import numpy as np
+import pyarrow as pa
 import pytest
 from astropy.table import QTable, Table, vstack
+from pyarrow import parquet
 
 from clusterkeras.catalogue.infer import infer, measure_catalogue
 from clusterkeras.catalogue.read import Catalogue
@@ -253,3 +255,18 @@ def test_open_mosaics_of_other_bands_are_refused(directory, m83, write_band):
         pytest.raises(ValueError, match="received F275W, F438W, F814W"),
     ):
         measure_catalogue(mosaics, places, progress=False)
+
+
+def test_a_parquet_file_of_another_program_is_no_catalogue(tmp_path):
+    parquet.write_table(pa.table({"x": [1.0], "y": [2.0]}), tmp_path / "t.parquet")
+    with pytest.raises(ValueError, match="it has no column p_cluster"):
+        Catalogue.read(tmp_path / "t.parquet")
+
+
+def test_astropy_s_own_words_for_writing_are_taken(catalogue, tmp_path):
+    path = tmp_path / "catalogue.ecsv"
+    catalogue.write(path, overwrite=True)
+    with pytest.raises(FileExistsError, match="overwrite=True replaces it"):
+        catalogue.write(path, overwrite=False)
+    catalogue.write(tmp_path / "places.txt", format="ascii", include_names=["x", "y"])
+    assert (tmp_path / "places.txt").read_text().startswith("x y\n60.2 40.7\n")

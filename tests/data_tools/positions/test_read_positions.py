@@ -45,6 +45,20 @@ def test_columns_in_plain_text_are_read(tmp_path, wcs):
     assert (x.tolist(), y.tolist()) == ([10, 30], [20, 40.5])
 
 
+def test_parquet_gives_masks_and_units_back(tmp_path):
+    written = QTable(
+        {
+            "ra": [13.6, 13.7] * u.hourangle,
+            "mass": MaskedColumn([1.5, 2.5], mask=[True, False]),
+        }
+    )
+    write_table(written, tmp_path / "t.parquet")
+    table = read_positions(tmp_path / "t.parquet")
+    assert table.colnames == ["ra", "mass"]
+    assert table["ra"].unit == u.hourangle
+    assert table["mass"].tolist() == [None, 2.5]
+
+
 def test_a_parquet_file_of_another_program_is_read(tmp_path, wcs):
     path = tmp_path / "other.parquet"
     parquet.write_table(pa.table({"RA": [204.25], "DEC": [-29.87]}), path)
