@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import astropy.units as u
 import numpy as np
 from astropy.table import Table
 from matplotlib.figure import Figure
@@ -35,6 +36,12 @@ _ASIDE = 5
 
 _PANEL_INCHES = 3.6
 
+#: Of the columns of a truth.
+_UNITS = {
+    **{"x": u.pix, "y": u.pix, "log_snr": u.dex},
+    **{p.name: u.Unit(p.unit) for p in PARAMETERS},
+}
+
 
 def match(
     x: NDArray, y: NDArray, true_x: NDArray, true_y: NDArray, match_px: float
@@ -46,7 +53,7 @@ def match(
     x, y : (rows,) ndarray
         Positions in the catalogue in pixels; NaN matches nothing.
     true_x, true_y : (clusters,) ndarray
-        True positions in pixels.
+        True positions in pixels; NaN matches nothing.
     match_px : float
         Largest distance of a pair.
 
@@ -59,12 +66,15 @@ def match(
     if not len(known) or not len(true_x):
         return np.empty(0, np.int64), np.empty(0, np.int64)
     rows = np.column_stack([x[known], y[known]])
-    clusters = np.column_stack([true_x, true_y])
+    placed = np.flatnonzero(np.isfinite(true_x) & np.isfinite(true_y))
+    if not len(placed):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    clusters = np.column_stack([true_x[placed], true_y[placed]])
     distance, nearest_row = cKDTree(rows).query(clusters)
     _, nearest_cluster = cKDTree(clusters).query(rows)
     cluster = np.arange(len(clusters))
     mutual = (distance <= match_px) & (nearest_cluster[nearest_row] == cluster)
-    return known[nearest_row[mutual]], cluster[mutual]
+    return known[nearest_row[mutual]], placed[cluster[mutual]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -228,7 +238,26 @@ def _columns(
     if missing:
         raise ValueError(f"{name}: expected the columns {names}; {missing} are missing")
     present = [*names, *(column for column in optional if column in table.colnames)]
-    return {column: numbers(table, column) for column in present}
+    return {column: _in_our_unit(table, column, name) for column in present}
+
+
+def _in_our_unit(table: Table, column: str, name: str) -> NDArray[np.float64]:
+    """Return a column of a truth as plain floats, in the unit of a catalogue's."""
+    values, unit = numbers(table, column), getattr(table[column], "unit", None)
+    ours = _UNITS[column]
+    # nothing can be told from a unit that is not known, or of which only dex is left
+    untold = unit is None or isinstance(unit, u.UnrecognizedUnit)
+    if untold or str(unit) in ("", "dex", str(ours)):
+        return values
+    try:
+        if isinstance(unit, u.LogUnit) != isinstance(ours, u.LogUnit):
+            raise u.UnitTypeError("a number and its logarithm")
+        # of a logarithm too: dex(Myr) to dex(yr)
+        return u.Quantity(values, unit, subok=True).to_value(ours)
+    except (u.UnitConversionError, u.UnitTypeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name}: expected {column} in {ours}; received {unit}"
+        ) from error
 
 
 def _completeness(

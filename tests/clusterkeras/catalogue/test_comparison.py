@@ -141,6 +141,29 @@ def test_units_and_masks_do_not_change_the_numbers(tmp_path):
     assert result["a_v"]["n"] == 37
 
 
+def test_a_truth_in_other_units_is_converted(tmp_path):
+    catalogue, path = tables(tmp_path)
+    expected, truth = compare(catalogue, path), Table.read(path)
+    truth["log_age"] -= 6
+    truth["log_age"].unit = "dex(Myr)"
+    found = compare(catalogue, truth)
+    for key, value in expected["parameters"]["log_age"].items():
+        assert found["parameters"]["log_age"][key] == pytest.approx(value)
+    truth["log_age"].unit = "Myr"
+    with pytest.raises(
+        ValueError, match=r"expected log_age in dex\(yr\); received Myr"
+    ):
+        compare(catalogue, truth)
+
+
+def test_a_true_cluster_without_a_place_is_not_found(tmp_path):
+    catalogue, path = tables(tmp_path)
+    truth = Table.read(path)
+    truth["x"][7] = np.nan
+    assert compare(catalogue, truth)["completeness"]["all"]["found"] == 399 / 400
+    assert len(match(np.zeros(1), np.zeros(1), truth["x"][[7]], np.zeros(1), 3)[0]) == 0
+
+
 def test_a_radius_of_zero_is_refused(tmp_path):
     with pytest.raises(ValueError, match="match_px must be above 0; received 0"):
         compare(*tables(tmp_path, n=20), match_px=0)
