@@ -2,6 +2,7 @@
 
 import errno
 import os
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from astropy.table import QTable
 from clusterkeras import serving
 from clusterkeras.catalogue.draws_file import write_draws
 from clusterkeras.config import ModelConfig
+from clusterkeras.evaluation.predictions import Predictions
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.network.model_file import save_model
 from data_tools.running.output import whole_directory, whole_file
@@ -42,6 +44,13 @@ def write_a_table(path, broken):
     write_table(table, path)
 
 
+def write_predictions(path, broken):
+    arrays = {"draws": np.zeros((2, 3, 4))}
+    if broken:
+        arrays["uneven"] = [[1, 2], [3]]
+    Predictions.write(SimpleNamespace(arrays=lambda: arrays), path)
+
+
 @keras.saving.register_keras_serializable(package="tests")
 class Unwritable(keras.layers.Dense):
     """A layer whose weights cannot be written."""
@@ -61,6 +70,7 @@ WRITERS = {
     "bytes": (write_bytes, ""),
     "draws": (write_draws_of_two_batches, ".h5"),
     "model": (save_a_model, ".keras"),
+    "predictions": (write_predictions, ".npz"),
     **{f"table{suffix}": (write_a_table, suffix) for suffix in FORMATS},
 }
 
@@ -83,7 +93,7 @@ def test_a_file_that_is_whole_takes_the_place_of_the_old_one(writer):
 
 #: Other formats leave their file open for a while, or take every object.
 @pytest.mark.parametrize(
-    "writer", ["bytes", "draws", "model", "table.fits"], indirect=True
+    "writer", ["bytes", "draws", "model", "predictions", "table.fits"], indirect=True
 )
 def test_a_writer_that_fails_half_way_leaves_the_old_file_and_nothing_else(writer):
     write, path = writer

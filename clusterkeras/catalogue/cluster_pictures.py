@@ -20,7 +20,7 @@ from clusterkeras.catalogue.table import flag_names, numbers
 from clusterkeras.diagnostics.plots.recovery import axis_label, corner_plot
 from data_tools.imaging.colours import as_rgb, brightness, colour_planes
 from data_tools.mosaics.mosaic import ROUNDING_PX, Mosaics
-from data_tools.running.output import check_file
+from data_tools.running.output import check_file, whole_path
 from data_tools.schema import PARAMETERS
 
 if TYPE_CHECKING:
@@ -254,7 +254,8 @@ def draw_preview(
         )
     if not len(rows):
         figure.text(0.5, 0.5, "no row has a posterior", color="white", ha="center")
-    figure.savefig(output, dpi=150, facecolor=figure.get_facecolor())
+    with whole_path(output) as path:
+        figure.savefig(path, dpi=150, facecolor=figure.get_facecolor())
 
 
 def caption(catalogue: Catalogue, row: int) -> str:

@@ -25,7 +25,7 @@ from clusterkeras.network.loading import load_model
 from clusterkeras.network.posterior_model import PosteriorModel, check_same_target
 from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.finished_set import read_set
-from data_tools.running.output import check_directory
+from data_tools.running.output import check_directory, whole_path
 from data_tools.running.plain_files import write_json, write_text
 from data_tools.schema import PARAMETER_NAMES
 
@@ -368,7 +368,8 @@ def _draw_pictures(
             clusters.draws[row], clusters.truth[row], title
         )
     for name, figure in pictures.items():
-        figure.savefig(output / f"{name}.png", dpi=110)
+        with whole_path(output / f"{name}.png") as path:
+            figure.savefig(path, dpi=110)
 
 
 def _versions() -> dict[str, str]:

@@ -11,6 +11,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from data_tools.running.output import whole_path
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -125,7 +127,8 @@ class Predictions:
 
     def write(self, path: str | Path) -> None:
         """Write all arrays as a numpy ``.npz`` file, for `read`."""
-        np.savez(path, **self.arrays())
+        with whole_path(Path(path)) as unfinished:
+            np.savez(unfinished, **self.arrays())
 
     @classmethod
     def read(cls, path: str | Path) -> Predictions:

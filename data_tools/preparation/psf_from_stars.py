@@ -27,6 +27,7 @@ from data_tools.preparation.isolated_stars import (
 )
 from data_tools.preparation.star_selection import StarSelection
 from data_tools.priors import Priors
+from data_tools.running.output import whole_path
 from data_tools.target import Target
 
 logger = logging.getLogger(__name__)
@@ -155,7 +156,8 @@ def write_psf(
         )
     header["SOURCE"] = (Path(source).name, "mosaic")
     header["COMMENT"] = "Effective PSF of the stars; wings of the shipped PSF."
-    fits.PrimaryHDU(psf.image.astype(np.float32), header).writeto(path, overwrite=True)
+    with whole_path(Path(path)) as unfinished:
+        fits.PrimaryHDU(psf.image.astype(np.float32), header).writeto(unfinished)
 
 
 def encircled_energy(

@@ -20,6 +20,7 @@ from data_tools.preparation.psf_from_stars import (
     write_psf,
 )
 from data_tools.preparation.star_selection import StarSelection
+from data_tools.running.output import whole_path
 from data_tools.target import Target
 
 PICTURE = "psf.png"
@@ -127,4 +128,5 @@ def _draw(psfs: Sequence[StarPsf], pixel_scale_arcsec: float, path: Path) -> Non
         row[2].set(xlabel="radius (arcsec)", ylabel="encircled energy", ylim=(0, 1))
         row[2].legend(loc="lower right", frameon=False)
         row[2].grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    with whole_path(path) as unfinished:
+        figure.savefig(unfinished, dpi=120)

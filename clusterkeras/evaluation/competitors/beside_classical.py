@@ -19,7 +19,7 @@ from clusterkeras.evaluation.competitors.stochastic_grid import fit_grid
 from clusterkeras.evaluation.evaluate import SEED, as_plain, ask, write_metrics
 from clusterkeras.evaluation.predictions import Predictions
 from data_tools.records.finished_set import read_set
-from data_tools.running.output import check_directory
+from data_tools.running.output import check_directory, whole_path
 from data_tools.running.plain_files import write_json, write_text
 from data_tools.schema import PARAMETER_NAMES
 
@@ -101,7 +101,8 @@ def evaluate_beside_classical(
         "gain": gains(clusters, rival),
     }
     metrics["classical"] = as_plain(found)
-    _picture(metrics).savefig(output / "classical.png", dpi=110)
+    with whole_path(output / "classical.png") as path:
+        _picture(metrics).savefig(path, dpi=110)
     write_text(output / "tables.md", card.tables(metrics))
     write_json(output / "metrics.json", metrics)
     print("", *card.classical_part(metrics)[1:], sep="\n\n")

@@ -17,6 +17,7 @@ from clusterkeras.diagnostics.plots.recovery import MARKERS, STYLES
 from clusterkeras.evaluation.markdown import markdown_table
 from clusterkeras.evaluation.shifts.kinds import NOMINAL, SHIFTS
 from clusterkeras.evaluation.summary import FALSE_ALARMS, flagged_share
+from data_tools.running.output import whole_path
 from data_tools.running.plain_files import write_json, write_text
 from data_tools.schema import PARAMETERS
 
@@ -247,6 +248,7 @@ def write_shifts(report: Mapping[str, Any], output: Path) -> None:
         A directory that exists.
     """
     write_text(output / "shifts.md", shift_table(report))
-    draw_shifts(report).savefig(output / "shifts.png", dpi=110)
+    with whole_path(output / "shifts.png") as path:
+        draw_shifts(report).savefig(path, dpi=110)
     # last, so that a shifts.json says that all is there
     write_json(output / "shifts.json", report)
