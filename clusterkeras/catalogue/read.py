@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from clusterkeras.catalogue.comparison import Comparison
     from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.mosaic import Mosaics
+
+logger = logging.getLogger(__name__)
 
 #: What a table must have to be a catalogue.
 _NEEDED = (
@@ -163,7 +166,7 @@ class Catalogue(QTable):
             ECSV, FITS, VOTable, Parquet or CSV, or the directory of a survey, all of
             whose parts are read; their column ``field`` says which row is of which.
         images : sequence of str or Path, or Mosaics, optional
-            The mosaics it was made from, to `plot` and to draw anew.
+            The mosaics it was made from, to `plot` and to draw anew; of one field.
         model : PosteriorModel, optional
             The model; by default what the metadata name.
         draws_file : str or Path, optional
@@ -179,11 +182,17 @@ class Catalogue(QTable):
         FileNotFoundError
             If there is no such file.
         ValueError
-            If it is no catalogue, or the draws are of another one.
+            If it is no catalogue, the draws are of another one, or `images` are given
+            to a survey of several fields.
         """
         path = Path(path)
         table = _read_survey(path) if path.is_dir() else _read_table(path)
         catalogue = cls.of(table, str(path))
+        if images is not None and path.is_dir() and len(set(table["field"])) > 1:
+            raise ValueError(
+                f"{path}: expected one field beside `images`; received a survey of "
+                f"{len(set(table['field']))}. Read the part of one, {_PART}"
+            )
         places = draws = None
         if draws_file is not None:
             own = np.stack([catalogue.numbers(axis) for axis in "xy"], axis=1)
@@ -446,10 +455,25 @@ def _read_survey(directory: Path) -> QTable:
         raise ValueError(
             f"{directory}: expected a survey with parts {_PART}; found none"
         )
-    tables = [_read_table(part) for part in parts]
+    tables = [Table(_read_table(part)) for part in parts]
     for part, table in zip(parts, tables, strict=True):
         table.add_column(part.parent.name.removeprefix("field="), 0, "field")
-    return vstack(tables, metadata_conflicts="silent")
+    for name in dict.fromkeys(name for table in tables for name in table.colnames):
+        columns = [table[name] for table in tables if name in table.colnames]
+        if len({column.unit for column in columns}) == 1:
+            continue
+        try:
+            for column in columns:
+                column.convert_unit_to(columns[0].unit)
+        except (u.UnitConversionError, u.UnitsError, TypeError, ValueError):
+            logger.warning(
+                "%s: %s has not the same unit in all fields: it is read without one",
+                directory,
+                name,
+            )
+            for column in columns:
+                column.unit = None
+    return QTable(vstack(tables, metadata_conflicts="silent"))
 
 
 def _describe(table: QTable, column: Any) -> None:

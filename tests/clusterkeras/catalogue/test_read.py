@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import astropy.units as u
 import h5py
 import numpy as np
 import pyarrow as pa
@@ -117,8 +118,27 @@ def test_a_survey_is_read_as_one_catalogue(catalogue, tmp_path):
     survey = Catalogue.read(tmp_path)
     assert survey["field"].tolist() == ["east"] * 2 + ["west"] * 2
     assert survey["x"].unit == "pix"
+    images = catalogue._origin.images
+    with pytest.raises(ValueError, match=r"one field beside `images`; .* survey of 2"):
+        Catalogue.read(tmp_path, images=images)
     with pytest.raises(ValueError, match="expected a survey with parts"):
         Catalogue.read(tmp_path / "field=east")
+
+
+@pytest.mark.parametrize("other", [[3.0, 4.0], [3.0, 4.0] * u.arcsec])
+def test_a_survey_s_columns_of_unlike_units_lose_them(
+    catalogue, tmp_path, other, caplog
+):
+    for field, width in (("east", [1.0, 2.0] * u.pix), ("west", other)):
+        (tmp_path / f"field={field}").mkdir()
+        some = catalogue.copy()
+        some["width"] = width
+        some.write(tmp_path / f"field={field}" / "part-0.parquet")
+    survey = Catalogue.read(tmp_path)
+    assert survey["width"].tolist() == [1, 2, 3, 4]
+    assert survey["width"].unit is None
+    assert "width has not the same unit in all fields" in caplog.text
+    assert str(survey["log_age_median"].unit) == "dex(yr)"
 
 
 def test_a_table_that_is_no_catalogue_is_refused(tmp_path):
