@@ -57,3 +57,50 @@ def write_draws(
             order = np.argsort(rows)  # HDF5 takes rows in their order only
             if len(order):
                 whole[rows[order]] = columns["draws"][order]
+
+
+def read_draws(
+    path: Path, own: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Read a file of draws for a catalogue.
+
+    Parameters
+    ----------
+    path : Path
+        What `write_draws` wrote.
+    own : ndarray, shape (rows, 2)
+        x and y [pixels] of the catalogue's rows.
+
+    Returns
+    -------
+    places : ndarray, shape (n, 2)
+        x and y [pixels] of the draws.
+    draws : ndarray, shape (n, draws, P)
+        Of the posterior at each place.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is of another catalogue.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file of draws")
+    with h5py.File(path) as file:
+        draws = file["draws"][:]
+        # a file of before 0.2 has none: the rows are the catalogue's
+        places = file["places"][:] if "places" in file else own
+    known = set(map(tuple, places[np.isfinite(places).all(axis=1)].tolist()))
+    lost = [
+        at
+        for at in own[np.isfinite(own).all(axis=1)].tolist()
+        if tuple(at) not in known
+    ]
+    if lost or len(draws) != len(places):
+        raise ValueError(
+            f"{path}: expected the draws of a catalogue of {len(own)} rows; received "
+            f"{len(draws)}"
+            + (f", none of which are at x, y = {lost[0]}" if lost else "")
+        )
+    return places, draws

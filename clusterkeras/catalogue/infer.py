@@ -139,8 +139,8 @@ def infer(
         Also draw the cutouts that are most likely clusters, with their numbers; see
         `clusterkeras.catalogue.cluster_pictures`.
     draws_file : str or Path, optional
-        Also write `InferenceConfig.draws` draws of each posterior to this file, ``.h5``
-        or ``.hdf5``; see `clusterkeras.catalogue.draws_file`.
+        Also write draws of each posterior to this file, ``.h5`` or ``.hdf5``, as many
+        as ``inference.draws`` says; see `clusterkeras.catalogue.draws_file`.
     draws : int
         Draws of each posterior that the catalogue keeps in memory.
     progress : bool
@@ -186,7 +186,11 @@ def infer(
             stacklevel=2,
         )
         draws, draws_file = 0, draws
+    if draws < 0:
+        raise ValueError(f"draws: expected at least 0; received {draws}")
     outputs = _Outputs.of(output, preview, draws_file)
+    if not isinstance(images, Mosaics | str | Path):
+        images = list(images)
     if not isinstance(positions, Table):
         name, positions = Path(positions), read_positions(positions)
     else:

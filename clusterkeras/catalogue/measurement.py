@@ -311,7 +311,7 @@ def result_flags(
     return sum(flags).astype(np.int32)
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=4)  # a notebook plots and draws in turn
 def compile_network(model: PosteriorModel, draws: int = 0) -> Network:
     """Return a model as the function that `measure_places` asks.
 

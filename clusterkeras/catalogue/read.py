@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import astropy.units as u
 import numpy as np
-from astropy.table import QTable, Table, vstack
-from astropy.table.meta import get_header_from_yaml
+from astropy.table import QTable, Table
 from numpy.typing import NDArray
 
-from clusterkeras.catalogue.table import P_CLUSTER, numbers
-from data_tools.positions.read_positions import read_positions
+from clusterkeras.catalogue.draws_file import read_draws
+from clusterkeras.catalogue.table import (
+    P_CLUSTER,
+    describe,
+    numbers,
+    read_survey,
+    read_table,
+)
 from data_tools.running.table_file import write_table
 from data_tools.schema import FLAGS, PARAMETER_NAMES, catalogue_columns
 
@@ -42,9 +44,6 @@ _NEEDED = (
 
 #: Draws of a row that has none yet.
 _DRAWS = 256
-
-#: A partitioned survey: what `clusterkeras.catalogue.survey` writes of each field.
-_PART = "field=*/part-*.parquet"
 
 
 @dataclass(frozen=True)
@@ -83,8 +82,8 @@ class Catalogue(QTable):
     """A table of posteriors that knows what its columns mean.
 
     It is a `QTable` in every way: rows may be chosen, sorted, joined and written. What
-    is chosen or copied from it still knows mosaics, model and draws; what is stacked or
-    joined does not.
+    is chosen or copied from it still knows mosaics, model and draws; what is stacked,
+    joined or pickled does not.
 
     Parameters
     ----------
@@ -112,6 +111,13 @@ class Catalogue(QTable):
         if origin is None and args and isinstance(args[0], Catalogue):
             origin = args[0]._origin
         self._origin = origin or Origin()
+
+    def __getitem__(self, item: Any) -> Any:
+        """Return a column, a row, or some of them as a catalogue."""
+        chosen = super().__getitem__(item)
+        if isinstance(chosen, Catalogue):
+            chosen._origin = self._origin
+        return chosen
 
     def _new_from_slice(self, slice_: Any) -> Catalogue:
         """Return the chosen rows, as astropy asks a table to."""
@@ -146,7 +152,7 @@ class Catalogue(QTable):
         catalogue = cls(table)
         for column in catalogue_columns():
             if column.name in table.colnames:
-                _describe(catalogue, column)
+                describe(catalogue, column)
         return catalogue
 
     @classmethod
@@ -186,17 +192,19 @@ class Catalogue(QTable):
             to a survey of several fields.
         """
         path = Path(path)
-        table = _read_survey(path) if path.is_dir() else _read_table(path)
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: no such catalogue")
+        table = read_survey(path) if path.is_dir() else read_table(path)
         catalogue = cls.of(table, str(path))
         if images is not None and path.is_dir() and len(set(table["field"])) > 1:
             raise ValueError(
                 f"{path}: expected one field beside `images`; received a survey of "
-                f"{len(set(table['field']))}. Read the part of one, {_PART}"
+                f"{len(set(table['field']))}. Read the part of one, in its field=..."
             )
         places = draws = None
         if draws_file is not None:
             own = np.stack([catalogue.numbers(axis) for axis in "xy"], axis=1)
-            places, draws = _read_draws(Path(draws_file), own)
+            places, draws = read_draws(Path(draws_file), own)
         catalogue._origin = Origin(images, model, places, draws)
         return catalogue
 
@@ -326,9 +334,13 @@ class Catalogue(QTable):
             If there are no data at the place, or no mosaics to look at.
         """
         self._check_row(row)
+        if n is not None and n < 1:
+            raise ValueError(f"draws: expected n of at least 1; received {n}")
         place = [self.numbers(axis)[row] for axis in "xy"]
         kept = self._origin.draws_at(*place)
         if kept is not None and (n is None or n <= len(kept)):
+            if not np.isfinite(kept).all():
+                raise ValueError(f"row {row}: no data at the place, so no posterior")
             return kept[:n]
         from clusterkeras.catalogue.measurement import look_again
         from clusterkeras.network.loading import load_model
@@ -414,103 +426,3 @@ class Catalogue(QTable):
                 "images=images, model=model)"
             )
         return origin.images, model
-
-
-def metadata_of(path: Path) -> dict[str, Any]:
-    """Return the metadata of a catalogue in Parquet, without its rows."""
-    from pyarrow import parquet
-
-    # where astropy's writer leaves them; its reader would need pandas
-    header = (parquet.read_schema(path).metadata or {}).get(b"table_meta_yaml")
-    if header is None:
-        return {}
-    return get_header_from_yaml(header.decode().split("\n")).get("meta", {})
-
-
-def _read_table(path: Path) -> QTable:
-    table = read_positions(path)
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        table.meta = metadata_of(path)
-    elif suffix in (".vot", ".xml"):
-        from astropy.io import votable
-
-        infos = votable.parse(path).resources[0].infos
-        table.meta = {info.name: info.value for info in infos}
-    # FITS writes keys in capitals, and as VOTable what is not plain as JSON
-    table.meta = {key.lower(): _plain(value) for key, value in table.meta.items()}
-    return table
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in "{[":
-        with contextlib.suppress(json.JSONDecodeError):
-            return json.loads(value)
-    return value
-
-
-def _read_survey(directory: Path) -> QTable:
-    parts = sorted(directory.glob(_PART))
-    if not parts:
-        raise ValueError(
-            f"{directory}: expected a survey with parts {_PART}; found none"
-        )
-    tables = [Table(_read_table(part)) for part in parts]
-    for part, table in zip(parts, tables, strict=True):
-        table.add_column(part.parent.name.removeprefix("field="), 0, "field")
-    for name in dict.fromkeys(name for table in tables for name in table.colnames):
-        columns = [table[name] for table in tables if name in table.colnames]
-        if len({column.unit for column in columns}) == 1:
-            continue
-        try:
-            for column in columns:
-                column.convert_unit_to(columns[0].unit)
-        except (u.UnitConversionError, u.UnitsError, TypeError, ValueError):
-            logger.warning(
-                "%s: %s has not the same unit in all fields: it is read without one",
-                directory,
-                name,
-            )
-            for column in columns:
-                column.unit = None
-    return QTable(vstack(tables, metadata_conflicts="silent"))
-
-
-def _describe(table: QTable, column: Any) -> None:
-    """Give a column the unit and the words that its format may have lost."""
-    values, right = table[column.name], u.Unit(column.unit)
-    unit = getattr(values, "unit", None)
-    if column.unit and unit is None:
-        values.unit = right
-        table[column.name] = values  # a quantity, masked where it was
-    elif column.unit and unit != right and str(unit) == str(right):
-        # VOTable's dex is unknown, or a prefix d before an ex
-        table[column.name] = values.value << right
-    table[column.name].info.description = column.description
-
-
-def _read_draws(
-    path: Path, own: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Return places (n, 2) and draws of a file, for a catalogue's own places."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file of draws")
-    import h5py
-
-    with h5py.File(path) as file:
-        draws = file["draws"][:]
-        # a file of before 0.2 has none: the rows are the catalogue's
-        places = file["places"][:] if "places" in file else own
-    known = set(map(tuple, places[np.isfinite(places).all(axis=1)].tolist()))
-    lost = [
-        at
-        for at in own[np.isfinite(own).all(axis=1)].tolist()
-        if tuple(at) not in known
-    ]
-    if lost or len(draws) != len(places):
-        raise ValueError(
-            f"{path}: expected the draws of a catalogue of {len(own)} rows; received "
-            f"{len(draws)}"
-            + (f", none of which are at x, y = {lost[0]}" if lost else "")
-        )
-    return places, draws

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
-from astropy.table import QTable, Table
+from astropy.table import QTable, Table, vstack
+from astropy.table.meta import get_header_from_yaml
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from clusterkeras import __version__
+from data_tools.positions.read_positions import read_positions
 from data_tools.schema import (
     FLAGS,
     PARAMETER_NAMES,
     SCHEMA_VERSION,
     catalogue_columns,
 )
+
+logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from clusterkeras.config import InferenceConfig
@@ -33,6 +40,9 @@ if TYPE_CHECKING:
 
 #: Rows with at least this probability, overlaps left out, count as clusters.
 P_CLUSTER = 0.5
+
+#: A partitioned survey: what `clusterkeras.catalogue.survey` writes of each field.
+_PART = "field=*/part-*.parquet"
 
 #: What a model calls the summaries of a parameter.
 _SUMMARIES = {
@@ -237,3 +247,89 @@ def numbers(table: Table | Mapping[str, Any], name: str) -> NDArray[np.float64]:
 def flag_names(bits: int) -> list[str]:
     """Return the names of the flags in a sum of bits."""
     return [name for name, (bit, _) in FLAGS.items() if bits & bit]
+
+
+def metadata_of(path: Path) -> dict[str, Any]:
+    """Return the metadata of a catalogue in Parquet, without its rows."""
+    from pyarrow import parquet
+
+    # where astropy's writer leaves them; its reader would need pandas
+    header = (parquet.read_schema(path).metadata or {}).get(b"table_meta_yaml")
+    if header is None:
+        return {}
+    return get_header_from_yaml(header.decode().split("\n")).get("meta", {})
+
+
+def read_table(path: Path) -> QTable:
+    """Read a table and its metadata, whatever the format has made of them."""
+    table = read_positions(path)
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        table.meta = metadata_of(path)
+    elif suffix in (".vot", ".xml"):
+        from astropy.io import votable
+
+        infos = votable.parse(path).resources[0].infos
+        table.meta = {info.name: info.value for info in infos}
+    # FITS writes keys in capitals, and as VOTable what is not plain as JSON
+    table.meta = {key.lower(): _plain(value) for key, value in table.meta.items()}
+    return table
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str) and value[:1] in "{[":
+        with contextlib.suppress(json.JSONDecodeError):
+            return json.loads(value)
+    return value
+
+
+def read_survey(directory: Path) -> QTable:
+    """Read all parts of a survey as one table, each row with its ``field``.
+
+    Raises
+    ------
+    ValueError
+        If there are none.
+    """
+    parts = sorted(directory.glob(_PART))
+    if not parts:
+        raise ValueError(
+            f"{directory}: expected a survey with parts {_PART}; found none"
+        )
+    tables = [Table(read_table(part)) for part in parts]
+    for part, table in zip(parts, tables, strict=True):
+        table.add_column(part.parent.name.removeprefix("field="), 0, "field")
+    for name in dict.fromkeys(name for table in tables for name in table.colnames):
+        columns = [table[name] for table in tables if name in table.colnames]
+        if len({column.unit for column in columns}) == 1:
+            continue
+        try:
+            for column in columns:
+                column.convert_unit_to(columns[0].unit)
+        except (u.UnitConversionError, u.UnitsError, TypeError, ValueError):
+            logger.warning(
+                "%s: %s has not the same unit in all fields: it is read without one",
+                directory,
+                name,
+            )
+            for column in columns:
+                column.unit = None
+    survey = QTable(vstack(tables, metadata_conflicts="silent"))
+    # what is of one field alone, as its share of clusters, is not of the survey
+    first = tables[0].meta
+    alike = {k for k in first if all(t.meta.get(k) == first[k] for t in tables)}
+    survey.meta = {key: first[key] for key in first if key in alike}
+    return survey
+
+
+def describe(table: QTable, column: Any) -> None:
+    """Give a column the unit and the words that its format may have lost."""
+    values, right = table[column.name], u.Unit(column.unit)
+    unit = getattr(values, "unit", None)
+    if column.unit and unit is None:
+        values.unit = right
+        table[column.name] = values  # a quantity, masked where it was
+    elif column.unit and unit != right and str(unit) == str(right):
+        # VOTable's dex is unknown, or a prefix d before an ex
+        table[column.name] = values.value << right
+    table[column.name].info.description = column.description

@@ -103,7 +103,7 @@ def make_mosaic(
     Raises
     ------
     TypeError
-        If a setting is none of `MosaicConfig`.
+        If a setting is none of `MosaicConfig`, or the target is only named.
     ValueError
         If so many clusters do not fit at that separation.
 
@@ -114,6 +114,11 @@ def make_mosaic(
     >>> galaxy.mosaics.bands, galaxy.mosaics.shape, len(galaxy.truth)
     (('F336W', 'F438W', 'F814W'), (192, 192), 2)
     """
+    if not isinstance(target, Target):
+        raise TypeError(
+            f"make_mosaic: expected a Target, as Target.load gives one by name; "
+            f"received {target!r}"
+        )
     config = dataclasses.replace(config or MosaicConfig(), **settings)
     priors = priors or Priors()
     rng = np.random.default_rng(config.seed)

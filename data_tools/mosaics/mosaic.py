@@ -332,6 +332,8 @@ def open_mosaics(
     ...         mosaics.window(slice(0, 64), slice(0, 64)).shape
     (64, 64, 2)
     """
+    if isinstance(paths, str | Path):
+        raise ValueError(f"expected mosaics in a list, one a band; received {paths!r}")
     bands, paths = tuple(bands), list(paths)
     if len(paths) != len(bands):
         names = [Path(str(p)).name for p in paths] or ["none"]

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clusterkeras.catalogue.infer import infer
-from clusterkeras.catalogue.read import metadata_of
 from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
-from clusterkeras.catalogue.table import InferenceSettings
+from clusterkeras.catalogue.table import InferenceSettings, metadata_of
 from clusterkeras.config import InferenceConfig
 from data_tools.running.output import remove_partial
 

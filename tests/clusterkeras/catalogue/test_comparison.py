@@ -120,7 +120,7 @@ def test_a_missing_column_is_named(tmp_path):
 
 def test_a_missing_or_unreadable_table_is_named(tmp_path):
     catalogue, truth = tables(tmp_path, n=20)
-    with pytest.raises(FileNotFoundError, match=r"nowhere\.ecsv: no such table"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.ecsv: no such catalogue"):
         compare(tmp_path / "nowhere.ecsv", truth)
     truth.write_bytes(b"\x00\x01\x02")
     with pytest.raises(ValueError, match=r"truth\.ecsv: not readable as a table"):

@@ -290,3 +290,36 @@ def test_astropy_s_own_words_for_writing_are_taken(catalogue, tmp_path):
         catalogue.write(path, overwrite=False)
     catalogue.write(tmp_path / "places.txt", format="ascii", include_names=["x", "y"])
     assert (tmp_path / "places.txt").read_text().startswith("x y\n60.2 40.7\n")
+
+
+def test_chosen_columns_still_know_their_draws(catalogue, directory):
+    path, images = directory / "catalogue.ecsv", catalogue._origin.images
+    read = Catalogue.read(path, images=images, draws_file=directory / "draws.h5")
+    np.testing.assert_array_equal(read["x", "y"].draws(0), read.draws(0))
+
+
+@pytest.mark.parametrize("n", [0, -3])
+def test_a_number_of_draws_that_is_none_is_refused(catalogue, directory, n):
+    with pytest.raises(ValueError, match=f"at least 1; received {n}"):
+        catalogue.draws(0, n)
+    with pytest.raises(ValueError, match="at least 0; received -1"):
+        infer(catalogue._origin.images, directory / "places.ecsv", draws=-1)
+
+
+def test_images_may_come_from_a_generator_and_not_as_one_name(catalogue, directory):
+    images, places = catalogue._origin.images, directory / "places.ecsv"
+    again = infer((path for path in images), places, draws=4, progress=False)
+    assert again.draws(0, 8).shape == (8, len(PARAMETERS))
+    with pytest.raises(ValueError, match=r"in a list, one a band; received 'one.fits'"):
+        infer("one.fits", places)
+
+
+def test_a_survey_has_no_share_of_clusters_of_one_field(catalogue, tmp_path):
+    for share, field in ((0.1, "east"), (0.2, "west")):
+        (tmp_path / f"field={field}").mkdir()
+        part = catalogue.copy()
+        part.meta["cluster_share"] = {"trained": 0.7, "here": share}
+        part.write(tmp_path / f"field={field}" / "part-0.parquet")
+    survey = Catalogue.read(tmp_path)
+    assert "cluster_share" not in survey.meta
+    assert survey.meta["model"] == "m83-wfc3-uvis"

@@ -101,3 +101,8 @@ def test_too_many_clusters_are_refused(m83, tmp_path):
     full = MosaicConfig(size_px=128, n=50, min_separation_px=60, edge_px=0)
     with pytest.raises(ValueError, match="of 50 clusters fit on 128 px"):
         make_mosaic(m83, Priors(), full, tmp_path)
+
+
+def test_a_name_in_place_of_a_target_is_refused():
+    with pytest.raises(TypeError, match=r"expected a Target.*received 'm83'"):
+        make_mosaic("m83")

@@ -8,9 +8,9 @@ import pytest
 from astropy.table import Table
 from pyarrow import dataset
 
-from clusterkeras.catalogue.read import metadata_of, numbers
 from clusterkeras.catalogue.survey.fields import part_of, read_fields
 from clusterkeras.catalogue.survey.infer_fields import infer_fields
+from clusterkeras.catalogue.table import metadata_of, numbers
 from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.network.model import ClusterModel
 from data_tools.positions.read_positions import read_positions
