@@ -101,6 +101,8 @@ class BandImage:
         Celestial coordinates.
     calibration : Calibration
         Flux scale.
+    closed : bool
+        Whether its file was closed, so that no pixel can be read.
     in_memory : bool
         Whether the pixels were given in memory and not as a file.
     has_weight : bool
@@ -120,6 +122,7 @@ class BandImage:
     def __init__(self, source: str | Path | fits.HDUList):
         """Open the file and check its header; no pixel is read."""
         self.in_memory = isinstance(source, fits.HDUList)
+        self.closed = False
         self._beside: list[fits.HDUList] = []
         if self.in_memory:
             self.path = Path(source.filename() or "image in memory")
@@ -158,6 +161,7 @@ class BandImage:
 
     def close(self) -> None:
         """Close the file; what was given in memory stays as it is."""
+        self.closed = not self.in_memory
         for hdus in (*(() if self.in_memory else (self._hdus,)), *self._beside):
             hdus.close()
 

@@ -374,7 +374,7 @@ def opened(images: Sequence[str | Path] | Mosaics, target: Target) -> Iterator[M
     ------
     FileNotFoundError, ValueError
         As `open_mosaics`; or if open mosaics have other bands or other pixels than the
-        target.
+        target, or were closed.
     """
     if not isinstance(images, Mosaics):
         with open_mosaics(
@@ -388,6 +388,11 @@ def opened(images: Sequence[str | Path] | Mosaics, target: Target) -> Iterator[M
             f"{', '.join(images.bands)}"
         )
     _check_scale(images.planes[0], target.pixel_scale_arcsec)
+    if any(plane.closed for plane in images.planes):
+        raise ValueError(
+            "expected open mosaics; these were closed: use them before that, or give "
+            "their paths"
+        )
     yield images
 
 

@@ -294,3 +294,13 @@ def test_open_mosaics_of_other_pixels_are_refused(paths, m83):
         opened(mosaics, other),
     ):
         pass
+
+
+def test_mosaics_that_were_closed_are_refused(paths, m83):
+    with open_mosaics(paths, m83.band_names, m83.pixel_scale_arcsec) as mosaics:
+        pass
+    with (
+        pytest.raises(ValueError, match="these were closed"),
+        opened(mosaics, m83),
+    ):
+        pass
