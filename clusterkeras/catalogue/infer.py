@@ -142,7 +142,8 @@ def infer(
         Also write draws of each posterior to this file, ``.h5`` or ``.hdf5``, as many
         as ``inference.draws`` says; see `clusterkeras.catalogue.draws_file`.
     draws : int
-        Draws of each posterior that the catalogue keeps in memory.
+        Draws of each posterior that the catalogue keeps in memory. Beside a file of
+        draws both hold the larger of the two numbers.
     progress : bool
         Whether to show a progress bar.
 

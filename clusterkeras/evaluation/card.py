@@ -382,7 +382,8 @@ def classical_part(metrics: Mapping[str, Any]) -> list[str]:
         "Scatter is that in the published regime, coverage that over all. The log p of "
         f"the same {gain['n']} truths is higher under the model than under the grid by "
         f"{_number(gain['mean'], '.3f')} ± {_number(gain['error'], '.3f')} nats (error "
-        f"from the scatter of {gain['n_fields']} fields).",
+        f"from the scatter of {gain['n_fields']} fields). Truths that one of the two "
+        f"rules out, and are left out here: {gain['n_ruled_out']}.",
     ]
 
 

@@ -154,7 +154,8 @@ def gains(first: Predictions, second: Predictions) -> dict[str, Any]:
     -------
     dict
         ``overall`` and ``strata``, those of the truth: mean gain and its error [nats],
-        clusters and fields. A truth that one of the two rules out does not count.
+        clusters and fields. A truth that one of the two rules out has no finite gain
+        and counts among ``n_ruled_out`` alone.
     """
     gain = first.log_prob.astype(float) - second.log_prob
     counts = np.isfinite(gain)
@@ -164,6 +165,7 @@ def gains(first: Predictions, second: Predictions) -> dict[str, Any]:
         several = len(values) > 1
         return {
             "n": len(values),
+            "n_ruled_out": int((rows & ~counts).sum()),
             "n_fields": len(np.unique(fields)),
             "mean": values.mean() if len(values) else np.nan,
             "error": clustered_error(values, fields) if several else np.nan,
