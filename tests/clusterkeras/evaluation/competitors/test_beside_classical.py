@@ -106,3 +106,12 @@ def test_the_split_that_the_grid_is_made_of_is_no_test(run, tmp_path, capsys):
     command = ["evaluate", "--classical", "--split", "train", "--data", str(tmp_path)]
     assert cli.main([*command, "--output", str(tmp_path)]) != 0
     assert "--classical: expected --split test" in capsys.readouterr().err
+
+
+def test_a_truth_that_a_method_rules_out_is_counted_apart(clusters):
+    log_prob = clusters.log_prob.astype(float) - 1
+    log_prob[:3] = -np.inf
+    other = dataclasses.replace(clusters, log_prob=log_prob)
+    found = gains(clusters, other)["overall"]
+    assert (found["n"], found["n_ruled_out"]) == (len(clusters) - 3, 3)
+    assert found["mean"] == pytest.approx(1)
