@@ -246,18 +246,8 @@ _PLACE = (
         "x", "pix", "pos.cartesian.x", "column of the position; the first pixel is 0"
     ),
     Column("y", "pix", "pos.cartesian.y", "row of the position; the first pixel is 0"),
-    Column(
-        "ra",
-        "deg",
-        "pos.eq.ra;meta.main",
-        "right ascension, ICRS as in the mosaic's header",
-    ),
-    Column(
-        "dec",
-        "deg",
-        "pos.eq.dec;meta.main",
-        "declination, ICRS as in the mosaic's header",
-    ),
+    Column("ra", "deg", "pos.eq.ra;meta.main", "right ascension, ICRS"),
+    Column("dec", "deg", "pos.eq.dec;meta.main", "declination, ICRS"),
     Column(
         "covered",
         "",

@@ -21,6 +21,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from clusterkeras import __version__
+from data_tools.mosaics.sky import to_icrs
 from data_tools.positions.read_positions import read_positions
 from data_tools.schema import (
     FLAGS,
@@ -79,10 +80,7 @@ def make_table(
     QTable
         n rows; the columns of `data_tools.schema.catalogue_columns`.
     """
-    ra, dec = np.full((2, len(x)), np.nan)
-    known = np.isfinite(x) & np.isfinite(y)
-    if known.any():
-        ra[known], dec[known] = wcs.all_pix2world(x[known], y[known], 0)
+    ra, dec = to_icrs(wcs, x, y)
     values = {**columns, "x": x, "y": y, "ra": ra, "dec": dec}
     values |= size_pc(columns, target)
     covariance = columns["covariance"]

@@ -19,6 +19,7 @@ from clusterkeras.config import DetectionConfig
 from clusterkeras.network.model_file import DEFAULT_PRESET
 from data_tools.imaging.peaks import combine, find, strongest_apart
 from data_tools.mosaics.mosaic import Mosaics, opened
+from data_tools.mosaics.sky import to_icrs
 from data_tools.running.output import check_file
 from data_tools.running.table_file import FORMATS, write_table
 from data_tools.target import Target
@@ -206,7 +207,7 @@ def _as_table(
     candidates: NDArray[np.float64], mosaics: Mosaics, config: DetectionConfig
 ) -> QTable:
     x, y, snr, fwhm = candidates[:, :4].T
-    ra, dec = mosaics.wcs.all_pix2world(x, y, 0) if len(x) else (x, y)
+    ra, dec = to_icrs(mosaics.wcs, x, y)
     table = QTable(
         {
             "id": np.arange(1, len(x) + 1),
@@ -221,8 +222,8 @@ def _as_table(
             "id": "number of the candidate, most significant first",
             "x": "column of the peak; the first pixel is 0",
             "y": "row of the peak; the first pixel is 0",
-            "ra": "right ascension, ICRS as in the mosaic's header",
-            "dec": "declination, ICRS as in the mosaic's header",
+            "ra": "right ascension, ICRS",
+            "dec": "declination, ICRS",
             "snr": "peak of the smoothed image, all bands, over its local RMS",
             "fwhm": "width of the smoothing at which that is largest",
         },

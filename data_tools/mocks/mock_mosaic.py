@@ -17,6 +17,7 @@ from data_tools.imaging.visibility import visibility
 from data_tools.mocks.mock import MockMaker
 from data_tools.mocks.mosaic_config import MosaicConfig
 from data_tools.mosaics.mosaic import Mosaics, open_mosaics
+from data_tools.mosaics.sky import to_icrs
 from data_tools.priors import Priors
 from data_tools.running.output import whole_path
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
@@ -247,7 +248,7 @@ def _truth(
     parameters: np.ndarray,
     log_snr: np.ndarray,
 ) -> Table:
-    ra, dec = wcs.all_pix2world(x, y, 0)
+    ra, dec = to_icrs(wcs, x, y)
     truth = Table(
         {"id": np.arange(len(x)), "x": x, "y": y, "ra": ra, "dec": dec},
         units={"x": "pix", "y": "pix", "ra": "deg", "dec": "deg"},

@@ -19,6 +19,7 @@ from astropy.wcs import WCS
 from numpy.typing import DTypeLike, NDArray
 
 from data_tools.mosaics.calibration import read_band, read_calibration
+from data_tools.mosaics.sky import celestial_frame
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +202,8 @@ class BandImage:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", AstropyWarning)
-                wcs = WCS(self._science.hdu.header, fobj=self._hdus).celestial
+                header = _with_plain_frame(self._science.hdu.header)
+                wcs = WCS(header, fobj=self._hdus).celestial
         except Exception as e:  # wcslib has a dozen errors without a common parent
             raise ValueError(f"{self.path}: the WCS is not readable: {e}") from e
         if not wcs.has_celestial:
@@ -209,6 +211,10 @@ class BandImage:
                 f"{self.path}: expected a celestial WCS (CTYPE1 = 'RA---TAN' and so "
                 "on) in the header, found none"
             )
+        try:
+            celestial_frame(wcs)
+        except ValueError as e:
+            raise ValueError(f"{self.path}: {e}") from None
         return wcs
 
     def _find_map(self, name: str, beside: Path | None, words: str) -> _Pixels | None:
@@ -326,6 +332,21 @@ def quality_beside(path: str | Path) -> Path | None:
 def _beside(path: Path, what: str) -> Path | None:
     beside = path.with_name(_SCIENCE_NAME.sub(rf"{what}\1", path.name))
     return beside if beside != path and beside.is_file() else None
+
+
+def _with_plain_frame(header: fits.Header) -> fits.Header:
+    """Return a header whose frame is written as WCSLIB reads it, which drops the rest.
+
+    RADESYS in small letters, and EQUINOX as text (``J2000``).
+    """
+    header = header.copy()
+    for key in ("RADESYS", "RADECSYS"):
+        if key in header:
+            header[key] = str(header[key]).strip().upper()
+    for key in ("EQUINOX", "EPOCH"):
+        if isinstance(header.get(key), str):
+            header[key] = float(header[key].strip().upper().lstrip("JB"))
+    return header
 
 
 def _is_zipped(path: Path) -> bool:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from data_tools.mosaics.band_image import BandImage
 from data_tools.mosaics.cutout import CORE_PX, Cutout, is_saturated
+from data_tools.mosaics.sky import to_icrs, to_pixels
 from data_tools.target import Target
 
 #: Largest difference between the bands' positions, in pixels.
@@ -426,7 +427,7 @@ def _check_grid(planes: Sequence[BandImage], pixel_scale_arcsec: float) -> None:
     rows, columns = first.shape
     x = np.array([0, columns - 1, 0, columns - 1, (columns - 1) / 2])
     y = np.array([0, 0, rows - 1, rows - 1, (rows - 1) / 2])
-    sky = first.wcs.all_pix2world(x, y, 0)
+    sky = to_icrs(first.wcs, x, y)
     for plane in planes[1:]:
         if plane.shape != first.shape:
             raise ValueError(
@@ -434,7 +435,7 @@ def _check_grid(planes: Sequence[BandImage], pixel_scale_arcsec: float) -> None:
                 f"as in {first.path.name}, received {plane.shape[0]} x "
                 f"{plane.shape[1]}; drizzle the bands onto one grid"
             )
-        there = plane.wcs.all_world2pix(*sky, 0, quiet=True)
+        there = to_pixels(plane.wcs, *sky)
         distance = np.hypot(there[0] - x, there[1] - y).max()
         if not distance <= WCS_TOLERANCE_PX:
             raise ValueError(

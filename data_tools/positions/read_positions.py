@@ -15,6 +15,7 @@ from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
+from data_tools.mosaics.sky import to_pixels
 from data_tools.positions.columns import PixelColumns, find_positions
 from data_tools.positions.legus import read_legus
 from data_tools.positions.regions import SUFFIXES, read_regions
@@ -179,7 +180,7 @@ def pixel_positions(
     pixels, sky = find_positions(table, name)
     if sky is None:
         return _only_pixels(pixels[0], origin, name)
-    on_sky = _world_to_pixel(wcs, sky.ra, sky.dec)
+    on_sky = to_pixels(wcs, sky.ra, sky.dec)
     has_sky = np.isfinite(sky.ra) & np.isfinite(sky.dec)
     if not pixels:
         if sky.names.lower() != "ra and dec":
@@ -254,13 +255,3 @@ def _nearest(
             found.append((columns, used, distance))
     told = [f for f in found if not math.isnan(f[2])]
     return min(told, key=lambda f: f[2]) if told else (*found[0][:2], 0.0)
-
-
-def _world_to_pixel(
-    wcs: WCS, ra: NDArray[np.float64], dec: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    x, y = np.full((2, len(ra)), np.nan)
-    known = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
-    if known.any():
-        x[known], y[known] = wcs.all_world2pix(ra[known], dec[known], 0, quiet=True)
-    return x, y

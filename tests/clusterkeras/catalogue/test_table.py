@@ -34,7 +34,8 @@ def numbers(n=3):
 
 @pytest.fixture
 def table(m83):
-    return make_table(np.zeros(3), np.zeros(3), WCS(naxis=2), numbers(), m83)
+    wcs = WCS({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})
+    return make_table(np.zeros(3), np.zeros(3), wcs, numbers(), m83)
 
 
 def test_the_columns_are_the_schema_s(table):
