@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
-from astropy.wcs import WCS
 from numpy.typing import DTypeLike, NDArray
 
 from data_tools.mosaics.calibration import read_band, read_calibration
-from data_tools.mosaics.sky import celestial_frame
+from data_tools.mosaics.sky import read_wcs
 
 logger = logging.getLogger(__name__)
 
@@ -145,7 +144,7 @@ class BandImage:
             if self.in_memory and not source.filename():
                 self.path = Path("+".join(self.band))
             self.calibration = read_calibration(both, self.path)
-            self.wcs = self._read_wcs()
+            self.wcs = read_wcs(header, self._hdus, self.path)
             self._weight = self._find_map("WHT", weights_beside(self.path), "weights")
             self._quality = self._find_map(
                 "DQ", quality_beside(self.path), "data quality"
@@ -197,25 +196,6 @@ class BandImage:
                 f"{self.path}: the file is cut short: {max(ends)} bytes expected, "
                 f"{length} found; fetch it again"
             )
-
-    def _read_wcs(self) -> WCS:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", AstropyWarning)
-                header = _with_plain_frame(self._science.hdu.header)
-                wcs = WCS(header, fobj=self._hdus).celestial
-        except Exception as e:  # wcslib has a dozen errors without a common parent
-            raise ValueError(f"{self.path}: the WCS is not readable: {e}") from e
-        if not wcs.has_celestial:
-            raise ValueError(
-                f"{self.path}: expected a celestial WCS (CTYPE1 = 'RA---TAN' and so "
-                "on) in the header, found none"
-            )
-        try:
-            celestial_frame(wcs)
-        except ValueError as e:
-            raise ValueError(f"{self.path}: {e}") from None
-        return wcs
 
     def _find_map(self, name: str, beside: Path | None, words: str) -> _Pixels | None:
         """Return a map of the pixels, in this file or the one beside it."""
@@ -332,21 +312,6 @@ def quality_beside(path: str | Path) -> Path | None:
 def _beside(path: Path, what: str) -> Path | None:
     beside = path.with_name(_SCIENCE_NAME.sub(rf"{what}\1", path.name))
     return beside if beside != path and beside.is_file() else None
-
-
-def _with_plain_frame(header: fits.Header) -> fits.Header:
-    """Return a header whose frame is written as WCSLIB reads it, which drops the rest.
-
-    RADESYS in small letters, and EQUINOX as text (``J2000``).
-    """
-    header = header.copy()
-    for key in ("RADESYS", "RADECSYS"):
-        if key in header:
-            header[key] = str(header[key]).strip().upper()
-    for key in ("EQUINOX", "EPOCH"):
-        if isinstance(header.get(key), str):
-            header[key] = float(header[key].strip().upper().lstrip("JB"))
-    return header
 
 
 def _is_zipped(path: Path) -> bool:

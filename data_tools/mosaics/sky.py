@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import re
+import warnings
+from pathlib import Path
+
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import (
@@ -11,13 +16,97 @@ from astropy.coordinates import (
     Galactic,
     UnitSphericalRepresentation,
 )
+from astropy.io import fits
 from astropy.time import Time
+from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from astropy.wcs.utils import wcs_to_celestial_frame
 from numpy.typing import ArrayLike, NDArray
 
+logger = logging.getLogger(__name__)
+
+#: Keywords of what bends an exposure: polynomials (Shupe et al. 2005, ASP Conf. 347,
+#: 491), and tables in extensions, which Hubble's pipeline names so.
+_POLYNOMIALS = re.compile(r"[AB]P?_(ORDER|DMAX|\d+_\d+)")
+_BENDING_TABLES = re.compile(
+    r"(CPDIS|CPERR|CQDIS|CQERR|DP|DQ|D2IM|D2IMDIS|D2IMERR|AXISCORR)\d+(\..*)?"
+    r"|D2IMEXT|D2IMFILE|NPOLEXT|NPOLFILE|AXISCORR|DVERR\d*"
+)
+_TABLE_NAMES = {"WCSDVARR", "D2IMARR"}
+
 #: Years from which an equinox is believed.
 _EQUINOX_YEARS = 1800, 2200
+
+
+def read_wcs(header: fits.Header, hdus: fits.HDUList, path: Path) -> WCS:
+    """Return the celestial coordinates of an image.
+
+    A drizzled image is not bent. Where CTYPE does not end in ``-SIP``, polynomials and
+    tables in the header are left over from its exposures: they are left out, and the
+    log says so; so are tables that the file does not hold.
+
+    Parameters
+    ----------
+    header : Header
+        Of the image.
+    hdus : HDUList
+        The file, which may hold tables of distortion.
+    path : Path
+        The file, for messages.
+
+    Raises
+    ------
+    ValueError
+        If they are not readable or not celestial, or their frame is unknown.
+    """
+    try:
+        plain = _as_wcslib_reads(header)
+        left_over = _left_over(plain, hdus)
+        for key in left_over:
+            plain.remove(key, ignore_missing=True, remove_all=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)
+            wcs = WCS(plain, fobj=hdus).celestial
+    except Exception as e:  # wcslib has a dozen errors without a common parent
+        raise ValueError(f"{path}: the WCS is not readable: {e}") from e
+    if not wcs.has_celestial:
+        raise ValueError(
+            f"{path}: expected a celestial WCS (CTYPE1 = 'RA---TAN' and so on) in the "
+            "header, found none"
+        )
+    if left_over:
+        logger.warning(
+            "%s: the distortion in the header (%s) is left over from exposures: it is "
+            "left out, as CTYPE %s says that this image has none",
+            path,
+            ", ".join(left_over[:3]) + (", ..." if len(left_over) > 3 else ""),
+            wcs.wcs.ctype[0],
+        )
+    try:
+        celestial_frame(wcs)
+    except ValueError as e:
+        raise ValueError(f"{path}: {e}") from None
+    return wcs
+
+
+def _left_over(header: fits.Header, hdus: fits.HDUList) -> list[str]:
+    bent = any(str(header.get(f"CTYPE{i}")).strip().endswith("-SIP") for i in (1, 2))
+    kinds = [] if bent else [_POLYNOMIALS]
+    if not bent or not _TABLE_NAMES & {hdu.name for hdu in hdus}:
+        kinds.append(_BENDING_TABLES)
+    return [k for k in dict.fromkeys(header) if any(p.fullmatch(k) for p in kinds)]
+
+
+def _as_wcslib_reads(header: fits.Header) -> fits.Header:
+    """Return a copy in which RADESYS is in capitals and EQUINOX no text (``J2000``)."""
+    header = header.copy()
+    for key in ("RADESYS", "RADECSYS"):
+        if key in header:
+            header[key] = str(header[key]).strip().upper()
+    for key in ("EQUINOX", "EPOCH"):
+        if isinstance(header.get(key), str):
+            header[key] = float(header[key].strip().upper().lstrip("JB"))
+    return header
 
 
 def celestial_frame(wcs: WCS) -> BaseCoordinateFrame:

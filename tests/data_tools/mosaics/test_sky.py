@@ -144,3 +144,43 @@ def test_bands_in_different_frames_are_compared_on_the_sky(image, m83, name):
     message = "px away from that of a.fits" if not galactic else "its WCS is nan px"
     with pytest.raises(ValueError, match=message):
         open_mosaics(paths, names, m83.pixel_scale_arcsec)
+
+
+POLYNOMIAL = {"A_ORDER": 2, "B_ORDER": 2, "A_2_0": 8.5e-6, "B_0_2": 6e-6}
+LEFT_OVER = {
+    "polynomials": POLYNOMIAL | {"AP_ORDER": 1, "BP_ORDER": 1, "A_DMAX": 2.0},
+    "half a polynomial": {"A_ORDER": 2, "A_2_0": 8.5e-6},
+    "tables of the detector": {"D2IMDIS1": "LOOKUP", "D2IMERR1": 0.002, "D2IMEXT": "f"},
+    "an older table": {"AXISCORR": 1, "D2IMEXT": "f.fits", "D2IMERR": 0.002},
+    "tables of the filter": {"CPDIS1": "LOOKUP", "CPERR1": 0.02, "NPOLEXT": "f.fits"},
+    "their records": {"CPDIS1": "Lookup", "DP1": "EXTVER: 1", "CPDIS2": "Lookup"},
+}
+
+
+@pytest.mark.parametrize("kind", LEFT_OVER)
+def test_a_distortion_left_over_in_the_header_is_dropped_and_told(image, kind, caplog):
+    far = {"CRPIX1": -3000.0, "CRPIX2": -3000.0}  # where it would be large
+    with closing(BandImage(image("plain.fits", **far))) as plane:
+        expected = to_icrs(plane.wcs, X, Y)
+    assert not caplog.text
+    with closing(BandImage(image(**far | LEFT_OVER[kind]))) as plane:
+        np.testing.assert_array_equal(to_icrs(plane.wcs, X, Y), expected)
+    assert "band.fits: the distortion in the header (" in caplog.text
+    assert next(iter(LEFT_OVER[kind])) in caplog.text
+
+
+def test_a_distortion_that_ctype_announces_stays(image, caplog):
+    keys = {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "CRPIX1": -3000.0}
+    with closing(BandImage(image(**keys | POLYNOMIAL))) as plane:
+        assert plane.wcs.sip is not None
+        ra, _ = to_icrs(plane.wcs, X, Y)
+        linear, _ = plane.wcs.wcs_pix2world(X, Y, 0)
+    assert abs(ra[1] - linear[1]) * 3600 > 2
+    assert not caplog.text
+
+
+def test_tables_that_a_bent_image_does_not_hold_are_dropped(image, caplog):
+    keys = {"CTYPE1": "RA---TAN-SIP", "CTYPE2": "DEC--TAN-SIP", "CPDIS1": "LOOKUP"}
+    with closing(BandImage(image(**keys | POLYNOMIAL))) as plane:
+        assert plane.wcs.sip is not None
+    assert "(CPDIS1)" in caplog.text
