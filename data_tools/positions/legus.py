@@ -1,21 +1,24 @@
 """LEGUS's cluster catalogues: `.tab` files without names of columns.
 
-A row of them is, in this order (the surveys' readme files; Adamo et al. 2017, ApJ 841,
-131): number; x and y in pixels that count from 1, twice where there is a frame and a
-mosaic; right ascension and declination; magnitude (Vega) and error in each band;
+A row of them holds, in this order (the surveys' readme files; Adamo et al. 2017, ApJ
+841, 131): number; x and y in pixels that count from 1, twice where there is a frame and
+a mosaic; right ascension and declination; magnitude (Vega) and error in each band;
 concentration index; age, mass and E(B-V), each the best, the largest and the smallest;
-the fit's residual in each band, reduced chi2, Q and number of bands; classes by eye.
-What a file has of it is told by its numbers.
+the fit's residual in each band, reduced chi2, Q and number of bands; classes by eye and
+how they came about, in as many columns and orders as there were people who looked.
+What a file has of it is told by its readme, and without one by its numbers.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable
 from numpy.typing import NDArray
 
@@ -23,43 +26,88 @@ from data_tools.positions.columns import ORIGIN_KEY
 
 logger = logging.getLogger(__name__)
 
-#: "Not in the field" and "not detected", of magnitudes, errors and what follows.
-SENTINELS = (66.666, 99.999)
-#: "Not fitted", of all that the fit gives.
+#: "Not in the field", "not detected" and "no aperture correction", of magnitudes.
+SENTINELS = (66.666, 99.999, 44.444)
+#: "Not fitted", of all that the fit gives; some files say 0 for it.
 _NOT_FITTED = 200.0
+#: What is made of a sentinel, as a concentration index of 99.999 - 25, is none.
+_BRIGHTEST, _FAINTEST = 5.0, 40.0
 
-#: Bands by their number, where the file does not name them, with the WFC3 alone and
-#: with the ACS too (Calzetti et al. 2015, AJ 149, 51, Table 1).
-_BANDS = {
-    False: ("F275W", "F336W", "F438W", "F555W", "F814W"),
-    True: ("F275W", "F336W", "F435W", "F555W", "F814W"),
-}
+#: Fields with ACS's F435W in place of F438W, or F606W in place of F555W (the lists of
+#: StarcNet's code; Perez et al. 2021, ApJ 907, 100).
+_F435W = {"ngc1313-e", "ngc1313-w", "ngc4449", "ngc5194-ngc5195-mosaic", "ngc5253"}
+_F435W |= {"ngc628-c", "ngc628-e"}
+_F606W = {"ic4247", "ngc3738", "ngc5238", "ngc5474", "ngc5477", "ugc1249", "ugc685"}
+_F606W |= {"ugc7408", "ugca281"}
+#: With ACS in their name, but not for these two bands.
+_UVIS = {"ngc3351", "ngc4395-s", "ngc7793-w", "ugc4305", "ugc4459", "ugc5139"}
+
 _BAND = re.compile(r"\bF\d{3}(?:W|LP|M|N|X)\b", re.IGNORECASE)
+_FIELD = re.compile(r"hlsp_legus_hst_[\w-]+?_([a-z0-9-]+)_multiband")
+
+#: What a readme's line of a column begins with or holds, and our name of it.
+_README: tuple[tuple[str, str], ...] = (
+    (r"source id", "id"),
+    (r"x coord.*mosaic frame", "x_mosaic"),
+    (r"y coord.*mosaic frame", "y_mosaic"),
+    (r"x coord", "x"),
+    (r"y coord", "y"),
+    (r"RA\b", "ra"),
+    (r"DEC\b", "dec"),
+    (r".*total mag\b.*?(F\d{3}\w+)", "{}_mag"),
+    (r".*photometric error\b.*?(F\d{3}\w+)", "{}_err"),
+    (r"CI\b", "ci"),
+    (r"(best|max|min) age", "age_{}"),
+    (r"(best|max|min) mass", "mass_{}"),
+    (r"(best|max|min) E\(B-V\)", "ebv_{}"),
+    (r".*residual in (F\d{3}\w+)", "{}_residual"),
+    (r"reduced chi2", "chi2"),
+    (r"Q\b", "q"),
+    (r"number of filter", "n_bands"),
+    (r".*applying the mean", "class_mean"),
+    (r".*\bpost-reclassification", "class_4_again"),
+    (r".*verified the ML", "class_ml_verified"),
+    (r".*machine learning", "class_ml"),
+    (r"method of visual", "class_method"),
+    (r"final morphological flag", "class"),
+    (r".*(applying the mode|mode value|visual classification)", "class"),
+    (r"quality flag", "quality"),
+    (r"halpha", "halpha"),
+    (r"flag indicates", "selection"),
+)
 
 #: A line of so many words, most of them numbers, is a row.
 _FEWEST = 7
+#: Fewer pairs of magnitude and error than in any of them: another table.
+_FEWEST_BANDS = 3
 
 
-def read_legus(path: str | Path) -> QTable | None:
+def read_legus(path: str | Path, text: str | None = None) -> QTable | None:
     """Read a LEGUS catalogue.
 
-    Lines before, between and after the rows are skipped, whatever they say, if they
-    are no rows. Sentinels are masked. A line in the log says what was assumed.
+    It is told by what it holds: numbers without names, sky positions of one field
+    behind pixels of an image, and magnitudes beside their errors. Lines before, between
+    and after the rows are skipped, whatever they say, if they are no rows and do not
+    name the columns. Sentinels are masked. A line in the log says what was assumed.
 
     Parameters
     ----------
     path : str or Path
-        The file. If it has a readme beside it (``.readme.txt``, ``.readme``) the bands
-        are taken from there, as they are from the file's own header.
+        The file. If it has a readme beside it (``.readme.txt``, ``.readme``), or one as
+        its header, that says what is in which column, if it numbers as many as there
+        are, and else which bands.
+    text : str, optional
+        What is in the file; by default it is read.
 
     Returns
     -------
     QTable or None
-        ``id``, ``x``, ``y`` as in the file (counted from 1, which the metadata say), of
-        a file with two frames also ``x_mosaic``, ``y_mosaic``, ``ra``, ``dec``, then
-        what was recognised, ``F336W_mag`` or ``age_best`` or ``class``, and
-        ``column_N`` for the file's N-th column where it was not. None if it is no such
-        catalogue.
+        ``id``, ``x``, ``y`` as in the file, of a file with two frames also
+        ``x_mosaic``, ``y_mosaic``, ``ra``, ``dec``, then what was recognised,
+        ``F336W_mag`` or ``age_best`` or ``class``, and ``column_N`` for the file's N-th
+        column where it was not. The metadata say that pixels count from 1 where the
+        file's name or head says LEGUS; else the sky positions tell. None if it is no
+        such catalogue.
 
     Raises
     ------
@@ -67,36 +115,43 @@ def read_legus(path: str | Path) -> QTable | None:
         If its rows are not equally long.
     """
     path = Path(path)
-    header, words = _split(path.read_text(encoding="utf-8", errors="replace"))
-    if not words:
+    if text is None:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    header, words = _split(text)
+    if not words or _is_named(header, len(words[0])):
         return None
     rows = np.array([[_number(word) for word in row] for row in words])
     rows[np.isin(rows, SENTINELS)] = np.nan
     frames = _frames(rows)
     if frames is None:
         return None
-    first = 1 + 2 * frames + 2
-    bands = _count_bands(rows, first)
-    names = ["id", "x", "y", *(["x_mosaic", "y_mosaic"] if frames == 2 else [])]
-    names += ["ra", "dec"]
-    band_names, source = _name_bands(bands, header, path)
-    for band in band_names:
-        names += [f"{band}_mag", f"{band}_err"]
-    fit = _name_fit(rows[:, len(names) :], band_names)
-    names += fit
-    names += [f"column_{i + 1}" for i in range(len(names), rows.shape[1])]
+    for suffix in (".readme.txt", ".readme"):
+        readme = path.with_suffix(suffix)
+        if readme.is_file():
+            header += "\n" + readme.read_text(encoding="utf-8", errors="replace")
+    bands = _count_bands(rows, 3 + 2 * frames)
+    if bands < _FEWEST_BANDS:
+        return None
+    names, source = _names_of_readme(header, rows), "so its readme names them"
+    if names is None:
+        band_names, source = _name_bands(bands, header, path.name)
+        names = _name_columns(rows, frames, band_names)
     table = _as_table(rows, words, names)
+    is_said = "legus" in f"{path.name}\n{header}".lower()
+    if is_said:
+        table.meta[ORIGIN_KEY] = 1
     unnamed = [name for name in names if name.startswith("column_")]
     logger.warning(
         "%s: read as a LEGUS catalogue of %d rows and %d columns, assuming that x and "
-        "y count from 1%s and that its %d bands are %s (%s); %s and %s masked%s",
+        "y %s%s and that its %d bands are %s (%s); %s masked%s",
         path,
         *rows.shape,
+        "count from 1" if is_said else "count as its sky positions tell",
         " in two frames" if frames == 2 else "",
         bands,
-        ", ".join(band_names) or "none",
+        ", ".join(n.removesuffix("_mag") for n in names if n.endswith("_mag")),
         source,
-        *SENTINELS,
+        ", ".join(map(str, SENTINELS)),
         f"; not recognised: {', '.join(unnamed)}" if unnamed else "",
     )
     return table
@@ -125,6 +180,15 @@ def _split(text: str) -> tuple[str, list[list[str]]]:
     return "\n".join(other), rows
 
 
+def _is_named(header: str, width: int) -> bool:
+    """Say whether the last line before the rows is a name for each column."""
+    lines = [line for line in header.splitlines() if line.strip("# \t\r")]
+    if not lines:
+        return False
+    line = lines[-1].lstrip("# ").rstrip()
+    return width in (len(re.split(mark, line)) for mark in (r"[\s,]+", r"\t", ","))
+
+
 def _number(word: str) -> float:
     try:
         return float(word)
@@ -138,15 +202,46 @@ def _frames(rows: NDArray[np.float64]) -> int | None:
         columns = rows[:, 1 : 1 + 2 * frames + 2]
         if columns.shape[1] < 2 * frames + 2 or not np.isfinite(columns).any(0).all():
             continue
-        ra, dec = columns[:, -2:].T
+        ra, dec = columns[np.isfinite(columns).all(1), -2:].T
         pixels = columns[:, :-2]
-        apart = max(np.nanmax(ra) - np.nanmin(ra), np.nanmax(dec) - np.nanmin(dec))
-        in_range = np.nanmin(ra) >= 0 and np.nanmax(ra) < 360
-        in_range &= np.nanmax(np.abs(dec)) <= 90
+        on_sky = (ra >= -180) & (ra <= 360) & (np.abs(dec) <= 90)
         # a galaxy is smaller than a few degrees; its image larger than as many pixels
-        if in_range and apart < 5 and np.nanmax(pixels, axis=0).min() > 90:
+        if not on_sky.size or not on_sky.all() or np.nanmax(pixels, axis=0).min() <= 90:
+            continue
+        places = SkyCoord(ra, dec, unit="deg").cartesian.xyz.value
+        middle = np.median(places, axis=1, keepdims=True)
+        if np.linalg.norm(places - middle, axis=0).max() < np.radians(2.5):
             return frames
     return None
+
+
+def _names_of_readme(text: str, rows: NDArray[np.float64]) -> list[str] | None:
+    """Name the columns as a readme numbers them, if it numbers as many as there are."""
+    parts = re.findall(
+        r"(?ms)^\W*(\d+)\.\s+(.*?)(?=^\W*\d+\.\s|\Z)", text.replace("\r", "")
+    )
+    said = {int(number): " ".join(what.split()) for number, what in parts}
+    if sorted(said) != list(range(1, rows.shape[1] + 1)):
+        return None
+    names: list[str] = []
+    for number, what in sorted(said.items()):
+        name = f"column_{number}"
+        for pattern, ours in _README:
+            found = re.match(pattern, what, re.IGNORECASE)
+            if found:
+                part = found.group(1) if "{}" in ours else ""
+                part = part.upper() if ours.startswith("{}") else part.lower()
+                name = ours.format(part)
+                break
+        names.append(f"column_{number}" if name in names else name)
+    return names if {"id", "x", "y", "ra", "dec"} <= set(names) else None
+
+
+def _is_magnitudes(values: NDArray[np.float64]) -> bool:
+    known = values[np.isfinite(values) & (values < _FAINTEST)]
+    return not known.size or bool(
+        np.median(known) > 8 and (known > _BRIGHTEST).mean() > 0.9
+    )
 
 
 def _count_bands(rows: NDArray[np.float64], first: int) -> int:
@@ -155,67 +250,159 @@ def _count_bands(rows: NDArray[np.float64], first: int) -> int:
     while first + 2 * count + 1 < rows.shape[1]:
         pair = rows[:, first + 2 * count : first + 2 * count + 2]
         mag, error = (column[np.isfinite(column)] for column in pair.T)
-        if mag.size and not (np.median(mag) > 8 and np.all(np.abs(mag) < 50)):
+        if not _is_magnitudes(mag):
             break
-        if error.size and not (np.all(error >= 0) and np.median(error) < 5):
+        if error.size and not ((error >= 0).mean() > 0.9 and np.median(error) < 5):
             break
         count += 1
     return count
 
 
-def _name_bands(count: int, header: str, path: Path) -> tuple[list[str], str]:
-    """Name the bands by the header, a readme beside the file, or the survey's usual."""
-    for suffix in (".readme.txt", ".readme"):
-        readme = path.with_suffix(suffix)
-        if readme.is_file():
-            header += "\n" + readme.read_text(encoding="utf-8", errors="replace")
+def _name_bands(count: int, header: str, file_name: str) -> tuple[list[str], str]:
+    """Name the bands by the header or readme, the field, or the survey's usual."""
     said = list(dict.fromkeys(band.upper() for band in _BAND.findall(header)))
     if count and len(said) == count:
         return said, "so its header or readme names them"
-    usual = _BANDS["acs" in path.name.lower()]
-    if count == len(usual):
-        return list(usual), "the survey's usual; the file does not name them"
-    return [f"band{i + 1}" for i in range(count)], "it does not name them"
+    if count != 5:
+        return [f"band{i + 1}" for i in range(count)], "it does not name them"
+    found = _FIELD.search(file_name.lower())
+    field = found.group(1) if found else ""
+    is_known = field in _F435W | _F606W | _UVIS
+    is_acs = field in _F435W or (not is_known and "acs" in file_name.lower())
+    bands = ["F275W", "F336W", "F435W" if is_acs else "F438W"]
+    bands += ["F606W" if field in _F606W else "F555W", "F814W"]
+    if is_known:
+        return bands, "as this field was observed"
+    return bands, "the survey's usual; the file does not name them"
 
 
-def _name_fit(rows: NDArray[np.float64], bands: list[str]) -> list[str]:
-    """Name what follows the magnitudes, as far as it is what is expected."""
-    names = [
-        "ci",
-        *(
-            f"{what}_{end}"
-            for what in ("age", "mass")
-            for end in ("best", "max", "min")
-        ),
-        *(f"ebv_{end}" for end in ("best", "max", "min")),
-        *(f"{band}_residual" for band in bands),
-        "chi2",
-        "q",
-        "n_bands",
-    ]
-    n = len(names)
-    if rows.shape[1] < n:
-        only_ci = rows.shape[1] and np.nanmedian(rows[:, 0]) < 8
-        return ["ci"] if only_ci else []
-    fitted = rows[:, n - 1] != _NOT_FITTED
-    checks = (
-        np.nanmedian(rows[:, 1]) >= 1e5,  # ages in yr
-        np.nanmedian(rows[:, 4]) >= 10,  # masses
-        np.all((rows[fitted, 7] >= 0) & (rows[fitted, 7] < 10)),  # E(B-V)
-        _is_count(rows[fitted, n - 1], len(bands)),
-    )
-    if not all(checks):
-        return ["ci"] if np.nanmedian(rows[:, 0]) < 8 else []
-    classes = rows[:, n:]
-    if classes.shape[1] and _is_count(classes[:, 0], 9):
-        names.append("class")
-        chosen = classes[:, 0] > 0
-        # of three people's classes the mean is near the commonest
-        if classes.shape[1] > 1 and chosen.any():
-            apart = np.abs(classes[chosen, 1] - classes[chosen, 0])
-            if np.nanmedian(apart) < 1:
-                names.append("class_mean")
+def _name_columns(
+    rows: NDArray[np.float64], frames: int, bands: list[str]
+) -> list[str]:
+    """Name each column by what it holds; where that is not clear, by its place."""
+    names = [f"column_{i + 1}" for i in range(rows.shape[1])]
+    start = ["id", "x", "y", *(["x_mosaic", "y_mosaic"] if frames == 2 else [])]
+    start += ["ra", "dec"]
+    start += [f"{band}_{what}" for band in bands for what in ("mag", "err")]
+    at = len(start)
+    names[:at] = start
+    ci = rows[:, at] if at < len(names) else np.array([])
+    if np.isfinite(ci).any() and 0 < np.nanmedian(ci) < 8 and not _is_count(ci, 9):
+        names[at] = "ci"
+        at += 1
+    for begin in range(at, len(names) - 8):
+        fit = _name_fit(rows[:, begin : begin + 9])
+        if fit:
+            names[begin : begin + 9] = fit
+            end = _name_quality(rows, begin + 9, bands, names)
+            if end is not None:
+                _name_classes(rows, end, names)
+            return names
+    if at < len(names) and _is_number_of_bands(rows[:, at], len(bands)):
+        names[at] = "n_bands"
+        at += 1
+    rest = rows[:, at:]
+    if np.all((rest >= 0) & (rest <= 5)):
+        _name_classes(rows, at, names)
     return names
+
+
+#: What is in a row with a fit; of ages in yr, masses in Msun and E(B-V) in mag.
+_RANGES = {"age": (5e5, 2e10), "mass": (1.0, 1e10), "ebv": (0.0, 10.0)}
+
+
+def _name_fit(columns: NDArray[np.float64]) -> list[str]:
+    """Name nine columns, if they are age, mass and E(B-V) with their limits."""
+    triples = np.split(columns, 3, axis=1)
+    kinds = []
+    for triple in triples:
+        known = triple[np.isfinite(triple) & (triple != _NOT_FITTED)]
+        kind = next(
+            (
+                kind
+                for kind, (low, high) in _RANGES.items()
+                for values in [known[known > 0] if kind != "ebv" else known]
+                if kind not in kinds
+                and values.size
+                and ((values >= low) & (values <= high)).mean() > 0.95
+            ),
+            None,
+        )
+        if kind is None:
+            return []
+        kinds.append(kind)
+    fitted = (columns[:, [3 * kinds.index("age"), 3 * kinds.index("mass")]] > 0).all(1)
+
+    def agreement(order: tuple[str, ...]) -> float:
+        best, most, least = (order.index(end) for end in ("best", "max", "min"))
+        return sum(
+            float(np.mean((t[:, least] <= t[:, best]) & (t[:, best] <= t[:, most])))
+            for t in (triple[fitted] for triple in triples)
+        )
+
+    if not fitted.any():
+        return []
+    order = max(itertools.permutations(("best", "max", "min")), key=agreement)
+    if agreement(order) < 2:
+        return []
+    return [f"{kind}_{end}" for kind in kinds for end in order]
+
+
+def _name_quality(
+    rows: NDArray[np.float64], at: int, bands: list[str], names: list[str]
+) -> int | None:
+    """Name residuals, chi2, Q and number of bands; say where what follows begins."""
+    usual = len(bands)
+    for n in (usual, *(n for n in range(usual + 3) if n != usual)):
+        if at + n + 3 > len(names):
+            continue
+        chi2, q, number = rows[:, at + n : at + n + 3].T
+        shares = [
+            np.mean((v >= 0) & (v <= high) | (v == _NOT_FITTED) | np.isnan(v))
+            for v, high in ((chi2, np.inf), (q, 1))
+        ]
+        if min(shares) > 0.95 and _is_number_of_bands(number, usual):
+            if n == usual:
+                names[at : at + n] = [f"{band}_residual" for band in bands]
+            names[at + n : at + n + 3] = ["chi2", "q", "n_bands"]
+            return at + n + 3
+    return None
+
+
+def _name_classes(rows: NDArray[np.float64], at: int, names: list[str]) -> None:
+    """Name the column with the classes by eye, and that with their mean.
+
+    Beside them stand flags of how an object was found (0 to 2), and how sure its class
+    is (1 to 3), which is 0 where there is no class.
+    """
+    counts = [
+        i
+        for i in range(at, len(names))
+        if _is_count(rows[:, i], 5) and (rows[:, i] > 0).any()
+    ]
+
+    def are_alike(i: int, j: int) -> bool:
+        return np.array_equal(rows[:, i] > 0, rows[:, j] > 0)
+
+    def is_mean(i: int, j: int) -> bool:
+        """Say whether a column is the mean of what another is the mode of."""
+        if j >= len(names) or not are_alike(i, j) or _is_count(rows[:, j], 5):
+            return False
+        chosen = rows[:, i] > 0
+        return bool(np.median(np.abs(rows[chosen, j] - rows[chosen, i])) < 1)
+
+    with_mean = [i for i in counts if is_mean(i, i + 1)]
+    large = [i for i in counts if rows[:, i].max() >= 3]
+    if with_mean:
+        found = with_mean[0]
+        names[found + 1] = "class_mean"
+    elif large:
+        found = next(i for i in counts if are_alike(i, large[0]))
+    elif len(counts) == 1:
+        found = counts[0]
+    else:
+        return
+    names[found] = "class"
 
 
 def _is_count(values: NDArray[np.float64], most: int) -> bool:
@@ -223,30 +410,45 @@ def _is_count(values: NDArray[np.float64], most: int) -> bool:
     return bool(np.all((known == np.round(known)) & (known >= 0) & (known <= most)))
 
 
+def _is_number_of_bands(values: NDArray[np.float64], most: int) -> bool:
+    """Say whether these can be numbers of bands: a fit takes three or more."""
+    known = values[np.isfinite(values) & (values != _NOT_FITTED)]
+    return known.size > 0 and bool(np.isin(known, [0, *range(3, most + 1)]).all())
+
+
 _UNITS = {"x": "pix", "y": "pix", "ra": "deg", "dec": "deg", "mag": "mag", "err": "mag"}
 _UNITS |= {"age": "yr", "mass": "solMass", "ebv": "mag", "residual": "mag"}
+_FIT = {f"{a}_{b}" for a in ("age", "mass", "ebv") for b in ("best", "max", "min")}
+_WHOLE = {"id", "class", "n_bands", "quality", "halpha", "selection"}
 
 
 def _as_table(
     rows: NDArray[np.float64], words: list[list[str]], names: list[str]
 ) -> QTable:
-    fit = [i for i, name in enumerate(names) if name in _FIT or "_residual" in name]
+    of = dict(zip(names, rows.T, strict=True))
     not_fitted = np.zeros(len(rows), bool)
-    if "n_bands" in names:
-        not_fitted = rows[:, names.index("n_bands")] == _NOT_FITTED
-    table = QTable(meta={ORIGIN_KEY: 1})
-    for i, name in enumerate(names):
-        values = rows[:, i]
+    if "n_bands" in of:
+        not_fitted |= of["n_bands"] == _NOT_FITTED
+    if "age_best" in of:
+        not_fitted |= of["age_best"] == 0
+    table = QTable()
+    for i, (name, values) in enumerate(of.items()):
+        first, _, last = name.rpartition("_")
         if name == "id" and not _is_count(values, 2**53):
             table[name] = [row[0] for row in words]
             continue
         mask = np.isnan(values)
-        if i in fit:
+        is_quality = name in ("chi2", "q") or last == "residual"
+        if name in _FIT or is_quality:
             mask |= not_fitted
-        if name in ("chi2", "q") or name.endswith("_residual"):
+        if is_quality or name == "n_bands":
             mask |= values == _NOT_FITTED
-        whole = name in ("id", "class", "n_bands")
-        if whole:
+        if name in _FIT and last in ("max", "min"):  # no limit is 0 yr, or 0 Msun
+            limit = of.get(f"age_{last}" if first == "ebv" else name, values)
+            mask |= limit == 0
+        if last in ("mag", "err", "ci"):  # 99.999 less something
+            mask |= values > _FAINTEST
+        if name in _WHOLE and _is_count(values, 2**53):
             values = np.where(mask, 0, values).astype(np.int64)
         unit = None
         for part in (name, *name.split("_")):
@@ -257,7 +459,3 @@ def _as_table(
             table[name].unit = unit
         table[name].info.description = f"column {i + 1} of the LEGUS file"
     return QTable(table)
-
-
-_FIT = {f"{a}_{b}" for a in ("age", "mass", "ebv") for b in ("best", "max", "min")}
-_FIT |= {"chi2", "q", "n_bands"}
