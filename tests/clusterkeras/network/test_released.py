@@ -1,8 +1,9 @@
 """Model files that version 0.1 wrote load, and answer as they did then.
 
 Each ``.keras`` in ``released/`` is of a fit of eight steps on 16 px and two bands; the
-``.npz`` beside it holds images and what that version said of them. Its modules had
-other names, and it called the published network, ``grid``, a `ClusterModel`.
+``.npz`` beside it holds images and what that version said of them; the draws are of
+random numbers of 0.2. Its modules had other names, and it called the published network,
+``grid``, a `ClusterModel`.
 """
 
 import subprocess

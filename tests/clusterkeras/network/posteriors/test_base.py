@@ -6,10 +6,11 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.stats import kstest
 
 from clusterkeras.config import POSTERIORS, ModelConfig
 from clusterkeras.network import posteriors
-from clusterkeras.network.posteriors.base import summarise
+from clusterkeras.network.posteriors.base import random_numbers, summarise
 from data_tools.schema import PARAMETERS
 
 LOW, HIGH = np.transpose([(p.low, p.high) for p in PARAMETERS])
@@ -143,6 +144,32 @@ def test_summary_agrees_with_many_draws(posterior, raw):
         np.testing.assert_allclose(
             summary["covariance"][row] / scale, np.cov(draws[row].T) / scale, atol=0.006
         )
+
+
+def test_a_seed_gives_the_same_draws_under_xla(posterior, raw):
+    seed = tf.constant([-5, 0, 7, 2**31 - 1, 7])
+    compiled = tf.function(lambda r, s: posterior.draw(r, s, 64), jit_compile=True)
+    np.testing.assert_allclose(
+        compiled(tf.constant(raw), seed), posterior.draw(raw, seed, 64), atol=1e-4
+    )
+
+
+def test_random_numbers_are_uniform_and_normal_and_never_infinite():
+    uniform, normal = (x.numpy() for x in random_numbers(tf.range(500), 400, 3))
+    assert uniform.shape == (500, 400) and normal.shape == (500, 400, 3)
+    assert kstest(uniform.ravel(), "uniform").pvalue > 1e-3
+    assert kstest(normal.ravel(), "norm").pvalue > 1e-3
+    together = np.concatenate([uniform[..., None], normal], axis=-1).reshape(-1, 4)
+    np.testing.assert_allclose(np.corrcoef(together.T), np.eye(4), atol=0.01)
+    assert np.all((uniform > 0) & (uniform < 1)) and np.all(np.isfinite(normal))
+
+
+def test_random_integers_are_the_same_under_xla():
+    seed = tf.constant([-5, 0, 7])
+    plain = random_numbers(seed, 64, 4)
+    compiled = tf.function(lambda s: random_numbers(s, 64, 4), jit_compile=True)(seed)
+    np.testing.assert_array_equal(compiled[0], plain[0])
+    np.testing.assert_allclose(compiled[1], plain[1], atol=2e-6)
 
 
 def test_even_draws_are_the_same_each_time(posterior, raw):
