@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import yaml
 
+from data_tools.foreign.typed import build
+from data_tools.running.plain_files import read_settings
 from data_tools.schema import PARAMETERS
 
 #: AB magnitude 0 in nJy: 3631 Jy by definition (Oke & Gunn 1983, ApJ 266, 713).
@@ -294,24 +295,14 @@ class Target:
         ValueError
             On an unknown key or a value outside its range.
         """
-        values = dict(values)
-        known = {f.name for f in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
-        _require(not unknown, "keys", f"among {sorted(known)}", unknown)
-        band_keys = {f.name for f in dataclasses.fields(Band)}
-        bands = []
-        for band in values.get("bands", ()):
-            _require(
-                isinstance(band, dict) and set(band) == band_keys,
-                "bands",
-                f"mappings with exactly {sorted(band_keys)}",
-                band,
-            )
-            bands.append(Band(**band))
-        values["bands"] = tuple(bands)
-        if "box" in values:
-            values["box"] = {k: tuple(v) for k, v in dict(values["box"]).items()}
-        return cls(**values)
+        bands = values.get("bands", ())
+        _require(
+            isinstance(bands, list | tuple) and all(isinstance(b, dict) for b in bands),
+            "bands",
+            f"a list of mappings of {[f.name for f in dataclasses.fields(Band)]}",
+            bands,
+        )
+        return build(cls, values, "target")
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Target:
@@ -341,13 +332,8 @@ class Target:
                 f"target {str(name_or_path)!r}: expected one of {names} or the path "
                 "of a .yaml file; nothing found there"
             )
-        try:
-            values = yaml.safe_load(source.read_text())
-        except yaml.YAMLError as error:
-            raise ValueError(f"{source}: not readable as YAML: {error}") from error
-        if not isinstance(values, dict):
-            raise ValueError(f"{source}: expected a mapping of a target's attributes")
+        values = read_settings(source)
         try:
             return cls.from_dict(values)
-        except (ValueError, TypeError) as error:
+        except ValueError as error:
             raise ValueError(f"{source}: {error}") from error

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from data_tools.foreign.reading import read_text, reading
+from data_tools.foreign.yaml_text import in_words, load_text, load_values
 from data_tools.running.output import whole_file
+
+#: Of a JSON or YAML file: a manifest of 100,000 shards takes 20 MB, and Python some
+#: ten times the memory.
+MOST_BYTES = 100_000_000
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -27,12 +33,9 @@ def write_text(path: Path, text: str) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read an object from a JSON file; a `ValueError` names the file if it has none."""
-    try:
-        values = json.loads(path.read_text())
-    except ValueError as error:  # neither JSON nor even text
-        raise ValueError(
-            f"{path}: not JSON: {error}. It is cut short, damaged or something else"
-        ) from error
+    text = read_text(path, MOST_BYTES)
+    with reading(path, "JSON"):
+        values = json.loads(text)
     if not isinstance(values, dict):
         raise ValueError(
             f"{path}: expected a JSON object; received a {type(values).__name__}"
@@ -41,18 +44,56 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read a mapping from a YAML file; a `ValueError` names the file if it has none."""
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(
-            f"{path}: not YAML: {error}. It is cut short, damaged or something else"
-        ) from error
-    if not isinstance(values, dict):
-        raise ValueError(
-            f"{path}: expected a YAML mapping; received a {type(values).__name__}"
-        )
+    """Read a mapping from a YAML file that `write_yaml` wrote.
+
+    Raises
+    ------
+    ValueError
+        If it has none; the message names the file.
+    """
+    return _mapping(path, _yaml(path, load_values))
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """Read a mapping from a YAML file that a person wrote; its plain words are text.
+
+    Raises
+    ------
+    ValueError
+        If it has none, or a key twice; the message names the file and the line.
+    """
+    return _mapping(path, _yaml(path, load_text))
+
+
+def read_entries(path: Path) -> list[Any]:
+    """Read a list from a YAML file that a person wrote, as `read_settings`."""
+    values = _yaml(path, load_text)
+    if not isinstance(values, list):
+        raise ValueError(f"{path}: expected a YAML list; received {_kind(values)}")
     return values
+
+
+def _yaml(path: Path, load: Callable[[str], Any]) -> Any:
+    text = read_text(path, MOST_BYTES)
+    try:
+        with reading(path, "YAML"):
+            return load(text)
+    except ValueError as error:
+        if not isinstance(error.__cause__, yaml.YAMLError):
+            raise
+        raise ValueError(
+            f"{path}: not readable as YAML: {in_words(error.__cause__)}"
+        ) from error
+
+
+def _mapping(path: Path, values: Any) -> dict[str, Any]:
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected a YAML mapping; received {_kind(values)}")
+    return values
+
+
+def _kind(values: Any) -> str:
+    return "an empty file" if values is None else f"a {type(values).__name__}"
 
 
 def write_yaml(path: Path, values: Mapping[str, Any]) -> None:

@@ -73,8 +73,8 @@ def test_a_box_in_another_order_is_brought_into_the_parameters_order(m83):
         ({"name": ""}, "name must be not empty"),
         ({"distance_mpc": -1.0}, "distance_mpc must be positive; received -1.0"),
         ({"bands": []}, "at least two different ones"),
-        ({"bands": [{"name": "F336W"}]}, "mappings with exactly"),
-        ({"bands": ["F336W", "F814W"]}, "mappings with exactly"),
+        ({"bands": [{"name": "F336W"}]}, "required: exposure_s"),
+        ({"bands": ["F336W", "F814W"]}, "a list of mappings"),
         ({"pixel_scale_arcsec": 40.0}, "between 0.005 and 1; received 40.0"),
         ({"cutout_px": 60}, "a multiple of 8, at least 16; received 60"),
         ({"cutout_px": 8}, "a multiple of 8, at least 16; received 8"),
@@ -83,7 +83,7 @@ def test_a_box_in_another_order_is_brought_into_the_parameters_order(m83):
         ({"isochrones_format": "padova"}, "one of .*parsec.*; received 'padova'"),
         ({"psf": {"F555W": "psf.fits"}}, "psf must be keyed by .*F336W"),
         ({"box": {"log_age": [6, 8]}}, "box must be of .*log_half_light_radius"),
-        ({"distance": 4.5}, r"received \['distance'\]"),
+        ({"distance": 4.5}, "unknown key 'distance'; nearest to it: distance_mpc"),
     ],
 )
 def test_a_bad_value_is_refused_by_name(m83, values, message):
@@ -129,9 +129,11 @@ def test_an_unknown_target_names_those_that_ship(tmp_path):
     ("text", "message"),
     [
         ("name: [", "YAML"),
-        ("just words", "expected a mapping"),
+        ("just words", "expected a YAML mapping"),
+        ("", "received an empty file"),
+        ("name: a\nname: b", "line 2, column 1: 'name' is given twice"),
         ("speed: 3", "speed"),
-        ("distance_mpc: far", "distance_mpc must be a number; received 'far'"),
+        ("distance_mpc: far", "distance_mpc: expected a number; received far"),
     ],
 )
 def test_a_bad_file_names_itself(tmp_path, text, message):
@@ -139,6 +141,18 @@ def test_a_bad_file_names_itself(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"bad\.yaml.*{message}"):
         Target.load(path)
+
+
+@pytest.mark.parametrize("name", ["0123", "1e5", "no", "on", "2026-11-29", "null"])
+def test_names_are_text_and_numbers_numbers_as_they_are_written(m83, tmp_path, name):
+    values = changed(m83, name="NAME")
+    values["bands"][1] |= {"name": "NAME", "photflam": "NUMBER"}
+    path = tmp_path / "mine.yaml"
+    text = yaml.safe_dump(values)
+    path.write_text(text.replace("NAME", name).replace("NUMBER", "7e-19"))
+    target = Target.load(path)
+    assert target.name == target.bands[1].name == name
+    assert target.bands[1].photflam == 7e-19
 
 
 def test_a_distance_s_uncertainty_is_kept_and_checked(m83):

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import yaml
+from data_tools.foreign.typed import build
+from data_tools.running.plain_files import read_entries
+
+#: Of a field in characters: a directory is named after it, and file systems have 255.
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class FieldFiles:
     Raises
     ------
     ValueError
-        On another name.
+        On another name, or without images.
     """
 
     name: str
@@ -33,12 +38,24 @@ class FieldFiles:
     positions: Path
 
     def __post_init__(self) -> None:
-        """Check the name."""
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name):
+        """Check the name, which becomes a directory's, and that there are images."""
+        if not self.images:
+            raise ValueError("field: expected images, one a band; received none")
+        fits = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", self.name)
+        if not fits or len(self.name) > LONGEST_NAME:
             raise ValueError(
-                "field: expected a name of letters, digits and any of . _ -; received "
-                f"{self.name!r}"
+                f"field: expected a name of at most {LONGEST_NAME} letters, digits and "
+                f"any of . _ -, a letter or digit first; received {self.name!r}"
             )
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """One entry of a list of fields, as it is written."""
+
+    field: str
+    images: list[str]
+    positions: str
 
 
 def read_fields(path: str | Path) -> tuple[FieldFiles, ...]:
@@ -65,21 +82,10 @@ def read_fields(path: str | Path) -> tuple[FieldFiles, ...]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such list of fields")
-    try:
-        entries = yaml.safe_load(path.read_text())
-        fields = tuple(
-            FieldFiles(
-                str(entry["field"]),
-                tuple(path.parent / image for image in entry["images"]),
-                path.parent / entry["positions"],
-            )
-            for entry in entries
-        )
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
-        raise ValueError(
-            f"{path}: expected a YAML list, each entry with `field` (a name), `images` "
-            f"(a list, one a band) and `positions`; {type(error).__name__}: {error}"
-        ) from error
+    fields = tuple(
+        _field(path, number, entry)
+        for number, entry in enumerate(read_entries(path), start=1)
+    )
     names = [field.name for field in fields]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not fields:
@@ -88,6 +94,22 @@ def read_fields(path: str | Path) -> tuple[FieldFiles, ...]:
             f"{', '.join(twice) or 'none'}"
         )
     return fields
+
+
+def _field(path: Path, number: int, values: Any) -> FieldFiles:
+    try:
+        entry = build(_Entry, values, "field")
+        return FieldFiles(
+            entry.field,
+            # a user's mosaics may lie anywhere; what is written is named by the field
+            tuple(path.parent / image for image in entry.images),
+            path.parent / entry.positions,
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: entry {number}: {error} (expected `field`, a name, `images`, a "
+            "list, one a band, and `positions`)"
+        ) from error
 
 
 def part_of(output: str | Path, field: FieldFiles) -> Path:

@@ -113,7 +113,7 @@ def test_a_directory_that_is_no_mock_set_is_refused(tmp_path):
     ("name", "text", "message"),
     [
         ("manifest.json", "{", r"manifest\.json: not JSON"),
-        ("configuration.yaml", "a: [", r"configuration\.yaml: not YAML"),
+        ("configuration.yaml", "a: [", r"configuration\.yaml: not readable as YAML"),
         (
             "configuration.yaml",
             "words",

@@ -16,7 +16,10 @@ from data_tools.running.plain_files import read_json
     ("content", "message"),
     [
         (b'{"n": 1', r"a\.json: not JSON: .*cut short, damaged or something else"),
-        (bytes(range(256)), r"a\.json: not JSON"),
+        (bytes(range(256)), r"a\.json: expected text in UTF-8"),
+        (100_000 * b'{"a":', r"a\.json: not JSON: it is nested too deeply"),
+        (b'{"n": ' + 5000 * b"1" + b"}", r"a\.json: not JSON"),
+        (b"", r"a\.json: not JSON"),
         (b"[1]", r"a\.json: expected a JSON object; received a list"),
     ],
 )

@@ -17,12 +17,24 @@ def test_paths_are_relative_to_the_list_and_parts_are_named_by_field(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- field: a\n  images: [b]", "expected a YAML list.*positions"),
+        ("- field: a\n  images: [b]", "entry 1: .*required.*positions"),
         ("just words", "expected a YAML list"),
-        ("[", "expected a YAML list"),
+        ("[", r"fields\.yaml: not readable as YAML: line"),
+        ("", "expected a YAML list; received an empty file"),
         ("[]", "expected at least one field"),
         (2 * "- {field: a, images: [b], positions: c}\n", "each name once; received a"),
         ("- {field: a/b, images: [b], positions: c}", "letters, digits.*'a/b'"),
+        ("- {field: ../evil, images: [b], positions: c}", "digits.*'../evil'"),
+        ("- {field: .., images: [b], positions: c}", "letters, digits"),
+        (f"- {{field: {201 * 'a'}, images: [b], positions: c}}", "at most 200 letters"),
+        ("- {feild: a, images: [b], positions: c}", "'feild'; nearest to it: field"),
+        ("- {field: a, field: b, images: [b], positions: c}", "'field' is given twice"),
+        ("- {field: a, images: b, positions: c}", "images: expected a list; received"),
+        ("- {field: a, images: [], positions: c}", "expected images, one a band"),
+        ("- {field: a, images: [[b]], positions: c}", "images: expected text"),
+        ("- {field: [a], images: [b], positions: c}", "field: expected text"),
+        ("- 3", "entry 1: field: expected a mapping; received '3'"),
+        ("field: a", "expected a YAML list; received a dict"),
     ],
 )
 def test_a_bad_list_is_refused(tmp_path, text, message):
@@ -30,6 +42,16 @@ def test_a_bad_list_is_refused(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         read_fields(path)
+
+
+@pytest.mark.parametrize("name", ["0123", "1e5", "no", "on", "2026-11-29", "null"])
+def test_names_and_paths_are_what_is_written(tmp_path, name):
+    path = tmp_path / "fields.yaml"
+    path.write_text(f"- {{field: {name}, images: [{name}], positions: {name}}}")
+    (field,) = read_fields(path)
+    assert field.name == name
+    assert field.images == (tmp_path / name,)
+    assert field.positions == tmp_path / name
 
 
 def test_a_missing_list_names_itself(tmp_path):

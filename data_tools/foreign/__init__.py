@@ -1,0 +1,1 @@
+"""What others wrote: bytes and settings, bounded, understood or refused by name."""
