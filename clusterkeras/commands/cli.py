@@ -9,10 +9,11 @@ so that help answers at once.
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
-import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import resources
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
@@ -20,13 +21,20 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter
 from clusterkeras import __version__
 from clusterkeras.commands import catalogues, mocks, models
 from clusterkeras.commands.command import Command
+from clusterkeras.commands.errors import is_told, one_line
 from clusterkeras.commands.old_words import RenamingParser
 from clusterkeras.commands.words import add_words, for_terminal
 
 DEFAULT_TARGET = "m83-wfc3-uvis"
 
-#: Set to anything but 0 for the traceback of an error, as ``--debug`` does.
-DEBUG_VARIABLE = "CLUSTERKERAS_DEBUG"
+#: Set to anything but 0 for the traceback of an error, as ``--traceback`` does.
+TRACEBACK_VARIABLE = "CLUSTERKERAS_TRACEBACK"
+
+#: Options that ask for it anywhere on the command line; the second is an old word.
+_TRACEBACK = ("--traceback", "--debug")
+
+#: Exit status of a fault of the program: EX_SOFTWARE of BSD's sysexits.h.
+FAULT = 70
 
 
 class _HelpFormatter(DefaultHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -54,7 +62,7 @@ def _top_parser() -> argparse.ArgumentParser:
     ]
     parser = argparse.ArgumentParser(
         prog="clusterkeras",
-        usage="clusterkeras [--help] [--version] COMMAND ...",
+        usage="clusterkeras [--help] [--version] [--traceback] COMMAND ...",
         description="Joint posteriors of age, extinction, mass and size of star "
         "clusters\nfrom HST images.\n\ncommands:\n" + "\n".join(lines),
         epilog="`clusterkeras COMMAND --help` lists a command's options.\n\n"
@@ -65,8 +73,17 @@ def _top_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action="version", version=f"clusterkeras {__version__}"
     )
+    _add_traceback(parser)
     parser.add_argument("command", help=argparse.SUPPRESS)
     return parser
+
+
+def _add_traceback(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--traceback",
+        action="store_true",
+        help=f"Show an error's traceback (as {TRACEBACK_VARIABLE}=1 does).",
+    )
 
 
 def build_parser(name: str) -> ArgumentParser:
@@ -86,11 +103,7 @@ def build_parser(name: str) -> ArgumentParser:
         action="config",
         help="YAML file with any of the options below; those given after it win.",
     )
-    parser.add_argument(
-        "--debug",
-        action="store_true",
-        help=f"Show an error's traceback (as {DEBUG_VARIABLE}=1 does).",
-    )
+    _add_traceback(parser)
     command.add(parser)
     add_words(parser, command.functions)
     if command.takes_target:
@@ -149,17 +162,6 @@ def _import_tensorflow_quietly() -> None:
         os.close(stderr)
 
 
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        text = f"{error.filename}: {error.strerror}"
-    else:
-        text = str(error)
-    # jsonargparse's words for an option and a type, in the words of a command line
-    text = re.sub(r'Parser key "([^"]+)":', r"--\1:", text)
-    text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", r"\1", text)
-    return " ".join(text.split()) or type(error).__name__
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the console command.
 
@@ -172,44 +174,82 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 if all went well, 1 if the input was refused, 2 if the command line was
-        wrong, 130 if interrupted.
+        wrong, 70 on a fault of the program, 130 if interrupted, 141 if nobody reads
+        what it prints.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    own = argv[: argv.index("--")] if "--" in argv else argv
+    traceback = os.environ.get(TRACEBACK_VARIABLE, "0") not in ("", "0")
+    traceback = traceback or any(word in own for word in _TRACEBACK)
+    argv = [a for a in own if a not in _TRACEBACK] + argv[len(own) :]
+    prog = f"clusterkeras {argv[0]}" if argv and argv[0] in COMMANDS else "clusterkeras"
+    try:
+        return _run(argv, prog, traceback)
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        _silence_stdout()
+        return 141
+    except Exception as error:
+        if traceback:
+            raise
+        if is_told(error):
+            print(f"{prog}: error: {one_line(error)}", file=sys.stderr)
+            return 1
+        print(
+            f"{prog}: error: {type(error).__name__}: {one_line(error)}: this is a "
+            "fault of the program; run the same with --traceback and report what it "
+            "shows",
+            file=sys.stderr,
+        )
+        return FAULT
+
+
+def _run(argv: Sequence[str], prog: str, traceback: bool) -> int:
+    """Run what a command line asks for; return its exit status or raise."""
     top = _top_parser()
     if not argv:
         top.print_help(sys.stderr)
         return 2
-    name = top.parse_args(argv[:1]).command
-    if name not in COMMANDS:
-        expected = ", ".join(COMMANDS)
-        print(
-            f"clusterkeras: error: no command {name!r}; expected one of {expected}",
-            file=sys.stderr,
-        )
-        return 2
-    prog = f"clusterkeras {name}"
-    debug = os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0") or "--debug" in argv
     try:
+        name = top.parse_args(argv[:1]).command
+        if name not in COMMANDS:
+            raise ValueError(_no_command(name))
         parser = build_parser(name)
         arguments = argv[1:]
         if COMMANDS[name].takes_target:
             arguments = _with_target_file(arguments)
         args = parser.instantiate(parser.parse_args(arguments))
-    except (argparse.ArgumentError, ValueError, OSError) as error:
-        if debug:
+    except (argparse.ArgumentError, ValueError, TypeError, OSError) as error:
+        if traceback or isinstance(error, BrokenPipeError):
             raise
-        print(f"{prog}: error: {_one_line(error)}", file=sys.stderr)
+        print(f"{prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
-    try:
-        if COMMANDS[name].uses_tensorflow and not debug:
-            _import_tensorflow_quietly()
-        print(COMMANDS[name].run(args))
-    except (ValueError, OSError, FloatingPointError) as error:
-        if debug:
-            raise
-        print(f"{prog}: error: {_one_line(error)}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{prog}: interrupted", file=sys.stderr)
-        return 130
+    if COMMANDS[name].uses_tensorflow and not traceback:
+        _import_tensorflow_quietly()
+    _print(COMMANDS[name].run(args))
     return 0
+
+
+def _no_command(name: str) -> str:
+    nearest = difflib.get_close_matches(name, COMMANDS, 1)
+    meant = f"; did you mean {nearest[0]}?" if nearest else ""
+    return f"no command {name!r}; expected one of {', '.join(COMMANDS)}{meant}"
+
+
+def _print(text: str) -> None:
+    """Print the result; what cannot be written says that it is stdout."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _silence_stdout()
+        raise OSError(f"cannot write to the standard output: {error}") from error
+
+
+def _silence_stdout() -> None:
+    """Let the interpreter's last flush go nowhere, where stdout takes nothing more."""
+    with open(os.devnull, "wb") as nowhere, suppress(OSError, ValueError):
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

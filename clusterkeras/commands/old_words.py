@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
-from jsonargparse import ArgumentParser, Namespace, get_loader
+from jsonargparse import Namespace
+
+from clusterkeras.commands.settings_parser import SettingsParser
+from data_tools.foreign.reading import read_text
+from data_tools.foreign.yaml_text import load_text
+from data_tools.running.plain_files import MOST_BYTES
 
 
 class OldWord(NamedTuple):
@@ -30,7 +35,7 @@ OLD_WORDS = (
 )
 
 
-class RenamingParser(ArgumentParser):
+class RenamingParser(SettingsParser):
     """A parser of one command that takes old words too, and says so on stderr."""
 
     #: Name of the command, whose old words are taken.
@@ -102,7 +107,7 @@ def yaml_in_new_words(
         If it has an option in its old and in its new word.
     """
     try:
-        options = get_loader("yaml")(content)
+        options = load_text(content)
     except yaml.YAMLError:
         return content
     where = f" in {path}" if str(path) else ""
@@ -129,7 +134,7 @@ def yaml_in_new_words(
 def _group_in_new_words(command: str, option: str, value: str) -> str:
     """Return the options of a group, given as YAML or as a file of it."""
     is_file = os.path.isfile(value)
-    content = Path(value).read_text(encoding="utf-8") if is_file else value
+    content = read_text(Path(value), MOST_BYTES) if is_file else value
     path = value if is_file else ""
     renamed = yaml_in_new_words(command, content, path, option.removeprefix("--"))
     return value if renamed == content else renamed

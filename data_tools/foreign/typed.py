@@ -7,12 +7,13 @@ import difflib
 import re
 import typing
 from argparse import ArgumentError
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 _Class = TypeVar("_Class")
 
@@ -38,12 +39,24 @@ def build(kind: type[_Class], values: Mapping[str, Any], group: str) -> _Class:
         On an unknown key, with the nearest that is known; on a value of another type,
         or one that the class refuses.
     """
+    parsed = check_types(kind, values, group)
+    with _told(kind, group):
+        return getattr(_parser(kind, group).instantiate(parsed), group)
+
+
+def check_types(kind: type, values: Mapping[str, Any], group: str) -> Namespace:
+    """Refuse values that `build` refuses for their types or names alone."""
     if not isinstance(values, Mapping):
         raise ValueError(f"{group}: expected a mapping; received {values!r}")
-    parser = _parser(kind, group)
+    with _told(kind, group):
+        # a copy, as lists in it are made tuples in place
+        return _parser(kind, group).parse_object({group: deepcopy(dict(values))})
+
+
+@contextmanager
+def _told(kind: type, group: str) -> Iterator[None]:
     try:
-        parsed = parser.parse_object({group: deepcopy(dict(values))})
-        return getattr(parser.instantiate(parsed), group)
+        yield
     except (ArgumentError, TypeError) as error:
         text = with_nearest(in_words(error), attribute_names(kind))
         text = text.removeprefix(f"{group}.")
@@ -65,12 +78,21 @@ def attribute_names(kind: Any) -> set[str]:
     return set(hints).union(*map(attribute_names, hints.values()))
 
 
-def in_words(error: BaseException) -> str:
-    """Return what jsonargparse says of a value in one line, without words of Python."""
+def in_words(error: BaseException, dashes: str = "") -> str:
+    """Return what jsonargparse says of a value in one line, without words of Python.
+
+    Parameters
+    ----------
+    error : BaseException
+        The error.
+    dashes : str
+        What stands before a key: ``--`` on the command line.
+    """
     text = " ".join(str(error).split())
-    text = re.sub(r'Parser key "([^"]+)":', r"\1:", text)
+    text = re.sub(r'Parser key "([^"]+)":', rf"{dashes}\1:", text)
     text = re.sub(r"Problem with given class_path '[\w.]+': ", "", text)
     text = re.sub(r"<class '(?:\w+\.)*(\w+)'>", _type_in_words, text)
+    text = re.sub(r"typing\.Literal\[(.*?)\]", r"one of \1", text)
     text = re.sub(
         r"Does not validate against any of the Union subtypes Subtypes: .*? Errors: "
         r"(.*?) Given value type: .*? Given value: ",
@@ -111,7 +133,7 @@ def with_nearest(text: str, known: Iterable[str]) -> str:
     name = re.search(
         r"unknown key '([^']+)'|[Uu]nrecognized arguments: --([^\s=]+)", text
     )
-    if name is None:
+    if name is None or "nearest to it: " in text:
         return text
     names = sorted(known)
     nearest = difflib.get_close_matches(name[1] or name[2], names, 2, 0.5)

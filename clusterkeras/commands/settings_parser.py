@@ -1,0 +1,102 @@
+"""A parser of one command: options, and files of them, as they are written."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonargparse import ArgumentParser, Namespace, set_loader
+
+from data_tools.foreign.reading import read_text
+from data_tools.foreign.typed import (
+    attribute_names,
+    check_types,
+    in_words,
+    with_nearest,
+)
+from data_tools.foreign.yaml_text import LONGEST_VALUE, load_text
+from data_tools.running.plain_files import MOST_BYTES, read_settings
+
+_MODE = "clusterkeras"
+set_loader(_MODE, load_text, (yaml.YAMLError,))
+
+
+class SettingsParser(ArgumentParser):
+    """A parser whose files name themselves in an error, and whose words are text."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"parser_mode": _MODE, **options})
+        self._classes: dict[str, type] = {}
+
+    def add_class_arguments(
+        self, theclass: type, nested_key: str | None = None, *rest: Any, **options: Any
+    ) -> Any:
+        """Add the attributes of a data class as options of a group."""
+        if nested_key is not None:
+            self._classes[nested_key] = theclass
+        return super().add_class_arguments(theclass, nested_key, *rest, **options)
+
+    def parse_args(
+        self, args: Sequence[str], *rest: object, **options: object
+    ) -> Namespace:
+        """Parse a command line; an unknown option is told with the nearest."""
+        own = args[: args.index("--")] if "--" in args else args
+        for argument in own:
+            if len(argument) > LONGEST_VALUE:
+                raise ValueError(
+                    f"expected arguments of at most {LONGEST_VALUE:,} characters; "
+                    f"received one of {len(argument):,}: {argument[:40]} ..."
+                )
+        self._check_files(own)
+        try:
+            return super().parse_args(args, *rest, **options)
+        except argparse.ArgumentError as error:
+            raise ValueError(self._in_words(error, "--")) from error
+
+    def parse_path(self, path: str | os.PathLike, **options: Any) -> Namespace:
+        """Parse a file of options; an error begins with the file."""
+        read_settings(Path(path))  # says what is wrong with it, and where
+        content = read_text(Path(path), MOST_BYTES)
+        try:
+            return self.parse_string(content, os.path.basename(path), **options)
+        except (argparse.ArgumentError, TypeError, ValueError) as error:
+            raise ValueError(f"{path}: {self._in_words(error)}") from error
+
+    def parse_string(
+        self, content: str, path: str = "", *rest: object, **options: object
+    ) -> Namespace:
+        """Parse what a file of options holds, each group of them checked apart."""
+        groups = load_text(content)
+        known = {action.dest.partition(".")[0] for action in self._actions}
+        for group, values in groups.items() if isinstance(groups, dict) else ():
+            if group not in known:
+                raise ValueError(with_nearest(f"unknown key '{group}'", known))
+            if group in self._classes:
+                check_types(self._classes[group], values, group)
+        return super().parse_string(content, path, *rest, **options)
+
+    def _check_files(self, args: Sequence[str]) -> None:
+        """Say what is wrong with a file of one group's options, by its name."""
+        for i, argument in enumerate(args):
+            option, equals, value = argument.partition("=")
+            kind = self._classes.get(option.removeprefix("--"))
+            if not equals and i + 1 < len(args):
+                value = args[i + 1]
+            if kind is None or not option.startswith("--") or not os.path.isfile(value):
+                continue
+            group = option.removeprefix("--")
+            options = read_settings(Path(value))
+            try:
+                check_types(kind, options, group)
+            except ValueError as error:
+                raise ValueError(f"{value}: {error}") from error
+
+    def _in_words(self, error: Exception, dashes: str = "") -> str:
+        known = {action.dest for action in self._actions}
+        for kind in self._classes.values():
+            known |= attribute_names(kind)
+        return with_nearest(in_words(error, dashes), known)
