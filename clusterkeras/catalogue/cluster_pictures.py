@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
-from matplotlib.axes import Axes
+from astropy.wcs.utils import proj_plane_pixel_scales
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
 from numpy.typing import NDArray
 
 from clusterkeras.catalogue.measurement import look_again
 from clusterkeras.catalogue.table import flag_names, numbers
 from clusterkeras.diagnostics.plots.recovery import axis_label, corner_plot
-from data_tools.imaging.colours import as_rgb, brightness, colour_planes
+from data_tools.imaging.colours import say_colours
+from data_tools.imaging.cutout_picture import draw_cutout
 from data_tools.mosaics.mosaic import ROUNDING_PX, Mosaics
 from data_tools.running.output import check_file, whole_path
 from data_tools.schema import PARAMETERS
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 #: Draws of the posterior.
 _DRAWS = 2048
-
-_RADIUS = "#F0E442"
 
 
 def plot_cluster(
@@ -90,13 +88,19 @@ def plot_cluster(
     except ValueError as error:
         raise ValueError(f"row {row}: {error}") from error
     figure = corner_plot(seen.draws)
-    planes = colour_planes(seen.image[None], seen.pivots)
     # the room above the diagonal
     cutout = figure.add_axes((0.57, 0.62, 0.34, 0.34))
-    cutout.imshow(
-        as_rgb(planes, brightness(planes))[0], origin="lower", interpolation="nearest"
+    scale = draw_cutout(
+        *(cutout, seen.image, seen.pivots, _place(catalogue, row, target.cutout_px)),
+        *(target.pixel_scale_arcsec, target.pc_per_arcsec),
+        10 ** float(numbers(catalogue, "log_half_light_radius_median")[row]),
+        fontsize=10,
     )
-    _mark(cutout, catalogue, row, target)
+    cutout.set_title(
+        f"{say_colours(target.band_names, seen.pivots)}\ncircle: median $r_h$; white: "
+        f"{scale.white_mag(target.pixel_scale_arcsec):.1f} mag/arcsec$^2$ (Vega)",
+        fontsize=9,
+    )
     figure.text(
         *(0.765, 0.57, numbers_in_words(catalogue, row, target)),
         fontsize=9,
@@ -140,27 +144,23 @@ def numbers_in_words(catalogue: Table, row: int, target: Target) -> str:
     return "\n".join([*lines, f"$r_h$ = {size:.2f} pc", f"flags: {flags or 'none'}"])
 
 
-def _mark(axes: Axes, catalogue: Table, row: int, target: Target) -> None:
-    """Draw the half-light radius around the place."""
+def _place(catalogue: Table, row: int, px: int) -> tuple[float, float]:
+    """Return x and y of a row in its cutout, which is placed by whole pixels."""
     place = np.array([numbers(catalogue, axis)[row] for axis in "xy"])
-    # the cutout is placed by whole pixels
-    x, y = target.cutout_px / 2 - 1 + place - np.floor(place + ROUNDING_PX)
-    radius = 10 ** numbers(catalogue, "log_half_light_radius_median")[row]
-    axes.add_patch(
-        Circle((x, y), radius / target.pixel_scale_arcsec, fill=False, color=_RADIUS)
-    )
-    side = target.cutout_px * target.pixel_scale_arcsec
-    axes.set_axis_off()
-    axes.set_title(f"{side:.1f} arcsec a side; circle: median $r_h$", fontsize=10)
+    x, y = px / 2 - 1 + place - np.floor(place + ROUNDING_PX)
+    return float(x), float(y)
 
 
 #: Suffixes of a preview.
 FORMATS = (".png", ".pdf")
 #: Cutouts in a row, and the side of one on the page in inches.
-COLUMNS = 5
-SIDE_INCH = 2.1
-#: Height of a cutout's caption in units of its side.
-CAPTION = 0.46
+COLUMNS = 10
+SIDE_INCH = 2.0
+#: Height of a cutout's caption, and of the page's head, in inches.
+CAPTION_INCH = 0.66
+HEAD_INCH = 0.5
+#: Cutouts that the head's words need the width of.
+_FEWEST = 5
 
 
 def best_rows(catalogue: Catalogue, n: int) -> NDArray[np.intp]:
@@ -192,10 +192,11 @@ def draw_preview(
     px: int = 64,
     n: int = 50,
 ) -> None:
-    """Draw cutouts of a catalogue's rows in colour, with their numbers.
+    """Draw cutouts of a catalogue's rows in colour, with their numbers, on one page.
 
-    Colours are those of `data_tools.imaging.colours`. The median of each cutout is
-    taken off; all share one stretch in nJy, so that they can be compared.
+    Colours are those of `data_tools.imaging.colours`. Each cutout has a stretch of its
+    own, so that a faint cluster is seen beside bright ones; what is white in it is
+    given in its corner, as surface brightness.
 
     Parameters
     ----------
@@ -219,43 +220,55 @@ def draw_preview(
     """
     output = check_file(output, "preview", FORMATS)
     output.parent.mkdir(parents=True, exist_ok=True)
-    rows = best_rows(catalogue, n) if rows is None else np.asarray(rows)
+    likeliest = rows is None
+    rows = best_rows(catalogue, n) if likeliest else np.asarray(rows)
     x, y = (catalogue.numbers(axis) for axis in "xy")
-    cutouts = [mosaics.cutout(x[i], y[i], px).filled() for i in rows]
-    colours: Sequence[NDArray[np.uint8]] = ()
-    if cutouts:
-        pivots = [c.photplam for c in mosaics.calibrations]
-        planes = colour_planes(np.stack(cutouts), pivots)
-        colours = as_rgb(planes, brightness(planes))
+    pivots = [c.photplam for c in mosaics.calibrations]
+    pixel_scale = float(proj_plane_pixel_scales(mosaics.wcs).mean()) * 3600
+    radius = 10 ** catalogue.numbers("log_half_light_radius_median")
 
     lines = max(math.ceil(len(rows) / COLUMNS), 1)
-    height = lines * SIDE_INCH * (1 + CAPTION)
-    figure = Figure(figsize=(COLUMNS * SIDE_INCH, height), facecolor="black")
+    columns = max(min(len(rows), COLUMNS), _FEWEST)
+    line_inch = SIDE_INCH + CAPTION_INCH
+    width, height = columns * SIDE_INCH, HEAD_INCH + lines * line_inch
+    figure = Figure(figsize=(width, height), facecolor="black")
     FigureCanvasAgg(figure)
-    for k, (row, colour) in enumerate(zip(rows, colours, strict=True)):
+    what = f"{len(rows)} {'likeliest clusters ' if likeliest else ''}of"
+    colours = say_colours(mosaics.bands, pivots)
+    head = (
+        f"{what} {len(catalogue):,} rows; {colours}: a star of type A0 is white.",
+        "Circle: median half-light radius. The number is white's surface brightness, "
+        "Vega mag/arcsec²; each cutout has its own.",
+    )
+    style = {"color": "white", "fontsize": 10, "linespacing": 1.4}
+    if len(rows):
+        at = (0.004, 1 - 0.06 / height)
+        figure.text(*at, "\n".join(head), va="top", **style)
+    else:
+        figure.text(0.5, 0.5, "no row has a posterior", ha="center", **style)
+    for k, row in enumerate(rows):
         line, column = divmod(k, COLUMNS)
+        top = height - HEAD_INCH - line * line_inch
+        side = 0.97 * SIDE_INCH
+        left, bottom = (column + 0.015) * SIDE_INCH, top - side
         axes = figure.add_axes(
-            (
-                (column + 0.01) / COLUMNS,
-                1 - (line + 1 / (1 + CAPTION)) / lines,
-                0.98 / COLUMNS,
-                0.98 / (1 + CAPTION) / lines,
-            )
+            (left / width, bottom / height, side / width, side / height)
         )
-        axes.imshow(colour, origin="lower", interpolation="nearest")
-        axes.set_axis_off()
+        cutout = mosaics.cutout(x[row], y[row], px).filled()
+        scale = draw_cutout(
+            *(axes, cutout, pivots, _place(catalogue, row, px), pixel_scale),
+            radius_arcsec=radius[row],
+        )
+        words = {"color": "white", "fontsize": 8, "va": "top", "linespacing": 1.35}
         axes.text(
-            *(0, -0.03, caption(catalogue, row)),
-            color="white",
-            fontsize=6.5,
-            linespacing=1.5,
-            va="top",
+            *(0.97, 0.97, f"white {scale.white_mag(pixel_scale):.1f}"),
+            ha="right",
             transform=axes.transAxes,
+            **words,
         )
-    if not len(rows):
-        figure.text(0.5, 0.5, "no row has a posterior", color="white", ha="center")
+        axes.text(0, -0.02, caption(catalogue, row), transform=axes.transAxes, **words)
     with whole_path(output) as path:
-        figure.savefig(path, dpi=150, facecolor=figure.get_facecolor())
+        figure.savefig(path, dpi=100, facecolor=figure.get_facecolor())
 
 
 def caption(catalogue: Catalogue, row: int) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from data_tools.imaging.colours import as_rgb, brightness, colour_planes
+from data_tools.imaging.colours import as_rgb, colour_planes, scale_of
 from data_tools.mosaics.mosaic import Mosaics
 
 #: Rows of the mosaic that are read at once, at least.
@@ -60,7 +60,7 @@ def mosaic_picture(
         parts.append(_binned(mosaics.window(window, slice(0, columns)), step))
     pivots = [c.photplam for c in mosaics.calibrations]
     planes = colour_planes(np.concatenate(parts)[None], pivots)
-    return MosaicPicture(as_rgb(planes, brightness(planes))[0], step)
+    return MosaicPicture(as_rgb(planes, scale_of(planes[0]))[0], step)
 
 
 def _binned(image: NDArray[np.float32], step: int) -> NDArray[np.float32]:

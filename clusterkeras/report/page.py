@@ -308,7 +308,7 @@ def _render(
     flags = {name: words for name, (_, words) in FLAGS.items()}
     pictures = {
         "cutouts": drawn.cutouts,
-        "bright": _json_numbers(drawn.bright_njy),
+        "white": _json_numbers(drawn.white_mag),
         "contours": drawn.contours,
         "low": _json_numbers(drawn.low),
         "high": _json_numbers(drawn.high),

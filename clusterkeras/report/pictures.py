@@ -16,7 +16,8 @@ from tqdm import tqdm
 from clusterkeras.catalogue.measurement import batches_of, compile_network, cut_out
 from clusterkeras.config import InferenceConfig
 from clusterkeras.report.contour_lines import Window, encode, window_of
-from data_tools.imaging.colours import as_rgb, brightness, colour_planes
+from data_tools.imaging.colours import as_rgb, colour_planes, scale_of
+from data_tools.imaging.cutout_picture import MIDDLE
 from data_tools.mosaics.mosaic import Mosaics
 from data_tools.schema import PARAMETERS
 from data_tools.target import njy_to_ab
@@ -41,8 +42,8 @@ class Pictures:
     cutouts : list of str
         JPEG images in base64, the mosaic's first row at the bottom; empty where the
         cutout has no data in the middle.
-    bright_njy : ndarray of float32, shape (n,)
-        Flux of a pixel that is drawn near white.
+    white_mag : ndarray of float32, shape (n,)
+        Surface brightness that is drawn white, in Vega mag/arcsec2.
     contours : list of str
         As `clusterkeras.report.contour_lines.encode` gives them, in base64.
     low, high : ndarray of float32, shape (n, P)
@@ -55,7 +56,7 @@ class Pictures:
     """
 
     cutouts: list[str]
-    bright_njy: NDArray[np.float32]
+    white_mag: NDArray[np.float32]
     contours: list[str]
     low: NDArray[np.float32]
     high: NDArray[np.float32]
@@ -116,9 +117,9 @@ def picture_clusters(
                 found.magnitude[where] = _magnitudes(cut.images)
                 planes = colour_planes(cut.images, pivots)
             for k, row in enumerate(where):
-                bright = brightness(planes[k])
-                found.bright_njy[row] = bright
-                found.cutouts[row] = jpeg(as_rgb(planes[k : k + 1], bright)[0])
+                scale = scale_of(planes[k], MIDDLE)
+                found.white_mag[row] = scale.white_mag(model.target.pixel_scale_arcsec)
+                found.cutouts[row] = jpeg(as_rgb(planes[k : k + 1], scale)[0])
                 draws = answer["draws"][k]
                 window: Window = window_of(draws, model.target.box)
                 found.low[row], found.high[row] = window.low, window.high

@@ -78,9 +78,8 @@ function drawCutout(row, i, {px, pixel_scale}) {
     circle.setAttribute("r", Number.isFinite(radius) ? radius : 0)
   }
   const side = (px * pixel_scale).toFixed(1)
-  const bright = pictures.bright[i]
   byId("cutout").querySelector("figcaption").textContent = jpeg
-    ? `${side}″ a side; white: ${Number(bright.toPrecision(2)).toLocaleString("en")} nJy/px`
+    ? `${side}″ a side; white: ${number(pictures.white[i], 1)} mag/″²`
     : "no data here"
 }
 

@@ -16,7 +16,6 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
-from astropy.visualization import make_lupton_rgb
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from photutils.aperture import (
@@ -29,12 +28,15 @@ from photutils.detection import DAOStarFinder
 from PIL import Image
 
 from data_tools.fields.galaxy_field import FieldMaker
+from data_tools.imaging.colours import Scale, as_rgb, colour_planes, scale_of
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.target import Target, njy_to_ab
 
 SIDE = 512
 BANDS = {"F438W": "#20639b", "F814W": "#c8553d"}
+#: Pivot wavelengths in Angstrom, and the mosaics' pixel in arcsec.
+PIVOTS, PIXEL_SCALE = (4326.2, 8029.5), 0.0396
 #: First pixel (row, column) of each region of the M83 mosaics' preview.
 REGIONS = {"arm": (0, 256), "between arms": (128, 1088), "bulge": (1280, 1280)}
 #: Stars are counted down to these AB magnitudes when fields are matched to a region.
@@ -135,11 +137,11 @@ def draw_fields(n: int, seed: int) -> list:
     return [maker.make(np.random.default_rng([seed, i])) for i in range(n)]
 
 
-def picture(image: np.ndarray) -> np.ndarray:
-    """Return a picture in two colours, F814W red and F438W blue."""
-    light = image - np.median(image, axis=(0, 1))
-    blue, red = (light[..., b] / s for b, s in ((0, 40.0), (1, 60.0)))
-    return make_lupton_rgb(red, (red + blue) / 2, blue, stretch=0.6, Q=6, minimum=-0.3)
+def picture(image: np.ndarray, scale: Scale | None = None) -> tuple[np.ndarray, Scale]:
+    """Return a picture, F814W red and F438W blue, and its scale if none is given."""
+    planes = colour_planes(image[None], PIVOTS)
+    scale = scale or scale_of(planes[0])
+    return as_rgb(planes, scale)[0], scale
 
 
 def draw(
@@ -147,18 +149,23 @@ def draw(
 ) -> Figure:
     """Draw a row for each region: pictures, histogram, spectrum, counts."""
     columns = 5
-    size = (3.4 * columns, 3.2 * len(regions))
+    size = (3.4 * columns, 3.3 * len(regions))
     figure = Figure(figsize=size, dpi=80, layout="constrained")
     FigureCanvasAgg(figure)
     for row, (name, real) in zip(
         figure.subplots(len(regions), columns), regions.items(), strict=True
     ):
+        # of the real one, so that all three can be compared
+        _, scale = picture(real.image)
         pictures = [("synthetic", r) for r in nearest[name][:2]]
         if pixels:
             pictures[0] = ("real", real)
         for ax, (words, region) in zip(row, pictures, strict=False):
-            ax.imshow(picture(region.image), origin="lower")
-            ax.set_title(f"{name}: {words}", fontsize=10)
+            ax.imshow(picture(region.image, scale)[0], origin="lower")
+            ax.set_title(f"{name}: {words}", fontsize=12)
+            bar = 5 / PIXEL_SCALE
+            ax.plot([20, 20 + bar], [20, 20], color="white", linewidth=3)
+            ax.text(20, 30, "5″", color="white", fontsize=11)
             ax.set_axis_off()
         histogram, spectrum, counts = row[-3:]
         for band, colour in enumerate(BANDS.values()):
@@ -183,11 +190,11 @@ def draw(
     for ax, words in zip(
         top, ("share of pixels", "power [nJy$^2$]", "stars in 0.5 mag"), strict=True
     ):
-        ax.set_title(words, fontsize=10)
+        ax.set_title(words, fontsize=12)
     for band, colour in BANDS.items():
         top[1].plot([], [], color=colour, lw=2.2, label=f"{band} real")
         top[1].plot([], [], color=colour, lw=0.7, label=f"{band} synthetic")
-    top[1].legend(fontsize=7, loc="lower left")
+    top[1].legend(fontsize=9, loc="lower left")
     return figure
 
 
@@ -237,7 +244,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     paths = [next(arguments.mosaics.glob(f"*{b.lower()}*.fits")) for b in BANDS]
-    with open_mosaics(paths, tuple(BANDS), 0.0396) as mosaics:
+    with open_mosaics(paths, tuple(BANDS), PIXEL_SCALE) as mosaics:
         regions = {
             name: measure(
                 mosaics.cutout(

@@ -12,12 +12,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from astropy.table import Table
-from astropy.visualization import make_lupton_rgb
 from corner import hist2d
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from clusterkeras.diagnostics.plots.recovery import axis_label
 from clusterkeras.network.loading import load_model
+from data_tools.imaging.colours import say_colours
+from data_tools.imaging.cutout_picture import draw_cutout
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 
@@ -58,6 +60,7 @@ def main() -> None:
     rows = choose(truth)
     paths = [arguments.mosaic / f"{band}.fits" for band in target.band_names]
     with open_mosaics(paths, target.band_names, target.pixel_scale_arcsec) as mosaics:
+        pivots = [c.photplam for c in mosaics.calibrations]
         images = np.stack(
             [
                 mosaics.cutout(truth["x"][i], truth["y"][i], target.cutout_px).filled()
@@ -67,19 +70,25 @@ def main() -> None:
     raw = model(images, training=False)["posterior"]
     draws = np.asarray(model.draw_from(raw, tf.range(len(images)), DRAWS))
 
-    figure = Figure(figsize=(2.6 * len(rows), 7.4), layout="constrained")
+    figure = Figure(figsize=(2.6 * len(rows), 7.6), layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(1 + len(PAIRS), len(rows))
+    axes = figure.subplots(1 + len(PAIRS), len(rows), sharey="row")
+    colours = say_colours(target.band_names, pivots)
+    figure.suptitle(
+        f"Cutouts: {colours}; a star of type A0 is white; circle: true $r_h$",
+        fontsize=10,
+    )
     for column, (name, row) in enumerate(rows.items()):
-        light = images[column][..., ::-1] - np.median(images[column], axis=(0, 1))[::-1]
-        light = light / np.percentile(light, 99.7)
         top = axes[0, column]
-        top.imshow(
-            make_lupton_rgb(*np.moveaxis(light, -1, 0), stretch=0.6, Q=6),
-            origin="lower",
+        place = [truth[axis][row] for axis in "xy"]
+        draw_cutout(
+            *(top, images[column], pivots),
+            place - np.floor(place) + target.cutout_px / 2 - 1,
+            *(target.pixel_scale_arcsec, target.pc_per_arcsec),
+            10 ** truth["log_half_light_radius"][row],
+            fontsize=9,
         )
-        top.set_title(name, fontsize=10)
-        top.set_axis_off()
+        top.set_title(name, fontsize=12)
         for line, pair in enumerate(PAIRS, start=1):
             ax = axes[line, column]
             x, y = (PARAMETER_NAMES.index(p) for p in pair)
@@ -100,11 +109,10 @@ def main() -> None:
                 *(truth[p][row] for p in pair), "P", ms=10, mfc="#f6a800", mec="black"
             )
             ax.set(xlim=ranges[0], ylim=ranges[1])
-            labels = [f"{PARAMETERS[i].label} [{PARAMETERS[i].unit}]" for i in (x, y)]
-            ax.set_xlabel(labels[0], fontsize=8)
+            ax.set_xlabel(axis_label(PARAMETERS[x]), fontsize=10)
             if column == 0:
-                ax.set_ylabel(labels[1], fontsize=8)
-            ax.tick_params(labelsize=8)
+                ax.set_ylabel(axis_label(PARAMETERS[y]), fontsize=10)
+            ax.tick_params(labelsize=9)
     figure.savefig(arguments.output, dpi=110)
 
 

@@ -54,6 +54,7 @@ def test_a_figure_holds_posterior_cutout_and_numbers(catalogue, images, tmp_path
     assert cutout.patches[0].radius == pytest.approx(0.1 / 0.0396)
     figure.savefig(tmp_path / "figure.png")
     assert any("a7" in text.get_text() for text in figure.texts)
+    assert "red F814W, green F438W + F814W, blue F336W" in cutout.get_title()
 
 
 def test_a_place_without_data_and_a_row_too_many_are_refused(catalogue, images):

@@ -6,9 +6,17 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.table import QTable
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from clusterkeras.catalogue.cluster_pictures import best_rows, caption, draw_preview
+from clusterkeras.catalogue.cluster_pictures import (
+    CAPTION_INCH,
+    HEAD_INCH,
+    SIDE_INCH,
+    best_rows,
+    caption,
+    draw_preview,
+)
 from clusterkeras.catalogue.read import Catalogue
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.schema import FLAGS, PARAMETERS
@@ -69,21 +77,63 @@ def test_a_caption_gives_the_numbers_and_flags(catalogue):
 
 
 @pytest.mark.parametrize("mosaics", [1, -1], indirect=True)
-def test_a_page_shows_a_red_cluster_red(catalogue, mosaics, tmp_path):
+def test_a_page_shows_a_red_cluster_orange(catalogue, mosaics, tmp_path):
     draw_preview(catalogue, mosaics, tmp_path / "page.png", np.array([4]), px=PX)
-    page = imread(tmp_path / "page.png")
-    # the brightest pixels without the white captions
-    colours = page[..., :3][np.ptp(page[..., :3], axis=-1) > 0.3]
-    assert len(colours) > 50
-    assert (colours.argmax(axis=-1) == 0).mean() > 0.95
+    page = imread(tmp_path / "page.png")[..., :3]
+    # what is bright and coloured, without white words and the yellow mark
+    coloured = (np.ptp(page, axis=-1) > 0.3) & (
+        np.abs(page[..., 0] - page[..., 1]) > 0.2
+    )
+    red, green, blue = page[coloured].T
+    assert len(red) > 50
+    assert (red > blue).mean() > 0.95
+    assert (red > green).mean() > 0.95
 
 
-def test_a_page_grows_with_its_cutouts(catalogue, mosaics, tmp_path):
-    heights = []
-    for n in (1, 5, 6):
-        draw_preview(catalogue, mosaics, tmp_path / f"{n}.png", px=PX, n=n)
-        heights.append(imread(tmp_path / f"{n}.png").shape[0])
-    assert heights[0] == heights[1] == pytest.approx(heights[2] / 2, abs=1)
+@pytest.mark.parametrize(
+    ("n", "lines", "columns"), [(1, 1, 5), (7, 1, 7), (10, 1, 10), (21, 3, 10)]
+)
+def test_a_page_grows_with_its_cutouts(catalogue, mosaics, tmp_path, n, lines, columns):
+    rows = np.arange(n) % N
+    draw_preview(catalogue, mosaics, tmp_path / "page.png", rows, px=PX)
+    height, width = imread(tmp_path / "page.png").shape[:2]
+    inches = HEAD_INCH + lines * (SIDE_INCH + CAPTION_INCH)
+    assert (width, height) == pytest.approx((200 * columns, 100 * inches), abs=1)
+
+
+def test_fifty_cutouts_are_a_page_and_no_column(catalogue, mosaics, tmp_path):
+    rows = np.arange(50) % N
+    draw_preview(catalogue, mosaics, tmp_path / "page.png", rows, px=PX)
+    height, width = imread(tmp_path / "page.png").shape[:2]
+    assert 1 < width / height < 2
+    assert height < 1500
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """Return figures as they are saved."""
+    figures = []
+    save = Figure.savefig
+    monkeypatch.setattr(
+        Figure,
+        "savefig",
+        lambda self, *a, **k: figures.append(self) or save(self, *a, **k),
+    )
+    return figures
+
+
+def test_a_page_names_bands_scale_and_what_is_white(
+    catalogue, mosaics, tmp_path, drawn
+):
+    draw_preview(catalogue, mosaics, tmp_path / "page.png", px=PX, n=2)
+    (figure,) = drawn
+    (head,) = (text.get_text() for text in figure.texts)
+    assert head.startswith("2 likeliest clusters of 7 rows; red F814W, green F438W")
+    for axes in figure.axes:
+        words = [text.get_text() for text in axes.texts]
+        assert words[0] == "0.2″"
+        assert words[1].startswith("white ")
+        assert all(text.get_fontsize() >= 8 for text in axes.texts)
 
 
 def test_a_pdf_is_written(catalogue, mosaics, tmp_path):
