@@ -22,6 +22,22 @@ def same_seeds():
 
 
 @pytest.fixture(scope="session")
+def other_kernels():
+    """Return the environment in which a process computes as on an older processor.
+
+    Its numbers differ from this one's in their last digits.
+    """
+    from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
+
+    vectors = [name for name in __cpu_dispatch__ if __cpu_features__.get(name)]
+    return {
+        "NPY_DISABLE_CPU_FEATURES": " ".join(vectors),
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "TF_ENABLE_ONEDNN_OPTS": "0",
+    }
+
+
+@pytest.fixture(scope="session")
 def m83():
     """Return the target that ships."""
     return Target.load("m83-wfc3-uvis")

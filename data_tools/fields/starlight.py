@@ -87,15 +87,19 @@ class _Places:
 
     def __init__(self, density: np.ndarray) -> None:
         self._side = density.shape[1]
+        self._density = density.ravel()
         self._cumulative = np.cumsum(density, dtype=float)
 
     def draw(self, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw n places (column, row), in no order."""
         # neighbours in the list of numbers are neighbours in memory
-        sorted_share = np.sort(rng.random(n)) * self._cumulative[-1]
-        cell = np.searchsorted(self._cumulative[:-1], sorted_share, side="right")
-        row, column = np.divmod(rng.permutation(cell), self._side)
-        return column + rng.random(n) - 0.5, row + rng.random(n) - 0.5
+        share = np.sort(rng.random(n)) * self._cumulative[-1]
+        cell = np.searchsorted(self._cumulative[:-1], share, side="right")
+        # how far into the cell: a last digit of the map moves nothing across a cell
+        within = (self._cumulative[cell] - share) / self._density[cell]
+        order = rng.permutation(n)
+        row, column = np.divmod(cell[order], self._side)
+        return column + 0.5 - within[order], row + rng.random(n) - 0.5
 
 
 class Starlight:
@@ -167,44 +171,51 @@ class Starlight:
         places = {_DISC: _Places(disc.smooth), _YOUNG: _Places(disc.young)}
         if disc.bulge is not None:
             places[_BULGE] = _Places(disc.bulge)
-        associations = self._associations(disc, places[_YOUNG], rng)
+        # each with randomness of its own, and stars in the order of their points: a
+        # last digit, other on another processor, moves a star or two and no more
+        of_groups, of_numbers, of_depth, of_light, *of_places = rng.spawn(8)
+        associations = self._associations(disc, places[_YOUNG], of_groups)
         expected = self._masses(disc, associations)[self._of] * self._number
 
         mean_light = expected @ self._flux / n**2
         noise = observation.white_variance + mean_light * observation.electron_njy
         snr2 = (self._flux**2 / (noise * _PSF_PX)).sum(1)
-        order = np.argsort(-snr2)
+        order = np.argsort(-snr2, kind="stable")
         until = np.cumsum(expected[order])
         n_bright = min(
             np.searchsorted(until, _STARS_PER_PX * n**2),
             np.searchsorted(-snr2[order], -(_MIN_SNR**2)),
         )
-        bright = order[:n_bright]
-        numbers = rng.poisson(expected[bright])
-        n_exact = numbers[: np.searchsorted(until, _EXACT_PER_PX * n**2)].sum()
-        star = np.repeat(bright, numbers)
-        expected[bright] = 0
+        rank = np.empty(len(order), int)
+        rank[order] = np.arange(len(order))
+        numbers = of_numbers.poisson(expected)
+        numbers[order[n_bright:]] = 0
+        star = np.repeat(np.arange(len(numbers)), numbers)
+        exact = rank[star] < np.searchsorted(until, _EXACT_PER_PX * n**2)
+        expected[order[:n_bright]] = 0
 
         column, row = np.empty((2, len(star)), np.float32)
         part = self._part[star]
         for name, place in places.items():
             chosen = np.flatnonzero(part == name)
-            column[chosen], row[chosen] = place.draw(len(chosen), rng)
+            column[chosen], row[chosen] = place.draw(len(chosen), of_places[name])
         chosen = np.flatnonzero(part == _ASSOCIATION)
         age = self._of[star[chosen]] - (self._of[-1] + 1 - len(YOUNG_AGES))
-        column[chosen], row[chosen] = self._members(associations, age, n, rng)
+        column[chosen], row[chosen] = self._members(
+            associations, age, n, of_places[_ASSOCIATION]
+        )
 
         cell_row, cell_column = (
             np.clip(np.rint(v), 0, n - 1).astype(np.int32) for v in (row, column)
         )
         cell = cell_row * n + cell_column
-        a_v = disc.dust.ravel()[cell] * rng.random(len(star), np.float32)
+        a_v = disc.dust.ravel()[cell] * of_depth.random(len(star), np.float32)
         flux = self._flux[star] * np.exp(-_DIM * a_v[:, None] * self._extinction[star])
 
-        smooth = self._smooth(disc, associations, expected, rng)
-        for band, more in enumerate(flux[n_exact:].T):
-            smooth[band] += np.bincount(cell[n_exact:], more, n**2).reshape(n, n)
-        return column[:n_exact], row[:n_exact], flux[:n_exact], smooth
+        smooth = self._smooth(disc, associations, expected, of_light)
+        for band, more in enumerate(flux[~exact].T):
+            smooth[band] += np.bincount(cell[~exact], more, n**2).reshape(n, n)
+        return column[exact], row[exact], flux[exact], smooth
 
     def _masses(self, disc: Disc, associations: _Associations) -> np.ndarray:
         """Return the mass formed of each population in Msun."""

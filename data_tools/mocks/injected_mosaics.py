@@ -201,7 +201,8 @@ class Injector:
                     )
                 )
             seen = self._seen(self._depth(places[i]), seed)
-            x, y, flux = self._clusters.stars(parameters[i], rng)
+            # of its own: how many draws it takes may hang on a last digit
+            x, y, flux = self._clusters.stars(parameters[i], rng.spawn(1)[0])
             row, column = corners[i]
             light = self._renderer.draw(
                 x + places[i, 0] - column, y + places[i, 1] - row, flux, psf

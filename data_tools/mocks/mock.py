@@ -44,10 +44,12 @@ class MockMaker:
         What is drawn.
     backgrounds : Backgrounds, optional
         Real mosaics to cut fields from; without, fields are synthetic.
-    paired : bool
-        Whether place, kind, parameters, neighbour and light of each record have
-        randomness of their own: they then stay what they are where another target or
-        other priors take more or fewer draws for one of them.
+
+    Notes
+    -----
+    Place, kind and parameters of each record, its neighbour, and its light have
+    randomness of their own: they stay what they are where another target, other priors
+    or another processor's last digits take more or fewer draws for one of them.
     """
 
     def __init__(
@@ -55,11 +57,9 @@ class MockMaker:
         target: Target,
         priors: Priors,
         backgrounds: Backgrounds | None = None,
-        paired: bool = False,
     ) -> None:
         self.target = target
         self.priors = priors
-        self.paired = paired
         if backgrounds is None:
             self._fields = FieldMaker(target, priors)
         else:
@@ -116,10 +116,8 @@ class MockMaker:
         seen = field.observation
         psf = self._renderer.filters(seen.psf(self.target, self._renderer.grid))
         stored_field = _stored(field.image)
-        drawn = beside = inside = rng
         for i in range(n):
-            if self.paired:
-                drawn, beside, inside = rng.spawn(3)
+            drawn, beside, inside = rng.spawn(3)
             kind = self._kind(drawn)
             centre = drawn.uniform(-1, 1, 2) * self.priors.centre_offset_px
             row, column = self._corner(field, drawn)

@@ -213,7 +213,8 @@ def _clusters(
         chunk = range(first, min(first + _CLUSTERS_AT_ONCE, len(x)))
         star_x, star_y, star_flux = [], [], []
         for i in chunk:
-            dx, dy, flux = maker.clusters.stars(parameters[i], rng)
+            # of its own: how many draws it takes may hang on a last digit
+            dx, dy, flux = maker.clusters.stars(parameters[i], rng.spawn(1)[0])
             star_x.append(x[i] + dx)
             star_y.append(y[i] + dy)
             star_flux.append(flux)

@@ -47,7 +47,7 @@ class ShardMaker:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._mocks = MockMaker(plan.target, plan.priors, plan.backgrounds, plan.paired)
+        self._mocks = MockMaker(plan.target, plan.priors, plan.backgrounds)
 
     def mocks(self, shard: Shard) -> Iterator[dict[str, Any]]:
         """Draw the mocks of one shard, field by field.

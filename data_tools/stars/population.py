@@ -142,7 +142,10 @@ class Population:
         faintness = isochrone.magnitude * _MAGNITUDE
         zero = np.log(AB_ZERO_NJY) + float(_MAGNITUDE) * (vega_ab + distance_modulus)
         flux = np.exp(faintness + zero.astype(np.float32))
-        single = cls(np.diff(stars_below(edges)), flux, isochrone.extinction)
+        # above zero: a last digit, other on another processor, must not decide whether
+        # a point of no width takes a random number
+        number = np.maximum(np.diff(stars_below(edges)), 1e-300)
+        single = cls(number, flux, isochrone.extinction)
         if binary_fraction == 0:
             return single
         return _paired(single, mass, np.diff(edges), binary_fraction)
@@ -302,7 +305,7 @@ def sample(
     )
     brightness = flux @ np.asarray(weight, np.float32)
     bright = np.flatnonzero(brightness > least)
-    bright = bright[np.argsort(-brightness[bright])]
+    bright = bright[np.argsort(-brightness[bright], kind="stable")]
     bright = bright[: np.searchsorted(np.cumsum(counts[bright]), max_stars, "right")]
     index = np.repeat(bright, counts[bright])
     rest = counts.astype(float)

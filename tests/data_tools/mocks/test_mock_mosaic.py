@@ -1,4 +1,7 @@
 import dataclasses
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +15,13 @@ from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES
 
 CONFIG = MosaicConfig(size_px=256, n=5, min_separation_px=70, edge_px=40, seed=4)
+MAKE_MOSAIC = """
+import sys
+import numpy as np
+from data_tools import Target, make_mosaic
+galaxy = make_mosaic(Target.load("m83-wfc3-uvis"), size_px=256, n=9, seed=4)
+np.save(sys.argv[1], [image.data for image in galaxy.images])
+"""
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +116,18 @@ def test_too_many_clusters_are_refused(m83, tmp_path):
 def test_a_name_in_place_of_a_target_is_refused():
     with pytest.raises(TypeError, match=r"expected a Target.*received 'm83'"):
         make_mosaic("m83")
+
+
+def test_another_processor_s_kernels_give_the_same_mosaic_but_for_rounding(
+    other_kernels, tmp_path
+):
+    pixels = {}
+    for name, kernels in {"these": {}, "others": other_kernels}.items():
+        subprocess.run(
+            [sys.executable, "-c", MAKE_MOSAIC, str(tmp_path / name)],
+            env={**os.environ, **kernels},
+            check=True,
+        )
+        pixels[name] = np.load(tmp_path / f"{name}.npy")
+    difference = np.abs(pixels["others"] - pixels["these"])
+    assert np.all(difference.max((1, 2)) < 0.01 * pixels["these"].std((1, 2)))
