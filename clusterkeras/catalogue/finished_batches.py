@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterkeras import __version__
-from data_tools.mosaics.band_image import quality_beside, weights_beside
+from data_tools.mosaics.extensions import quality_beside, weights_beside
 from data_tools.running.output import whole_file
 from data_tools.running.work_directory import claimed
 

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import functools
-import logging
-import mmap
-import re
-import warnings
-import zlib
 from collections import ChainMap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyWarning
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
+from scipy.ndimage import binary_dilation, maximum_filter, minimum_filter
 
 from data_tools.mosaics.calibration import read_band, read_calibration
+from data_tools.mosaics.extensions import find_science, quality_beside, weights_beside
+from data_tools.mosaics.fits_file import OpenFile, open_fits
 from data_tools.mosaics.sky import read_wcs
-
-logger = logging.getLogger(__name__)
+from data_tools.mosaics.stored_pixels import StoredPixels
 
 #: Rows that a mosaic which cannot be mapped gives at once: one strip costs about as
 #: much as one cutout, because compressed tiles are rows of the whole image.
@@ -32,54 +28,31 @@ _STRIPS_KEPT = 3
 #: flags).
 SATURATED_BITS = 256 | 2048
 
-#: Rows read of a mapped file until its memory is given back. The kernel maps 64 kB
-#: around what is read, so that these are 64 MB.
-_MAPPED_ROWS = 1024
+#: Where zeros were stored in steps with dithering, half a step from zero is as good as
+#: zero. Noise falls there too, but does not fill squares of this side ...
+_EMPTY_PX = 9
+#: ... which end so many pixels short of the slanting edge of what they lie in.
+_EDGE_PX = 4
+_HALF_A_STEP = 0.5005
 
-_SCALING = ("BSCALE", "BZERO", "BLANK")
-
-#: The end of the name of a science image whose maps are in files of their own.
-_SCIENCE_NAME = re.compile(r"(?<=[_-])sci(\.fits(\.\w+)?)$")
-
-
-class _Pixels:
-    """The pixels of an HDU, mapped or read in parts.
-
-    What a mapped file has given stays in the process's memory as long as the machine
-    has room. After `_MAPPED_ROWS` it is given back, so that a process on a large
-    mosaic is no larger than on a small one.
-    """
-
-    def __init__(self, hdu: Any, in_parts: bool) -> None:
-        self.hdu, self.in_parts = hdu, in_parts
-        self._rows = 0
-
-    def read(
-        self, rows: slice, columns: slice, dtype: DTypeLike = np.float32
-    ) -> NDArray:
-        if self.in_parts:
-            return np.asarray(self.hdu.section[rows, columns], dtype=dtype)
-        pixels = np.array(self.hdu.data[rows, columns], dtype=dtype)
-        self._rows += len(pixels)
-        if self._rows > _MAPPED_ROWS:
-            self._rows = 0
-            self._give_back()
-        return pixels
-
-    def _give_back(self) -> None:
-        """Drop the pages that are in memory; the next read finds them in the file."""
-        owner = self.hdu.data
-        while isinstance(owner, np.ndarray):
-            owner = owner.base
-        if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-            owner.madvise(mmap.MADV_DONTNEED)
+#: Rows of a weight map, evenly spread, that its own noise is seen in.
+_WEIGHT_ROWS = 64
+#: A weight is none if it is no more than what rounding leaves of a usual one, or what
+#: noise around zero makes: so many times the spread of the weights below zero. Noise
+#: is less than this share of a usual weight (the 95th percentile).
+_ROUNDING, _NOISE_SPREADS, _MOST_NOISE = 1e-6, 2.0, 0.05
 
 
 class BandImage:
     """One band of a mosaic, read where it is asked for.
 
-    Plain images are memory mapped; tile-compressed ones and scaled integers are read
-    in strips of rows, the last few of which are kept; gzipped files are read whole.
+    Plain images are memory mapped; tile-compressed ones are read in strips of rows, the
+    last few of which are kept; files that are compressed as a whole are read whole.
+
+    Where a mosaic has no data its pixels are zero, or its weights. Lossy compression
+    with dithering makes numbers around zero of both: weights within half a step of its
+    rounding count as zero, and so do pixels, without weights, in patches of
+    9 x 9 or more (a single one cannot be told from noise).
 
     Parameters
     ----------
@@ -126,25 +99,22 @@ class BandImage:
         self._beside: list[fits.HDUList] = []
         if self.in_memory:
             self.path = Path(source.filename() or "image in memory")
-            self._hdus, self._in_strips = source, False
+            self._file = OpenFile(source, in_parts=False)
         else:
             self.path = Path(source)
-            if not self.path.is_file():
-                raise FileNotFoundError(f"{self.path}: no such mosaic")
-            self._hdus, self._in_strips = _open(self.path)
+            self._file = open_fits(self.path)
         try:
-            self._science = self._find_science()
-            if not self.in_memory:
-                self._check_length()
-            header = self._science.hdu.header
+            hdu = find_science(self._file.hdus, self.path)
+            self._science = self._pixels(hdu)
+            header = hdu.header
             # a keyword that the image lacks may stand in the file's first header
-            both = ChainMap(header, self._hdus[0].header)
-            self.shape: tuple[int, int] = self._science.hdu.shape
+            both = ChainMap(header, self._file.hdus[0].header)
+            self.shape: tuple[int, int] = hdu.shape
             self.band = read_band(both, self.path)
             if self.in_memory and not source.filename():
                 self.path = Path("+".join(self.band))
             self.calibration = read_calibration(both, self.path)
-            self.wcs = read_wcs(header, self._hdus, self.path)
+            self.wcs = read_wcs(header, self._file.hdus, self.path)
             self._weight = self._find_map("WHT", weights_beside(self.path), "weights")
             self._quality = self._find_map(
                 "DQ", quality_beside(self.path), "data quality"
@@ -157,58 +127,32 @@ class BandImage:
         # Integer pixels may be zero by rounding; in floats an exact zero is the
         # drizzle's mark for "no exposure here".
         self._zero_is_missing = self._weight is None and header["BITPIX"] < 0
+        self._in_strips = self._file.in_parts
         self._strip = functools.lru_cache(maxsize=_STRIPS_KEPT)(self._read_strip)
 
     def close(self) -> None:
         """Close the file; what was given in memory stays as it is."""
         self.closed = not self.in_memory
-        for hdus in (*(() if self.in_memory else (self._hdus,)), *self._beside):
+        for hdus in (*(() if self.in_memory else (self._file.hdus,)), *self._beside):
             hdus.close()
 
-    def _find_science(self) -> _Pixels:
-        named = [hdu for hdu in self._hdus if hdu.name == "SCI"]
-        if len(named) > 1:
-            raise ValueError(
-                f"{self.path}: expected one SCI extension, found {len(named)}; "
-                "give the drizzled mosaic (_drc, _drz), not an exposure"
-            )
-        images = [
-            hdu
-            for hdu in named or self._hdus
-            if hdu.is_image and len(getattr(hdu, "shape", ())) == 2
-        ]
-        if not images:
-            raise ValueError(f"{self.path}: expected a 2-D image, found none")
-        return _Pixels(images[0], self._in_strips)
+    def _pixels(self, hdu: Any) -> StoredPixels:
+        return StoredPixels(self._file, hdu, self.path, self.in_memory)
 
-    def _check_length(self) -> None:
-        if _is_zipped(self.path):
-            return
-        length = self.path.stat().st_size
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
-            stored = fits.open(self.path, disable_image_compression=True)
-            len(stored)  # reads every header
-        with stored:
-            ends = [hdu.fileinfo()["datLoc"] + hdu.size for hdu in stored]
-        if max(ends) > length:
-            raise ValueError(
-                f"{self.path}: the file is cut short: {max(ends)} bytes expected, "
-                f"{length} found; fetch it again"
-            )
-
-    def _find_map(self, name: str, beside: Path | None, words: str) -> _Pixels | None:
+    def _find_map(
+        self, name: str, beside: Path | None, words: str
+    ) -> StoredPixels | None:
         """Return a map of the pixels, in this file or the one beside it."""
-        for hdu in self._hdus:
+        for hdu in self._file.hdus:
             if hdu.name == name and getattr(hdu, "shape", None) == self.shape:
-                return _Pixels(hdu, self._in_strips)
+                return self._pixels(hdu)
         if beside is None:
             return None
-        hdus, in_parts = _open(beside)
-        self._beside.append(hdus)
-        for hdu in hdus:
+        file = open_fits(beside)
+        self._beside.append(file.hdus)
+        for hdu in file.hdus:
             if hdu.is_image and getattr(hdu, "shape", None) == self.shape:
-                return _Pixels(hdu, in_parts)
+                return StoredPixels(file, hdu, beside)
         raise ValueError(
             f"{beside}: expected {words} of {self.shape[0]} x {self.shape[1]} pixels "
             f"(rows x columns) as in {self.path.name}, found none; take it away to do "
@@ -218,13 +162,53 @@ class BandImage:
     def _calibrated(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         pixels = self._science.read(rows, columns)
         if self._weight is not None:
-            missing = ~(self._weight.read(rows, columns) > 0)
+            missing = self.weight(rows, columns) == 0
+        elif not self._zero_is_missing:
+            missing = np.zeros(pixels.shape, bool)
+        elif self._science.rounded:
+            missing = self._empty(rows, columns)
         else:
-            missing = (pixels == 0) & self._zero_is_missing
+            missing = pixels == 0
         missing |= ~np.isfinite(pixels)
         pixels = pixels * np.float32(self.calibration.njy_per_unit)
         pixels[missing] = np.nan
         return pixels
+
+    def _empty(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
+        """Say where zeros were that lossy compression has turned into noise."""
+        margin = _EMPTY_PX + _EDGE_PX
+        around = tuple(
+            slice(max(s.start - margin, 0), min(s.stop + margin, size))
+            for s, size in zip((rows, columns), self.shape, strict=True)
+        )
+        pixels, step = self._science.read(*around), self._science.step(*around)
+        near_zero = np.abs(pixels) <= _HALF_A_STEP * step
+        # a binary opening, along one axis after the other
+        squares = minimum_filter(near_zero, _EMPTY_PX, mode="constant")
+        empty = maximum_filter(squares, _EMPTY_PX, mode="constant")
+        if empty.any():
+            empty = binary_dilation(empty, iterations=_EDGE_PX, mask=near_zero)
+        empty |= (pixels == 0) & (step == 0)
+        return empty[
+            rows.start - around[0].start : rows.stop - around[0].start,
+            columns.start - around[1].start : columns.stop - around[1].start,
+        ]
+
+    @functools.cached_property
+    def _least_weight(self) -> float:
+        """What a weight must exceed: what rounding and noise make of zeros."""
+        chosen = np.linspace(0, self.shape[0] - 1, _WEIGHT_ROWS).astype(int)
+        every = slice(0, self.shape[1])
+        some = np.concatenate(
+            [self._weight.read(slice(row, row + 1), every) for row in np.unique(chosen)]
+        )
+        above, below = some[some > 0], some[some < 0]
+        if not above.size:
+            return 0.0
+        usual = float(np.percentile(above, 95))
+        # one value below zero is a mark, noise has many
+        noise = _NOISE_SPREADS * float(np.ptp(below)) if below.size else 0.0
+        return max(_ROUNDING * usual, min(noise, _MOST_NOISE * usual))
 
     def weight(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Return a rectangle of the weight map, zero where nothing was exposed.
@@ -237,13 +221,19 @@ class BandImage:
         Returns
         -------
         ndarray of float32, shape (rows, columns)
-            As stored in the ``WHT`` extension; one everywhere if there is none.
+            As stored in the ``WHT`` extension; one everywhere if there is none. Zero
+            also where it is no more than what rounding or lossy compression makes of
+            zeros.
         """
         if self._weight is None:
             shape = (rows.stop - rows.start, columns.stop - columns.start)
             return np.ones(shape, np.float32)
         weight = self._weight.read(rows, columns)
-        return np.where(weight > 0, weight, np.float32(0))
+        least = np.float32(self._least_weight)
+        if self._weight.rounded:
+            step = self._weight.step(rows, columns)
+            least = np.maximum(least, np.float32(_HALF_A_STEP) * step)
+        return np.where(weight > least, weight, np.float32(0))
 
     def saturated(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
         """Say where the data-quality map has one of `SATURATED_BITS`.
@@ -267,7 +257,8 @@ class BandImage:
 
     def _read_strip(self, number: int) -> NDArray[np.float32]:
         first = number * _STRIP_ROWS
-        return self._calibrated(slice(first, first + _STRIP_ROWS), slice(None))
+        last = min(first + _STRIP_ROWS, self.shape[0])
+        return self._calibrated(slice(first, last), slice(0, self.shape[1]))
 
     def read(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Return a rectangle in nJy, NaN where there are no data.
@@ -291,60 +282,3 @@ class BandImage:
             inside = slice(max(rows.start - top, 0), rows.stop - top)
             parts.append(self._strip(number)[inside, columns])
         return np.concatenate(parts)
-
-
-def weights_beside(path: str | Path) -> Path | None:
-    """Return the file beside a science image that may hold its weights, if any.
-
-    Parameters
-    ----------
-    path : str or Path
-        Of the science image; ``..._sci.fits`` has ``..._wht.fits``.
-    """
-    return _beside(Path(path), "wht")
-
-
-def quality_beside(path: str | Path) -> Path | None:
-    """Do the same for its data quality, ``..._dq.fits``."""
-    return _beside(Path(path), "dq")
-
-
-def _beside(path: Path, what: str) -> Path | None:
-    beside = path.with_name(_SCIENCE_NAME.sub(rf"{what}\1", path.name))
-    return beside if beside != path and beside.is_file() else None
-
-
-def _is_zipped(path: Path) -> bool:
-    return path.suffix.lower() in (".gz", ".bz2")
-
-
-def _open(path: Path) -> tuple[fits.HDUList, bool]:
-    """Open a file, and say whether its pixels are to be read in parts, not mapped."""
-    zipped = _is_zipped(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
-            hdus = fits.open(path, memmap=not zipped)
-            # scaled and compressed pixels cannot be mapped but are read in parts
-            in_parts = not zipped and any(
-                isinstance(hdu, fits.CompImageHDU)
-                or any(key in hdu.header for key in _SCALING)
-                for hdu in hdus
-            )
-            if in_parts:
-                hdus.close()
-                hdus = fits.open(path, memmap=False)
-            len(hdus)  # reads every header
-            if zipped:
-                logger.warning(
-                    "%s is compressed as a whole and is read into memory; "
-                    "decompress it to read only what is needed",
-                    path.name,
-                )
-                for hdu in hdus:
-                    _ = hdu.data
-    except (OSError, EOFError, ValueError, TypeError, KeyError, zlib.error) as e:
-        raise ValueError(
-            f"{path}: not readable as FITS (damaged or cut short?): {e}"
-        ) from e
-    return hdus, in_parts
