@@ -97,6 +97,8 @@ def cut_out(
     flags = np.array([_cutout_flags(c) for c in cutouts], np.int32)
     exposures = np.array([mosaics.exposure(*place) for place in zip(x, y, strict=True)])
     flags[_of_other_depth(exposures, target, config)] |= FLAGS["depth"][0]
+    if mosaics.of_other_instruments(target):
+        flags |= FLAGS["other_instrument"][0]
     return Cutouts(
         usable=np.array([c.usable for c in cutouts], bool),
         images=images,

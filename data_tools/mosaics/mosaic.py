@@ -7,6 +7,7 @@ runs along the second axis of the array. Nothing is resampled.
 from __future__ import annotations
 
 import functools
+import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,9 +19,12 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
 from data_tools.mosaics.band_image import BandImage
+from data_tools.mosaics.calibration import SHIPPED_INSTRUMENT
 from data_tools.mosaics.cutout import CORE_PX, Cutout, is_saturated
 from data_tools.mosaics.sky import to_icrs, to_pixels
 from data_tools.target import Target
+
+logger = logging.getLogger(__name__)
 
 #: Largest difference between the bands' positions, in pixels.
 WCS_TOLERANCE_PX = 0.1
@@ -114,6 +118,25 @@ class Mosaics:
             )
             limits.append(limit)
         return np.array(limits, dtype=np.float32)
+
+    def of_other_instruments(self, target: Target) -> dict[str, str]:
+        """Return the bands that another instrument took than the one of their PSF.
+
+        Parameters
+        ----------
+        target : Target
+            A band without a PSF of its own has that of WFC3/UVIS.
+
+        Returns
+        -------
+        dict of str to str
+            Band to instrument and detector, as its header states them.
+        """
+        return {
+            band: c.instrument
+            for band, c in zip(self.bands, self.calibrations, strict=True)
+            if c.is_of_another_instrument and band not in target.psf
+        }
 
     def window(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Return a rectangle of all bands in nJy, NaN where there are no data.
@@ -381,6 +404,7 @@ def opened(images: Sequence[str | Path] | Mosaics, target: Target) -> Iterator[M
         with open_mosaics(
             images, target.band_names, target.pixel_scale_arcsec
         ) as mosaics:
+            warn_of_other_instruments(mosaics, target)
             yield mosaics
         return
     if images.bands != tuple(target.band_names):
@@ -395,6 +419,20 @@ def opened(images: Sequence[str | Path] | Mosaics, target: Target) -> Iterator[M
             "their paths"
         )
     yield images
+
+
+def warn_of_other_instruments(mosaics: Mosaics, target: Target) -> None:
+    """Say in the log which mosaics another instrument took than the mocks' one."""
+    for band, instrument in mosaics.of_other_instruments(target).items():
+        logger.warning(
+            "%s: %s was taken by %s, and the mocks of %s by %s: PSF and pixels differ; "
+            "train with a PSF of that camera (the target's key psf)",
+            mosaics.paths[mosaics.bands.index(band)],
+            band,
+            instrument,
+            target.name,
+            SHIPPED_INSTRUMENT,
+        )
 
 
 def _check_bands(planes: Sequence[BandImage], bands: tuple[str, ...]) -> None:

@@ -25,7 +25,11 @@ from clusterkeras.catalogue.measurement import (
 )
 from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
 from clusterkeras.catalogue.table import InferenceSettings
-from data_tools.mosaics.mosaic import Mosaics, open_mosaics
+from data_tools.mosaics.mosaic import (
+    Mosaics,
+    open_mosaics,
+    warn_of_other_instruments,
+)
 from data_tools.positions.read_positions import pixel_positions, read_positions
 from data_tools.running.beam_pipeline import pipeline_options, run
 from data_tools.running.table_file import write_table
@@ -122,6 +126,7 @@ class _Part(_OnFields):
 
     def process(self, name: str) -> Iterator[Piece]:
         self._open(name)
+        warn_of_other_instruments(self._mosaics, self._settings.target)
         size = self._settings.config.batch_size * BATCHES_A_PIECE
         for rows in batches_of(self._y, size):
             yield name, rows

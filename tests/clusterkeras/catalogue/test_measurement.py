@@ -14,7 +14,7 @@ from clusterkeras.catalogue.measurement import (
 )
 from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.network.model import ClusterModel
-from data_tools.mosaics.mosaic import open_mosaics
+from data_tools.mosaics.mosaic import open_mosaics, opened
 from data_tools.schema import FLAGS
 
 SHAPE = (60, 80)
@@ -165,3 +165,27 @@ def test_a_place_of_another_depth_than_the_mocks_is_flagged(
         wide = InferenceConfig(exposure_factor=(-1, 1))
         assert not (cut_out(mosaics, X, Y, target, wide).flags & BIT["depth"]).any()
     assert ((flags & BIT["depth"] > 0)[[0, 1, 2, 5]] == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("instrument", "psf", "expected"),
+    [
+        ({}, {}, False),
+        ({"INSTRUME": "WFC3", "DETECTOR": "UVIS"}, {}, False),
+        ({"INSTRUME": "ACS", "DETECTOR": "WFC"}, {}, True),
+        ({"INSTRUME": "ACS", "DETECTOR": "WFC"}, {"F814W": "acs.fits"}, False),
+        ({"INSTRUME": "ACS", "DETECTOR": "WFC"}, {"F438W": "acs.fits"}, True),
+    ],
+)
+def test_another_instrument_than_the_mocks_is_flagged_and_told(
+    m83, tmp_path, write_band, instrument, psf, expected, caplog
+):
+    target = dataclasses.replace(m83, cutout_px=PX, psf=psf)
+    paths = [
+        write_band(tmp_path / f"{band.name}.fits", np.full(SHAPE, 0.1), band, **more)
+        for band, more in zip(m83.bands, ({}, {}, instrument), strict=True)
+    ]
+    with opened(paths, target) as mosaics:
+        flags = cut_out(mosaics, X, Y, target, InferenceConfig()).flags
+    assert ((flags & BIT["other_instrument"] > 0) == expected).all()
+    assert ("F814W was taken by ACS/WFC" in caplog.text) == expected

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+from astropy.io.fits.card import Undefined
 
 from data_tools.mosaics.calibration import read_band, read_calibration
 from data_tools.target import Target
@@ -71,3 +72,48 @@ def test_a_header_without_filter_is_refused():
 def test_a_filter_beside_a_clear_wheel_is_found():
     header = {"FILTER1": "CLEAR1L", "FILTER2": "F438W"}
     assert read_band(header, PATH) == ("F438W",)
+
+
+@pytest.mark.parametrize("key", ["PHOTFLAM", "PHOTPLAM", "EXPTIME", "NCOMBINE"])
+@pytest.mark.parametrize(
+    "value", [-1.0, 1e300, -1e300, 1e-300, math.inf, math.nan, "N/A", "nan", True, 1j]
+)
+def test_a_number_that_no_camera_has_is_refused(key, value):
+    refused(
+        f"expected a positive {key} in the header, from .* received", **{key: value}
+    )
+
+
+@pytest.mark.parametrize("key", ["EXPTIME", "NCOMBINE"])
+@pytest.mark.parametrize("value", [0, 0.0, "", "  ", Undefined()])
+def test_a_number_that_is_left_empty_is_not_stated(key, value):
+    found = read_calibration({**HEADER, key: value}, PATH)
+    assert math.isnan(found.exposure_s) == (key == "EXPTIME")
+    assert (found.n_exposures == 0) == (key == "NCOMBINE")
+
+
+def test_a_number_may_be_written_as_text():
+    found = read_calibration({**HEADER, "EXPTIME": "1200.5 "}, PATH)
+    assert found.exposure_s == 1200.5
+
+
+@pytest.mark.parametrize(
+    ("instrument", "detector", "another"),
+    [
+        (None, None, False),
+        ("WFC3", "UVIS", False),
+        ("WFC3", None, False),
+        ("wfc3", "UVIS1", False),
+        ("WFC3/UVIS", "", False),
+        ("ACS", "WFC", True),
+        ("ACS", None, True),
+        ("WFC3", "IR", True),
+        ("WFPC2", 4, True),
+        ("NIRCAM", "NRCA1", True),
+    ],
+)
+def test_another_instrument_than_that_of_the_shipped_psfs_is_seen(
+    instrument, detector, another
+):
+    header = {**HEADER, "INSTRUME": instrument, "DETECTOR": detector}
+    assert read_calibration(header, PATH).is_of_another_instrument == another
