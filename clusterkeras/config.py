@@ -8,13 +8,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from data_tools.foreign.limits import (
+    above,
+    below_one,
+    check,
+    number,
+    one_of,
+    optional,
+    ordered,
+    seed,
+    text,
+    truth,
+    whole,
+)
+
 #: Names of the joint posteriors; `clusterkeras.network.posteriors.build` makes them.
 POSTERIORS = ("mixture", "flow", "grid")
 
 
-def _require(condition: bool, name: str, expected: str, received: object) -> None:
-    if not condition:
-        raise ValueError(f"{name} must be {expected}; received {received!r}")
+#: Images that a network is shown at once: 65,536 of 64 x 64 pixels in 3 bands are
+#: 3.2 GB before the first layer.
+LARGEST_BATCH = 65_536
+
+#: Draws of one posterior: 100,000 are two hundred times what any summary needs.
+MOST_DRAWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -65,23 +82,21 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        _require(
-            self.posterior in POSTERIORS,
-            "model.posterior",
-            f"one of {POSTERIORS}",
-            self.posterior,
+        check(
+            self,
+            "model.",
+            {
+                "backbone": text(empty=False),
+                "posterior": one_of(POSTERIORS),
+                "components": whole(1, 1000),
+                "flow_depth": whole(1, 100),
+                "flow_bins": whole(2, 1000),
+                "flow_width": whole(1, 10_000),
+                "hidden": whole(1, 100_000),
+                "softening_njy": above(0, 1e9),
+                "dropout": below_one(),
+            },
         )
-        for name, least in (
-            ("components", 1),
-            ("flow_depth", 1),
-            ("flow_bins", 2),
-            ("flow_width", 1),
-            ("hidden", 1),
-        ):
-            value = getattr(self, name)
-            _require(value >= least, f"model.{name}", f">= {least}", value)
-        _require(self.softening_njy > 0, "softening_njy", "> 0", self.softening_njy)
-        _require(0 <= self.dropout < 1, "model.dropout", "in [0, 1)", self.dropout)
 
 
 @dataclass(frozen=True)
@@ -152,30 +167,32 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        for name in ("epochs", "batch_size"):
-            value = getattr(self, name)
-            _require(value >= 1, f"training.{name}", ">= 1", value)
-        for name in ("learning_rate", "clip_norm"):
-            value = getattr(self, name)
-            _require(value > 0, f"training.{name}", "> 0", value)
-        for name in (
-            "weight_decay",
-            "presence_weight",
-            "visibility_weight",
-            "picture_epochs",
-            "n_mocks",
-        ):
-            value = getattr(self, name)
-            _require(value >= 0, f"training.{name}", ">= 0", value)
-        for name in ("warmup", "ema_momentum"):
-            value = getattr(self, name)
-            _require(0 <= value < 1, f"training.{name}", "in [0, 1)", value)
-        _require(
-            not self.fixed_normalisation or self.start_from != "",
-            "training.fixed_normalisation",
-            "False without training.start_from",
-            self.fixed_normalisation,
+        check(
+            self,
+            "training.",
+            {
+                "epochs": whole(1, 1_000_000),
+                "batch_size": whole(1, LARGEST_BATCH),
+                "learning_rate": above(0, 100),
+                "warmup": below_one(),
+                "weight_decay": number(0, 100),
+                "clip_norm": above(0, 1e9),
+                "ema_momentum": below_one(),
+                "presence_weight": number(0, 1e6),
+                "visibility_weight": number(0, 1e6),
+                "picture_epochs": whole(0, 1_000_000),
+                "n_mocks": whole(0, 10**12),
+                "seed": seed(),
+                "start_from": text(),
+                "fixed_normalisation": truth(),
+                "mixed_precision": truth(),
+            },
         )
+        if self.fixed_normalisation and not self.start_from:
+            raise ValueError(
+                "training.fixed_normalisation must be False without "
+                "training.start_from; received True"
+            )
 
 
 @dataclass(frozen=True)
@@ -210,20 +227,16 @@ class DetectionConfig:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        _require(self.threshold > 0, "detection.threshold", "> 0", self.threshold)
-        _require(self.box_px >= 8, "detection.box_px", ">= 8", self.box_px)
-        _require(self.fwhm_px > 0, "detection.fwhm_px", "> 0", self.fwhm_px)
-        _require(
-            self.min_separation_px >= 0,
-            "detection.min_separation_px",
-            ">= 0",
-            self.min_separation_px,
-        )
-        _require(
-            self.max_candidates >= 0,
-            "detection.max_candidates",
-            ">= 0",
-            self.max_candidates,
+        check(
+            self,
+            "detection.",
+            {
+                "threshold": above(0, 1e9),
+                "box_px": whole(8, 100_000),
+                "fwhm_px": above(0, 100),
+                "min_separation_px": number(0, 10_000),
+                "max_candidates": whole(0, 10**12),
+            },
         )
 
 
@@ -278,33 +291,20 @@ class InferenceConfig:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        _require(self.batch_size >= 1, "batch_size", ">= 1", self.batch_size)
-        _require(
-            self.cluster_share is None or 0 < self.cluster_share < 1,
-            "cluster_share",
-            "in (0, 1), or null to estimate it",
-            self.cluster_share,
-        )
-        _require(self.draws >= 16, "draws", ">= 16", self.draws)
-        _require(
-            0 <= self.unlike_share < 1,
-            "unlike_share",
-            "in [0, 1), 0 for no flag",
-            self.unlike_share,
-        )
-        _require(
-            self.saturation_electrons > 0,
-            "saturation_electrons",
-            "> 0",
-            self.saturation_electrons,
-        )
-        low, high = self.exposure_factor
-        _require(low < high, "exposure_factor", "(low, high), low < high", (low, high))
-        _require(
-            self.origin in (None, 0, 1),
-            "origin",
-            "0 or 1, or null for what the file says",
-            self.origin,
+        check(
+            self,
+            "inference.",
+            {
+                "batch_size": whole(1, LARGEST_BATCH),
+                "draws": whole(16, MOST_DRAWS),
+                "seed": seed(),
+                "cluster_share": optional(below_one(without_zero=True)),
+                "min_log_snr": number(-100, 100),
+                "unlike_share": below_one(),
+                "saturation_electrons": above(0, 1e12),
+                "exposure_factor": ordered(-100, 100, apart=True),
+                "origin": one_of((None, 0, 1)),
+            },
         )
 
 
@@ -328,9 +328,15 @@ class ReportConfig:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        _require(self.n >= 1, "report.n", ">= 1", self.n)
-        _require(self.map_px >= 64, "report.map_px", ">= 64", self.map_px)
-        _require(self.draws >= 64, "report.draws", ">= 64", self.draws)
+        check(
+            self,
+            "report.",
+            {
+                "n": whole(1, 10_000_000),
+                "map_px": whole(64, 20_000),
+                "draws": whole(64, MOST_DRAWS),
+            },
+        )
 
 
 @dataclass(frozen=True)
@@ -360,18 +366,19 @@ class CompletenessConfig:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        _require(self.n >= 1, "completeness.n", ">= 1", self.n)
-        _require(
-            0 < self.p_cluster < 1,
-            "completeness.p_cluster",
-            "in (0, 1)",
-            self.p_cluster,
+        check(
+            self,
+            "completeness.",
+            {
+                "n": whole(1, 100_000_000),
+                "p_cluster": below_one(without_zero=True),
+                "match_px": above(0, 10_000),
+                "spacing_px": above(0, 100_000),
+                "seed": seed(),
+            },
         )
-        _require(self.match_px > 0, "completeness.match_px", "> 0", self.match_px)
-        _require(
-            self.spacing_px > self.match_px,
-            "completeness.spacing_px",
-            "> match_px",
-            self.spacing_px,
-        )
-        _require(self.seed >= 0, "completeness.seed", ">= 0", self.seed)
+        if self.spacing_px <= self.match_px:
+            raise ValueError(
+                "completeness.spacing_px must be > match_px; received "
+                f"{self.spacing_px!r} beside {self.match_px!r}"
+            )

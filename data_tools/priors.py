@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from data_tools.foreign.limits import (
+    Limits,
+    by_name,
+    check,
+    each,
+    number,
+    one_of,
+    ordered,
+    whole,
+)
 from data_tools.schema import KINDS
 from data_tools.target import EXTINCTION_LAWS
 
 Range = tuple[float, float]
-
-
-def _check_range(name: str, value: Range, low: float, high: float) -> None:
-    ordered = len(value) == 2 and low <= value[0] <= value[1] <= high
-    if not ordered:
-        raise ValueError(
-            f"priors: {name} must be (low, high) with {low} <= low <= high <= {high}; "
-            f"received {tuple(value)}"
-        )
 
 
 def _default_negatives() -> dict[str, float]:
@@ -152,59 +153,48 @@ class Priors:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        for name in (
-            "cluster_fraction",
-            "king_fraction",
-            "neighbour_fraction",
-            "sky_residual",
-            "field_arm_fraction",
-            "field_bulge_fraction",
-        ):
-            _check_range(name, (0.0, getattr(self, name)), 0.0, 1.0)
-        unknown = sorted(set(self.negatives) - set(KINDS[1:]))
-        if unknown or min(self.negatives.values(), default=0) < 0:
-            raise ValueError(
-                f"priors: negatives must be shares >= 0 of {list(KINDS[1:])}; "
-                f"received {self.negatives}"
-            )
+        check(
+            self,
+            "priors: ",
+            {
+                "cluster_fraction": number(0, 1),
+                "negatives": Limits(
+                    f"shares >= 0 of {list(KINDS[1:])}",
+                    by_name(KINDS[1:], number(0, 1e9)).holds,
+                ),
+                "centre_offset_px": number(0, 8),
+                "neighbour_fraction": number(0, 1),
+                "eff_eta": ordered(1.05, 10),
+                "king_fraction": number(0, 1),
+                "king_log_concentration": ordered(0.1, 3),
+                "feh_offset": ordered(-3, 1),
+                "extinction_laws": Limits(
+                    f"among {EXTINCTION_LAWS}", each(one_of(EXTINCTION_LAWS)).holds
+                ),
+                "drizzle_blur_px": by_name(None, ordered(0, 3)),
+                "noise_shift_px": ordered(0, 0.5),
+                "band_shift_px": number(0, 2),
+                "zero_point_mag": number(0, 1),
+                "exposure_factor": ordered(-2, 2),
+                "sky_factor": ordered(-2, 2),
+                "read_noise_factor": ordered(0, 10),
+                "sky_residual": number(0, 1),
+                "field_old_mass_density": ordered(-3, 4),
+                "field_sfr_density": ordered(-6, 2),
+                "field_dust_a_v": ordered(-4, 1),
+                "field_association_share": ordered(0, 1),
+                "field_arm_fraction": number(0, 1),
+                "field_arm_contrast": ordered(0, 3),
+                "field_bulge_fraction": number(0, 1),
+                "field_bulge_mass_density": ordered(-3, 6),
+                "foreground_a_v": number(0, 5),
+                # arrays of so many pixels a side: 8,192 are 0.5 GB each
+                "field_px": whole(128, 8192, multiple_of=16),
+                "mocks_per_field": whole(1, 1_000_000),
+            },
+        )
         if self.cluster_fraction < 1 and sum(self.negatives.values()) <= 0:
             raise ValueError("priors: negatives must not all be zero")
-        _check_range("centre_offset_px", (0.0, self.centre_offset_px), 0.0, 8.0)
-        _check_range("eff_eta", self.eff_eta, 1.05, 10.0)
-        _check_range("king_log_concentration", self.king_log_concentration, 0.1, 3.0)
-        _check_range("feh_offset", self.feh_offset, -3.0, 1.0)
-        unknown = sorted(set(self.extinction_laws) - set(EXTINCTION_LAWS))
-        if unknown:
-            raise ValueError(
-                f"priors: extinction_laws must be among {EXTINCTION_LAWS}; received "
-                f"{unknown}"
-            )
-        for band, blur in self.drizzle_blur_px.items():
-            _check_range(f"drizzle_blur_px.{band}", blur, 0.0, 3.0)
-        _check_range("noise_shift_px", self.noise_shift_px, 0.0, 0.5)
-        _check_range("band_shift_px", (0.0, self.band_shift_px), 0.0, 2.0)
-        _check_range("zero_point_mag", (0.0, self.zero_point_mag), 0.0, 1.0)
-        _check_range("exposure_factor", self.exposure_factor, -2.0, 2.0)
-        _check_range("sky_factor", self.sky_factor, -2.0, 2.0)
-        _check_range("read_noise_factor", self.read_noise_factor, 0.0, 10.0)
-        _check_range("field_old_mass_density", self.field_old_mass_density, -3, 4)
-        _check_range("field_sfr_density", self.field_sfr_density, -6, 2)
-        _check_range("field_dust_a_v", self.field_dust_a_v, -4, 1)
-        share = self.field_association_share
-        _check_range("field_association_share", share, 0.0, 1.0)
-        _check_range("field_arm_contrast", self.field_arm_contrast, 0.0, 3.0)
-        density = self.field_bulge_mass_density
-        _check_range("field_bulge_mass_density", density, -3, 6)
-        _check_range("foreground_a_v", (0.0, self.foreground_a_v), 0.0, 5.0)
-        if self.field_px < 128 or self.field_px % 16:
-            raise ValueError(
-                "priors: field_px must be a multiple of 16, at least 128; received "
-                f"{self.field_px}"
-            )
-        if self.mocks_per_field < 1:
-            raise ValueError(
-                f"priors: mocks_per_field must be >= 1; received {self.mocks_per_field}"
-            )
 
     def blur_range(self, band: str) -> Range:
         """Return the range of drizzle blur (sigma, pixels) of a band."""

@@ -11,6 +11,20 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from data_tools.foreign.limits import (
+    Limits,
+    above,
+    by_name,
+    check,
+    each,
+    file_name,
+    number,
+    one_of,
+    optional,
+    ordered,
+    text,
+    whole,
+)
 from data_tools.foreign.typed import build
 from data_tools.running.plain_files import read_settings
 from data_tools.schema import PARAMETERS
@@ -58,11 +72,13 @@ def _require(condition: bool, name: str, expected: str, received: object) -> Non
         raise ValueError(f"target: {name} must be {expected}; received {received!r}")
 
 
-def _require_numbers(values: object, names: tuple[str, ...], prefix: str = "") -> None:
-    for name in names:
-        value = getattr(values, name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        _require(is_number, prefix + name, "a number", value)
+#: What a box may span at most: beyond it there are no stars, no light or no pixels.
+_WIDEST_BOX = {
+    "log_age": (5.0, 10.3),
+    "a_v": (0.0, 50.0),
+    "log_mass": (0.0, 9.0),
+    "log_half_light_radius": (-4.0, 2.0),
+}
 
 
 @dataclass(frozen=True)
@@ -95,21 +111,18 @@ class Band:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        _require(bool(self.name), "bands.name", "a filter name", self.name)
-        _require_numbers(
+        check(self, "target: bands.", {"name": file_name()})
+        check(
             self,
-            ("exposure_s", "n_exposures", "photflam", "photplam", "sky_electrons_s"),
-            f"bands.{self.name}.",
-        )
-        for key in ("exposure_s", "photflam", "photplam"):
-            value = getattr(self, key)
-            _require(value > 0, f"bands.{self.name}.{key}", "positive", value)
-        _require(self.n_exposures >= 1, "bands.n_exposures", ">= 1", self.n_exposures)
-        _require(
-            self.sky_electrons_s >= 0,
-            "bands.sky_electrons_s",
-            "not negative",
-            self.sky_electrons_s,
+            f"target: bands.{self.name}.",
+            {
+                "exposure_s": above(0, 1e9),
+                "n_exposures": whole(1, 1_000_000),
+                # some 1e-19 for HST; what is far from it is in other units
+                "photflam": number(1e-25, 1e-10),
+                "photplam": number(100, 1e6),
+                "sky_electrons_s": number(0, 1e6),
+            },
         )
 
     @property
@@ -192,33 +205,32 @@ class Target:
 
     def __post_init__(self) -> None:
         """Check every value and bring mappings into the parameters' order."""
-        _require(bool(self.name), "name", "not empty", self.name)
-        _require_numbers(
+        check(
             self,
-            (
-                "distance_mpc",
-                "feh",
-                "binary_fraction",
-                "pixel_scale_arcsec",
-                "cutout_px",
-                "read_noise_electrons",
-            ),
+            "target: ",
+            {
+                "name": file_name(),
+                "distance_mpc": above(0, 10_000),
+                "distance_uncertainty_mpc": optional(number(0, 10_000)),
+                "feh": number(-5, 2),
+                "binary_fraction": number(0, 1),
+                "bands": each(Limits("a Band", lambda v: isinstance(v, Band))),
+                "pixel_scale_arcsec": number(0.005, 1),
+                # 512 pixels in 3 bands are 3 MB a record
+                "cutout_px": whole(16, 512, multiple_of=8),
+                "read_noise_electrons": number(0, 10_000),
+                "extinction_law": one_of(EXTINCTION_LAWS),
+                "isochrones": optional(text()),
+                "isochrones_format": one_of(ISOCHRONE_FORMATS),
+            },
         )
-        _require(self.distance_mpc > 0, "distance_mpc", "positive", self.distance_mpc)
         if self.distance_uncertainty_mpc is not None:
-            _require_numbers(self, ("distance_uncertainty_mpc",))
             _require(
-                0 <= self.distance_uncertainty_mpc < self.distance_mpc,
+                self.distance_uncertainty_mpc < self.distance_mpc,
                 "distance_uncertainty_mpc",
                 "between 0 and the distance",
                 self.distance_uncertainty_mpc,
             )
-        _require(
-            0 <= self.binary_fraction <= 1,
-            "binary_fraction",
-            "between 0 and 1",
-            self.binary_fraction,
-        )
         names = [b.name for b in self.bands]
         _require(
             len(names) >= 2 and len(set(names)) == len(names),
@@ -226,38 +238,23 @@ class Target:
             "at least two different ones",
             names,
         )
-        _require(
-            0.005 < self.pixel_scale_arcsec < 1,
-            "pixel_scale_arcsec",
-            "between 0.005 and 1",
-            self.pixel_scale_arcsec,
-        )
-        _require(
-            self.cutout_px >= 16 and self.cutout_px % 8 == 0,
-            "cutout_px",
-            "a multiple of 8, at least 16",
-            self.cutout_px,
-        )
-        _require(
-            self.extinction_law in EXTINCTION_LAWS,
-            "extinction_law",
-            f"one of {EXTINCTION_LAWS}",
-            self.extinction_law,
-        )
-        _require(
-            self.isochrones_format in ISOCHRONE_FORMATS,
-            "isochrones_format",
-            f"one of {ISOCHRONE_FORMATS}",
-            self.isochrones_format,
-        )
-        _require(
-            set(self.psf) <= set(names), "psf", f"keyed by {names}", list(self.psf)
-        )
         known = [p.name for p in PARAMETERS]
-        _require(set(self.box) == set(known), "box", f"of {known}", list(self.box))
+        check(
+            self,
+            "target: ",
+            {
+                "psf": by_name(names, text(empty=False)),
+                "box": Limits(
+                    f"a mapping of {', '.join(known)}",
+                    lambda v: isinstance(v, dict) and set(v) == set(known),
+                ),
+            },
+        )
         for key in known:
-            low, high = self.box[key]
-            _require(low < high, f"box.{key}", "(low, high), low < high", (low, high))
+            limits = ordered(*_WIDEST_BOX[key], apart=True)
+            _require(
+                limits.holds(self.box[key]), f"box.{key}", limits.words, self.box[key]
+            )
         box = {key: (float(self.box[key][0]), float(self.box[key][1])) for key in known}
         object.__setattr__(self, "box", box)
         object.__setattr__(self, "bands", tuple(self.bands))

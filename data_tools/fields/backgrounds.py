@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import PurePath
 
+from data_tools.foreign.limits import (
+    Limits,
+    by_name,
+    check,
+    each,
+    number,
+    optional,
+    seed,
+    text,
+    whole,
+)
 from data_tools.schema import SPLITS
 
 
@@ -54,16 +66,26 @@ class Backgrounds:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        object.__setattr__(self, "images", tuple(str(path) for path in self.images))
-        lowest = {"mask_radius_arcsec": 0, "tile_px": 1, "guard_px": 0, "seed": 0}
-        for name, low in lowest.items():
-            value = getattr(self, name)
-            if not value >= low:
-                raise ValueError(
-                    f"backgrounds: {name} must be >= {low}; received {value!r}"
-                )
-        bad = set(self.shares) - set(SPLITS) or min(self.shares.values(), default=0) < 0
-        if bad or not sum(self.shares.values()) > 0:
+        if isinstance(self.images, list | tuple):
+            paths = (str(i) if isinstance(i, PurePath) else i for i in self.images)
+            object.__setattr__(self, "images", tuple(paths))
+        check(
+            self,
+            "backgrounds: ",
+            {
+                "images": each(text(empty=False)),
+                "clusters": optional(text(empty=False)),
+                "mask_radius_arcsec": number(0, 1e6),
+                "tile_px": whole(1, 100_000),
+                "guard_px": whole(0, 100_000),
+                "shares": Limits(
+                    f">= 0 of {', '.join(SPLITS)}, and not all zero",
+                    by_name(SPLITS, number(0, 1e9)).holds,
+                ),
+                "seed": seed(),
+            },
+        )
+        if not sum(self.shares.values()) > 0:
             raise ValueError(
                 f"backgrounds: shares must be >= 0 of {', '.join(SPLITS)}, and not all "
                 f"zero; received {self.shares}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from data_tools.foreign.limits import check, number, seed, whole
+
 
 @dataclass(frozen=True)
 class MosaicConfig:
@@ -31,16 +33,19 @@ class MosaicConfig:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        if self.size_px < 128 or self.size_px % 16:
-            raise ValueError(
-                "mosaic: size_px must be a multiple of 16, at least 128; received "
-                f"{self.size_px}"
-            )
-        for name, low in (("n", 1), ("min_separation_px", 0), ("seed", 0)):
-            value = getattr(self, name)
-            if not value >= low:
-                raise ValueError(f"mosaic: {name} must be >= {low}; received {value}")
-        if not 0 <= self.edge_px < self.size_px / 2:
+        check(
+            self,
+            "mosaic: ",
+            {
+                # it is made in memory: 16,384 pixels a side are 2 GB a band
+                "size_px": whole(128, 16_384, multiple_of=16),
+                "n": whole(1, 1_000_000),
+                "min_separation_px": number(0, 10_000),
+                "edge_px": number(0, 16_384),
+                "seed": seed(),
+            },
+        )
+        if self.edge_px >= self.size_px / 2:
             raise ValueError(
                 "mosaic: edge_px must be >= 0 and less than half of size_px; received "
                 f"{self.edge_px}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from data_tools.foreign.limits import above, check, whole
+
 
 @dataclass(frozen=True)
 class StarSelection:
@@ -32,11 +34,14 @@ class StarSelection:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        for name in ("snr", "isolation_px", "neighbour", "saturation_electrons"):
-            value = getattr(self, name)
-            if not value > 0:
-                raise ValueError(f"stars: {name} must be > 0; received {value}")
-        if self.max_stars < 1:
-            raise ValueError(
-                f"stars: max_stars must be >= 1; received {self.max_stars}"
-            )
+        check(
+            self,
+            "stars: ",
+            {
+                "snr": above(0, 1e9),
+                "isolation_px": above(0, 1000),
+                "neighbour": above(0, 1e9),
+                "saturation_electrons": above(0, 1e12),
+                "max_stars": whole(1, 1_000_000),
+            },
+        )

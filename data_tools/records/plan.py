@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data_tools.foreign.limits import Limits, check, whole
 from data_tools.priors import Priors
 from data_tools.running.plain_files import sha256_of
 from data_tools.schema import SCHEMA_VERSION, SPLITS
@@ -59,18 +60,24 @@ class MockSet:
 
     def __post_init__(self) -> None:
         """Check every value."""
-        lowest = {"n_validation": 0, "n_test": 0, "shard_size": 1, "seed": 0}
-        for key, low in {"n_train": 1, **lowest}.items():
-            value = getattr(self, key)
-            if isinstance(value, bool) or not isinstance(value, int) or value < low:
-                raise ValueError(
-                    f"mocks: {key} must be a whole number >= {low}; received {value!r}"
-                )
-        if not re.fullmatch("[a-z][a-z0-9_]*", self.name):
-            raise ValueError(
-                "mocks: name must be small letters, digits and underscores, a letter "
-                f"first; received {self.name!r}"
-            )
+        check(
+            self,
+            "mocks: ",
+            {
+                "n_train": whole(1, 10**15),
+                "n_validation": whole(0, 10**15),
+                "n_test": whole(0, 10**15),
+                "shard_size": whole(1, 10**9),
+                "seed": whole(0, 2**63 - 1),
+                "name": Limits(
+                    "small letters, digits and underscores, a letter first",
+                    lambda v: (
+                        isinstance(v, str)
+                        and re.fullmatch("[a-z][a-z0-9_]{0,99}", v) is not None
+                    ),
+                ),
+            },
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the values as a set's configuration has them, from which seeds come.

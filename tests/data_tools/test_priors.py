@@ -36,7 +36,10 @@ def test_clusters_alone_need_no_negatives():
         ({"king_log_concentration": (0.0, 2.0)}, "king_log_concentration"),
         ({"feh_offset": (-4.0, 0.0)}, "feh_offset"),
         ({"extinction_laws": ("CCM89", "K1")}, "extinction_laws must be among .*'K1'"),
-        ({"drizzle_blur_px": {"F336W": (0.5, 9.0)}}, "drizzle_blur_px.F336W"),
+        (
+            {"drizzle_blur_px": {"F336W": (0.5, 9.0)}},
+            "drizzle_blur_px must be a mapping",
+        ),
         ({"zero_point_mag": 2.0}, "zero_point_mag"),
         ({"exposure_factor": (-3.0, 0.0)}, "exposure_factor"),
         ({"field_old_mass_density": (0.0, 5.0)}, "field_old_mass_density"),

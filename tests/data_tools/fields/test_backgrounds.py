@@ -16,12 +16,15 @@ def test_files_are_all_that_fields_depend_on(tmp_path):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"mask_radius_arcsec": -1.0}, "mask_radius_arcsec must be >= 0; received -1"),
-        ({"tile_px": 0}, "tile_px must be >= 1"),
+        (
+            {"mask_radius_arcsec": -1.0},
+            "mask_radius_arcsec must be a number >= 0, .*; received -1",
+        ),
+        ({"tile_px": 0}, "tile_px must be a whole number >= 1"),
         ({"shares": {"train": -1.0}}, "shares must be >= 0 of train, validation, test"),
         ({"shares": {"trian": 1.0}}, "shares must be >= 0 of train, validation, test"),
         ({"shares": {"train": 0.0}}, "and not all zero"),
-        ({"seed": -1}, "seed must be >= 0"),
+        ({"seed": -1}, "seed must be a whole number >= 0"),
     ],
 )
 def test_bad_values_are_refused(values, message):

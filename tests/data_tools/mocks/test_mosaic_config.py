@@ -7,9 +7,9 @@ from data_tools.mocks.mosaic_config import MosaicConfig
     ("values", "message"),
     [
         ({"size_px": 100}, "size_px must be a multiple of 16"),
-        ({"n": 0}, "n must be >= 1; received 0"),
-        ({"min_separation_px": -1}, "min_separation_px must be >= 0"),
-        ({"seed": -1}, "seed must be >= 0"),
+        ({"n": 0}, "n must be a whole number >= 1, .*; received 0"),
+        ({"min_separation_px": -1}, "min_separation_px must be a number >= 0"),
+        ({"seed": -1}, "seed must be a whole number >= 0"),
         ({"edge_px": 800}, "less than half of size_px; received 800"),
     ],
 )

@@ -113,12 +113,12 @@ def test_the_default_set_has_shards_of_one_size():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"n_train": 0}, "n_train must be a whole number >= 1; received 0"),
-        ({"n_train": 1e5}, "n_train must be a whole number >= 1; received 100000.0"),
+        ({"n_train": 0}, "n_train must be a whole number >= 1, .*; received 0"),
+        ({"n_train": 1e5}, "n_train must be a whole number >= 1, .*; received 1000"),
         ({"n_validation": -1}, "n_validation must be a whole number >= 0"),
         ({"n_test": -1}, "n_test must be a whole number >= 0"),
         ({"shard_size": 0}, "shard_size must be a whole number >= 1"),
-        ({"seed": -3}, "seed must be a whole number >= 0; received -3"),
+        ({"seed": -3}, "seed must be a whole number >= 0, .*; received -3"),
         ({"name": "My-Mocks"}, "name must be small letters.*; received 'My-Mocks'"),
     ],
 )
