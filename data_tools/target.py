@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -292,7 +293,7 @@ class Target:
         ValueError
             On an unknown key or a value outside its range.
         """
-        bands = values.get("bands", ())
+        bands = values.get("bands", ()) if isinstance(values, Mapping) else ()
         _require(
             isinstance(bands, list | tuple) and all(isinstance(b, dict) for b in bands),
             "bands",

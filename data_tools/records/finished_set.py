@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_tools.records.shard_file import AGAIN, ShardEntry, check_shard, read_shard
+from data_tools.foreign.typed import build
+from data_tools.priors import Priors
+from data_tools.records.plan import MockSet
+from data_tools.records.shard_file import (
+    AGAIN,
+    ShardEntry,
+    check_shard,
+    first_size,
+    read_shard,
+)
 from data_tools.running.plain_files import read_json, read_yaml, write_json
-from data_tools.schema import FEATURES, PIXEL_UNIT_NJY, SCHEMA_VERSION
+from data_tools.schema import FEATURES, PIXEL_UNIT_NJY, SCHEMA_VERSION, SPLITS
 from data_tools.target import Target
 
 #: All shards of a set by split, and what is finished of them.
@@ -76,6 +87,11 @@ class Manifest:
 
 def _check_shard(path: Path, entry: ShardEntry, px: int, bands: int) -> None:
     """Compare a shard's size with the manifest and its first record with the schema."""
+    if not path.resolve().is_relative_to(path.parent.resolve()):
+        raise ValueError(
+            f"{path}: expected a file of the set's directory; it is a link to "
+            f"{path.resolve()}. Copy that file there"
+        )
     size = path.stat().st_size
     if size != entry.size:
         records = check_shard(path).records  # names the record that is cut
@@ -91,6 +107,13 @@ def _check_shard(path: Path, entry: ShardEntry, px: int, bands: int) -> None:
                 f"{path}: record 0 has {first[f.name].size} values of {f.name}; the "
                 f"target with {px} px and {bands} bands has {expected}"
             )
+    # records differ by the few bytes of their whole numbers
+    fits = size / first_size(path)
+    if abs(fits - entry.records) > max(1, 0.02 * fits):
+        raise ValueError(
+            f"{path}: {size} bytes, which are some {fits:.0f} records; the manifest "
+            f"says {entry.records}. {AGAIN}"
+        )
 
 
 def read_set(directory: str | Path, checksums: bool = False) -> FinishedSet:
@@ -109,8 +132,8 @@ def read_set(directory: str | Path, checksums: bool = False) -> FinishedSet:
     FileNotFoundError
         If it is not a mock set or shards are missing.
     ValueError
-        If a shard is cut or damaged, or of another schema version or shape; the
-        message names the file.
+        If a shard is cut or damaged, of another schema version or shape, or lies
+        elsewhere; the message names the file.
 
     Examples
     --------
@@ -172,8 +195,8 @@ def read_configuration(directory: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If it is not a mapping in YAML, of another schema version, or without target
-        or size; the message names the file.
+        If it is not a mapping in YAML, of another schema version, or target, priors or
+        sizes are missing or make no sense; the message names the file.
     """
     path = directory / "configuration.yaml"
     try:
@@ -188,9 +211,15 @@ def read_configuration(directory: Path) -> dict[str, Any]:
         )
     try:
         Target.from_dict(configuration["target"])
-        str(configuration["mocks"]["name"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: cut short or damaged: {error}. {_AGAIN}") from error
+        build(Priors, configuration["priors"], "priors")
+        MockSet.from_dict(configuration["mocks"])
+    except KeyError as error:
+        raise ValueError(
+            f"{path}: expected {error.args[0]} in it; it is cut short or damaged. "
+            f"{_AGAIN}"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}. {_AGAIN}") from error
     return configuration
 
 
@@ -200,22 +229,51 @@ def read_manifest(directory: Path) -> Manifest:
     Raises
     ------
     ValueError
-        If it is not what `clusterkeras simulate` writes; the message names the file.
+        If it is not what `clusterkeras simulate` writes, or names a file elsewhere;
+        the message names the file.
     """
     path = directory / MANIFEST
     said = read_json(path)
-    try:
-        shards = {
-            name: ShardEntry(entry["records"], entry["size"], entry["sha256"])
-            for name, entry in said["shards"].items()
-        }
-        return Manifest(dict(said["splits"].items()), shards)
-    except (KeyError, TypeError, AttributeError) as error:
+    problem = _problem_of(said)
+    if problem:
         raise ValueError(
-            f"{path}: expected splits and shards with records, size and sha256; it is "
-            "damaged. Remove it and run `clusterkeras simulate` with the set's options "
-            "again: whole shards are kept"
-        ) from error
+            f"{path}: {problem}; it is damaged. Remove it and run `clusterkeras "
+            "simulate` with the set's options again: whole shards are kept"
+        )
+    shards = {
+        name: ShardEntry(entry["records"], entry["size"], entry["sha256"])
+        for name, entry in said["shards"].items()
+    }
+    return Manifest(said["splits"], shards)
+
+
+def _problem_of(said: Mapping[str, Any]) -> str | None:
+    """Return what is wrong with a manifest, None if nothing is."""
+    splits, shards = said.get("splits"), said.get("shards")
+    if not isinstance(splits, dict) or not isinstance(shards, dict):
+        return "expected splits and shards"
+    names = []
+    for split, listed in splits.items():
+        if split not in SPLITS or not isinstance(listed, list) or not listed:
+            return f"expected splits among {', '.join(SPLITS)}, each a list of names"
+        names += listed
+    for name in (*names, *shards):
+        # what is more than a name leads to another directory
+        if not isinstance(name, str) or not re.fullmatch(r"[\w-][\w.-]{0,254}", name):
+            return f"expected names of files beside it; received {name!r}"
+    if len(set(names)) < len(names):
+        return "expected each shard once"
+    for name, entry in shards.items():
+        if not isinstance(entry, dict) or not all(
+            isinstance(entry.get(key), int)
+            and entry[key] > 0
+            and entry[key] is not True
+            for key in ("records", "size")
+        ):
+            return f"expected records and size of {name}, numbers above 0"
+        if not isinstance(entry.get("sha256"), str):
+            return f"expected sha256 of {name}"
+    return None
 
 
 def describe(directory: Path, name: str, target: Target) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_tools.foreign.limits import Limits, check, whole
+from data_tools.foreign.typed import build
 from data_tools.priors import Priors
 from data_tools.running.plain_files import sha256_of
 from data_tools.schema import SCHEMA_VERSION, SPLITS
@@ -87,6 +88,15 @@ class MockSet:
         """
         plain = dataclasses.asdict(self)
         return {"n": plain.pop("n_train"), **plain}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MockSet:
+        """Build one from what `to_dict` gives; a `ValueError` says what is wrong."""
+        if not isinstance(values, Mapping):
+            raise ValueError(f"mocks: expected a mapping; received {values!r}")
+        names = {"n": "n_train"}
+        plain = {names.get(key, key): value for key, value in values.items()}
+        return build(cls, plain, "mocks")
 
     @property
     def splits(self) -> dict[str, int]:

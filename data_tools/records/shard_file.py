@@ -7,6 +7,7 @@ mocks starts in a second instead of six and needs 0.5 GB less.
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from google.protobuf import (
     text_format,
 )
 
+from data_tools.foreign.reading import reading
 from data_tools.running.output import whole_file
 from data_tools.schema import FEATURES, PIXEL_UNIT_NJY, SCHEMA_VERSION
 
@@ -224,11 +226,13 @@ def _read_framed(path: Path) -> Iterator[bytes]:
     """Read the records of a file between their checksums, and compare these."""
     number = 0
     with path.open("rb") as file:
+        left = file.seek(0, os.SEEK_END)
+        file.seek(0)
         while head := file.read(_HEAD.size):
-            whole = len(head) == _HEAD.size
-            if whole:
-                length, crc = _HEAD.unpack(head)
-                whole = crc == _checksum(head[:8])
+            length = _length(head)
+            left -= _HEAD.size
+            # what the file does not hold is not asked for: it may be any 64-bit number
+            whole = length is not None and length + _TAIL.size <= left
             if whole:
                 rest = file.read(length + _TAIL.size)
                 data, tail = rest[:length], rest[length:]
@@ -236,7 +240,25 @@ def _read_framed(path: Path) -> Iterator[bytes]:
             if not whole:
                 raise ValueError(f"{path}: record {number} is cut or damaged. {AGAIN}")
             yield head + rest
+            left -= len(rest)
             number += 1
+
+
+def _length(head: bytes) -> int | None:
+    """Return the length of the record that begins so, None if that is damaged."""
+    if len(head) < _HEAD.size:
+        return None
+    length, crc = _HEAD.unpack(head)
+    return length if crc == _checksum(head[:8]) else None
+
+
+def first_size(path: Path) -> int:
+    """Return the bytes that the first record of a whole shard takes in the file."""
+    with path.open("rb") as file:
+        length = _length(file.read(_HEAD.size))
+    if length is None:
+        raise ValueError(f"{path}: record 0 is cut or damaged. {AGAIN}")
+    return _HEAD.size + length + _TAIL.size
 
 
 def check_shard(path: Path) -> ShardEntry:
@@ -285,10 +307,17 @@ def read_shard(path: Path) -> Iterator[dict[str, np.ndarray]]:
                 "with `clusterkeras simulate`"
             )
         record = {}
+        with reading(path, f"a shard: record {number}"):
+            for f in FEATURES:
+                values = getattr(feature[f.name], lists[f.dtype]).value
+                if f.dtype == "float16":
+                    record[f.name] = np.frombuffer(b"".join(values), "<f2")
+                else:
+                    record[f.name] = np.array(values, f.dtype)
         for f in FEATURES:
-            values = getattr(feature[f.name], lists[f.dtype]).value
-            if f.dtype == "float16":
-                record[f.name] = np.frombuffer(b"".join(values), "<f2")
-            else:
-                record[f.name] = np.array(values, f.dtype)
+            if not f.shape and record[f.name].size != 1:
+                raise ValueError(
+                    f"{path}: record {number} has {record[f.name].size} values of "
+                    f"{f.name}; expected 1. {AGAIN}"
+                )
         yield record

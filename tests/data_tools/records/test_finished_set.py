@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import struct
 
 import numpy as np
 import pytest
+import yaml
 
 from data_tools.records import shard_file
 from data_tools.records.dataset import make_dataset
@@ -124,6 +126,69 @@ def test_a_directory_that_is_no_mock_set_is_refused(tmp_path):
 def test_a_damaged_description_names_itself(own_set, name, text, message):
     (own_set / name).write_text(text)
     with pytest.raises(ValueError, match=message):
+        read_set(own_set)
+
+
+def test_a_shard_elsewhere_is_not_read(own_set, tmp_path):
+    """Neither by its name in the manifest nor by a link of that name."""
+    path = first_shard(own_set)
+    elsewhere = path.rename(tmp_path / path.name)
+    text = (own_set / "manifest.json").read_text()
+    (own_set / "manifest.json").write_text(text.replace(path.name, f"../{path.name}"))
+    with pytest.raises(ValueError, match=r"manifest\.json: expected names of files"):
+        read_set(own_set)
+    (own_set / "manifest.json").write_text(text)
+    path.symlink_to(elsewhere)
+    with pytest.raises(ValueError, match=f"{path.name}: .* a link to .*Copy that file"):
+        read_set(own_set)
+
+
+def test_a_link_to_the_whole_set_is_followed(small_set, tmp_path):
+    (tmp_path / "link").symlink_to(small_set)
+    assert read_set(tmp_path / "link").splits == read_set(small_set).splits
+
+
+def test_more_records_than_a_shard_holds_are_refused(own_set):
+    path = own_set / "manifest.json"
+    path.write_text(path.read_text().replace('"records": 16', '"records": 16000000'))
+    with pytest.raises(ValueError, match="some 16 records; the manifest says 16000000"):
+        read_set(own_set)
+
+
+@pytest.mark.parametrize("length", [2**63, 2**64 - 1, 10**12])
+def test_a_record_longer_than_its_shard_is_refused_before_it_is_read(own_set, length):
+    path = first_shard(own_set)
+    head = struct.pack("<Q", length)
+    crc = struct.pack("<I", shard_file._checksum(head))
+    path.write_bytes(head + crc + path.read_bytes()[12:])
+    with pytest.raises(ValueError, match=f"{path.name}: record 0 is cut or damaged"):
+        read_set(own_set)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("target", [1], "target: expected a mapping"),
+        ("target", {"name": 5}, "target: name: expected text"),
+        ("mocks", 5, "mocks: expected a mapping"),
+        ("mocks", {"name": [1]}, "mocks: name: expected text"),
+        ("mocks", {"name": "../evil"}, "mocks: name must be small letters"),
+        ("mocks", {"n": "many"}, "mocks: n_train: expected a whole number"),
+        ("priors", None, "priors: expected a mapping"),
+        ("priors", {"cluster_fraction": "x"}, "cluster_fraction: expected a number"),
+        ("priors", {"cluster_fraction": 7}, "cluster_fraction must be"),
+        ("priors", {"fraction": 1}, "priors: unknown key 'fraction'"),
+        ("schema_version", [2], "expected a mock set of schema version"),
+    ],
+)
+def test_values_of_other_types_in_a_configuration_name_it(own_set, key, value, message):
+    path = own_set / "configuration.yaml"
+    configuration = yaml.safe_load(path.read_text())
+    there = configuration[key]
+    both = isinstance(value, dict)
+    configuration[key] = {**there, **value} if both else value
+    path.write_text(yaml.safe_dump(configuration))
+    with pytest.raises(ValueError, match=rf"configuration\.yaml: .*{message}"):
         read_set(own_set)
 
 

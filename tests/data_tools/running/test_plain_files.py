@@ -11,6 +11,10 @@ from data_tools.records.plan import MockSet, configuration
 from data_tools.records.shard_file import ShardEntry
 from data_tools.running.plain_files import read_json
 
+#: Names that are no file's beside a manifest.
+ELSEWHERE = ("../evil", "/etc/passwd", "..", ".", "", "a/b", "a\\b", "a\0b", 300 * "a")
+ENTRY = {"records": 2, "size": 30, "sha256": "0"}
+
 
 @pytest.mark.parametrize(
     ("content", "message"),
@@ -36,7 +40,7 @@ def test_a_configuration_that_was_cut_short_is_named(lost, m83, tmp_path):
     path.write_text(yaml.safe_dump(whole))
     assert read_configuration(tmp_path) == whole
     path.write_text(yaml.safe_dump({k: v for k, v in whole.items() if k != lost}))
-    with pytest.raises(ValueError, match=rf"yaml: cut short or damaged: '{lost}'"):
+    with pytest.raises(ValueError, match=rf"yaml: expected {lost} in it"):
         read_configuration(tmp_path)
 
 
@@ -55,6 +59,22 @@ def test_a_target_that_is_none_is_named_with_its_file(m83, tmp_path):
         {"splits": {"train": ["a"]}},
         {"splits": [], "shards": {}},
         {"splits": {"train": ["a"]}, "shards": {"a": {"records": 2, "size": 30}}},
+        {"splits": {"train": "a"}, "shards": {}},
+        {"splits": {"train": []}, "shards": {}},
+        {"splits": {"train": [5]}, "shards": {}},
+        {"splits": {"train": None}, "shards": {}},
+        {"splits": {"trian": ["a"]}, "shards": {}},
+        {"splits": {"train": ["a", "a"]}, "shards": {}},
+        {"splits": {"train": ["a"], "test": ["a"]}, "shards": {}},
+        {"splits": {"train": ["a"]}, "shards": {"a": 5}},
+        {"splits": {"train": ["a"]}, "shards": [["a"]]},
+        *({"splits": {"train": [name]}, "shards": {}} for name in ELSEWHERE),
+        *({"splits": {"train": ["a"]}, "shards": {name: ENTRY}} for name in ELSEWHERE),
+        *(
+            {"splits": {"train": ["a"]}, "shards": {"a": {**ENTRY, key: value}}}
+            for key in ENTRY
+            for value in (0, -1, 1.5, True, None, [1], {})
+        ),
     ],
 )
 def test_a_manifest_without_what_it_should_say_is_named(manifest, tmp_path):
