@@ -20,10 +20,11 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from clusterkeras import __version__
 from clusterkeras.commands import catalogues, mocks, models
-from clusterkeras.commands.command import Command
+from clusterkeras.commands.command import LIMITS, Command
 from clusterkeras.commands.errors import is_told, one_line
 from clusterkeras.commands.old_words import RenamingParser
 from clusterkeras.commands.words import add_words, for_terminal
+from data_tools.foreign.limits import check
 
 DEFAULT_TARGET = "m83-wfc3-uvis"
 
@@ -221,6 +222,7 @@ def _run(argv: Sequence[str], prog: str, traceback: bool) -> int:
         if COMMANDS[name].takes_target:
             arguments = _with_target_file(arguments)
         args = parser.instantiate(parser.parse_args(arguments))
+        check(args, "--", {k: limit for k, limit in LIMITS.items() if k in args})
     except (argparse.ArgumentError, ValueError, TypeError, OSError) as error:
         if traceback or isinstance(error, BrokenPipeError):
             raise

@@ -8,11 +8,27 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from clusterkeras.config import LARGEST_BATCH, MOST_DRAWS
 from clusterkeras.network.model_file import DEFAULT_PRESET
+from data_tools.foreign.limits import above, optional, seed, whole, workers
 
 #: Where work of many parts runs. The modules that run it say the same, but take seconds
 #: to import.
 RUNNERS = ("local", "beam")
+
+
+#: What an option that is no attribute of a configuration may be, by its name, which
+#: means the same in every command.
+LIMITS = {
+    "batch_size": whole(1, LARGEST_BATCH),
+    "classical_models": whole(0, 100_000_000),
+    "draws": whole(16, MOST_DRAWS),
+    "map_stride": whole(1, 10_000),
+    "match_px": above(0, 10_000),
+    "n_mocks": optional(whole(1, 10**12)),
+    "seed": seed(),
+    "workers": workers(),
+}
 
 
 @dataclass(frozen=True)

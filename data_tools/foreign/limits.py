@@ -7,6 +7,7 @@ text where a number belongs and what no memory holds are refused by name.
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
@@ -82,6 +83,15 @@ def whole(low: int, high: int, multiple_of: int = 1) -> Limits:
 def seed() -> Limits:
     """Return the limits of a seed."""
     return whole(0, LARGEST_SEED)
+
+
+def workers() -> Limits:
+    """Return the limits of a number of processes; more than its cores wait for them."""
+    cores = os.cpu_count() or 1
+    limit = whole(0, max(16, 4 * cores))
+    return limit._replace(
+        words=f"{limit.words} on the {cores} cores here, 0 for one a core"
+    )
 
 
 def number(low: float, high: float) -> Limits:

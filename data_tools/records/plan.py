@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from data_tools.fields.backgrounds import Backgrounds
 
 
+#: Files of a set. A manifest names each, and each is written and read whole.
+MOST_SHARDS = 100_000
+
+
 @dataclass(frozen=True)
 class MockSet:
     """Size and name of a mock set.
@@ -236,6 +240,13 @@ class Plan:
         """Every shard; mocks and fields are numbered through the whole set."""
         shards, mock, field = [], 0, 0
         mocks = self.mocks
+        files = sum(math.ceil(n / mocks.shard_size) for n in mocks.splits.values())
+        if files > MOST_SHARDS:
+            raise ValueError(
+                f"mocks: shard_size must make at most {MOST_SHARDS:,} files; received "
+                f"{mocks.shard_size:,} for {sum(mocks.splits.values()):,} records, "
+                f"which are {files:,} files. Ask for fewer records, or for larger files"
+            )
         for split, size in mocks.splits.items():
             of = math.ceil(size / mocks.shard_size)
             for number in range(of):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from data_tools.foreign import limits
 from data_tools.priors import Priors
 from data_tools.records import shards as processes
 from data_tools.records.finished_set import (
@@ -190,6 +191,9 @@ def simulate(
     make = _shard_maker(runner, runner_options, workers)
     directory = _directory(output)
     plan = Plan(target, priors, mocks, backgrounds, paired)
+    if isinstance(directory, Path):
+        there = sum(p.stat().st_size for p in directory.glob("*") if p.is_file())
+        _check_room(directory, disk_size(target, mocks) - there)
     ShardMaker(plan)  # a bad table, image or PSF says so before anything is written
     with claimed(directory, "configuration.yaml", plan.configuration, empty=True):
         manifest = _manifest(plan, directory)
@@ -219,8 +223,9 @@ def _shard_maker(
     runner: str, options: Sequence[str], workers: int
 ) -> Callable[..., Iterator[tuple[Shard, ShardEntry]]]:
     """Return what makes shards, by a runner's name, or refuse what does not fit it."""
-    if workers < 0:
-        raise ValueError(f"workers must be >= 0, 0 for all cores; received {workers}")
+    limit = limits.workers()
+    if not limit.holds(workers):
+        raise ValueError(f"workers must be {limit.words}; received {workers!r}")
     if runner not in RUNNERS:
         raise ValueError(f"runner must be one of {RUNNERS}; received {runner!r}")
     if runner == "local":

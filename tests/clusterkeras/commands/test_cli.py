@@ -104,6 +104,39 @@ def test_a_target_is_named_and_overridden(tmp_path):
     assert args.target == Target.load("m83-wfc3-uvis")
 
 
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        ("simulate", "workers", "1000000"),
+        ("simulate", "workers", "-1"),
+        ("infer", "workers", "1000000"),
+        ("evaluate", "batch_size", "1000000000"),
+        ("evaluate", "n_mocks", "0"),
+        ("evaluate", "draws", "1000000000"),
+        ("evaluate", "classical_models", "-1"),
+        ("shifts", "seed", "-1"),
+        ("detect", "map_stride", "0"),
+        ("compare", "match_px", ".nan"),
+        ("compare", "match_px", ".inf"),
+    ],
+)
+def test_an_option_out_of_all_bounds_is_refused_by_name(capsys, command, option, value):
+    example = cli.COMMANDS[command].example.split()[1:]
+    line, code = refused(capsys, *example, f"--{option}={value}")
+    assert code == 2
+    assert f"--{option} must be a" in line
+
+
+def test_a_set_larger_than_the_disk_says_what_it_would_take(capsys, tmp_path):
+    n = "1000000000000"
+    line, code = refused(
+        capsys, "simulate", "-o", str(tmp_path / "m"), "--mocks.n_train", n
+    )
+    assert code == 1
+    assert "the records to make need 4.9" in line
+    assert "Ask for fewer mocks" in line
+
+
 def test_a_file_gives_what_the_command_line_does_not(tmp_path):
     path = tmp_path / "fit.yaml"
     path.write_text("training:\n  epochs: 3\n  batch_size: 32\nmodel:\n  hidden: 64\n")

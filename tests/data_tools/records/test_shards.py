@@ -144,3 +144,9 @@ def test_a_shard_is_made_in_one_thread(plan, maker, tmp_path):
 def test_how_well_the_distance_is_known_changes_no_mock(plan, m83):
     unknown = dataclasses.replace(m83, distance_uncertainty_mpc=None)
     assert dataclasses.replace(plan, target=unknown).entropy == plan.entropy
+
+
+def test_more_files_than_a_manifest_can_name_are_refused(m83):
+    plan = Plan(m83, Priors(), MockSet(n_train=10**12))
+    with pytest.raises(ValueError, match=r"488,281,259 files\. Ask for fewer"):
+        _ = plan.shards

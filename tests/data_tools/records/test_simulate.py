@@ -417,10 +417,11 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path, m83, small_priors
     assert content(tmp_path) == {"thesis.tex": b"years of work"}
 
 
-def test_a_disk_without_room_is_said_before_anything_is_written(
-    tmp_path, m83, small_priors
+@pytest.mark.parametrize("shard_size", [2048, 10**9])
+def test_a_disk_without_room_is_said_before_anything_is_planned_or_written(
+    tmp_path, m83, small_priors, shard_size
 ):
-    mocks = MockSet(n_train=10**12, shard_size=10**11)
+    mocks = MockSet(n_train=10**12, shard_size=shard_size)
     with pytest.raises(OSError, match=r"need 4\.\d+e\+07 GB, the disk has"):
         simulate(tmp_path / "huge", m83, small_priors, mocks)
     assert not (tmp_path / "huge").exists()
@@ -443,7 +444,8 @@ def test_the_size_on_disk_is_known_beforehand(small_set, m83):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"workers": -1}, "workers must be >= 0, 0 for all cores; received -1"),
+        ({"workers": -1}, "workers must be a whole number >= 0, .*; received -1"),
+        ({"workers": 10**6}, "workers must be .* cores here.*; received 1000000"),
         ({"runner": "flink"}, r"runner must be one of .*'beam'.*; received 'flink'"),
         (
             {"runner_options": ["--runner=X"]},
