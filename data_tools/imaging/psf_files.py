@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,19 @@ import scipy.fft
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
+from data_tools.foreign.reading import reading
+
 #: Samples per native pixel, along an axis, of STScI's empirical PSFs (Anderson 2016,
 #: WFC3 ISR 2016-12).
 _STDPSF_OVERSAMPLING = 4
 #: TinyTim's pixels that are smaller than this share of a mosaic's were subsampled:
 #: its PSF is then not yet seen through a pixel.
 _SUBSAMPLED = 0.75
+#: Of an image or a stack; STScI's have 571,256, none has a million.
+MOST_PIXELS = 50_000_000
+#: What a header may say of samples a pixel, of a pixel in arcsec and of the share of a
+#: star's light.
+OVERSAMPLINGS, PIXELS_ARCSEC, SHARES = (0.1, 100), (1e-4, 1), (0.01, 1.1)
 
 
 @dataclass(frozen=True)
@@ -96,38 +104,51 @@ def read_psf(
         step = native_pixel_arcsec / _STDPSF_OVERSAMPLING
         return PsfFile(data, step, native_pixel_arcsec, is_core=True)
     if tinytim:
-        step = _positive(path, header, "PIXSCALE")
+        step = _number(path, header, "PIXSCALE", *PIXELS_ARCSEC)
         data = data / data.sum()
         if step < _SUBSAMPLED * pixel_scale_arcsec:
             ratio = pixel_scale_arcsec / step
             data = _through_pixel(data, ratio) * ratio**2
             return PsfFile(data[None], step, pixel_scale_arcsec)
         return PsfFile(data[None], step, step)
-    oversampling = _positive(path, header, "OVERSAMP")
-    enclosed = _positive(path, header, "ENCLOSED")
+    oversampling = _number(path, header, "OVERSAMP", *OVERSAMPLINGS)
+    enclosed = _number(path, header, "ENCLOSED", *SHARES)
     data = data * (enclosed * oversampling**2 / data.sum())
     step = pixel_scale_arcsec / oversampling
     return PsfFile(data[None], step, pixel_scale_arcsec)
 
 
 def _read(path: Path) -> tuple[np.ndarray, fits.Header]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        with reading(path, "a PSF in FITS"):
             # some of STScI's files go on after their end, with no header
-            with fits.open(path, ignore_missing_end=True) as hdus:
-                hdu = next((h for h in hdus if h.is_image and h.data is not None), None)
-                if hdu is None:
-                    raise ValueError("expected an image; found none")
+            hdus = fits.open(path, ignore_missing_end=True)
+        with hdus:
+            with reading(path, "a PSF in FITS"):
+                hdu = next((h for h in hdus if h.is_image and h.shape), None)
+            if hdu is None:
+                raise ValueError(f"PSF file {path}: expected an image; found none")
+            if math.prod(hdu.shape) > MOST_PIXELS:
+                raise ValueError(
+                    f"PSF file {path}: expected at most {MOST_PIXELS:,} pixels; its "
+                    f"header says {' x '.join(map(str, hdu.shape))}. Is it a PSF?"
+                )
+            with reading(path, "a PSF in FITS"):
                 return np.asarray(hdu.data, float), hdu.header
-    except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"PSF file {path}: not readable: {error}") from error
 
 
-def _positive(path: Path, header: fits.Header, key: str) -> float:
+def _number(
+    path: Path, header: fits.Header, key: str, low: float, high: float
+) -> float:
+    """Return a number of a header, 1 if it is not there."""
     value = header.get(key, 1)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
-        raise ValueError(f"PSF file {path}: expected {key} > 0; received {value!r}")
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high:
+        raise ValueError(
+            f"PSF file {path}: expected {key} from {low:g} to {high:g}; received "
+            f"{value!r}"
+        )
     return float(value)
 
 

@@ -13,11 +13,22 @@ from pathlib import Path
 
 import numpy as np
 
+from data_tools.foreign.reading import reading
 from data_tools.tables import load_tables
 
 LAST_MIST_EEP = 1409  # end of the post-AGB; the white dwarf follows
 LAST_PARSEC_STAGE = 8  # thermally pulsing AGB; 9 is what comes after
+#: Of a file: all ages and metallicities of PARSEC's web form take 100 MB.
+MOST_BYTES = 1_000_000_000
 FAINTEST_MAGNITUDE = 50.0  # PARSEC writes 99.999 where it has no magnitude
+
+
+#: [Fe/H], log age, phase, initial and current mass, log L, log T and log g that a star
+#: may have, in the units of `FileIsochrone`.
+_POSSIBLE = (
+    *((-5, 2), (4, 10.5), (-10, LAST_MIST_EEP), (0, 1000), (0, 1000)),
+    *((-10, 10), (2, 7), (-10, 15)),
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +79,7 @@ def read_mist_cmd(path: Path, bands: Sequence[str]) -> list[FileIsochrone]:
         magnitudes.
     """
     header, names, values = _rows_by_header(path, "EEP")
-    _refuse_extinction(path, header, r"(?:Av value|Av, Rv)\s*=\s*([\d.]+)")
+    _refuse_extinction(path, header, r"(?:Av value|Av, Rv)\s*=\s*(\d*\.?\d+)")
     system = re.search(r"photometric system\s*=\s*(.*)", header)
     if system and "vega" not in system.group(1).lower():
         raise ValueError(
@@ -83,7 +94,7 @@ def read_mist_cmd(path: Path, bands: Sequence[str]) -> list[FileIsochrone]:
     table = values[:, _columns(path, names, wanted)]
     if in_years:
         table[:, 1] = np.log10(table[:, 1])
-    return _split(table[table[:, 2] <= LAST_MIST_EEP])
+    return _split(_checked(path, table[table[:, 2] <= LAST_MIST_EEP], wanted))
 
 
 def read_parsec(
@@ -109,7 +120,7 @@ def read_parsec(
         unknown or not the one passed.
     """
     header, names, values = _rows_by_header(path, "Zini")
-    _refuse_extinction(path, header, r"includes extinction of Av\s*=\s*([\d.]+)")
+    _refuse_extinction(path, header, r"includes extinction of Av\s*=\s*(\d*\.?\d+)")
     offset = _vega_offset(path, header, bands, system)
     wanted = ["MH", "logAge", "label", "Mini", "Mass", "logL", "logTe", "logg"]
     wanted += [f"{band}mag" for band in bands]
@@ -117,9 +128,30 @@ def read_parsec(
     usable = (table[:, 2] <= LAST_PARSEC_STAGE) & (
         table[:, 8:].max(axis=1) < FAINTEST_MAGNITUDE
     )
-    table = table[usable]
+    table = _checked(path, table[usable], wanted)
     table[:, 8:] -= offset
     return _split(table, stages=True)
+
+
+def _checked(path: Path, table: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Return columns (feh, log age, phase, mass, ...) if stars can have them."""
+    if not len(table):
+        raise ValueError(
+            f"{path}: expected rows of stars that shine; found none. Ask for "
+            "isochrones of other ages"
+        )
+    for k, (low, high) in enumerate(_POSSIBLE):
+        column = table[:, k]
+        if not ((low <= column) & (column <= high)).all():
+            odd = column[~((low <= column) & (column <= high))][0]
+            raise ValueError(
+                f"{path}: expected {names[k]} from {low:g} to {high:g}; found {odd:g}. "
+                "The file is damaged or in other units"
+            )
+    if not np.isfinite(table).all():
+        k = np.flatnonzero(~np.isfinite(table).all(axis=0))[0]
+        raise ValueError(f"{path}: expected numbers in {names[k]}; found another")
+    return table
 
 
 def _split(table: np.ndarray, stages: bool = False) -> list[FileIsochrone]:
@@ -167,6 +199,12 @@ def _rows_by_header(path: Path, first: str) -> tuple[str, list[str], np.ndarray]
             f"{path}: no such file of isochrones; name one that PARSEC's or MIST's "
             "web page gave"
         )
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise ValueError(
+            f"{path}: expected at most {MOST_BYTES / 1e6:g} MB of isochrones; it has "
+            f"{size / 1e6:.3g} MB. Is it the right file?"
+        )
     # what is no text at all has no names of columns either, and is told so
     with path.open(errors="replace") as lines:
         for line in lines:
@@ -188,12 +226,8 @@ def _rows_by_header(path: Path, first: str) -> tuple[str, list[str], np.ndarray]
             f"'{first}', then rows of numbers; found "
             f"{'no rows' if names else 'no names'}. Is it the right kind of file?"
         )
-    try:
+    with reading(path, "a whole file of isochrones"):
         values = np.loadtxt(rows, ndmin=2)
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: a row could not be read ({error}). Is the file complete?"
-        ) from error
     if values.shape[1] != len(names):
         raise ValueError(
             f"{path}: {len(names)} column names but {values.shape[1]} columns of "

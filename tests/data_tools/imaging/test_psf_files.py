@@ -92,8 +92,13 @@ def test_tinytim_is_taken_at_its_own_pixel(tmp_path, samples, sigma):
         (np.ones((3, 11, 11)), {}, "expected a 2-D image; found 3-D"),
         (np.full((11, 11), np.nan), {}, "finite"),
         (np.zeros((11, 11)), {}, "positive sum"),
-        (np.ones((11, 11)), {"OVERSAMP": 0}, "expected OVERSAMP > 0; received 0"),
-        (np.ones((11, 11)), {"ENCLOSED": "all"}, "expected ENCLOSED > 0"),
+        (np.ones((11, 11)), {"OVERSAMP": 0}, "expected OVERSAMP from .*; received 0"),
+        (np.ones((11, 11)), {"OVERSAMP": 1e300}, "OVERSAMP from .*; received 1e.300"),
+        (np.ones((11, 11)), {"OVERSAMP": True}, "OVERSAMP from .*; received True"),
+        (np.ones((11, 11)), {"PIXSCALE": 1e-300}, "PIXSCALE from .*; received 1e-300"),
+        (np.ones((11, 11)), {"PIXSCALE": -1.0}, "PIXSCALE from .*; received -1"),
+        (np.ones((11, 11)), {"ENCLOSED": "all"}, "expected ENCLOSED from"),
+        (np.ones((11, 11)), {"ENCLOSED": 1e9}, "expected ENCLOSED from"),
     ],
 )
 def test_file_that_is_no_psf_is_refused_by_name(tmp_path, data, header, message):
@@ -105,7 +110,37 @@ def test_file_that_is_no_psf_is_refused_by_name(tmp_path, data, header, message)
 def test_file_that_is_no_fits_is_refused_by_name(tmp_path):
     path = tmp_path / "bad.fits"
     path.write_text("no FITS at all")
-    with pytest.raises(ValueError, match=r"bad\.fits: not readable"):
+    with pytest.raises(ValueError, match=r"bad\.fits: not a PSF in FITS"):
+        psf_image(str(path), "F336W", 0, 64, PIXEL)
+
+
+@pytest.mark.parametrize("side", [20001, 2_000_000_001])
+def test_an_image_that_the_file_does_not_hold_is_refused_before_it_is_read(
+    tmp_path, side
+):
+    path = tmp_path / "huge.fits"
+    write_psf(path, np.ones((11, 11)))
+    data = path.read_bytes().replace(
+        b"NAXIS1  =                   11", f"NAXIS1  = {side:>20}".encode()
+    )
+    path.write_bytes(
+        data.replace(
+            b"NAXIS2  =                   11", f"NAXIS2  = {side:>20}".encode()
+        )
+    )
+    with pytest.raises(ValueError, match=r"huge\.fits: .*(at most 50,000,000|corrupt)"):
+        psf_image(str(path), "F336W", 0, 64, PIXEL)
+
+
+def test_a_compressed_image_that_is_damaged_names_its_file(tmp_path):
+    path = tmp_path / "packed.fits"
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(gaussian(101, 6.0))]).writeto(
+        path
+    )
+    data = bytearray(path.read_bytes())
+    data[-2880 - 3000 : -2880] = 3000 * b"\xff"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"packed\.fits"):
         psf_image(str(path), "F336W", 0, 64, PIXEL)
 
 

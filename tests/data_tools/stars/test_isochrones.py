@@ -478,7 +478,44 @@ def test_a_file_that_stops_midway_is_refused_by_name(tmp_path):
     path = write_parsec(tmp_path / "cut.dat", (8.0,))
     text = path.read_text()
     path.write_text(text[: len(text) // 2].rsplit(" ", 3)[0])
-    with pytest.raises(ValueError, match=r"cut\.dat: a row could not be read"):
+    with pytest.raises(ValueError, match=r"cut\.dat: not a whole file of isoc"):
+        IsochroneGrid.from_parsec(path, BANDS)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("initial_mass", "nan", "expected initial_mass from 0 to 1000; found nan"),
+        ("initial_mass", "1e300", "expected initial_mass from"),
+        ("star_mass", "-1", "expected star_mass from"),
+        ("log_L", "inf", "expected log_L from"),
+        ("log_Teff", "5770", "expected log_Teff from .* other units"),
+        ("log10_isochrone_age_yr", "1e8", "expected log10_isochrone_age_yr from"),
+        ("EEP", "-1e300", "expected EEP from"),
+        ("WFC3_UVIS_F336W", "nan", "expected numbers in WFC3_UVIS_F336W"),
+        ("WFC3_UVIS_F336W", "bright", "bad.iso.cmd: not a whole file of isochrones"),
+    ],
+)
+def test_a_number_that_no_star_has_is_refused_by_column(
+    tmp_path, column, value, message
+):
+    path = write_mist(tmp_path / "bad.iso.cmd", (8.0,))
+    lines = path.read_text().splitlines()
+    names = next(line for line in lines if line.startswith("# EEP")).split()[1:]
+    row = next(i for i, line in enumerate(lines) if line and line[0].isdigit())
+    words = lines[row].split()
+    words[names.index(column)] = value
+    lines[row] = " ".join(words)
+    path.write_text("\n".join(lines))
+    with pytest.raises(ValueError, match=f"bad.iso.cmd: .*{message.split(': ')[-1]}"):
+        IsochroneGrid.from_mist_cmd(path, BANDS)
+
+
+def test_a_file_larger_than_any_is_not_read(tmp_path):
+    path = tmp_path / "huge.dat"
+    with path.open("wb") as file:
+        file.truncate(2_000_000_000)
+    with pytest.raises(ValueError, match=r"huge\.dat: expected at most 1000 MB"):
         IsochroneGrid.from_parsec(path, BANDS)
 
 
