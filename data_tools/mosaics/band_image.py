@@ -127,7 +127,7 @@ class BandImage:
         # Integer pixels may be zero by rounding; in floats an exact zero is the
         # drizzle's mark for "no exposure here".
         self._zero_is_missing = self._weight is None and header["BITPIX"] < 0
-        self._in_strips = self._file.in_parts
+        self._in_strips, self._dark = self._file.in_parts, False
         self._strip = functools.lru_cache(maxsize=_STRIPS_KEPT)(self._read_strip)
 
     def close(self) -> None:
@@ -169,7 +169,7 @@ class BandImage:
             missing = self._empty(rows, columns)
         else:
             missing = pixels == 0
-        missing |= ~np.isfinite(pixels)
+        missing |= ~np.isfinite(pixels) | self._dark
         pixels = pixels * np.float32(self.calibration.njy_per_unit)
         pixels[missing] = np.nan
         return pixels
@@ -254,6 +254,25 @@ class BandImage:
             )
         bits = self._quality.read(rows, columns, np.int64)
         return (bits & SATURATED_BITS) > 0
+
+    def drop_if_dark(self) -> bool:
+        """Take all pixels for missing if none has data other than zero.
+
+        Returns
+        -------
+        bool
+            Whether it is so. A mosaic with data is read from the middle on until there
+            are some.
+        """
+        starts = np.arange(0, self.shape[0], _STRIP_ROWS)
+        for start in starts[np.argsort(abs(starts - self.shape[0] / 2))]:
+            rows = slice(int(start), min(int(start) + _STRIP_ROWS, self.shape[0]))
+            pixels = self.read(rows, slice(0, self.shape[1]))
+            if (np.isfinite(pixels) & (pixels != 0)).any():
+                return False
+        self._dark = True
+        self._strip.cache_clear()
+        return True
 
     def _read_strip(self, number: int) -> NDArray[np.float32]:
         first = number * _STRIP_ROWS

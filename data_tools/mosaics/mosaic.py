@@ -371,6 +371,13 @@ def open_mosaics(
             planes.append(BandImage(path))
         _check_bands(planes, bands)
         _check_grid(planes, pixel_scale_arcsec)
+        for plane in planes:
+            if plane.drop_if_dark():
+                logger.warning(
+                    "%s: no pixel has data (all are NaN, BLANK, zero or without "
+                    "weight), so that no place has: is it the band's mosaic?",
+                    plane.path,
+                )
     except BaseException:
         for plane in planes:
             plane.close()

@@ -236,6 +236,29 @@ def test_a_model_of_other_bands_is_refused(paths, m83, write_band, rates):
     refused(paths, m83, "received F275W, F438W, F814W: use a model trained for")
 
 
+@pytest.mark.parametrize("value", [np.nan, 0.0, np.inf])
+@pytest.mark.parametrize("weight", [None, 0.0, 1890.0])
+def test_a_band_without_any_data_leaves_no_place_and_is_told(
+    paths, m83, write_band, value, weight, caplog
+):
+    write_band(paths[1], np.full(SHAPE, value), m83.bands[1])
+    if weight is not None:
+        add_map(paths[1], "WHT", np.full(SHAPE, weight, np.float32))
+    with open_m83(paths, m83) as mosaics:
+        cutout = mosaics.cutout(70, 60, PX)
+    assert (cutout.usable, cutout.covered) == (False, 0)
+    assert f"{paths[1].name}: no pixel has data" in caplog.text
+    assert len(caplog.records) == 1
+
+
+def test_a_single_pixel_with_data_is_data(paths, m83, write_band, rates, caplog):
+    rates[0], rates[0, -1, 0] = np.nan, 1.0
+    write_band(paths[0], rates[0], m83.bands[0])
+    with open_m83(paths, m83) as mosaics:
+        assert mosaics.cutout(0, SHAPE[0] - 1, PX).usable
+    assert not caplog.text
+
+
 def test_a_missing_band_is_refused(paths, m83):
     refused(paths[:2], m83, re.escape("expected 3 mosaics, one per band (F336W, F438W"))
 
