@@ -37,10 +37,13 @@ _HALF_A_STEP = 0.5005
 
 #: Rows of a weight map, evenly spread, that its own noise is seen in.
 _WEIGHT_ROWS = 64
-#: A weight is none if it is no more than what rounding leaves of a usual one, or what
-#: noise around zero makes: so many times the spread of the weights below zero. Noise
-#: is less than this share of a usual weight (the 95th percentile).
-_ROUNDING, _NOISE_SPREADS, _MOST_NOISE = 1e-6, 2.0, 0.05
+#: A weight is none if it is no more than this share of a usual one, ...
+_REST = 1e-4
+#: ... or than what noise around zero makes: so many times the spread of the weights
+#: below zero, and at most this share of a usual one; ...
+_NOISE_SPREADS, _MOST_NOISE = 2.0, 0.05
+#: ... or less than this share where the pixel is zero.
+_REST_OF_ZERO = 0.01
 
 
 class BandImage:
@@ -162,7 +165,10 @@ class BandImage:
     def _calibrated(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         pixels = self._science.read(rows, columns)
         if self._weight is not None:
-            missing = self.weight(rows, columns) == 0
+            weight = self.weight(rows, columns)
+            missing = (weight == 0) | (
+                (pixels == 0) & (weight < _REST_OF_ZERO * self._weights_seen[0])
+            )
         elif not self._zero_is_missing:
             missing = np.zeros(pixels.shape, bool)
         elif self._science.rounded:
@@ -195,8 +201,8 @@ class BandImage:
         ]
 
     @functools.cached_property
-    def _least_weight(self) -> float:
-        """What a weight must exceed: what rounding and noise make of zeros."""
+    def _weights_seen(self) -> tuple[float, float]:
+        """A usual weight, and what a weight must exceed that is not left of zero."""
         chosen = np.linspace(0, self.shape[0] - 1, _WEIGHT_ROWS).astype(int)
         every = slice(0, self.shape[1])
         some = np.concatenate(
@@ -204,11 +210,11 @@ class BandImage:
         )
         above, below = some[some > 0], some[some < 0]
         if not above.size:
-            return 0.0
-        usual = float(np.percentile(above, 95))
+            return 0.0, 0.0
+        usual = float(np.median(above[above > _REST_OF_ZERO * above.max()]))
         # one value below zero is a mark, noise has many
         noise = _NOISE_SPREADS * float(np.ptp(below)) if below.size else 0.0
-        return max(_ROUNDING * usual, min(noise, _MOST_NOISE * usual))
+        return usual, max(_REST * usual, min(noise, _MOST_NOISE * usual))
 
     def weight(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Return a rectangle of the weight map, zero where nothing was exposed.
@@ -229,7 +235,7 @@ class BandImage:
             shape = (rows.stop - rows.start, columns.stop - columns.start)
             return np.ones(shape, np.float32)
         weight = self._weight.read(rows, columns)
-        least = np.float32(self._least_weight)
+        least = np.float32(self._weights_seen[1])
         if self._weight.rounded:
             step = self._weight.step(rows, columns)
             least = np.maximum(least, np.float32(_HALF_A_STEP) * step)

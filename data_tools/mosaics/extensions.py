@@ -11,10 +11,11 @@ from astropy.io import fits
 #: Words in the names of extensions that hold something else than the science: weights,
 #: errors, exposure, context, data quality, look-up tables of distortion, models.
 _OTHERS = re.compile(
-    r"(?i)(^|[^a-z])(i?var|wht|weights?|err|errors?|rms|std|sigma|unc|uncert|"
-    r"uncertainty|variance|exp|exposure|exptime|expmap|time|tim|ctx|con|context|dq|"
-    r"mask|flags?|bpm|samp|npix|nimg|cov|coverage|area|seg|segmentation|psf|bkg|"
-    r"background|model|thumbnail|preview|wcsdvarr|d2imarr|hdrlet)([^a-z]|$)"
+    r"(?i)(^|[^a-z])(i?var|ivm|invvar|variance|wht|weights?|err|errors?|rms|std|stddev|"
+    r"sigma|noise|unc|uncert|uncertainty|exp|exposure|exptime|expmap|nexp|time|tim|ctx|"
+    r"con|context|dq|quality|mask|bitmask|flags?|bpm|samp|npix|nimg|cov|coverage|area|"
+    r"seg|segmentation|psf|bkg|bg|background|sky|model|thumbnail|preview|wcsdvarr|"
+    r"d2imarr|hdrlet)([^a-z]|$)"
 )
 #: Names of the science, where others are beside it.
 _SCIENCE = re.compile(r"(?i)(sci|drz|drc|image|data|science|mosaic)([^a-z]|$)")

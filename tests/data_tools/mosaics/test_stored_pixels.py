@@ -151,7 +151,9 @@ def test_zero_weights_stay_zero(tmp_path, header, rate, how):
         np.testing.assert_array_equal(np.isnan(given.read(*EVERY)), OUTSIDE)
 
 
-@pytest.mark.parametrize("rest", ["noise around zero", "rounding", "a mark"])
+@pytest.mark.parametrize(
+    "rest", ["noise around zero", "rounding", "a mark", "a rest beside zeros"]
+)
 def test_what_is_left_of_zero_weights_is_seen_without_keywords(
     tmp_path, header, rate, rest
 ):
@@ -161,12 +163,16 @@ def test_what_is_left_of_zero_weights_is_seen_without_keywords(
         "noise around zero": rng.uniform(-3, 3, SHAPE),
         "rounding": rng.uniform(0, 1e-4, SHAPE),
         "a mark": np.full(SHAPE, -1.0),
+        "a rest beside zeros": rng.uniform(0, 5, SHAPE),
     }
+    if rest == "a rest beside zeros":
+        rate[OUTSIDE] = 0
     weight[OUTSIDE] = left[rest][OUTSIDE]
     science = fits.ImageHDU(rate, header, name="SCI")
     maps = fits.ImageHDU(weight, name="WHT")
     with opened(tmp_path / "a.fits", science, maps) as image:
-        np.testing.assert_array_equal(image.weight(*EVERY) == 0, OUTSIDE)
+        if rest != "a rest beside zeros":
+            np.testing.assert_array_equal(image.weight(*EVERY) == 0, OUTSIDE)
         np.testing.assert_array_equal(np.isnan(image.read(*EVERY)), OUTSIDE)
 
 
