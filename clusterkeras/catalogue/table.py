@@ -261,14 +261,6 @@ def metadata_of(path: Path) -> dict[str, Any]:
 def read_table(path: Path) -> QTable:
     """Read a table and its metadata, whatever the format has made of them."""
     table = read_positions(path)
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        table.meta = metadata_of(path)
-    elif suffix in (".vot", ".xml"):
-        from astropy.io import votable
-
-        infos = votable.parse(path).resources[0].infos
-        table.meta = {info.name: info.value for info in infos}
     # FITS writes keys in capitals, and as VOTable what is not plain as JSON
     table.meta = {key.lower(): _plain(value) for key, value in table.meta.items()}
     return table

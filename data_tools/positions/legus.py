@@ -118,7 +118,7 @@ def read_legus(path: str | Path, text: str | None = None) -> QTable | None:
     if text is None:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     header, words = _split(text)
-    if not words or _is_named(header, len(words[0])):
+    if not words:
         return None
     rows = np.array([[_number(word) for word in row] for row in words])
     rows[np.isin(rows, SENTINELS)] = np.nan
@@ -165,6 +165,8 @@ def _split(text: str) -> tuple[str, list[list[str]]]:
         values = [_number(word) for word in words]
         is_row = len(words) >= _FEWEST and np.isfinite(values).mean() > 0.5
         if is_row and not line.lstrip().startswith("#"):
+            if not rows and _names_columns(other, line):
+                return "", []
             rows.append(words)
             at.append(number)
         elif not rows:
@@ -180,13 +182,14 @@ def _split(text: str) -> tuple[str, list[list[str]]]:
     return "\n".join(other), rows
 
 
-def _is_named(header: str, width: int) -> bool:
-    """Say whether the last line before the rows is a name for each column."""
-    lines = [line for line in header.splitlines() if line.strip("# \t\r")]
-    if not lines:
-        return False
-    line = lines[-1].lstrip("# ").rstrip()
-    return width in (len(re.split(mark, line)) for mark in (r"[\s,]+", r"\t", ","))
+def _names_columns(before: list[str], row: str) -> bool:
+    """Say whether the last line before the rows is cut as a row is, into names."""
+    lines = [line.lstrip("# ").rstrip() for line in before if line.strip("# \t\r")]
+    return any(
+        len(re.split(cut, lines[-1])) == len(re.split(cut, row.strip())) > 1
+        for cut in (r"\t", ",", ";", r"\|", r"[\s,]+")
+        if lines
+    )
 
 
 def _number(word: str) -> float:

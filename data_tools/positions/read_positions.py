@@ -8,34 +8,18 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from astropy.io import fits
 from astropy.table import QTable, Table
-from astropy.table.meta import get_header_from_yaml
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from data_tools.mosaics.sky import to_pixels
+from data_tools.positions.bounds import unpacked
 from data_tools.positions.columns import PixelColumns, find_positions
-from data_tools.positions.legus import read_legus
 from data_tools.positions.regions import SUFFIXES, read_regions
+from data_tools.positions.table_formats import read_any_table
 
 logger = logging.getLogger(__name__)
-
-#: astropy's format by the file's suffix; one without a format astropy recognises by
-#: the content, and if it does not, the file is plain columns.
-_FORMATS = {
-    ".ecsv": "ascii.ecsv",
-    ".csv": "ascii.csv",
-    ".vot": "votable",
-    ".xml": "votable",
-    ".mrt": "ascii.mrt",
-    ".txt": "ascii",
-    ".dat": "ascii",
-    ".cat": "ascii",
-    ".tab": "ascii",
-    ".tsv": "ascii.tab",
-}
 
 #: Median distance, in pixels, between pixel and sky positions of one table above
 #: which its user is asked about the origin ...
@@ -47,15 +31,18 @@ _OTHER_IMAGE_PX = 5.0
 def read_positions(path: str | Path) -> QTable:
     """Read a table of positions.
 
-    ECSV, FITS (PHANGS-HST's catalogues for one), VOTable, Parquet, CSV, plain columns
-    and the machine-readable tables of journals; LEGUS's ``.tab``
-    (`data_tools.positions.legus.read_legus`); regions of DS9 and CASA
-    (`data_tools.positions.regions.read_regions`).
+    FITS (PHANGS-HST's catalogues for one; SExtractor's FITS_LDAC), VOTable, Parquet,
+    HDF5 (`data_tools.positions.table_formats`); text: ECSV, CSV, plain columns,
+    VizieR's, IPAC's and SExtractor's, the machine-readable tables of journals
+    (`data_tools.positions.text_tables`), LEGUS's ``.tab``
+    (`data_tools.positions.legus`); regions of DS9 and CASA by their ending
+    (`data_tools.positions.regions.read_regions`); each of them also packed by gzip,
+    bzip2 or xz.
 
     Parameters
     ----------
     path : str or Path
-        The suffix gives the format.
+        What is in it tells the format.
 
     Returns
     -------
@@ -68,7 +55,8 @@ def read_positions(path: str | Path) -> QTable:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is not readable as a table.
+        If it is not readable as a table, or asks for much more memory than it holds
+        numbers (`data_tools.positions.bounds`).
 
     Examples
     --------
@@ -88,59 +76,14 @@ def read_positions(path: str | Path) -> QTable:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)
-            return _read(path)
+            with unpacked(path) as (inside, held):
+                name = path.with_name(inside.name)
+                if name.suffix.lower() in SUFFIXES:
+                    return read_regions(inside, SUFFIXES[name.suffix.lower()])
+                return read_any_table(inside, name, held)
     except Exception as e:  # every format's reader has errors of its own
         reason = str(e).strip().split("\n")[0] or type(e).__name__
         raise ValueError(f"{path}: not readable as a table: {reason}") from e
-
-
-def _read(path: Path) -> QTable:
-    suffix = path.suffix.lower()
-    if suffix == ".parquet":
-        return _read_parquet(path)
-    if suffix in SUFFIXES:
-        return read_regions(path, SUFFIXES[suffix])
-    if suffix == ".tab":
-        table = read_legus(path)
-        if table is not None:
-            return table
-    with path.open("rb") as file:
-        is_fits = file.read(10).startswith(b"SIMPLE  =")
-    if is_fits:
-        _check_length(path)
-        return QTable.read(path, format="fits")
-    if suffix in (".fits", ".fit"):
-        raise ValueError("it is no FITS file")
-    return QTable.read(path, format=_FORMATS.get(suffix))
-
-
-def _read_parquet(path: Path) -> QTable:
-    # astropy reads Parquet through pandas, which nothing else here needs
-    from pyarrow import parquet
-
-    columns = parquet.read_table(path)
-    header = (columns.schema.metadata or {}).get(b"table_meta_yaml")
-    names = [n for n in columns.column_names if not n.startswith("__")]
-    values = {n: columns[n].to_numpy(zero_copy_only=False) for n in names}
-    if header is None:
-        return QTable(values)
-    # astropy's writer keeps a mask as a column beside, and units in the metadata
-    for name in [n for n in names if f"{n}.mask" in names]:
-        values[name] = np.ma.array(values[name], mask=values.pop(f"{name}.mask"))
-    written = get_header_from_yaml(header.decode().split("\n"))["datatype"]
-    units = {c["name"]: c["unit"] for c in written if "unit" in c}
-    return QTable(values, units={n: units[n] for n in values if n in units})
-
-
-def _check_length(path: Path) -> None:
-    """Refuse a FITS file that is cut short: astropy would only warn."""
-    with fits.open(path) as hdus:
-        ends = [hdu.fileinfo()["datLoc"] + hdu.size for hdu in hdus]
-    length = path.stat().st_size
-    if max(ends) > length:
-        raise ValueError(
-            f"the file is cut short: {max(ends)} bytes expected, {length} found"
-        )
 
 
 def pixel_positions(

@@ -1,0 +1,275 @@
+"""A table from any file: its format is told by what it holds, then by its name."""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Column, MaskedColumn, QTable, Table
+
+from data_tools.positions.arrow_tables import read_parquet
+from data_tools.positions.bounds import check_memory, check_text, check_values
+from data_tools.positions.columns import find_positions
+from data_tools.positions.text_tables import read_text_tables
+
+logger = logging.getLogger(__name__)
+
+#: The first bytes of what is read otherwise than as text or XML.
+_SIGNS = {b"SIMPLE  =": "FITS", b"PAR1": "Parquet", b"\x89HDF\r\n\x1a\n": "HDF5"}
+#: The first bytes of what is not read, what it is, and what to do.
+_OTHERS = {
+    b"PK\x03\x04": "a ZIP archive, as spreadsheets are: unpack it, or save it as CSV",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet: save it as CSV",
+    b"%PDF": "a PDF: take the machine-readable table that belongs to it",
+    b"\x93NUMPY": "an array of numpy: save it as a table, with names of columns",
+    b"ARROW1": "a Feather file: save it as Parquet",
+    b"FEA1": "a Feather file: save it as Parquet",
+    b"SQLite format 3": "a database: save its table as CSV or Parquet",
+    b"\x80": "a pickle, or no table at all: save it as ECSV or Parquet",
+}
+#: What a file is by its name's word; one of another name may be text.
+_PROMISES = {".fits": "FITS", ".fit": "FITS", ".parquet": "Parquet", ".vot": "VOTable"}
+_PROMISES |= {".xml": "VOTable", ".hdf5": "HDF5", ".h5": "HDF5"}
+
+#: A header of more cards is none of a table: some ten a column, and metadata.
+_MOST_CARDS = 20_000
+#: The table with the header of the image in a file of SExtractor's (FITS_LDAC).
+_OF_IMAGE = "Field Header Card"
+#: Rows that astropy's reader of VOTables makes room for at once.
+_ROWS_AT_ONCE = 512
+
+#: The names of a file's tables, and what reads each.
+_Tables = dict[str, Callable[[], Table]]
+
+
+def read_any_table(path: Path, name: Path, held: int) -> QTable:
+    """Read a table; of several in a file the first with positions, else the first.
+
+    Parameters
+    ----------
+    path : Path
+        FITS, VOTable, Parquet, HDF5, or a text of any kind
+        (`data_tools.positions.text_tables`).
+    name : Path
+        What messages call it; beside it a readme may lie.
+    held : int
+        Bytes of the file that the user has, if that is packed: what bounds the memory.
+
+    Raises
+    ------
+    Exception
+        Whatever the format's reader raises at a file that is damaged or none of these.
+    """
+    with path.open("rb") as file:
+        begin = file.read(4096)
+    if not begin:
+        raise ValueError("it is empty")
+    kind = next((k for sign, k in _SIGNS.items() if begin.startswith(sign)), None)
+    if kind is None and re.match(rb"\s*<(\?xml|!--|(\w+:)?VOTABLE)", _narrow(begin)):
+        kind = "VOTable"
+    other = next((w for sign, w in _OTHERS.items() if begin.startswith(sign)), None)
+    if other is not None:
+        raise ValueError(f"it is {other}")
+    promise = _PROMISES.get(name.suffix.lower())
+    if kind is None and promise is not None:
+        raise ValueError(f"it is no {promise} file")
+    table = _read(kind, path, name, held)
+    check_values(table.meta)
+    return table
+
+
+def _read(kind: str | None, path: Path, name: Path, held: int) -> QTable:
+    if kind == "Parquet":
+        return read_parquet(path, name, held)
+    if kind == "FITS":
+        # words as bytes: so astropy tells which are missing
+        with fits.open(path, memmap=False, character_as_bytes=True) as hdus:
+            return _choose(_in_fits(hdus, path.stat().st_size, held), name)
+    if kind == "HDF5":
+        import h5py
+
+        with h5py.File(path) as file:
+            return _choose(_in_hdf5(file, held), name)
+    content = path.read_bytes()
+    check_text(content, held)
+    if kind == "VOTable":
+        return _choose(_in_votable(content, held), name)
+    texts = read_text_tables(name, content)
+    named = {f"number {i + 1}": lambda t=t: t for i, t in enumerate(texts)}
+    return _choose(named, name)
+
+
+def _narrow(begin: bytes) -> bytes:
+    """Drop what marks text as UTF-8 or UTF-16, and every other byte of the latter."""
+    return begin.removeprefix(b"\xef\xbb\xbf").lstrip(b"\xff\xfe").replace(b"\0", b"")
+
+
+def _choose(tables: _Tables, name: Path) -> QTable:
+    if not tables:
+        raise ValueError("there is no table in it")
+    chosen = None
+    for title, read in tables.items():
+        table = read()
+        if chosen is None:
+            chosen = title, table
+        try:
+            find_positions(table)
+        except ValueError:
+            continue
+        chosen = title, table
+        break
+    assert chosen is not None
+    if len(tables) > 1:
+        logger.warning(
+            "%s: of its %d tables %s is read; the others are %s",
+            name,
+            len(tables),
+            chosen[0],
+            ", ".join(t for t in tables if t != chosen[0])[:200],
+        )
+    return QTable(chosen[1])
+
+
+def _in_fits(hdus: fits.HDUList, length: int, held: int) -> _Tables:
+    _check_fits(hdus, length)
+    tables: _Tables = {}
+    for i, hdu in enumerate(hdus):
+        if not isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
+            continue
+        if hdu.header.get("ZTABLE"):
+            raise ValueError("its table is compressed: unpack it with funpack")
+        if [c.lower() for c in hdu.columns.names] != [_OF_IMAGE.lower()]:
+            title = f"extension {i}" + (f" ({hdu.name})" if hdu.name else "")
+            tables[title] = lambda hdu=hdu: _from_fits(hdu, held)
+    return tables
+
+
+def _check_fits(hdus: fits.HDUList, length: int) -> None:
+    """Refuse a file that is cut short, of which astropy would only warn."""
+    ends = []
+    for hdu in hdus:
+        where = hdu.fileinfo()
+        cards = (where["datLoc"] - where["hdrLoc"]) // 80
+        if cards > _MOST_CARDS:
+            raise ValueError(f"a header of it has {cards} cards: no table needs them")
+        ends.append(where["datLoc"] + hdu.size)
+    if max(ends) > length:
+        raise ValueError(
+            f"the file is cut short: {max(ends)} bytes expected, {length} found"
+        )
+
+
+def _from_fits(hdu: fits.BinTableHDU | fits.TableHDU, held: int) -> Table:
+    # columns of no width take no room in the file, whatever the number of rows
+    check_memory(8.0 * hdu.header["NAXIS2"] * max(1, len(hdu.columns)), held)
+    raw = np.asarray(hdu.data)
+    for column in hdu.columns:
+        lengths = re.match(r"\d*[PQ]([A-Z])", str(column.format))
+        if lengths:  # many rows may point to one and the same long array
+            check_memory(8.0 * raw[column.name][:, 0].astype(float).sum(), held)
+    is_time = any(column.coord_type for column in hdu.columns)
+    table = Table.read(hdu, astropy_native=is_time)
+    for name in table.colnames:
+        if getattr(table[name], "dtype", np.dtype(float)).kind == "S":
+            words = Table([table[name]])
+            words.convert_bytestring_to_unicode()
+            table.replace_column(name, words[name])
+    for i, column in enumerate(hdu.columns, 1):
+        name = column.name
+        if name not in table.colnames:  # a part of a time or of sky coordinates
+            continue
+        if column.format == "L" and (raw[name] == 0).any():  # neither T nor F
+            table[name] = MaskedColumn(table[name], mask=raw[name] == 0)
+        info = table[name].info
+        info.description = info.description or hdu.header.get(f"TCOMM{i}")
+        if f"TUCD{i}" in hdu.header:
+            info.meta = {"ucd": hdu.header[f"TUCD{i}"], **(info.meta or {})}
+    return table
+
+
+def _in_votable(content: bytes, held: int) -> _Tables:
+    from astropy.io import votable
+
+    wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = content.decode("utf-16" if wide else "utf-8", errors="replace")
+    if "<!ENTITY" in text:
+        raise ValueError("it declares entities, which no VOTable needs")
+    if re.search(r"<(\w+:)?STREAM\b[^>]*\bhref\s*=", text):
+        raise ValueError("its rows lie in another file: save it as a whole")
+    rows = max(_ROWS_AT_ONCE, sum(1 for _ in re.finditer(r"<(?:\w+:)?TR\b", text)))
+    rows = max([rows, *map(int, re.findall(r"\bnrows\s*=\s*[\"'](\d+)", text))])
+    sizes = re.findall(r"\barraysize\s*=\s*[\"']([\dx]+)", text)
+    width = sum(math.prod(float(n) for n in s.split("x") if n) for s in sizes)
+    width += len(re.findall(r"<(?:\w+:)?FIELD\b", text))
+    check_memory(8.0 * rows * width, held)
+    file = votable.parse(io.BytesIO(content), verify="ignore", invalid="mask")
+    tables: _Tables = {}
+    for resource in _resources(file.resources):
+        meta = {info.name: info.value for info in resource.infos}
+        for i, found in enumerate(resource.tables):
+            title = found.name or found.ID or f"number {len(tables) + 1}"
+            if title in tables:
+                title += f" ({i + 1})"
+            tables[title] = lambda found=found, meta=meta: _from_votable(found, meta)
+    return tables
+
+
+def _resources(of: Any) -> Iterator[Any]:
+    for resource in of:
+        yield resource
+        yield from _resources(resource.resources)
+
+
+def _from_votable(found: Any, meta: dict[str, Any]) -> Table:
+    table = found.to_table(use_names_over_ids=True)
+    table.meta = meta | table.meta
+    return table
+
+
+def _in_hdf5(file: Any, held: int) -> _Tables:
+    """Find tables as astropy, h5py and TOPCAT write them, or a column a data set."""
+    import h5py
+
+    tables: _Tables = {}
+    columns: dict[str, dict[str, Any]] = {}
+
+    def note(title: str, found: Any) -> None:
+        if not isinstance(found, h5py.Dataset) or found.ndim == 0:
+            return
+        if found.is_virtual or found.external:
+            raise ValueError(f"{title} of it lies in another file: save it as a whole")
+        check_memory(found.size * found.dtype.itemsize, held)
+        if found.dtype.names and found.ndim == 1:
+            tables[title] = lambda: Table.read(
+                file, format="hdf5", path=title, character_as_bytes=False
+            )
+        elif not title.endswith("__table_column_meta__"):
+            group, _, name = title.rpartition("/")
+            columns.setdefault(group, {})[name] = found
+
+    file.visititems(note)
+    for group, found in columns.items():
+        if len(found) > 1 and len({len(values) for values in found.values()}) == 1:
+            tables[group or "/"] = lambda found=found: Table(
+                {name: _from_hdf5(values) for name, values in found.items()}
+            )
+    return tables
+
+
+def _from_hdf5(values: Any) -> Column:
+    import h5py
+
+    is_text = h5py.check_string_dtype(values.dtype) is not None
+    read = np.array(values.asstr()[...], np.str_) if is_text else values[...]
+    unit = values.attrs.get("unit", values.attrs.get("units"))
+    column = Column(read, description=values.attrs.get("description"))
+    if unit is not None and read.dtype.kind in "iuf":
+        column.unit = unit.decode() if isinstance(unit, bytes) else str(unit)
+    return column

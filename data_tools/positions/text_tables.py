@@ -1,0 +1,267 @@
+"""Tables that are text, in the ways in which people and programs write them."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.table import Column, MaskedColumn, Table
+from numpy.typing import NDArray
+
+from data_tools.positions.columns import ORIGIN_KEY
+from data_tools.positions.legus import read_legus
+
+#: Formats that astropy reads, by what their head holds.
+_BY_HEAD = (
+    (re.compile(r"\A\s*#\s*%ECSV"), "ascii.ecsv"),
+    (re.compile(r"(?m)^\s*Byte-by-byte Description of file"), "ascii.cds"),
+    (re.compile(r"\A#K IRAF"), "ascii.daophot"),
+    (re.compile(r"\A#\s*1\s+[A-Z_0-9]+\s"), "ascii.sextractor"),
+    (
+        re.compile(r"\A(?:\\[^\n]*\n)*(?:\|[^\n]*\|[ \t\r]*\n){1,4}(?=[^|+\n])"),
+        "ascii.ipac",
+    ),
+)
+#: What is no table, or none that can be read without a guess, and what to do.
+_NO_TABLE = (
+    (r"\\begin\s*\{(deluxe|long)?tab|\\startdata|\\documentclass", "is LaTeX: save the"
+     " machine-readable table that the journal has of it, or a CSV file"),
+    (r"(?i)\A\s*<(!doctype\s+html|html|head|body|table)\b", "is a web page: it may be "
+     "what a server answered in place of the file"),
+    (r"\A\s*[\[{]\s*([\[{\"]|\Z)", "is JSON: save it as ECSV, CSV or Parquet"),
+)  # fmt: skip
+
+_COMMENT = re.compile(r"\s*(#|%|!|//)")
+#: A line under names, or round a table: dashes.
+_RULE = re.compile(r"^(?=.*(--|==))[-=+|:\s,;]+$")
+#: A minus as it is typeset, before a number.
+_MINUS = re.compile(r"(?<![^\s,;|\"'])[\u2212\u2013](?=[\d.])")
+
+#: Words for no value, in a column that else holds numbers or truths.
+_MISSING = {"", "-", "--", "...", "NA", "N/A", "n/a", "#N/A", "<NA>", "None", "none"}
+_MISSING |= {"null", "NULL", "Null", "INDEF", "\\N"}
+_WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)\Z")
+_TRUTH = {"True": True, "true": True, "TRUE": True}
+_TRUTH |= {"False": False, "false": False, "FALSE": False}
+_WITH_COMMA = re.compile(r"[+-]?\d*,?\d+(e[+-]?\d+)?\Z", re.IGNORECASE)
+#: Codes have zeros before them, numbers have not.
+_CODE = re.compile(r"[+-]?0\d")
+
+
+def read_text_tables(path: Path, content: bytes) -> list[Table]:
+    """Read the tables of a text, mostly one, whatever its name ends in.
+
+    The formats of ECSV, CDS and the journals' machine-readable tables, IPAC, IRAF and
+    SExtractor are told by their heads, and LEGUS's by its numbers
+    (`data_tools.positions.legus`). Of all others a line names the columns: the first
+    that is no remark, or the last remark before the numbers. What is between columns is
+    a tab, a semicolon, a comma, a bar or blanks: whatever cuts all lines into as many.
+    Units may follow in a line above dashes (VizieR). A decimal comma, a typeset minus,
+    exponents of Fortran and the usual words for no value are understood; numbers with
+    zeros before them stay as written.
+
+    Parameters
+    ----------
+    path : Path
+        What the file is called.
+    content : bytes
+        What is in it: UTF-8, UTF-16 with its mark, or Western European.
+
+    Raises
+    ------
+    ValueError
+        If there is no such table in it, or lines are not equally long.
+    """
+    text = _MINUS.sub("-", _decode(content))
+    for pattern, what in _NO_TABLE:
+        if re.search(pattern, text[:100_000]):
+            raise ValueError(f"it {what}")
+    for pattern, layout in _BY_HEAD:
+        if pattern.search(text[:100_000]):
+            table = Table.read(text.splitlines(), format=layout)
+            if layout == "ascii.daophot":  # as IRAF counts pixels
+                table.meta[ORIGIN_KEY] = 1
+            return [table]
+    if path.suffix.lower() == ".ecsv":
+        raise ValueError("it is no ECSV file: it does not begin with # %ECSV")
+    legus = read_legus(path, text)
+    if legus is not None:
+        return [legus]
+    return [_read_lines(lines) for lines in _tables(text)]
+
+
+def _decode(content: bytes) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16")
+    if b"\0" in content:
+        raise ValueError("it is neither text nor a format of tables that is known")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1").replace("\xa0", " ")
+
+
+def _tables(text: str) -> list[list[tuple[int, str]]]:
+    """Cut a text into its tables, of numbered lines: VizieR may write several."""
+    lines = list(enumerate(text.replace("\xa0", " ").splitlines(), 1))
+    if lines and re.match(r"(?i)sep=.$", lines[0][1].strip()):
+        lines = lines[1:]
+    runs: list[list[tuple[int, str]]] = [[]]
+    for number, line in lines:
+        if not line.strip():
+            runs.append([])
+        else:
+            runs[-1].append((number, line))
+    tables: list[list[tuple[int, str]]] = [[]]
+    for run in runs:
+        body = [line for _, line in run if not _COMMENT.match(line)]
+        begins = any(_RULE.match(line) for line in body[1:3])
+        rows = [line for _, line in tables[-1] if not _COMMENT.match(line)]
+        if begins and any(_RULE.match(line) for line in rows[1:3]):
+            tables.append([])
+        tables[-1] += run
+    return tables
+
+
+def _read_lines(lines: list[tuple[int, str]]) -> Table:
+    head: list[str] = []
+    body: list[tuple[int, str]] = []
+    for number, line in lines:
+        if not _COMMENT.match(line):
+            body.append((number, line))
+        elif not body:
+            head.append(_COMMENT.sub("", line, count=1))
+    if body and _RULE.match(body[0][1]):  # the upper edge of a box
+        body = [at for at in body if not at[1].startswith(("+-", "+="))]
+    if not body:
+        raise ValueError("there is no row in it")
+    mark = _mark_between([line for _, line in body])
+    rows = [(number, _cut(line, mark)) for number, line in body]
+    if _are_names(rows[0][1]):
+        names, rows = rows[0][1], rows[1:]
+    else:
+        remarks = [_cut(head[-1], m) for m in (mark, " ")] if head else []
+        fit = [r for r in remarks if len(r) == len(rows[0][1]) and _are_names(r)]
+        if not fit:
+            raise ValueError(
+                "no line of it names the columns: expected one such as 'id x y' before "
+                f"the rows; received {' '.join(rows[0][1])[:60]!r}"
+            )
+        names = fit[0]
+    units, rows = _units_above_dashes(rows)
+    for number, row in rows:
+        if len(row) < len(names) or any(row[len(names) :]):
+            raise ValueError(
+                f"line {number} has {len(row)} columns, {len(names)} are named: is it "
+                "cut short, or is there a mark of columns in a text without quotes?"
+            )
+    table = Table()
+    for i, name in enumerate(names):
+        words = [row[i] for _, row in rows]
+        if not name and not any(words):  # a mark at the end of each line
+            continue
+        values = _values(words, mark)
+        name = name or f"column_{i + 1}"
+        if name in table.colnames:
+            raise ValueError(f"two of its columns are named {name}: rename one")
+        table[name] = values
+        if i < len(units) and values.dtype.kind in "iuf":
+            table[name].unit = _unit(units[i])
+    return table
+
+
+def _mark_between(lines: list[str]) -> str:
+    """Find what is between columns: it cuts most lines into as many, more than one."""
+    shown = [line for line in lines[:200] if not _RULE.match(line)]
+
+    def share(mark: str) -> float:
+        counts = Counter(len(_cut(line, mark)) for line in shown)
+        return max((n for count, n in counts.items() if count > 1), default=0)
+
+    return max("\t;,| ", key=share)
+
+
+def _cut(line: str, mark: str) -> list[str]:
+    if mark == "|" and line.lstrip().startswith("|"):
+        line = line.strip().removeprefix("|").removesuffix("|")
+    elif mark == " ":
+        line = " ".join(line.split())
+    words = next(csv.reader([line], delimiter=mark, skipinitialspace=True), [])
+    return [word.strip() for word in words]
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(_plain(word))
+    except ValueError:
+        return False
+    return True
+
+
+def _are_names(words: list[str]) -> bool:
+    return any(words) and not any(_is_number(word) for word in words)
+
+
+def _plain(word: str) -> str:
+    """Write a number as Python does: no decimal comma, no exponent of Fortran."""
+    word = word.replace(",", ".", 1) if _WITH_COMMA.match(word) else word
+    return re.sub(r"(?<=[\d.])[dD](?=[+-]?\d+$)", "e", word)
+
+
+def _units_above_dashes(
+    rows: list[tuple[int, list[str]]],
+) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Take a line of units and one of dashes, or of RDB's types, off the rows."""
+    for i, (_, row) in enumerate(rows[:2]):
+        if any(row) and all(re.fullmatch(r"[-=+:]*", word) for word in row):
+            return (rows[0][1] if i else []), rows[i + 1 :]
+    if rows and all(re.fullmatch(r"\d*[NSM]", word) for word in rows[0][1]):
+        return [], rows[1:]
+    return [], rows
+
+
+def _unit(word: str) -> u.UnitBase | None:
+    word = word.strip("[]() ")
+    if word in ("", "-", "---"):
+        return None
+    try:
+        return u.Unit(word, format="cds")
+    except ValueError:
+        return u.Unit(word, parse_strict="silent")
+
+
+def _values(words: list[str], mark: str) -> Column | MaskedColumn:
+    """Return a column as what its words are: numbers, truths, else text."""
+    given = [word for word in words if word not in _MISSING]
+    mask = np.array([word in _MISSING for word in words], bool)
+    values = None
+    if given and all(word in _TRUTH for word in given):
+        values = np.array([_TRUTH.get(word, False) for word in words], bool)
+    elif not any(_CODE.match(word) and "." not in word for word in given):
+        values = _numbers(given, len(words), mask, mark)
+    if values is None:
+        values = np.array(words, np.str_)
+        mask = values == ""
+    return MaskedColumn(values, mask=mask) if mask.any() else Column(values)
+
+
+def _numbers(given: list[str], rows: int, mask: NDArray, mark: str) -> NDArray | None:
+    if mark in "; \t" and any("," in word for word in given):
+        if not all(_WITH_COMMA.match(word) for word in given):
+            return None
+        given = [word.replace(",", ".") for word in given]
+    are_whole = all(map(_WHOLE.match, given))
+    # a whole number too long for any kind stays as written
+    for kind in (np.int64, np.uint64) if are_whole and given else (np.float64,):
+        try:
+            numbers = np.array([_plain(word) for word in given], np.str_).astype(kind)
+        except (ValueError, OverflowError):
+            continue
+        values = np.full(rows, np.nan) if kind is np.float64 else np.zeros(rows, kind)
+        values[~mask] = numbers
+        return values
+    return None
