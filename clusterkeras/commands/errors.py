@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import linecache
+import os
 import re
 import traceback
 from pathlib import Path
@@ -17,6 +19,12 @@ _PACKAGES = tuple(
 
 #: What a ``raise`` of this package says to its user.
 _TELLING = (ValueError, TypeError, OSError, ImportError, RuntimeError, ArithmeticError)
+
+#: What the system says of a disk; TensorFlow and HDF5 repeat it in errors of their own.
+_OF_A_DISK = tuple(
+    os.strerror(number)
+    for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+)
 
 
 def is_told(error: Exception) -> bool:
@@ -36,6 +44,8 @@ def is_told(error: Exception) -> bool:
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, OSError) and error.errno is not None:
+        return True
+    if any(words in str(error) for words in _OF_A_DISK):
         return True
     return isinstance(error, _TELLING) and _raised_here(error)
 
@@ -69,4 +79,6 @@ def one_line(error: BaseException) -> str:
         return f"not enough memory. {error}".strip()
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    return in_words(error, "--") or type(error).__name__
+    # what an error of TensorFlow says of its graph
+    text = re.sub(r"\{\{.*?\}\}|\[Op:\w*\]", "", in_words(error, "--"))
+    return text.strip() or type(error).__name__

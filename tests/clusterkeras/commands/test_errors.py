@@ -36,6 +36,9 @@ TOLD = {
     "a full disk": lambda: (_ for _ in ()).throw(
         OSError(errno.ENOSPC, "No space left")
     ),
+    "a full disk that a library tells": lambda: (_ for _ in ()).throw(
+        Exception("{{node SaveV2}} served/x; No space left on device [Op:SaveV2]")
+    ),
     "no memory": lambda: np.empty(10**15),
 }
 FAULTS = {
@@ -108,5 +111,7 @@ def test_lines_have_a_file_and_no_words_of_python():
     assert one_line(FileNotFoundError(2, "No such file", "a.fits")) == (
         "a.fits: No such file"
     )
+    full = Exception("{{node a}} served/x; No space left on device [Op:SaveV2]")
+    assert one_line(full) == "served/x; No space left on device"
     assert one_line(MemoryError()) == "not enough memory."
     assert one_line(KeyError()) == "KeyError"
