@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 
 from clusterkeras.catalogue.table import numbers
+from data_tools.foreign.reading import reading
 from data_tools.running.plain_files import read_json, write_json
 from data_tools.schema import PARAMETER_NAMES
 
@@ -134,16 +135,29 @@ def load_completeness(path: str | Path, outcome: str = "recovered") -> Completen
             f"{path}: expected a completeness function of version {_VERSION}, received "
             f"{values.get('version')}; run `clusterkeras completeness` again"
         )
-    fit = values["outcomes"][outcome]
-    return Completeness(
-        powers=np.array(fit["powers"], int).reshape(-1, len(FEATURES)),
-        low=np.array(values["low"]),
-        high=np.array(values["high"]),
-        intercept=float(fit["intercept"]),
-        coefficients=np.array(fit["coefficients"], float),
-        scatter=np.array(values["scatter"]),
-        step_px=int(values["step_px"]),
-    )
+    with reading(path, "a completeness function"):
+        fit = values["outcomes"][outcome]
+        function = Completeness(
+            powers=np.array(fit["powers"], int).reshape(-1, len(FEATURES)),
+            low=np.array(values["low"], float),
+            high=np.array(values["high"], float),
+            intercept=float(fit["intercept"]),
+            coefficients=np.array(fit["coefficients"], float),
+            scatter=np.array(values["scatter"], float),
+            step_px=int(values["step_px"]),
+        )
+    if not (
+        function.low.shape == function.high.shape == (len(FEATURES),)
+        and function.coefficients.shape == function.powers.shape[:1]
+        and function.scatter.ndim == 2
+        and function.scatter.size > 0
+        and 0 < function.step_px < 1_000_000
+    ):
+        raise ValueError(
+            f"{path}: its ranges, coefficients and map are of no completeness "
+            "function; it is damaged. Run `clusterkeras completeness` again"
+        )
+    return function
 
 
 def place_feature(

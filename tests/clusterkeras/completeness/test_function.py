@@ -10,6 +10,7 @@ from clusterkeras.completeness.function import (
     load_completeness,
     place_feature,
 )
+from data_tools.running.plain_files import read_json, write_json
 
 LOW = np.array([6.6, 0.0, 2.5, -1.6, -1.0])
 HIGH = np.array([10.1, 4.0, 6.0, -0.2, 0.0])
@@ -111,3 +112,16 @@ def test_files_that_hold_no_function_are_refused(tmp_path, fitted):
         load_completeness(tmp_path)
     with pytest.raises(ValueError, match="outcome: expected one of"):
         load_completeness(fitted[0], "seen")
+
+
+@pytest.mark.parametrize("key", ["outcomes", "low", "high", "scatter", "step_px"])
+@pytest.mark.parametrize("value", [None, "x", [], {}, [["x"]], 1e300, -1, 5 * [[0.5]]])
+def test_a_function_of_wrong_types_or_shapes_names_its_file(
+    tmp_path, fitted, key, value
+):
+    values = read_json(fitted[0] / "completeness.json")
+    write_json(tmp_path / "completeness.json", {**values, key: value})
+    if key == "scatter" and value == 5 * [[0.5]]:  # a map of another size is one
+        return
+    with pytest.raises(ValueError, match=r"completeness\.json: .*damaged"):
+        load_completeness(tmp_path)
