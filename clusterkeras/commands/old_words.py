@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 
 from clusterkeras.commands.settings_parser import SettingsParser
 from data_tools.foreign.reading import read_text
-from data_tools.foreign.yaml_text import load_text
+from data_tools.foreign.yaml_text import dump_text, load_text
 from data_tools.running.plain_files import MOST_BYTES
 
 
@@ -128,7 +128,7 @@ def yaml_in_new_words(
         keys[new] = keys.pop(old)
         _warn(command, word.old + where, word.new)
         renamed = True
-    return yaml.safe_dump(options) if renamed else content
+    return dump_text(options) if renamed else content
 
 
 def _group_in_new_words(command: str, option: str, value: str) -> str:

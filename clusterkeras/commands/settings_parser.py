@@ -18,7 +18,12 @@ from data_tools.foreign.typed import (
     in_words,
     with_nearest,
 )
-from data_tools.foreign.yaml_text import LONGEST_VALUE, load_text
+from data_tools.foreign.yaml_text import (
+    LONGEST_VALUE,
+    dump_text,
+    load_text,
+    load_values,
+)
 from data_tools.running.plain_files import MOST_BYTES, read_settings
 
 _MODE = "clusterkeras"
@@ -70,14 +75,19 @@ class SettingsParser(ArgumentParser):
         self, content: str, path: str = "", *rest: object, **options: object
     ) -> Namespace:
         """Parse what a file of options holds, each group of them checked apart."""
-        groups = load_text(content)
+        values = load_text(content)
+        if not isinstance(values, dict):
+            raise ValueError(f"expected a mapping of options; received {values!r}")
         known = {action.dest.partition(".")[0] for action in self._actions}
-        for group, values in groups.items() if isinstance(groups, dict) else ():
-            if group not in known:
-                raise ValueError(with_nearest(f"unknown key '{group}'", known))
-            if group in self._classes:
-                check_types(self._classes[group], values, group)
-        return super().parse_string(content, path, *rest, **options)
+        for name, value in values.items():
+            if name not in known:
+                raise ValueError(with_nearest(f"unknown key '{name}'", known))
+            if name in self._classes:
+                check_types(self._classes[name], value, name)
+        for action in self._actions:
+            if action.dest in values:
+                values[action.dest] = _untyped(action, values[action.dest])
+        return super().parse_string(dump_text(values), path, *rest, **options)
 
     def _check_files(self, args: Sequence[str]) -> None:
         """Say what is wrong with a file of one group's options, by its name."""
@@ -100,3 +110,15 @@ class SettingsParser(ArgumentParser):
         for kind in self._classes.values():
             known |= attribute_names(kind)
         return with_nearest(in_words(error, dashes), known)
+
+
+def _untyped(action: argparse.Action, value: Any) -> Any:
+    """Return a value of an option that has no type to say what its text means."""
+    if action.default is None and value == "null":
+        return None
+    if action.nargs != 0 or isinstance(value, bool):
+        return value
+    truth = load_values(value) if isinstance(value, str) else None
+    if not isinstance(truth, bool):
+        raise ValueError(f"{action.dest}: expected true or false; received {value}")
+    return truth

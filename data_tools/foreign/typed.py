@@ -129,7 +129,7 @@ def _type_in_words(match: re.Match[str]) -> str:
 
 
 def with_nearest(text: str, known: Iterable[str]) -> str:
-    """Add to an error about an unknown name those that are nearest to it, or all."""
+    """Add to an error about an unknown name those that are nearest to it, or a few."""
     name = re.search(
         r"unknown key '([^']+)'|[Uu]nrecognized arguments: --([^\s=]+)", text
     )
@@ -137,5 +137,7 @@ def with_nearest(text: str, known: Iterable[str]) -> str:
         return text
     names = sorted(known)
     nearest = difflib.get_close_matches(name[1] or name[2], names, 2, 0.5)
+    if not nearest and len(names) > 20:
+        return text
     which = "nearest to it" if nearest else "known"
     return f"{text}; {which}: {', '.join(nearest or names)}"

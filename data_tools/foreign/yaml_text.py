@@ -33,6 +33,13 @@ _Text.add_implicit_resolver("tag:yaml.org,2002:null", re.compile("^(?:~|)$"), ["
 _Text.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile("^<<$"), ["<"])
 
 
+class _TextDumper(yaml.SafeDumper):
+    """Write text plainly, and what is none with its kind before it."""
+
+
+_TextDumper.yaml_implicit_resolvers = _Text.yaml_implicit_resolvers
+
+
 def load_text(content: str) -> Any:
     """Return what YAML says, its plain words as text.
 
@@ -63,8 +70,13 @@ def load_values(content: str) -> Any:
     return _load(content, _Loader)
 
 
+def dump_text(values: Any) -> str:
+    """Return YAML from which `load_text` gives the same, truth values and all."""
+    return yaml.dump(values, Dumper=_TextDumper, sort_keys=False)
+
+
 def _load(content: str, kind: Any) -> Any:
-    _check_levels(content)
+    _check_events(content)
     loader = kind(content)
     try:
         node = loader.get_single_node()
@@ -76,16 +88,18 @@ def _load(content: str, kind: Any) -> Any:
         loader.dispose()
 
 
-def _check_levels(content: str) -> None:
-    """Refuse what would overflow the stack of the parser, without building it."""
+def _check_events(content: str) -> None:
+    """Refuse what would overflow the parser's stack or fill the memory, not built."""
     level = 0
-    for event in yaml.parse(content, _Loader):
+    for number, event in enumerate(yaml.parse(content, _Loader)):
         if isinstance(event, yaml.CollectionStartEvent):
             level += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             level -= 1
         if level > MOST_LEVELS:
             raise _error(f"it is nested more than {MOST_LEVELS} levels deep", event)
+        if number > 3 * MOST_VALUES:
+            raise _error(f"it holds more than {MOST_VALUES:,} values", event)
 
 
 def _check(node: yaml.Node, known: dict[int, tuple[int, int]], level: int) -> None:

@@ -148,6 +148,27 @@ def test_a_file_gives_what_the_command_line_does_not(tmp_path):
     assert args.model.hidden == 64
 
 
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_the_options_that_a_command_prints_can_be_given_back(capsys, tmp_path, command):
+    example = cli.COMMANDS[command].example.split()[2:]
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([command, *example, "--print_config"])
+    path = tmp_path / "all.yaml"
+    path.write_text(capsys.readouterr().out)
+    again = vars(parsed(command, *example, "--config", str(path)))
+    assert again.pop("config")
+    assert {**again, "config": None} == vars(parsed(command, *example))
+
+
+@pytest.mark.parametrize(
+    ("word", "verify"), [("true", True), ("false", False), ("yes", True), ("no", False)]
+)
+def test_a_flag_in_a_file_is_true_or_false(tmp_path, word, verify):
+    path = tmp_path / "all.yaml"
+    path.write_text(f"verify: {word}")
+    assert parsed("simulate", "-o", "m", "--config", str(path)).verify is verify
+
+
 def test_simulate_takes_mosaics_and_the_options_of_a_runner():
     args = parsed(
         "simulate",
@@ -236,6 +257,8 @@ def test_a_wrong_command_line_ends_in_one_line_and_status_2(capsys, argv, messag
         ("--config", "training: {epochs: .nan}", "epochs: expected a whole number"),
         ("--config", "training:\n\tepochs: 3", "by spaces, not by tabs"),
         ("--config", "training: {epochs: 0}", "epochs must be"),
+        ("--config", "traceback: 3", "traceback: expected true or false"),
+        ("--config", "traceback: [a]", "traceback: expected true or false"),
         ("--config", "", "received an empty file"),
         ("--config", "- 3", "expected a YAML mapping; received a list"),
         ("--config", 20_000 * "[", "nested more than 100 levels"),

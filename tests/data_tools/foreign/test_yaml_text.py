@@ -3,7 +3,12 @@
 import pytest
 import yaml
 
-from data_tools.foreign.yaml_text import in_words, load_text, load_values
+from data_tools.foreign.yaml_text import (
+    dump_text,
+    in_words,
+    load_text,
+    load_values,
+)
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join(10 * [f'*a{i - 1}'])}]\n" for i in range(1, 9)
@@ -29,6 +34,12 @@ def test_nothing_and_a_tilde_are_none():
 def test_what_was_dumped_comes_back():
     values = {"a": 1e-18, "b": [True, None, "no", "0123", "2026-11-29"], "c": {"d": 3}}
     assert load_values(yaml.safe_dump(values)) == values
+
+
+def test_text_and_what_is_none_comes_back_from_text_too():
+    values = {"a": "0123", "b": [True, False, None, "no", "null", "", "~"], "c": {}}
+    assert load_text(dump_text(values)) == values
+    assert load_text(dump_text({"a": 3, "b": 1e-18})) == {"a": 3, "b": 1e-18}
 
 
 def test_a_mapping_is_merged_into_another_that_changes_it():
