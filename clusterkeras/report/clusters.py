@@ -17,6 +17,10 @@ ON_MAP = ("#F0E442", "#56B4E9")
 ON_WHITE = ("#0072B2", "#666666")
 MARKERS = ("circle", "x")
 
+#: Size of both kinds of marker on the map and their opacity: few, and from so many
+#: clusters on, where those that are no clusters must not hide the galaxy.
+_FEW, _CROWD, _CROWDED = ((9, 7), (0.95, 0.7)), 1500, ((8, 4), (0.95, 0.35))
+
 _SIZE = "half_light_radius_pc"
 _INTERVAL = ("median", "p16", "p84")
 
@@ -41,7 +45,8 @@ def cluster_columns(
         ``id``, ``x``, ``y`` [pixels], ``ra``, ``dec`` [deg], ``p_cluster``,
         ``log_snr``, of each parameter its median under its name and ``_p16`` and
         ``_p84``, ``size`` [pc] with the same two, ``flags``, their ``words``, and
-        ``kind`` of marker and colours.
+        ``marker`` with its colours, its size ``marker_px`` and its ``opacity``,
+        ``likely`` for that if only likely clusters are marked.
     """
     shown = catalogue[rows]
     columns: dict[str, Any] = {"row": rows.astype(np.int32)}
@@ -78,4 +83,11 @@ def cluster_columns(
         ("on_white", ON_WHITE),
     ):
         columns[name] = [pair[int(is_so)] for is_so in doubtful]
+    sizes, opacities = _FEW if len(rows) < _CROWD else _CROWDED
+    for name, pair in (
+        ("marker_px", sizes),
+        ("opacity", opacities),
+        ("likely", (opacities[0], 0)),
+    ):
+        columns[name] = np.where(doubtful, *pair[::-1]).astype(np.float32)
     return columns

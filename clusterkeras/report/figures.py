@@ -30,8 +30,9 @@ from clusterkeras.report.mosaic_picture import MosaicPicture
 from clusterkeras.report.pictures import jpeg
 from data_tools.schema import PARAMETERS
 
-#: What is chosen stands out on the mosaic and on white, by colour and by width.
-CHOSEN = "#D55E00"
+#: What is chosen stands out on white and, as no star is green, on the mosaic.
+CHOSEN, CHOSEN_ON_MAP = "#D55E00", "#59F08A"
+_CHOSEN_PX = 15
 
 #: Quality of the map's JPEG.
 _MAP_QUALITY = 80
@@ -41,11 +42,11 @@ _TABLE_STYLE = f"""
 .slick-cell.selected, .slick-row.odd .slick-cell.selected {{ background: #fbe3d3; }}
 .slick-cell.selected.l0 {{ box-shadow: inset 4px 0 {CHOSEN}; font-weight: bold; }}
 .slick-cell.active {{ border-color: {CHOSEN}; }}
-.slick-header-column {{ font-weight: 600; }}
+.slick-header-column {{ font-weight: 600; white-space: nowrap; }}
 """
 
-#: From so many clusters on, their markers on the map are small.
-_CROWD = 1500
+#: Height of a row of the table; the style sheet cuts the table at whole rows.
+ROW_PX = 24
 
 _TOOLS = "pan,wheel_zoom,box_zoom,tap,reset"
 
@@ -109,7 +110,7 @@ def make_cluster_table(source: ColumnDataSource, view: CDSView, band: str) -> Da
         columns=columns,
         name="table",
         index_position=None,
-        row_height=24,
+        row_height=ROW_PX,
         autosize_mode="force_fit",
         # would need jQuery UI
         reorderable=False,
@@ -147,8 +148,8 @@ def make_map(source: ColumnDataSource, view: CDSView, picture: MosaicPicture) ->
     # as wide as it gets, so that the frame stays where it is
     plot.min_border_left = 60
     plot.x_range.renderers = plot.y_range.renderers = [image]
-    size = 9 if len(source.data["x"]) < _CROWD else 6
-    _add_clusters(plot, source, view, "x", "y", "on_map", size)
+    marks = ("on_map", CHOSEN_ON_MAP, "marker_px", "opacity")
+    _add_clusters(plot, source, view, "x", "y", *marks)
     return plot
 
 
@@ -174,7 +175,8 @@ def make_scatter(
             line_width=2,
             line_dash=list(COMPLETENESS_LINES.values()),
         )
-    _add_clusters(plot, source, view, "log_age", "log_mass", "on_white", 6)
+    marks = ("on_white", CHOSEN, 6, 0.9)
+    _add_clusters(plot, source, view, "log_age", "log_mass", *marks)
     return plot
 
 
@@ -312,7 +314,9 @@ def _add_clusters(
     x: str,
     y: str,
     colour: str,
-    size: int,
+    chosen: str,
+    size: int | str,
+    opacity: float | str,
 ) -> None:
     """Draw the clusters so that those chosen stand out and the others stay."""
     glyphs = plot.scatter(
@@ -325,11 +329,12 @@ def _add_clusters(
         fill_color=None,
         line_color=colour,
         line_width=1.2,
-        line_alpha=0.9,
+        line_alpha=opacity,
+        name="marks",
     )
-    glyphs.nonselection_glyph = None
+    glyphs.nonselection_glyph = glyphs.glyph.clone()
     glyphs.selection_glyph = glyphs.glyph.clone(
-        size=size + 7, line_color=CHOSEN, line_width=3.0, line_alpha=1.0
+        size=_CHOSEN_PX, line_color=chosen, line_width=3.0, line_alpha=1.0
     )
     tap = plot.select_one(TapTool)
     tap.renderers = [glyphs]

@@ -58,6 +58,13 @@ export default function ({source, keep, histograms, counted, edges}) {
     const kept = asked(form, source)
     keep.booleans = kept
     const n = kept.reduce((sum, is) => sum + is, 0)
+    // what is not in the table is not chosen either
+    const [chosen] = source.selected.indices
+    if (chosen != null && !kept[chosen]) source.selected.indices = []
+    const expected = kept.reduce((sum, is, i) => sum + (is && source.data.p_cluster[i] || 0), 0)
+    document.getElementById("expected").textContent =
+      expected.toLocaleString("en", {maximumFractionDigits: 1})
+    document.getElementById("nothing").hidden = n > 0
     const all = source.get_length()
     document.getElementById("count").textContent =
       `${n.toLocaleString("en")} of ${all.toLocaleString("en")}`
@@ -73,4 +80,7 @@ export default function ({source, keep, histograms, counted, edges}) {
     apply()
   })
   apply()
+  // a page opens on the best cluster that is shown
+  const best = keep.booleans.indexOf(true)
+  if (best >= 0) source.selected.indices = [best]
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -28,6 +28,9 @@ from clusterkeras.report.clusters import cluster_columns
 from clusterkeras.report.contour_lines import HOLE, PLANES
 from clusterkeras.report.mosaic_picture import MosaicPicture, mosaic_picture
 from clusterkeras.report.pictures import APERTURE_PX, Pictures, picture_clusters
+from clusterkeras.report.provenance import every_entry, in_words
+from data_tools.imaging.colours import say_colours
+from data_tools.imaging.cutout_picture import scale_bar
 from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.running.output import check_file, whole_file
 from data_tools.schema import FLAGS, PARAMETER_NAMES
@@ -161,7 +164,10 @@ def write_page(
         n_rows=len(catalogue),
         warning=_compare(columns["log_age"], drawn),
         band=target.band_names[band],
-        provenance=list(_flat(catalogue.meta)),
+        colours=say_colours(target.band_names, pivots),
+        n_likely=int(catalogue[rows].are_clusters(P_CLUSTER).sum()),
+        provenance=in_words(catalogue.meta),
+        entries=list(every_entry(catalogue.meta)),
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(output) as file:
@@ -198,22 +204,6 @@ def _compare(log_age: np.ndarray, drawn: Pictures) -> str:
     )
     logger.warning("%s", words)
     return words
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield names and values of nested metadata as text, but for the list of flags."""
-    for key, value in values.items():
-        if key.startswith("__") or (not prefix and key == "flags"):
-            continue
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif isinstance(value, list) and value and isinstance(value[0], Mapping):
-            for i, part in enumerate(value):
-                yield from _flat(part, f"{prefix}{key}.{part.get('name', i)}.")
-        elif isinstance(value, list | tuple):
-            yield prefix + key, ", ".join(str(part) for part in value)
-        else:
-            yield prefix + key, str(value)
 
 
 def _document(
@@ -284,11 +274,12 @@ def _document(
         counted=[h.column for h in histograms.values()],
         edges=[h.edges for h in histograms.values()],
     )
+    marks = figures.script("marks.mjs", glyphs=parts["map"].select_one("marks"))
     source.selected.js_on_change("indices", select)
     document = Document()
     for part in parts.values():
         document.add_root(part)
-    document.js_on_event(DocumentReady, select, filters)
+    document.js_on_event(DocumentReady, select, filters, marks)
     return document
 
 
@@ -320,7 +311,9 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    likely = columns["p_cluster"] >= P_CLUSTER
+    bar_arcsec, bar_words = scale_bar(
+        target.cutout_px * target.pixel_scale_arcsec, target.pc_per_arcsec
+    )
     return file_html(
         _document(columns, picture, target, found, usual, band),
         INLINE,
@@ -336,8 +329,9 @@ def _render(
             "flags": flags,
             "bits": {name: bit for name, (bit, _) in FLAGS.items()},
             "n_shown": len(columns["id"]),
-            "n_likely": int(likely.sum()),
-            "expected": float(np.nansum(columns["p_cluster"])),
+            "bar_px": bar_arcsec / target.pixel_scale_arcsec,
+            "bar_words": bar_words,
+            "row_px": figures.ROW_PX,
             "p_cluster": P_CLUSTER,
             "worst": float(np.nan_to_num(columns["p_cluster"][-1])),
             "band": band,

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 APERTURE_PX = 6.0
 
 #: Quality of the JPEG of a cutout: 2 to 3 kB each.
-_QUALITY = 88
+_QUALITY = 80
 
 
 @dataclass

@@ -64,6 +64,12 @@ function drawContours(i, {planes, hole, styles}) {
   })
 }
 
+function clear({planes}) {
+  for (const {regions} of planes) regions.data = {xs: [], ys: [], alpha: [], width: []}
+  byId("cutout").querySelector("image").setAttribute("href", "data:,")
+  byId("numbers").replaceChildren()
+}
+
 function drawCutout(row, i, {px, pixel_scale}) {
   const svg = byId("cutout").querySelector("svg")
   const image = svg.querySelector("image")
@@ -72,14 +78,22 @@ function drawCutout(row, i, {px, pixel_scale}) {
   const radius = 10 ** row("log_half_light_radius") / pixel_scale
   // the cutout is placed by whole pixels; its first row is at the bottom
   const offset = (value) => value - Math.floor(value + 1e-3)
+  const [x, y] = [px / 2 - 0.5 + offset(row("x")), px / 2 + 0.5 - offset(row("y"))]
+  const r = jpeg && Number.isFinite(radius) ? radius : 0
   for (const circle of svg.querySelectorAll("circle")) {
-    circle.setAttribute("cx", px / 2 - 0.5 + offset(row("x")))
-    circle.setAttribute("cy", px / 2 + 0.5 - offset(row("y")))
-    circle.setAttribute("r", Number.isFinite(radius) ? radius : 0)
+    circle.setAttribute("cx", x)
+    circle.setAttribute("cy", y)
+    circle.setAttribute("r", r)
   }
-  const side = (px * pixel_scale).toFixed(1)
+  // two ticks beside the object, which they leave free
+  const [near, tick] = [Math.max(0.07 * px, r + 0.02 * px), 0.09 * px]
+  const ticks = jpeg ? `M ${x + near} ${y} h ${tick} M ${x} ${y + near} v ${tick}` : ""
+  for (const path of svg.querySelectorAll("path.under, path.over")) {
+    path.setAttribute("d", ticks)
+  }
+  svg.setAttribute("aria-label", jpeg ? `Cutout of ${row("id")} in colour` : "No cutout")
   byId("cutout").querySelector("figcaption").textContent = jpeg
-    ? `${side}″ a side; white: ${number(pictures.white[i], 1)} mag/″²`
+    ? `white: ${number(pictures.white[i], 1)} mag/″² (Vega)`
     : "no data here"
 }
 
@@ -158,7 +172,10 @@ export default function (args) {
   const {source} = args
   const [i] = source.selected.indices
   byId("cluster").classList.toggle("empty", i == null)
-  if (i == null) return
+  if (i == null) {
+    clear(args)
+    return
+  }
   const row = (name) => source.data[name]?.[i]
   drawCutout(row, i, args)
   drawContours(i, args)

@@ -27,6 +27,9 @@ def test_flags_are_in_words_and_doubtful_rows_marked(catalogue, model):
     columns = cluster_columns(catalogue, np.array([0, 2, 39, 1]), model.target)
     assert columns["words"] == ["", "edge, overlap", "", "no_data"]
     assert columns["marker"] == ["circle", "circle", "x", "x"]
+    for name in ("opacity", "likely", "marker_px"):
+        likely, _, doubtful, unknown = columns[name]
+        assert likely > doubtful == unknown
     assert flag_names(sum(bit for bit, _ in FLAGS.values())) == list(FLAGS)
 
 

@@ -33,6 +33,9 @@ def test_a_page_says_what_made_the_catalogue(page, catalogue):
 
 def test_a_page_of_all_rows_says_so(page, catalogue):
     assert f"All {len(catalogue)} rows of catalogue" in page.text
+    text = " ".join(page.text.split())
+    n = catalogue.are_clusters(0.5).sum()
+    assert f"{n} are taken for clusters: p ≥ 0.5, no overlap." in text
     assert page.report.shown == page.report.rows == len(catalogue)
 
 
@@ -44,6 +47,8 @@ def test_a_page_of_the_best_rows_says_so(catalogue, images, model, tmp_path):
     assert (report.shown, report.rows) == (7, 40)
     text = " ".join(path.read_text().split())
     assert "The best 7 of the 40 rows of catalogue by p_cluster" in text
+    # c02, the second best with a posterior, is an overlap
+    assert "6 are taken for clusters" in text
 
 
 @pytest.mark.parametrize(("p", "value"), [(0.6, "0.5"), (0.4, "")])
