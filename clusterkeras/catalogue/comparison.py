@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from clusterkeras.catalogue.table import P_CLUSTER, numbers
+from clusterkeras.diagnostics.plots.recovery import axis_label
 from data_tools.positions.read_positions import read_positions
 from data_tools.running.output import whole_path
 from data_tools.running.plain_files import write_text
@@ -34,7 +35,22 @@ _SIGMA_PER_MAD = 1.4826
 #: Radii by which the truth is moved aside to count the matches that chance makes.
 _ASIDE = 5
 
-_PANEL_INCHES = 3.6
+_PANEL_INCHES = 4.0
+
+#: What the picture shows, in its sixth panel.
+_LEGEND = """Points and bars: median, 16 and 84 % of the
+posterior of each cluster that is taken;
+line: the truth.
+
+bias: median of posterior median - truth
+scatter: 1.48 median absolute deviation
+inside: share of truths between 16 and 84 %,
+which should be 68 %
+
+Bars at the left: of all true clusters,
+grey those with a row within the radius,
+blue those whose row is taken for a cluster.
+What is missed is in no other panel."""
 
 #: Of the columns of a truth.
 _UNITS = {
@@ -308,11 +324,14 @@ def _score(posterior: dict[str, NDArray], truth: NDArray, name: str) -> dict[str
 
 
 def _draw(found: Comparison) -> Figure:
-    n_panels = len(PARAMETERS) + 1
-    figure = Figure(
-        figsize=(_PANEL_INCHES * n_panels, _PANEL_INCHES), layout="constrained"
+    figure = Figure(figsize=(3 * _PANEL_INCHES, 2 * _PANEL_INCHES + 0.6))
+    figure.set_layout_engine("constrained")
+    *panels, last, words = figure.subplots(2, 3).ravel()
+    taken = len(next(iter(found.truth.values())))
+    figure.suptitle(
+        f"Of {found['clusters']} true clusters the {taken} that are found and taken "
+        f"for a cluster (p_cluster ≥ {P_CLUSTER}, no overlap)"
     )
-    *panels, last = figure.subplots(1, n_panels)
     for axes, parameter in zip(panels, PARAMETERS, strict=True):
         truth = found.truth[parameter.name]
         median, low, high = (
@@ -327,32 +346,35 @@ def _draw(found: Comparison) -> Figure:
         score = found["parameters"][parameter.name]
         if score["n"]:
             axes.set_title(
-                f"bias {score['bias']:.2f}, scatter {score['scatter']:.2f}, "
+                f"bias {score['bias']:+.2f}, scatter {score['scatter']:.2f}, "
                 f"{_percent(score['coverage'])} inside",
                 fontsize="medium",
             )
         axes.set(
-            xlabel=f"true {parameter.label} [{parameter.unit}]",
-            ylabel="posterior median, 16-84 %",
+            xlabel=f"true {axis_label(parameter)}",
+            ylabel=f"{axis_label(parameter)}",
         )
     _draw_completeness(last, found)
+    words.set_axis_off()
+    words.text(0, 1, _LEGEND, va="top", wrap=True, linespacing=1.6)
     return figure
 
 
 def _draw_completeness(axes: Any, found: Comparison) -> None:
     bins = [b for b in found["completeness"].get("by_log_snr", []) if b["n"]]
     place = np.arange(len(bins))
-    axes.bar(place, [b["found"] for b in bins], color="lightgrey", label="found")
-    axes.bar(
-        place, [b["taken"] for b in bins], width=0.5, label=f"p_cluster ≥ {P_CLUSTER}"
-    )
+    axes.bar(place, [b["found"] for b in bins], color="0.8", label="found")
+    axes.bar(place, [b["taken"] for b in bins], width=0.5, label="taken for a cluster")
     labels = [
         f"<{b['high']}" if b["low"] is None
         else f"≥{b['low']}" if b["high"] is None
         else f"{b['low']}-{b['high']}"
         for b in bins
     ]  # fmt: skip
-    axes.set_xticks(place, labels, rotation=45)
+    axes.set_xticks(
+        place, [f"{label}\nn = {b['n']}" for label, b in zip(labels, bins, strict=True)]
+    )
+    axes.tick_params(axis="x", labelsize="small")
     axes.set(
         xlabel="true visibility [dex]",
         ylabel="share of true clusters",

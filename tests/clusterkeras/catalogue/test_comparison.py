@@ -84,6 +84,19 @@ def test_json_and_picture_are_written_into_a_new_directory(tmp_path):
     assert picture.startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("p", "taken"), [(0.9, 400), (0.2, 0)])
+def test_the_picture_says_that_it_shows_what_is_taken_for_a_cluster(tmp_path, p, taken):
+    figure = compare(*tables(tmp_path, p_cluster=p)).plot()
+    title = figure.get_suptitle()
+    assert title.startswith(
+        f"Of 400 true clusters the {taken} that are found and taken"
+    )
+    assert "p_cluster ≥ 0.5, no overlap" in title
+    width, height = figure.get_size_inches()
+    # a page and no strip
+    assert width < 2 * height
+
+
 def test_matches_by_chance_are_counted_where_rows_are_everywhere(tmp_path):
     catalogue, truth = tables(tmp_path, n=40)
     alone = compare(catalogue, truth, match_px=2)["completeness"]
