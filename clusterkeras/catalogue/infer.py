@@ -36,9 +36,11 @@ from clusterkeras.catalogue.table import (
 from clusterkeras.config import InferenceConfig
 from clusterkeras.network.model_file import DEFAULT_PRESET
 from data_tools.mosaics.mosaic import Mosaics, opened
-from data_tools.positions.read_positions import pixel_positions, read_positions
+from data_tools.positions.places import Places, find_places
+from data_tools.positions.read_positions import read_positions
 from data_tools.running.output import check_file
 from data_tools.running.table_file import FORMATS
+from data_tools.schema import FLAGS
 
 if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
@@ -278,6 +280,7 @@ class _Run:
     positions: Table
     x: NDArray[np.float64]
     y: NDArray[np.float64]
+    doubtful: NDArray[np.bool_]
     model: PosteriorModel
     settings: InferenceSettings
     draws: int
@@ -294,10 +297,12 @@ class _Run:
     ) -> _Run:
         """Find the places of a table."""
         config = config or InferenceConfig()
-        x, y = pixel_positions(positions, mosaics.wcs, config.origin, name)
-        _say_how_many_are_inside(x, y, mosaics, name)
+        places = find_places(
+            positions, mosaics.wcs, config.origin, name, mosaics.physical
+        )
+        _say_how_many_are_inside(places.x, places.y, mosaics, name)
         settings = InferenceSettings.of(model, config)
-        return cls(mosaics, positions, x, y, model, settings, draws)
+        return cls(mosaics, positions, *places, model, settings, draws)
 
     @property
     def batches(self) -> list[NDArray[np.intp]]:
@@ -331,9 +336,8 @@ class _Run:
     ) -> Catalogue:
         """Put the answers together."""
         columns = collect(batches.read(), len(self.x))
-        table = assemble(
-            self.settings, self.mosaics, self.positions, self.x, self.y, columns
-        )
+        places = Places(self.x, self.y, self.doubtful)
+        table = assemble(self.settings, self.mosaics, self.positions, places, columns)
         origin = Origin(images, self.model)
         if keep_draws:
             drawn = collect(batches.read(draws=True), len(self.x))["draws"]
@@ -389,8 +393,7 @@ def assemble(
     settings: InferenceSettings,
     mosaics: Mosaics,
     given: Table,
-    x: NDArray[np.float64],
-    y: NDArray[np.float64],
+    places: Places,
     columns: dict[str, NDArray],
 ) -> QTable:
     """Make the table of what was measured at all positions.
@@ -403,8 +406,8 @@ def assemble(
         The images.
     given : Table
         The table of positions.
-    x, y : ndarray, shape (n,)
-        Its positions in 0-based pixels.
+    places : Places
+        Of its n rows on the mosaics.
     columns : dict of str to ndarray
         What `collect` returns.
 
@@ -413,6 +416,8 @@ def assemble(
     QTable
         With metadata.
     """
+    x, y, doubtful = places
+    columns["flags"][doubtful] |= FLAGS["position"][0]
     share = settle_presence(columns, x, y, settings)
     table = with_input(given, make_table(x, y, mosaics.wcs, columns, settings.target))
     table.meta = metadata(settings, mosaics)

@@ -205,7 +205,10 @@ class BackgroundMaker:
         """Return the known clusters' places on the mosaic, (n, 2) as row and column."""
         if path is None:
             return None
-        x, y = pixel_positions(read_positions(path), self._mosaics.wcs, None, path)
+        x, y = pixel_positions(
+            *(read_positions(path), self._mosaics.wcs, None, path),
+            self._mosaics.physical,
+        )
         places = np.column_stack([y, x])
         end = np.array(self._mosaics.shape) - 0.5
         inside = ((places > -0.5) & (places < end)).all(axis=1)

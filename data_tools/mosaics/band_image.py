@@ -15,7 +15,7 @@ from scipy.ndimage import binary_dilation, maximum_filter, minimum_filter
 from data_tools.mosaics.calibration import read_band, read_calibration
 from data_tools.mosaics.extensions import find_science, quality_beside, weights_beside
 from data_tools.mosaics.fits_file import OpenFile, open_fits
-from data_tools.mosaics.sky import read_wcs
+from data_tools.mosaics.sky import read_physical, read_wcs
 from data_tools.mosaics.stored_pixels import StoredPixels
 
 #: Rows that a mosaic which cannot be mapped gives at once: one strip costs about as
@@ -75,6 +75,9 @@ class BandImage:
         Rows and columns.
     wcs : WCS
         Celestial coordinates.
+    physical : ndarray of float64, shape (2, 3), or None
+        Physical coordinates (x, y, 1), those of the image that this one was cut from
+        (IRAF's LTM and LTV), to pixels; both count from 1. None if they are the same.
     calibration : Calibration
         Flux scale.
     closed : bool
@@ -118,6 +121,7 @@ class BandImage:
                 self.path = Path("+".join(self.band))
             self.calibration = read_calibration(both, self.path)
             self.wcs = read_wcs(header, self._file.hdus, self.path)
+            self.physical = read_physical(header, self.path)
             self._weight = self._find_map("WHT", weights_beside(self.path), "weights")
             self._quality = self._find_map(
                 "DQ", quality_beside(self.path), "data quality"

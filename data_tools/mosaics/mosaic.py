@@ -59,6 +59,8 @@ class Mosaics:
         Rows and columns.
     wcs : WCS
         Celestial coordinates of the first band.
+    physical : ndarray of float64, shape (2, 3), or None
+        Its physical coordinates to pixels; see `BandImage`.
     calibrations : tuple of Calibration
         Flux scale of each band.
     paths : tuple of Path
@@ -75,6 +77,7 @@ class Mosaics:
         self.bands = tuple(bands)
         self.shape = planes[0].shape
         self.wcs = planes[0].wcs
+        self.physical = planes[0].physical
         self.calibrations = tuple(p.calibration for p in planes)
         self.paths = tuple(p.path for p in planes)
         self.has_weights = tuple(p.has_weight for p in planes)

@@ -109,6 +109,36 @@ def _as_wcslib_reads(header: fits.Header) -> fits.Header:
     return header
 
 
+def read_physical(header: fits.Header, path: Path) -> NDArray[np.float64] | None:
+    """Return what turns physical coordinates, of the image it was cut from, to pixels.
+
+    Parameters
+    ----------
+    header : Header
+        Of the image; IRAF's LTM and LTV say it.
+    path : Path
+        What messages call it.
+
+    Returns
+    -------
+    ndarray of float64, shape (2, 3), or None
+        By which (x, y, 1) is multiplied; both count from 1. None if they are the same.
+
+    Raises
+    ------
+    ValueError
+        If they are no numbers.
+    """
+    keys = ("LTM1_1", "LTM1_2", "LTV1"), ("LTM2_1", "LTM2_2", "LTV2")
+    physical = np.eye(2, 3)
+    try:
+        for place, key in np.ndenumerate(keys):
+            physical[place] = float(header.get(key, physical[place]))
+    except (TypeError, ValueError) as e:
+        raise ValueError(f"{path}: expected a number in {key}: {e}") from e
+    return None if np.array_equal(physical, np.eye(2, 3)) else physical
+
+
 def celestial_frame(wcs: WCS) -> BaseCoordinateFrame:
     """Return the frame of a mosaic's longitudes and latitudes.
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import Angle, SkyCoord
+from astropy.coordinates import BaseCoordinateFrame, ConvertError, SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
+
+from data_tools.positions.angles import angles, from_parts, numbers, plain
+from data_tools.positions.frames import frame_of, to_icrs
+
+logger = logging.getLogger(__name__)
 
 #: Key of a table's metadata with what its pixel columns call the middle of the first
 #: pixel, where the format of its file says it.
@@ -30,40 +36,97 @@ PIXEL_NAMES: tuple[tuple[str, str, int | None], ...] = (
     ("x_pix", "y_pix", None),
     ("xpix", "ypix", None),
     ("x_pixel", "y_pixel", None),
+    ("x_pixels", "y_pixels", None),
     ("xpos", "ypos", None),
     ("x_center", "y_center", None),
     ("xcenter", "ycenter", None),
 )
 
-#: Sky columns, in any case of letters: plain names, PHANGS-HST, VizieR (what it
-#: computed, in degrees, before what the authors gave), Gaia, SExtractor.
-SKY_NAMES: tuple[tuple[str, str], ...] = (
-    ("ra", "dec"),
-    ("phangs_ra", "phangs_dec"),
-    ("_raj2000", "_dej2000"),
-    ("raj2000", "dej2000"),
-    ("raj2000", "decj2000"),
-    ("ra_j2000", "dec_j2000"),
-    ("_ra_icrs", "_de_icrs"),
-    ("ra_icrs", "de_icrs"),
-    ("ra_icrs", "dec_icrs"),
-    ("_ra", "_de"),
-    ("radeg", "dedeg"),
-    ("radeg", "decdeg"),
-    ("ra_deg", "dec_deg"),
-    ("ra_deg", "de_deg"),
-    ("ra_d", "dec_d"),
-    ("alphawin_j2000", "deltawin_j2000"),
-    ("alpha_j2000", "delta_j2000"),
-    ("right_ascension", "declination"),
-    ("ra_2000", "dec_2000"),
-    ("s_ra", "s_dec"),
+#: Pixels of DS9's physical coordinates, which a mosaic's LTM and LTV turn into its own.
+PHYSICAL_NAMES = ("x_physical", "y_physical")
+
+#: Sky columns, in any case of letters, and what their names say of their frame (see
+#: `data_tools.positions.frames.frame_of`): plain names, PHANGS-HST, VizieR (what it
+#: computed, in degrees, before what the authors gave), Gaia, SExtractor; then other
+#: frames.
+SKY_NAMES: tuple[tuple[str, str, str | None], ...] = (
+    ("ra", "dec", "equatorial"),
+    ("phangs_ra", "phangs_dec", "equatorial"),
+    ("_raj2000", "_dej2000", "J2000"),
+    ("raj2000", "dej2000", "J2000"),
+    ("raj2000", "decj2000", "J2000"),
+    ("ra_j2000", "dec_j2000", "J2000"),
+    ("ra_j2000", "de_j2000", "J2000"),
+    ("_ra_icrs", "_de_icrs", "ICRS"),
+    ("ra_icrs", "de_icrs", "ICRS"),
+    ("ra_icrs", "dec_icrs", "ICRS"),
+    ("_ra", "_de", "equatorial"),
+    ("radeg", "dedeg", "equatorial"),
+    ("radeg", "decdeg", "equatorial"),
+    ("ra_deg", "dec_deg", "equatorial"),
+    ("ra_deg", "de_deg", "equatorial"),
+    ("ra_d", "dec_d", "equatorial"),
+    ("alphawin_j2000", "deltawin_j2000", "J2000"),
+    ("alpha_j2000", "delta_j2000", "J2000"),
+    ("right_ascension", "declination", "equatorial"),
+    ("ra_2000", "dec_2000", "J2000"),
+    ("ra2000", "dec2000", "J2000"),
+    ("ra2000", "de2000", "J2000"),
+    ("s_ra", "s_dec", "equatorial"),
+    ("ra_fk5", "dec_fk5", "FK5"),
+    ("ra_fk5", "de_fk5", "FK5"),
+    ("ra_fk4", "dec_fk4", "B1950"),
+    ("ra_fk4", "de_fk4", "B1950"),
+    ("_rab1950", "_deb1950", "B1950"),
+    ("rab1950", "deb1950", "B1950"),
+    ("rab1950", "decb1950", "B1950"),
+    ("ra_b1950", "dec_b1950", "B1950"),
+    ("ra_b1950", "de_b1950", "B1950"),
+    ("ra1950", "dec1950", "B1950"),
+    ("ra1950", "de1950", "B1950"),
+    ("ra_1950", "dec_1950", "B1950"),
+    ("ra_1950", "de_1950", "B1950"),
+    ("alphawin_b1950", "deltawin_b1950", "B1950"),
+    ("alpha_b1950", "delta_b1950", "B1950"),
+    ("glon", "glat", "galactic"),
+    ("_glon", "_glat", "galactic"),
+    ("gal_lon", "gal_lat", "galactic"),
+    ("gal_l", "gal_b", "galactic"),
+    ("lii", "bii", "galactic"),
+    ("sgl", "sgb", "supergalactic"),
+    ("sglon", "sglat", "supergalactic"),
+    ("elon", "elat", "ecliptic"),
+    ("_elon", "_elat", "ecliptic"),
+    ("ecl_lon", "ecl_lat", "ecliptic"),
+    ("lon", "lat", None),
+    ("longitude", "latitude", None),
 )
 
-#: Parts of sexagesimal positions, as the tables of journals have them.
-_SEXAGESIMAL = (("RAh", "RAm", "RAs"), ("DE-", "DEd", "DEm", "DEs"))
+#: Unified content descriptors of pairs of sky columns, of version 1+ and 1.
+_UCDS = (
+    ("pos.eq.ra", "pos.eq.dec", "equatorial"),
+    ("pos_eq_ra_main", "pos_eq_dec_main", "equatorial"),
+    ("pos.galactic.lon", "pos.galactic.lat", "galactic"),
+    ("pos_gal_lon", "pos_gal_lat", "galactic"),
+    ("pos.supergalactic.lon", "pos.supergalactic.lat", "supergalactic"),
+    ("pos.ecliptic.lon", "pos.ecliptic.lat", "ecliptic"),
+    ("pos_ec_lon", "pos_ec_lat", "ecliptic"),
+)
 
-_WORDS_FOR_ANGLE = re.compile(r"^\s*[+-]?\d+\D+\d+(\D+\d|\D*$)")
+#: Parts of sexagesimal positions, as the tables of journals have them: ``RAh``,
+#: ``DE-``, ``DEd``, ``RABm`` of B1950.
+_PART = re.compile(
+    r"(ra|de)c?_?([bj])?(?:1950|2000)?_?"
+    r"(?:(h)(?:r|ours?)?|(d)(?:eg)?|(m)(?:in)?|(s)(?:ec)?|(-|sign|sgn))|(sign|sgn)"
+)
+#: ... and what the last group of that is.
+_PART_KINDS = {3: "h", 4: "d", 5: "m", 6: "s", 7: "-", 8: "-"}
+
+#: Units that columns of positions have without a word.
+_USUAL_UNITS = ("deg", "degree", "degrees", "pix", "pixel", "pixels", "px")
+
+#: Frames whose sexagesimal longitudes are hours.
+_IN_HOURS = ("icrs", "fk5", "fk4", "fk4noeterms")
 
 
 class PixelColumns(NamedTuple):
@@ -93,12 +156,15 @@ class SkyColumns(NamedTuple):
     names : str
         The columns, as messages call them.
     ra, dec : ndarray of float64, shape (rows,)
-        Degrees, ICRS; NaN where the table has no value.
+        Degrees, ICRS; NaN where the table has no value or an impossible one.
+    impossible : ndarray of bool, shape (rows,)
+        Where it has a value that is no place on the sky.
     """
 
     names: str
     ra: NDArray[np.float64]
     dec: NDArray[np.float64]
+    impossible: NDArray[np.bool_]
 
 
 def find_positions(
@@ -116,27 +182,38 @@ def find_positions(
     Returns
     -------
     pixels : list of PixelColumns
-        In the order of `PIXEL_NAMES`; empty if there are none.
+        In the order of `PIXEL_NAMES`, then `PHYSICAL_NAMES`; empty if there are none.
+        Columns of those names that are no pixels are none, beside sky positions.
     sky : SkyColumns or None
         The first of `SKY_NAMES`, of sexagesimal parts, of sky coordinates as astropy
-        keeps them, and of columns that their UCDs name.
+        keeps them, of columns that their UCDs name, and of ``l`` and ``b``; in any
+        frame that `data_tools.positions.frames.frame_of` knows.
 
     Raises
     ------
     ValueError
-        If there are neither, or they hold no numbers.
+        If there are neither, or they hold no numbers, or are in a unit or a frame that
+        is not known.
     """
-    lower = {column.lower(): column for column in table.colnames}
+    lower = {_key(column): column for column in table.colnames}
     of_file = table.meta.get(ORIGIN_KEY)
-    pixels = []
-    for *pair, origin in PIXEL_NAMES:
+    pixels, refused = [], []
+    for *pair, origin in (*PIXEL_NAMES, (*PHYSICAL_NAMES, None)):
         if set(pair) <= set(lower):
             names = lower[pair[0]], lower[pair[1]]
-            x, y = (numbers(table, column, u.pix, name) for column in names)
+            try:
+                x, y = (numbers(table, column, u.pix, name) for column in names)
+            except ValueError as e:
+                refused.append(e)
+                continue
             if of_file is not None:
                 origin = of_file
             pixels.append(PixelColumns(names, x, y, origin))
-    sky = _find_sky(table, lower, name)
+    sky = _find_sky(table, lower, bool(pixels), name)
+    if refused and not pixels and sky is None:
+        raise refused[0]
+    for error in refused:
+        logger.warning("%s; its numbers are not used", error)
     if not pixels and sky is None:
         raise ValueError(
             f"{name}: expected the columns x and y (pixels) or ra and dec (degrees), "
@@ -145,123 +222,123 @@ def find_positions(
     return pixels, sky
 
 
-def _find_sky(table: Table, lower: dict[str, str], name: str) -> SkyColumns | None:
-    for pair in SKY_NAMES:
+def _key(column: str) -> str:
+    """Return a column's name in small letters: ``ra_j2000`` of ``RA (J2000) [deg]``."""
+    bare, *inside = re.split(r"\s*[\[(]", plain(column).lower().strip())
+    inside = [part.strip(" )]") for part in inside]
+    return "_".join([bare, *(part for part in inside if part not in _USUAL_UNITS)])
+
+
+def _find_sky(
+    table: Table, lower: dict[str, str], has_pixels: bool, name: str
+) -> SkyColumns | None:
+    for *pair, named in SKY_NAMES:
         if set(pair) <= set(lower):
-            ra, dec = (lower[part] for part in pair)
-            return SkyColumns(f"{ra} and {dec}", *_angles(table, ra, dec, name))
-    if set(_SEXAGESIMAL[0] + _SEXAGESIMAL[1][1:]) <= set(table.colnames):
-        return SkyColumns("RAh to DEs", *_from_parts(table, name))
+            sky = _from_pair(table, (lower[pair[0]], lower[pair[1]]), named, name)
+            if sky is not None:
+                return sky
+    sky = _from_parts(table, lower, name)
+    if sky is not None:
+        return sky
     for column in table.colnames:
         if isinstance(table[column], SkyCoord):
-            sky = table[column].icrs
-            ra, dec = (
-                np.ma.filled(np.ma.asarray(a.deg), np.nan) for a in (sky.ra, sky.dec)
-            )
-            return SkyColumns(column, ra, dec)
-    by_ucd = {_first_ucd(table[column]): column for column in reversed(table.colnames)}
-    for pair in (("pos.eq.ra", "pos.eq.dec"), ("pos_eq_ra_main", "pos_eq_dec_main")):
+            return _from_coordinates(table, column, name)
+    by_ucd = _columns_by_ucd(table)
+    for *pair, named in _UCDS:
         if set(pair) <= set(by_ucd):
-            ra, dec = (by_ucd[part] for part in pair)
-            return SkyColumns(f"{ra} and {dec}", *_angles(table, ra, dec, name))
+            return _from_pair(table, (by_ucd[pair[0]], by_ucd[pair[1]]), named, name)
+    # beside pixels they are as likely a luminosity and a magnitude
+    if not has_pixels and {"l", "b"} <= set(lower):
+        return _from_pair(table, (lower["l"], lower["b"]), "galactic", name)
     return None
 
 
-def _first_ucd(column: Any) -> str:
-    meta = getattr(getattr(column, "info", None), "meta", None) or {}
-    return str(meta.get("ucd", "")).lower().split(";")[0]
+def _from_pair(
+    table: Table, columns: tuple[str, str], named: str | None, name: str
+) -> SkyColumns | None:
+    frame = _frame_of(table, columns, named, name)
+    if frame is None:
+        return None
+    lon = angles(table, columns[0], name, hours=frame.name in _IN_HOURS)
+    lat = angles(table, columns[1], name)
+    return _on_sky(" and ".join(columns), named, frame, lon, lat)
 
 
-def _angles(
-    table: Table, ra: str, dec: str, name: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Read a pair of columns in degrees, another unit of angle, or as hours."""
-    if np.asarray(table[ra]).dtype.kind not in "US":
-        return numbers(table, ra, u.deg, name), numbers(table, dec, u.deg, name)
-    return (
-        _words_for_angles(table, ra, u.hourangle, name),
-        _words_for_angles(table, dec, u.deg, name),
-    )
-
-
-def _words_for_angles(
-    table: Table, column: str, unit: u.UnitBase, name: str
-) -> NDArray[np.float64]:
-    words = np.ma.masked_array(table[column]).astype(str)
-    degrees = np.full(len(words), np.nan)
-    given = ~np.ma.getmaskarray(words) & (np.char.strip(words.data) != "")
+def _frame_of(
+    table: Table, columns: tuple[str, str], named: str | None, name: str
+) -> BaseCoordinateFrame | None:
     try:
-        if not all(_WORDS_FOR_ANGLE.match(word) for word in words.data[given]):
-            raise ValueError("neither numbers nor sexagesimal")
-        if given.any():
-            degrees[given] = Angle(words.data[given], unit).deg
+        return frame_of(table, columns, named)
     except ValueError as e:
-        raise ValueError(
-            f"{name}: expected numbers in deg in the column {column}, or all of it "
-            f"sexagesimal (13:37:00.9): {e}"
-        ) from e
-    return degrees
+        raise ValueError(f"{name}: {e}") from e
 
 
-def _from_parts(
-    table: Table, name: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    def sum_of(columns: tuple[str, ...], units: tuple[u.UnitBase, ...]) -> NDArray:
-        parts = zip(columns, units, strict=True)
-        steps = 1.0, 1 / 60, 1 / 3600
-        return sum(
-            step * numbers(table, column, unit, name)
-            for step, (column, unit) in zip(steps, parts, strict=True)
-        )
-
-    hours = sum_of(_SEXAGESIMAL[0], (u.hour, u.min, u.s))
-    degrees = sum_of(_SEXAGESIMAL[1][1:], (u.deg, u.arcmin, u.arcsec))
-    sign = 1.0
-    if "DE-" in table.colnames:
-        minus = np.char.strip(np.ma.asarray(table["DE-"]).astype(str).filled("")) == "-"
-        sign = np.where(minus, -1.0, 1.0)
-    return 15 * hours, sign * degrees
+def _on_sky(
+    names: str,
+    named: str | None,
+    frame: BaseCoordinateFrame,
+    lon: NDArray[np.float64],
+    lat: NDArray[np.float64],
+) -> SkyColumns:
+    # 155 degrees west is a place; 400 degrees are a slip of the pen
+    off = (lon < -180) | (lon > 360) | (np.abs(lat) > 90)
+    lon, lat = (np.where(off, np.nan, values) for values in (lon, lat))
+    equinox = getattr(frame, "equinox", None)
+    if frame.name != "icrs":
+        names += f" ({frame.name}{f', {equinox.value}' if equinox else ''})"
+    elif named == "J2000":
+        names += " (J2000, taken for ICRS)"
+    return SkyColumns(names, *to_icrs(frame, lon, lat), off)
 
 
-def numbers(
-    table: Table, column: str, unit: u.UnitBase, name: str
-) -> NDArray[np.float64]:
-    """Return a column's numbers in a unit, NaN where it has no value.
-
-    Parameters
-    ----------
-    table : Table
-        Any table.
-    column : str
-        One of its columns; without a unit it is taken to be in `unit`.
-    unit : Unit
-        What is wanted.
-    name : str
-        What messages call the table.
-
-    Returns
-    -------
-    ndarray of float64, shape (rows,)
-
-    Raises
-    ------
-    ValueError
-        If the column holds no numbers, or in another kind of unit.
-    """
-    values = table[column]
-    given = getattr(values, "unit", None)
+def _from_coordinates(table: Table, column: str, name: str) -> SkyColumns:
     try:
-        if given not in (None, u.dimensionless_unscaled):
-            values = u.Quantity(values, subok=True).to(unit)
-            values = getattr(values, "value", values)
-        plain = np.ma.asarray(values).astype(np.float64)
-    except (TypeError, ValueError, u.UnitsError) as e:
+        sky = table[column].icrs
+    except (ConvertError, AttributeError, ValueError, u.UnitsError) as e:
         raise ValueError(
-            f"{name}: expected numbers in {unit} in the column {column}: {e}"
+            f"{name}: expected sky coordinates that turn to ICRS in the column "
+            f"{column}, received {table[column].frame.name}"
         ) from e
-    if plain.ndim != 1:
-        raise ValueError(
-            f"{name}: expected one number a row in the column {column}, received "
-            f"{plain.shape[1:]}"
+    ra, dec = (np.ma.filled(np.ma.asarray(a.deg), np.nan) for a in (sky.ra, sky.dec))
+    return SkyColumns(column, ra, dec, np.zeros(len(ra), bool))
+
+
+def _columns_by_ucd(table: Table) -> dict[str, str]:
+    """Return columns by their first UCD: of several the main one, else the first."""
+    found = {}
+    for of_main in (False, True):
+        for column in reversed(table.colnames):
+            meta = getattr(getattr(table[column], "info", None), "meta", None) or {}
+            first, *others = str(meta.get("ucd", "")).lower().split(";")
+            if not of_main or "meta.main" in others:
+                found[first] = column
+    return found
+
+
+def _from_parts(table: Table, lower: dict[str, str], name: str) -> SkyColumns | None:
+    groups: dict[str | None, dict[str, str]] = {}
+    for key, column in lower.items():
+        part = _PART.fullmatch(key)
+        if part:
+            kind = (part[1] or "de") + _PART_KINDS[part.lastindex]
+            groups.setdefault(part[2], {})[kind] = column
+    for equinox, found in groups.items():
+        if not {"rah", "ram", "ded", "dem"} <= set(found):
+            continue
+        ra, dec = (
+            [found[axis + kind] for kind in kinds if axis + kind in found]
+            for axis, kinds in (("ra", "hms"), ("de", "dms"))
         )
-    return np.ma.filled(plain, np.nan)
+        sign = table[found["de-"]] if "de-" in found else None
+        try:
+            hours = from_parts([table[column] for column in ra])
+            degrees = from_parts([table[column] for column in dec], sign, signed=True)
+        except (TypeError, ValueError) as e:
+            raise ValueError(
+                f"{name}: expected parts of sexagesimal positions in the columns "
+                f"{', '.join(ra + dec)}: {e}"
+            ) from e
+        named = {"b": "B1950", "j": "J2000", None: "equatorial"}[equinox]
+        frame = _frame_of(table, (ra[0], dec[0]), named, name)
+        return _on_sky(f"{ra[0]} to {dec[-1]}", named, frame, 15 * hours, degrees)
+    return None

@@ -30,7 +30,8 @@ from data_tools.mosaics.mosaic import (
     open_mosaics,
     warn_of_other_instruments,
 )
-from data_tools.positions.read_positions import pixel_positions, read_positions
+from data_tools.positions.places import find_places
+from data_tools.positions.read_positions import read_positions
 from data_tools.running.beam_pipeline import pipeline_options, run
 from data_tools.running.table_file import write_table
 
@@ -112,11 +113,12 @@ class _OnFields(apache_beam.DoFn):
         self._mosaics = open_mosaics(
             field.images, target.band_names, target.pixel_scale_arcsec
         )
-        self._x, self._y = pixel_positions(
+        self._places = find_places(
             self._table,
             self._mosaics.wcs,
             self._settings.config.origin,
             str(field.positions),
+            self._mosaics.physical,
         )
         self._name = name
 
@@ -128,7 +130,7 @@ class _Part(_OnFields):
         self._open(name)
         warn_of_other_instruments(self._mosaics, self._settings.target)
         size = self._settings.config.batch_size * BATCHES_A_PIECE
-        for rows in batches_of(self._y, size):
+        for rows in batches_of(self._places.y, size):
             yield name, rows
 
 
@@ -141,9 +143,9 @@ class _CutOut(_OnFields):
         name, rows = piece
         self._open(name)
         config, target = self._settings.config, self._settings.target
-        for batch in batches_of(self._y[rows], config.batch_size):
+        for batch in batches_of(self._places.y[rows], config.batch_size):
             some = rows[batch]
-            x, y = self._x[some], self._y[some]
+            x, y = self._places.x[some], self._places.y[some]
             yield name, (some, cut_out(self._mosaics, x, y, target, config))
 
 
@@ -162,9 +164,11 @@ class _Finish(_OnFields):
     ) -> Iterator[str]:
         name, batches = element
         self._open(name)
-        field, x, y = self._fields[name], self._x, self._y
-        columns = collect(batches, len(x))
-        catalogue = assemble(self._settings, self._mosaics, self._table, x, y, columns)
+        field, places = self._fields[name], self._places
+        columns = collect(batches, len(places.x))
+        catalogue = assemble(
+            self._settings, self._mosaics, self._table, places, columns
+        )
         catalogue.meta["positions"] = field.positions.name
         write_table(catalogue, part_of(self._output, field))
         yield name

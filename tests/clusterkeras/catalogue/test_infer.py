@@ -244,6 +244,23 @@ def test_sky_positions_and_pixels_from_one_give_the_same_rows(run, catalogue, tm
         )
 
 
+def test_a_row_whose_positions_disagree_has_a_flag_and_a_remark(
+    run, catalogue, tmp_path
+):
+    x = np.array(catalogue["x"].value)
+    x[0] += 20
+    table = write(
+        *(tmp_path / "mixed.csv",),
+        **{"x": x, "y": catalogue["y"].value},
+        **{"ra": catalogue["ra"].value, "dec": catalogue["dec"].value},
+    )
+    found, _ = run(table, "mixed.ecsv")
+    np.testing.assert_array_equal(
+        (found["flags"] & BIT["position"]) > 0, np.arange(len(PLACES)) == 0
+    )
+    assert found["x"].value[0] == pytest.approx(PLACES[0][0], abs=1e-4)
+
+
 @pytest.mark.parametrize("suffix", [".fits", ".vot", ".parquet"])
 def test_a_catalogue_can_be_read_and_inferred_again(run, positions, suffix):
     from data_tools.positions.read_positions import read_positions

@@ -238,3 +238,13 @@ def test_what_was_read_does_not_stay_in_memory(tmp_path, write_band):
         for top in range(0, side, 256):
             assert (plane.read(slice(top, top + 256), slice(0, side)) > 0).all()
         assert mapped_bytes() - before < path.stat().st_size / 2
+
+
+def test_physical_coordinates_are_those_of_ltm_and_ltv(tmp_path, write_band):
+    path = write_band(tmp_path / "a.fits", np.ones((8, 9)), LTV1=-1000.0, LTM2_2=0.5)
+    with closing(BandImage(path)) as plane:
+        np.testing.assert_array_equal(plane.physical, [[1, 0, -1000], [0, 0.5, 0]])
+    with closing(BandImage(write_band(tmp_path / "b.fits", np.ones((8, 9))))) as plane:
+        assert plane.physical is None
+    with pytest.raises(ValueError, match=r"c.fits: expected a number in LTV1"):
+        BandImage(write_band(tmp_path / "c.fits", np.ones((8, 9)), LTV1="N/A"))

@@ -1,0 +1,242 @@
+"""The frame of the sky that a table's columns are in, and from there to ICRS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+from xml.etree import ElementTree
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import (
+    BaseCoordinateFrame,
+    SkyCoord,
+    frame_transform_graph,
+)
+from astropy.table import Table
+from numpy.typing import NDArray
+
+#: Key of a table's metadata with the frames that its format states of columns by their
+#: names, and of all others by None.
+FRAMES_KEY = "frames_of_columns"
+
+#: Names of frames in FITS, VOTables (COOSYS) and in use, in small letters, as astropy
+#: has them: rotations of ICRS, which need no observer.
+_NAMES = {
+    **{
+        name: name
+        for name in (
+            *("icrs", "fk5", "fk4", "fk4noeterms", "galactic", "supergalactic"),
+            *("barycentricmeanecliptic", "barycentrictrueecliptic"),
+        )
+    },
+    **dict.fromkeys(("eq_fk5", "j2000", "j2000.0"), "fk5"),
+    **dict.fromkeys(("eq_fk4", "b1950", "b1950.0"), "fk4"),
+    **dict.fromkeys(("fk4-no-e",), "fk4noeterms"),
+    **dict.fromkeys(("gal",), "galactic"),
+    **dict.fromkeys(("supergal", "super_galactic"), "supergalactic"),
+    **dict.fromkeys(("ecliptic", "ecl_fk5", "ecl_fk4"), "barycentricmeanecliptic"),
+}
+
+#: Frames that names of columns allow, None for any, and the one that they mean.
+_ALLOWED = {
+    "equatorial": (("icrs", "fk5", "fk4", "fk4noeterms"), "icrs"),
+    "J2000": (("icrs", "fk5"), "icrs"),
+    "B1950": (("fk4", "fk4noeterms"), "fk4"),
+    "ICRS": (("icrs",), "icrs"),
+    "FK5": (("fk5",), "fk5"),
+    "galactic": (("galactic",), "galactic"),
+    "supergalactic": (("supergalactic",), "supergalactic"),
+    "ecliptic": (
+        ("barycentricmeanecliptic", "barycentrictrueecliptic"),
+        "barycentricmeanecliptic",
+    ),
+    None: (None, None),
+}
+
+#: Keys of a table's metadata, in small letters, that name a frame ...
+_FORMAL_KEYS = ("radesys", "radecsys", "coosys")
+#: ... and that may name one.
+_KEYS = (
+    "frame",
+    "sky_frame",
+    "coord_frame",
+    "refframe",
+    "ref_frame",
+    "reference_frame",
+)
+_KEYS += ("coordsys", "coordsystem", "coord_system")
+
+#: An equinox alone is one of FK5 from this year on (FITS standard 4.0, section 8.3).
+_FIRST_OF_FK5 = 1984.0
+
+#: Frames in the words of a column's description, as VizieR has them.
+_DESCRIBED = re.compile(
+    r"\b(ICRS|FK5|FK4|B1950|supergalactic|galactic|ecliptic)\b", re.IGNORECASE
+)
+#: ... and in a comment: "RADESYS = FK5", or VizieR's "#Coosys J2000: eq_FK5 J2000".
+_COMMENT = re.compile(
+    r"\b(?:radesys|frame|coosys\s+\w+)\s*[=:]\s*['\"]?([\w.-]+)", re.IGNORECASE
+)
+
+
+def frame_of(
+    table: Table, columns: tuple[str, str], named: str | None
+) -> BaseCoordinateFrame | None:
+    """Return the frame that a pair of columns is in.
+
+    What the format states of these columns comes first, then their descriptions, then
+    the metadata of the table; each only as far as it is a frame that the columns' names
+    allow.
+
+    Parameters
+    ----------
+    table : Table
+        Any table.
+    columns : (str, str)
+        Longitude and latitude.
+    named : str or None
+        What their names say: a key of `_ALLOWED`.
+
+    Returns
+    -------
+    BaseCoordinateFrame or None
+        Without a word of it that of the names, which is ICRS of ``"equatorial"`` and
+        ``"J2000"``; None if they do not say it either.
+
+    Raises
+    ------
+    ValueError
+        If the format names a frame that is not known, or is none of such columns.
+    """
+    allowed, default = _ALLOWED[named]
+    for words in _stated(table, columns):
+        frame = _frame(words)
+        if allowed is None or frame.name in allowed:
+            return frame
+        if named == "equatorial":
+            raise ValueError(
+                f"expected right ascension and declination in {' and '.join(columns)}, "
+                f"received the frame {words!r}; rename the columns"
+            )
+    for words in _said(table, columns):
+        if _is_frame(words) and (allowed is None or _frame(words).name in allowed):
+            return _frame(words)
+    return _frame(default) if default else None
+
+
+def to_icrs(
+    frame: BaseCoordinateFrame, lon: NDArray[np.float64], lat: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return ICRS degrees of degrees in a frame; of ICRS they are the same numbers.
+
+    Parameters
+    ----------
+    frame : BaseCoordinateFrame
+        What they are in.
+    lon, lat : ndarray of float64, shape (n,)
+        Degrees, latitudes within 90; NaN stays NaN.
+    """
+    if frame.name == "icrs":
+        return lon, lat
+    sky = SkyCoord(lon, lat, unit=u.deg, frame=frame).icrs
+    return sky.ra.deg, sky.dec.deg
+
+
+def votable_frames(file: str | Path | IO[bytes]) -> dict[str | None, str]:
+    """Return the frames (COOSYS) of the columns of a VOTable's first table.
+
+    Parameters
+    ----------
+    file : str, Path or file object
+        The VOTable, as bytes.
+
+    Returns
+    -------
+    dict of str to str
+        By the name of the column; of None, if the file has one such system, that.
+    """
+    systems: dict[str | None, str] = {}
+    found: dict[str | None, str] = {}
+    for _, element in ElementTree.iterparse(file, ("start",)):
+        tag = element.tag.rpartition("}")[2]
+        if tag == "COOSYS":
+            words = element.get("system", "eq_FK5"), element.get("equinox", "")
+            if words[0].lower() != "unknown":
+                systems[element.get("ID")] = " ".join(words).strip()
+        elif tag == "FIELD" and element.get("ref") in systems:
+            found[element.get("name", "")] = systems[element.get("ref")]
+        elif tag == "DATA":
+            break
+    if len(systems) == 1:
+        found[None] = next(iter(systems.values()))
+    return found
+
+
+def _stated(table: Table, columns: tuple[str, str]) -> Iterator[str]:
+    """Yield what is stated formally: a name that is not known is an error."""
+    frames = table.meta.get(FRAMES_KEY, {})
+    yield from (frames[column] for column in columns if column in frames)
+    meta = {str(key).lower(): value for key, value in table.meta.items()}
+    equinox = str(meta.get("equinox", "")).strip()
+    system = next((str(meta[key]).strip() for key in _FORMAL_KEYS if meta.get(key)), "")
+    if system:
+        yield f"{system} {equinox}"
+    elif equinox:
+        year = _year(equinox)
+        yield f"{'fk4' if year < _FIRST_OF_FK5 else 'fk5'} {equinox}"
+
+
+def _said(table: Table, columns: tuple[str, str]) -> Iterator[str]:
+    """Yield what may be a frame and may be another thing."""
+    for column in columns:
+        description = getattr(table[column].info, "description", None) or ""
+        yield from _alone(_DESCRIBED.findall(description))
+    if None in table.meta.get(FRAMES_KEY, {}):
+        yield table.meta[FRAMES_KEY][None]
+    for key, value in table.meta.items():
+        if str(key).lower() in _KEYS:
+            yield str(value)
+    comments = table.meta.get("comments", [])
+    lines = [line for line in comments if isinstance(line, str)]
+    yield from _alone([m for line in lines for m in _COMMENT.findall(line)])
+
+
+def _alone(words: list[str]) -> list[str]:
+    """Return words if they are all the same: of two frames nothing is told."""
+    return words[:1] if len({word.lower() for word in words}) == 1 else []
+
+
+def _year(equinox: str) -> float:
+    try:
+        return float(equinox.lstrip("JBjb"))
+    except ValueError as e:
+        raise ValueError(f"the equinox {equinox!r} is not known") from e
+
+
+def _is_frame(words: str) -> bool:
+    try:
+        return _frame(words) is not None
+    except ValueError:
+        return False
+
+
+def _frame(words: str) -> BaseCoordinateFrame:
+    """Return the frame of a name and perhaps an equinox: ``FK5 J1975``."""
+    tokens = re.findall(r"[\w.-]+", words.lower())
+    name = next((_NAMES[token] for token in tokens if token in _NAMES), None)
+    if name is None:
+        raise ValueError(
+            "expected a frame such as ICRS, FK5, FK4, galactic or ecliptic, received "
+            f"{words.strip()!r}"
+        )
+    frame = frame_transform_graph.lookup_name(name)
+    equinox = next((t for t in tokens if re.fullmatch(r"[jb]?\d{4}(\.\d*)?", t)), "")
+    if "ecl_fk4" in tokens:
+        equinox = equinox or "b1950"
+    if not equinox or "equinox" not in frame.frame_attributes:
+        return frame()
+    letter = "B" if equinox[0] == "b" or name.startswith("fk4") else "J"
+    return frame(equinox=f"{letter}{_year(equinox)}")
