@@ -35,16 +35,20 @@ def export(model: PosteriorModel, output: str | Path, name: str, version: int) -
         ``images`` (B, px, px, bands) float32 [nJy per pixel] → ``p_cluster`` (B,),
         ``log_snr`` and ``log_snr_std`` (B,) [dex], ``median``, ``lower``, ``upper``
         (16, 84 %) and ``mean`` (B, P), ``covariance`` (B, P, P), ``edge_share`` (B,),
-        the largest share of the posterior at an edge of the training range, and
+        the largest share of the posterior at an edge of the training range,
         ``unlike_mocks`` (B,), log10 of the share of the training's mocks that are
-        further out.
+        further out, and ``bad_pixels``.
     ``samples``
         ``images`` and ``seed`` (B,) int32 → ``samples`` (B, 256, P). A row's draws
         depend on its own image and seed only.
     ``log_prob``
         ``images`` and ``parameters`` (B, P) → ``log_prob`` (B,), the natural log of
         the posterior density in the parameters' own units; minus infinity outside the
-        model's box.
+        model's box, NaN for parameters that are NaN.
+
+    All give ``bad_pixels`` (B,) int32: how many pixels of a row are no data and were
+    filled. A row with a band that has none gets NaN; other rows never feel it. A batch
+    whose shapes are not these, or whose inputs differ in length, is refused.
 
     The parameters, P = 4, are those of `data_tools.schema.PARAMETERS`, in that order
     and in those units. One request of each signature is added for warm-up.
@@ -158,43 +162,108 @@ class _Signature:
     """One signature of a loaded SavedModel, which it keeps alive."""
 
     def __init__(self, loaded: Any, name: str) -> None:
-        self._loaded = loaded
+        self._loaded, self._name = loaded, name
         self._function = loaded.signatures[name]
 
     def __call__(self, **inputs: Any) -> dict[str, tf.Tensor]:
-        """Run it."""
-        return self._function(
-            **{key: tf.convert_to_tensor(value) for key, value in inputs.items()}
+        """Run it.
+
+        Raises
+        ------
+        ValueError
+            If an input is missing, too much, or of another shape or type.
+        """
+        specs = self._function.structured_input_signature[1]
+        if set(inputs) != set(specs):
+            raise ValueError(
+                f"{self._name}: expected the inputs {sorted(specs)}; received "
+                f"{sorted(inputs)}"
+            )
+        tensors = {name: _as_tensor(inputs[name], spec) for name, spec in specs.items()}
+        rows = {name: tensor.shape[0] for name, tensor in tensors.items()}
+        if len(set(rows.values()) - {None}) > 1:
+            raise ValueError(
+                f"{self._name}: expected as many rows of each input; received {rows}"
+            )
+        return self._function(**tensors)
+
+
+def _as_tensor(value: Any, spec: tf.TensorSpec) -> tf.Tensor:
+    """Return an input in the type its signature wants, or refuse it."""
+    given = value if tf.is_tensor(value) else np.asarray(value)
+    received = tf.TensorSpec(given.shape, given.dtype)
+    of_kind = received.dtype.is_integer or (
+        spec.dtype.is_floating and received.dtype.is_floating
+    )
+    if not of_kind or not spec.shape.is_compatible_with(received.shape):
+        raise ValueError(
+            f"{spec.name}: expected {spec.dtype.name} of shape {spec.shape}; received "
+            f"{received.dtype.name} of shape {received.shape}"
         )
+    tensor = tf.cast(given, spec.dtype)
+    changed = spec.dtype.is_integer and received.dtype != spec.dtype
+    if changed and not np.array_equal(tensor, given):
+        raise ValueError(
+            f"{spec.name}: expected {spec.dtype.name}, from {spec.dtype.min} to "
+            f"{spec.dtype.max}; received a number beyond"
+        )
+    return tensor
 
 
 def _write(model: PosteriorModel, directory: Path) -> None:
-    images = tf.TensorSpec((None, *model.image_shape), tf.float32, name="images")
-    seed = tf.TensorSpec((None,), tf.int32, name="seed")
-    parameters = tf.TensorSpec(
-        (None, len(model.parameter_names)), tf.float32, name="parameters"
-    )
+    shapes = {
+        "images": (model.image_shape, tf.float32),
+        "seed": ((), tf.int32),
+        "parameters": ((len(model.parameter_names),), tf.float32),
+    }
+    specs = {
+        name: tf.TensorSpec((None, *shape), dtype, name=name)
+        for name, (shape, dtype) in shapes.items()
+    }
 
     # in the file once for all signatures, with the tables it holds
     network = tf.function(
-        lambda images: model(images, training=False), input_signature=[images]
+        lambda images: model(images, training=False), input_signature=[specs["images"]]
     )
 
+    def checked(**inputs: tf.Tensor) -> list[tf.Tensor]:
+        """Return the inputs if they have the shapes of a signature, row for row."""
+        for name, values in inputs.items():
+            # at the call too: what feeds a server need not heed the specification
+            inputs[name] = tf.ensure_shape(values, specs[name].shape)
+            tf.debugging.assert_equal(
+                tf.shape(values)[0],
+                tf.shape(inputs["images"])[0],
+                f"{name}: expected as many rows as images",
+            )
+        return list(inputs.values())
+
     def summary(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        (images,) = checked(images=images)
         return model.summarise_outputs(images, network(images))
 
     def samples(images: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"samples": model.draw_from(network(images)["posterior"], seed, SAMPLES)}
+        images, seed = checked(images=images, seed=seed)
+        outputs = network(images)
+        draws = model.draw_from(outputs["posterior"], seed, SAMPLES)
+        return {"samples": draws, "bad_pixels": outputs["bad_pixels"]}
 
     def log_prob(images: tf.Tensor, parameters: tf.Tensor) -> dict[str, tf.Tensor]:
-        posterior = model.posterior(network(images)["posterior"])
-        return {"log_prob": posterior.log_prob(parameters)}
+        images, parameters = checked(images=images, parameters=parameters)
+        outputs = network(images)
+        log_prob = model.posterior(outputs["posterior"]).log_prob(parameters)
+        return {"log_prob": log_prob, "bad_pixels": outputs["bad_pixels"]}
 
     # not `track(model)`: the endpoints bring their variables, it would save them twice
     archive = keras.export.ExportArchive()
-    archive.add_endpoint("serving_default", summary, input_signature=[images])
-    archive.add_endpoint("samples", samples, input_signature=[images, seed])
-    archive.add_endpoint("log_prob", log_prob, input_signature=[images, parameters])
+    for name, signature, inputs in (
+        ("serving_default", summary, ("images",)),
+        ("samples", samples, ("images", "seed")),
+        ("log_prob", log_prob, ("images", "parameters")),
+    ):
+        archive.add_endpoint(
+            name, signature, input_signature=[specs[key] for key in inputs]
+        )
     archive.write_out(directory, verbose=False)
 
 

@@ -71,23 +71,13 @@ class Ensemble(PosteriorModel):
         """Shapes of the members' networks."""
         return tuple(member.config for member in self.members)
 
-    def call(
+    def answer(
         self, images: tf.Tensor, training: bool | None = None
     ) -> dict[str, tf.Tensor]:
-        """Run all members.
+        """Run all members; see `PosteriorModel.answer`.
 
-        Parameters
-        ----------
-        images : tensor (B, px, px, bands)
-            Flux in nJy per pixel.
-        training : bool, optional
-            As for `ClusterModel.call`.
-
-        Returns
-        -------
-        dict of str to float32 tensor
-            ``posterior``, ``visibility``, ``features``: those of the members next to
-            each other; ``presence`` (B, 1): logit of the mean probability.
+        ``posterior``, ``visibility`` and ``features`` are those of the members next to
+        each other, ``presence`` is the logit of the mean probability.
         """
         outputs = [member(images, training=training) for member in self.members]
         together = {

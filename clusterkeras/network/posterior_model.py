@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from clusterkeras.network.layers.gaps import fill_gaps
 from clusterkeras.network.posteriors.base import Posterior, summarise
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.target import Target
@@ -79,7 +82,7 @@ class Recalibration:
 class PosteriorModel(keras.Model):
     """Turn images into posteriors: what is alike for one network and for several.
 
-    A subclass makes `joint`, sets `cluster_share`, and gives `call`, `visibility` and
+    A subclass makes `joint`, sets `cluster_share`, and gives `answer`, `visibility` and
     `unlike_mocks`.
 
     Parameters
@@ -109,7 +112,7 @@ class PosteriorModel(keras.Model):
         recalibration: dict[str, Any] | Recalibration | None = None,
         **kwargs: Any,
     ) -> None:
-        # the model itself stays in float32: only a backbone follows a mixed policy
+        # in float32, as all its layers, whatever the user's Keras settings are
         super().__init__(**{"dtype": "float32", **kwargs})
         self._target = (
             target if isinstance(target, Target) else Target.from_dict(target)
@@ -133,8 +136,10 @@ class PosteriorModel(keras.Model):
         return PARAMETER_NAMES
 
     def __call__(self, images: tf.Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Check the images' shape, then run `call`."""
-        shape = tuple(getattr(images, "shape", np.shape(images)))
+        """Check the images' shape and type, then run `call`."""
+        if not hasattr(images, "dtype"):
+            images = np.asarray(images)
+        shape = tuple(images.shape)
         if len(shape) != 4 or any(
             size not in (None, wanted)
             for size, wanted in zip(shape[1:], self.image_shape, strict=True)
@@ -144,7 +149,63 @@ class PosteriorModel(keras.Model):
                 f"images: expected shape (batch, {expected}) with bands "
                 f"{list(self._target.band_names)}; received {shape}"
             )
+        dtype = getattr(images.dtype, "name", images.dtype)
+        if not re.match("float|bfloat|u?int", dtype):
+            raise ValueError(
+                f"images: expected real numbers, nJy per pixel; received {dtype}"
+            )
+        if dtype != "float32":
+            images = keras.ops.cast(images, "float32")
         return super().__call__(images, *args, **kwargs)
+
+    def call(
+        self, images: tf.Tensor, training: bool | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Run the network.
+
+        Parameters
+        ----------
+        images : tensor (B, px, px, bands)
+            Flux in nJy per pixel. Pixels that are no data are filled with the median
+            of their band; see `clusterkeras.network.layers.gaps.fill_gaps`.
+        training : bool, optional
+            Whether batch statistics and dropout are those of training.
+
+        Returns
+        -------
+        dict of str to tensor
+            ``bad_pixels`` (B,) int32, how many were filled; all others in float32, NaN
+            where a band has no data at all: ``posterior`` (B, O) for `posterior`,
+            ``presence`` (B, 1) logit, ``visibility`` (B, V) for `visibility`,
+            ``features`` (B, F).
+        """
+        images = tf.ensure_shape(images, (None, *self.image_shape))
+        filled, bad_pixels, blind = fill_gaps(images)
+        rows = tf.shape(filled)[0]
+        if not training and filled.shape[0] in (None, 0):
+            # kernels refuse a batch of no images: a blank one is asked, and dropped
+            blank = tf.zeros((tf.cast(rows == 0, tf.int32), *self.image_shape))
+            filled = tf.concat([filled, blank], axis=0)
+        found = {
+            name: tf.where(blind[:, None], math.nan, output[:rows])
+            for name, output in self.answer(filled, training).items()
+        }
+        return {**found, "bad_pixels": bad_pixels}
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
+        """Return what `call` gives, batch by batch; see `keras.Model.predict`.
+
+        No images, which Keras does not take, give no rows.
+        """
+        if tuple(getattr(x, "shape", ()))[:1] == (0,):
+            return {name: np.asarray(value) for name, value in self(x).items()}
+        return super().predict(x, *args, **kwargs)
+
+    def answer(
+        self, images: tf.Tensor, training: bool | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Do what `call` does, of images without gaps and but for ``bad_pixels``."""
+        raise NotImplementedError
 
     def posterior(self, raw: tf.Tensor) -> tfd.Distribution:
         """Build the joint posterior.
@@ -228,7 +289,8 @@ class PosteriorModel(keras.Model):
             ``p_cluster`` (B,); ``log_snr``, ``log_snr_std`` [dex] (B,), mean and
             standard deviation of the visibility; ``median``, ``lower``, ``upper`` (16,
             84 %), ``mean`` (B, P); ``covariance`` (B, P, P); ``edge_share`` (B,), see
-            `edge_share`; ``unlike_mocks`` (B,), see `unlike_mocks`.
+            `edge_share`; ``unlike_mocks`` (B,), see `unlike_mocks`; ``bad_pixels``
+            (B,), see `call`. Where a band has no data all but the last two are NaN.
         """
         return self.summarise_outputs(images, self(images, training=False))
 
@@ -245,6 +307,7 @@ class PosteriorModel(keras.Model):
             **summarise(draws),
             "edge_share": self.edge_share(draws),
             "unlike_mocks": self.unlike_mocks(images, outputs["features"]),
+            "bad_pixels": outputs["bad_pixels"],
         }
 
     def edge_share(self, draws: tf.Tensor) -> tf.Tensor:
@@ -259,7 +322,7 @@ class PosteriorModel(keras.Model):
         -------
         tensor (B,)
             Largest share of the draws within `EDGE_WIDTH` of the box's width from one
-            of its edges, `PHYSICAL_EDGES` excepted.
+            of its edges, `PHYSICAL_EDGES` excepted; NaN of draws that are NaN.
         """
         shares = []
         for i, name in enumerate(self.parameter_names):
@@ -271,7 +334,8 @@ class PosteriorModel(keras.Model):
             ):
                 if (name, edge) not in PHYSICAL_EDGES:
                     shares.append(tf.reduce_mean(tf.cast(inside, tf.float32), axis=1))
-        return tf.reduce_max(tf.stack(shares), axis=0)
+        share = tf.reduce_max(tf.stack(shares), axis=0)
+        return tf.where(tf.math.is_nan(draws[:, 0, 0]), math.nan, share)
 
     def recalibrated(self, recalibration: Recalibration) -> Self:
         """Return a copy with the same weights and another recalibration."""

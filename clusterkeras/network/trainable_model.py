@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from clusterkeras.config import ModelConfig
 from clusterkeras.network import backbones, posteriors
+from clusterkeras.network.layers.gaps import fill_gaps
 from clusterkeras.network.layers.scaling import JointAsinh
 from clusterkeras.network.layers.unlike import UnlikeMocks
 from clusterkeras.network.model_file import read_model
@@ -100,7 +101,7 @@ class TrainableModel(PosteriorModel):
         dense = keras.layers.Dense
         self.dropout = keras.layers.Dropout(self.config.dropout, dtype="float32")
         if self.config.backbone in backbones.WITH_DENSE:
-            self.hidden = keras.layers.Identity(name="hidden")
+            self.hidden = keras.layers.Identity(name="hidden", dtype="float32")
         else:
             self.hidden = dense(
                 self.config.hidden, activation="gelu", dtype="float32", name="hidden"
@@ -122,11 +123,11 @@ class TrainableModel(PosteriorModel):
             self.backbone.output_shape[-1], self.image_shape[-1], name="unlike"
         )
         self.loss_parts = {
-            name: keras.metrics.Mean(name=name)
+            name: keras.metrics.Mean(name=name, dtype="float32")
             for name in ("nll", "presence", "visibility")
         }
         self.presence_auc = keras.metrics.AUC(
-            num_thresholds=100, from_logits=True, name="presence_auc"
+            num_thresholds=100, from_logits=True, name="presence_auc", dtype="float32"
         )
         self.build((None, *self.image_shape))
 
@@ -140,24 +141,10 @@ class TrainableModel(PosteriorModel):
             head.build(features)
         super().build(input_shape)
 
-    def call(
+    def answer(
         self, images: tf.Tensor, training: bool | None = None
     ) -> dict[str, tf.Tensor]:
-        """Run the network.
-
-        Parameters
-        ----------
-        images : tensor (B, px, px, bands)
-            Flux in nJy per pixel.
-        training : bool, optional
-            Whether batch statistics and dropout are those of training.
-
-        Returns
-        -------
-        dict of str to float32 tensor
-            ``posterior`` (B, O) for `posterior`, ``presence`` (B, 1) logit,
-            ``visibility`` (B, V) for `visibility`, ``features`` (B, F).
-        """
+        """Run the network; see `PosteriorModel.answer`."""
         features = self.backbone(self.scale_input(images), training=training)
         features = keras.ops.cast(features, "float32")
         hidden = self.hidden(self.dropout(features, training=training))
@@ -167,7 +154,8 @@ class TrainableModel(PosteriorModel):
 
     def unlike_mocks(self, images: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
         """Say how unlike its mocks images are; see `PosteriorModel.unlike_mocks`."""
-        return self.unlike(self.scale_input(images), features)
+        filled, *_ = fill_gaps(images)
+        return self.unlike(self.scale_input(filled), features)
 
     def compute_loss(
         self,

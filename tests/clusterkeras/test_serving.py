@@ -4,6 +4,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from clusterkeras import serving
 from clusterkeras.config import POSTERIORS, ModelConfig
@@ -115,6 +116,7 @@ def test_tensorflow_alone_gives_the_keras_model_s_numbers(
         "samples": model.draw_from(raw, seed, serving.SAMPLES),
         "log_prob": model.posterior(raw).log_prob(parameters),
     }
+    assert not np.any(expected["bad_pixels"])
     received = np.load(tmp_path / "out.npz")
     assert set(received) == set(expected)
     for key, value in expected.items():
@@ -176,8 +178,121 @@ def test_log_prob_outside_the_box_is_minus_infinity(model, signatures, images):
     assert np.all(log_prob.numpy() == -np.inf)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e38])
+def test_a_row_with_gaps_is_answered_and_flagged_and_no_other_feels_it(
+    model, signatures, images, value
+):
+    gaps = images.copy()
+    gaps[1, 30:34, 30:34] = value
+    gaps[3, :2, :, 1] = value
+    inputs = {
+        "serving_default": {},
+        "samples": {"seed": np.arange(5, dtype="i4")},
+        "log_prob": {"parameters": np.asarray(model.summarise(images)["median"])},
+    }
+    for name, others in inputs.items():
+        whole = signatures[name](images=images, **others)
+        found = signatures[name](images=gaps, **others)
+        assert found["bad_pixels"].numpy().tolist() == [0, 48, 0, 128, 0]
+        for key in set(found) - {"bad_pixels"}:
+            assert np.all(np.isfinite(found[key])), key
+            for row in (0, 2, 4):
+                np.testing.assert_array_equal(found[key][row], whole[key][row])
+
+
+@pytest.mark.parametrize("bands", [slice(None), slice(1, 2)])
+def test_a_row_with_a_band_of_gaps_alone_gets_nan(model, signatures, images, bands):
+    gaps = images.copy()
+    gaps[2, ..., bands] = np.nan
+    parameters = np.asarray(model.summarise(images)["median"])
+    found = {
+        **signatures["serving_default"](images=gaps),
+        **signatures["samples"](images=gaps, seed=np.zeros(5, "i4")),
+        **signatures["log_prob"](images=gaps, parameters=parameters),
+    }
+    assert found.pop("bad_pixels")[2] == np.isnan(gaps[2]).sum()
+    assert found.pop("unlike_mocks")[2] == -10
+    for key, values in found.items():
+        values = values.numpy()
+        assert np.all(np.isnan(values[2])), key
+        assert np.all(np.isfinite(values[[0, 1, 3, 4]])), key
+
+
+def test_the_density_at_parameters_that_are_no_numbers(model, signatures, images):
+    parameters = np.asarray(model.summarise(images)["median"]).copy()
+    parameters[1, 2], parameters[2] = np.nan, np.inf
+    parameters[3] = -1e38
+    found = signatures["log_prob"](images=images, parameters=parameters)["log_prob"]
+    found = found.numpy()
+    assert np.isnan(found[1])
+    assert np.all(found[2:4] == -np.inf)
+    assert np.all(np.isfinite(found[[0, 4]]))
+
+
+def test_no_images_give_no_rows(signatures, images):
+    none = {
+        "serving_default": {},
+        "samples": {"seed": np.zeros(0, "i4")},
+        "log_prob": {"parameters": np.zeros((0, 4), "f4")},
+    }
+    for name, others in none.items():
+        found = signatures[name](images=images[:0], **others)
+        whole = signatures[name](
+            images=images,
+            **{k: np.zeros((5, *v.shape[1:]), v.dtype) for k, v in others.items()},
+        )
+        for key, values in found.items():
+            assert values.shape == (0, *whole[key].shape[1:])
+
+
+WRONG = {
+    "bands": ({"images": (5, 64, 64, 4)}, "images"),
+    "side": ({"images": (5, 128, 64, 3)}, "images"),
+    "rank": ({"images": (64, 64, 3)}, "images"),
+    "parameters": ({"images": (5, 64, 64, 3), "parameters": (5, 3)}, "parameters"),
+    "one row of parameters": (
+        {"images": (5, 64, 64, 3), "parameters": (1, 4)},
+        "as many rows",
+    ),
+    "one image": ({"images": (1, 64, 64, 3), "parameters": (5, 4)}, "as many rows"),
+    "one seed": ({"images": (5, 64, 64, 3), "seed": (1,)}, "as many rows"),
+    "rank of seeds": ({"images": (5, 64, 64, 3), "seed": (5, 1)}, "seed"),
+    "type": ({"images": (5, 64, 64, 3), "seed": (5,)}, "seed.*int32"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_inputs_of_other_shapes_and_types_are_refused(exported, signatures, case):
+    shapes, message = WRONG[case]
+    types = {"seed": np.float32 if case == "type" else np.int32}
+    inputs = {k: np.zeros(v, types.get(k, "f4")) for k, v in shapes.items()}
+    name = {"seed": "samples", "parameters": "log_prob"}.get(
+        list(shapes)[-1], "serving_default"
+    )
+    with pytest.raises(ValueError, match=message):
+        signatures[name](**inputs)
+    # as a server runs it, without this package
+    signature = tf.saved_model.load(str(exported)).signatures[name]
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        signature(**{k: tf.constant(v) for k, v in inputs.items()})
+
+
+def test_inputs_that_are_missing_or_too_much_are_named(signatures, images):
+    with pytest.raises(ValueError, match=r"expected .*'seed'.*received \['images'\]"):
+        signatures["samples"](images=images)
+
+
+def test_numbers_of_other_types_are_taken_as_they_are(signatures, images):
+    counts = np.abs(images).astype("uint16")
+    wanted = signatures["serving_default"](images=counts.astype("f4"))["median"]
+    for dtype in ("uint16", "float64", "int32"):
+        found = signatures["serving_default"](images=counts.astype(dtype))["median"]
+        np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(ValueError, match="a number beyond"):
+        signatures["samples"](images=images, seed=np.full(5, 2**40))
+
+
 def test_warm_up_requests_can_be_answered(exported, signatures):
-    import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
 
     path = str(exported / serving.WARMUP_FILE)

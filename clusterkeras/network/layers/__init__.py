@@ -1,1 +1,1 @@
-"""Layers of the network: input scaling, photometry, likeness to the mocks."""
+"""Layers of the network: gaps, input scaling, photometry, likeness to the mocks."""

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 #: Beyond, a square in float32 would overflow.
-_LARGEST = 1e18
+LARGEST = 1e18
 
 
 def asinh(x: tf.Tensor) -> tf.Tensor:
@@ -23,7 +23,7 @@ def asinh(x: tf.Tensor) -> tf.Tensor:
     x : float32 tensor
         Of any shape; what is beyond 1e18 counts as 1e18.
     """
-    size = tf.minimum(tf.abs(x), _LARGEST)
+    size = tf.minimum(tf.abs(x), LARGEST)
     square = size * size
     # log(size + sqrt(square + 1)), without the loss of digits near zero
     return tf.sign(x) * tf.math.log1p(size + square / (1 + tf.sqrt(square + 1)))

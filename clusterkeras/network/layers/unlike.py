@@ -58,7 +58,9 @@ def image_statistics(scaled: Any) -> Any:
         return ops.log(ops.mean(ops.abs(difference), axis=(1, 2)) + _SMOOTH)
 
     mean = ops.mean(scaled, axis=(1, 2), keepdims=True)
-    found = [mean[:, 0, 0], ops.max(scaled, (1, 2)), ops.min(scaled, (1, 2))]
+    # those of Keras refuse no images
+    highest, lowest = tf.reduce_max(scaled, (1, 2)), tf.reduce_min(scaled, (1, 2))
+    found = [mean[:, 0, 0], highest, lowest]
     for lag in _LAGS:
         found.append(roughness(scaled[:, lag:] - scaled[:, :-lag]))
         found.append(roughness(scaled[:, :, lag:] - scaled[:, :, :-lag]))
@@ -147,7 +149,7 @@ class UnlikeMocks(keras.layers.Layer):
         )
         knots, slopes = self.fitted["knots"], self.fitted["slopes"]
         room = ops.pad(ops.diff(knots), [[0, 1]], constant_values=np.inf)
-        steps = ops.clip(ops.max(beyond, axis=-1)[:, None] - knots, 0, room)
+        steps = ops.clip(tf.reduce_max(beyond, -1)[:, None] - knots, 0, room)
         return ops.maximum(ops.sum(steps * slopes, axis=-1), FLOOR)
 
     def feature_distance(self, features: Any) -> Any:

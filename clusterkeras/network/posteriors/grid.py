@@ -19,6 +19,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from clusterkeras.network.posteriors.base import Posterior
+from clusterkeras.network.posteriors.transforms import only_inside
 
 tfd = tfp.distributions
 
@@ -193,8 +194,7 @@ class Cells(tfd.Distribution):
             # one gather from the flat tensor, whatever axes stand before the batch's
             row = tf.range(tf.shape(log_share)[0]) * math.prod(cells)
             log_prob += tf.gather(tf.reshape(log_share, [-1]), row + flat)
-        inside = tf.reduce_all((x >= self.low) & (x <= self.high), axis=-1)
-        return tf.where(inside, log_prob, -math.inf)
+        return only_inside(x, self.low, self.high, log_prob)
 
     def _sample_n(self, n: int, seed: Any = None) -> tf.Tensor:
         seeds = tfp.random.split_seed(seed, 1 + len(self.cells))

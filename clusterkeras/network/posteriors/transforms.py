@@ -95,6 +95,23 @@ def line_to_box(u: tf.Tensor, low: tf.Tensor, high: tf.Tensor) -> tf.Tensor:
     return tf.clip_by_value(low + (high - low) * share, low, high)
 
 
+def only_inside(x: tf.Tensor, low: Any, high: Any, log_prob: tf.Tensor) -> tf.Tensor:
+    """Return a log density that is minus infinity outside the box, and NaN at NaN.
+
+    Parameters
+    ----------
+    x : tensor (..., P)
+        Where it is taken.
+    low, high : tensor (P,)
+        Edges of the box.
+    log_prob : tensor (...)
+        What it is inside.
+    """
+    inside = tf.reduce_all((x >= low) & (x <= high), axis=-1)
+    unknown = tf.reduce_any(tf.math.is_nan(x), axis=-1)
+    return tf.where(inside, log_prob, tf.where(unknown, math.nan, -math.inf))
+
+
 class BoxProbit(tfp.bijectors.Bijector):
     """Bijector from the real line to the box, for `InBox`.
 
@@ -136,11 +153,12 @@ class BoxProbit(tfp.bijectors.Bijector):
 class InBox(tfp.distributions.TransformedDistribution):
     """Distribution on the line carried to the box by `BoxProbit`: zero outside it.
 
+    The density at NaN is NaN.
+
     The class it derives from takes the density at the inverse of a point, and the
     inverse of a point outside the box counts as on its edge.
     """
 
     def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
-        inside = (x >= self.bijector.low) & (x <= self.bijector.high)
-        log_prob = super()._log_prob(x)
-        return tf.where(tf.reduce_all(inside, axis=-1), log_prob, -math.inf)
+        box = self.bijector
+        return only_inside(x, box.low, box.high, super()._log_prob(x))

@@ -33,11 +33,17 @@ def test_density_integrates_to_one_over_the_box(posterior, raw, flat):
     assert np.mean(values) == pytest.approx(1, abs=4 * error)
 
 
-def test_density_is_zero_outside_the_box_and_finite_at_its_edges(posterior, raw, flat):
+def test_density_is_zero_outside_the_box_finite_at_its_edges_nan_at_nan(
+    posterior, raw, flat
+):
     distribution = posterior.distribution(raw[:1])
     outside = flat(1)
     outside[0, 1] = -0.01
     assert distribution.log_prob(outside).numpy() == -np.inf
+    outside[0] = np.inf
+    assert distribution.log_prob(outside).numpy() == -np.inf
+    outside[0, 2] = np.nan
+    assert np.isnan(distribution.log_prob(outside).numpy())
     for edge in (LOW, HIGH, LOW + 1e-7, HIGH - 1e-7):
         assert np.isfinite(distribution.log_prob([edge.astype("f4")]).numpy())
 
