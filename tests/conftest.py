@@ -1,9 +1,12 @@
 """What tests of both packages need: seeds, targets, mock sets, FITS files, models."""
 
 import dataclasses
+import importlib
 import json
 import random
 import sys
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +86,40 @@ def finished_run(small_mock_set, tmp_path_factory):
     )
     assert path == output / "model.keras"
     return output
+
+
+class Killed(BaseException):
+    """What a kill is in a test: not even the work's own tidying comes after it."""
+
+
+@pytest.fixture
+def killed_before(monkeypatch):
+    """Return a context that ends its work before a change of a file, as a kill does.
+
+    Its arguments: the directory; the audit event, such as ``os.rename``; the name of
+    the file, the new one; and how many of the same kind come before.
+    """
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    watch = importlib.import_module("kill_at_each_file").watch
+
+    @contextmanager
+    def killed_before(directory, event, name, earlier=0):
+        found = 0
+
+        def act(happens, path):
+            nonlocal found
+            found += (happens, path.name) == (event, name)
+            if found > earlier:
+                raise Killed(name)
+
+        end = watch(directory, act)
+        try:
+            with pytest.raises(Killed):
+                yield
+        finally:
+            end()
+
+    return killed_before
 
 
 @pytest.fixture

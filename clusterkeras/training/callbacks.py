@@ -1,4 +1,4 @@
-"""What happens beside the steps of a fit: a stop, the best model, its hours."""
+"""What happens beside the steps of a fit: a stop, the best model, where it was."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ class StopOnNonFinite(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None):
         """Look at the running means, which a single bad batch spoils."""
+        self._check(logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None):
+        """Look at the validation too: no epoch is the best without its loss."""
+        self._check(logs)
+
+    def _check(self, logs: dict[str, float] | None) -> None:
         bad = {k: v for k, v in (logs or {}).items() if not math.isfinite(v)}
         if bad:
             raise FloatingPointError(
@@ -48,6 +55,35 @@ class KeepBest(keras.callbacks.Callback):
         if logs["val_loss"] < self.best:
             self.best = logs["val_loss"]
             save_model(self.model, self.path)
+
+
+class Backup(keras.callbacks.Callback):
+    """Keep all that a fit needs to go on after its last whole epoch.
+
+    Unlike `keras.callbacks.BackupAndRestore` it counts an epoch only when all other
+    callbacks are done with it, so that none is left without its best model or its row
+    of the history. It has to be the last of them: then the weights are those that are
+    trained, also if a callback before has had others in their place.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.keras`` file, of the model and its optimizer, whose ``iterations`` say how
+        many epochs are done.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None):
+        """Keep where the epoch before has ended."""
+        if int(self.model.optimizer.iterations):
+            save_model(self.model, self.path)
+
+    def on_train_end(self, logs: dict[str, float] | None = None):
+        """Keep that all epochs are done."""
+        save_model(self.model, self.path)
 
 
 class ProcessorHours(keras.callbacks.Callback):

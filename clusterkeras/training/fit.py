@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import math
 import platform
-import shutil
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -23,15 +21,24 @@ from clusterkeras.network.loading import load_model
 from clusterkeras.network.model import model_class
 from clusterkeras.network.model_file import save_model
 from clusterkeras.network.trainable_model import TrainableModel
-from clusterkeras.training.callbacks import KeepBest, ProcessorHours, StopOnNonFinite
+from clusterkeras.training.callbacks import (
+    Backup,
+    KeepBest,
+    ProcessorHours,
+    StopOnNonFinite,
+)
 from clusterkeras.training.monitoring import Monitor
 from clusterkeras.training.optimizer import make_optimizer
 from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.finished_set import read_set
+from data_tools.running.output import whole_path
 from data_tools.running.work_directory import claimed
 
 #: Packages whose versions go into ``configuration.yaml``.
 PACKAGES = ("clusterkeras", "tensorflow", "keras", "tensorflow-probability", "numpy")
+
+#: What a fit needs until its end: the best epoch so far, and where it is.
+BEST, BACKUP = "best.keras", "backup.keras"
 
 
 def fit(
@@ -43,7 +50,7 @@ def fit(
     """Train a model on a mock set.
 
     Run again with the same arguments, a fit that was cut off goes on after its last
-    whole epoch, and one that was finished returns at once.
+    whole epoch and ends as it would have, and one that was finished returns at once.
 
     Parameters
     ----------
@@ -54,7 +61,7 @@ def fit(
         Directory of the run, in which one that was killed goes on where it was:
         ``model.keras`` (the epoch with the lowest validation
         loss, without the optimiser), ``configuration.yaml``, ``history.csv``,
-        ``tensorboard/``; until the end also ``best.keras`` and ``backup/``.
+        ``tensorboard/``; until the end also ``best.keras`` and ``backup.keras``.
     model : ModelConfig, optional
         Shape of the network.
     training : TrainingConfig, optional
@@ -104,6 +111,8 @@ def fit(
         finished = output / "model.keras"
         if not finished.exists():
             _train(data, output, configuration, model, training)
+        for name in (BACKUP, BEST):
+            (output / name).unlink(missing_ok=True)
     return finished
 
 
@@ -116,10 +125,8 @@ def _train(
 ) -> None:
     """Train, from the last whole epoch on; write the model when all are done."""
     info = read_set(data)
-    done = _epochs_done(output / "backup")
     keras.utils.set_random_seed(training.seed)
-    # an epoch after a restart must not repeat the order of an epoch before it
-    batches = _batches(data, training, seed=training.seed + done)
+    batches = _batches(data, training)
     validation = make_dataset(data, "validation", training.batch_size, training=False)
     network = model_class(model)(
         info.target,
@@ -128,21 +135,27 @@ def _train(
         visibility_weight=training.visibility_weight,
         cluster_share=info.configuration["priors"]["cluster_fraction"],
     )
-    if training.start_from and not done:
+    if training.start_from and not (output / BACKUP).exists():
         _start_from(network, training.start_from)
     for layer in network.backbone.layers:
         if isinstance(layer, FusedBatchNormalization):
             layer.fixed = training.fixed_normalisation
     if training.mixed_precision:
         convolve_in_bfloat16(network.backbone)
-    steps = training.epochs * int(batches.cardinality())
-    network.compile(make_optimizer(training, steps))
-    best = output / "best.keras"
-    history = output / "history.csv"
+    steps = int(batches.cardinality())
+    network.compile(make_optimizer(training, training.epochs * steps))
+    done = _go_on(network, output / BACKUP, steps)
+    for _ in range(done):
+        # orders and noise of an epoch follow from how often the set was read before;
+        # Keras opens it once more at the end of an epoch
+        next(iter(batches))
+        iter(batches)
+    best, history = output / BEST, output / "history.csv"
     with damage_named():
         network.fit(
             batches,
             validation_data=validation,
+            initial_epoch=done,
             epochs=training.epochs,
             # the dataset shuffles itself
             shuffle=False,
@@ -151,16 +164,12 @@ def _train(
             callbacks=[
                 StopOnNonFinite(),
                 ProcessorHours(),
-                # before the averaged weights take the place of those that are trained
-                keras.callbacks.BackupAndRestore(
-                    output / "backup", double_checkpoint=True, delete_checkpoint=False
-                ),
                 *(
                     [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
                     if training.ema_momentum > 0
                     else []
                 ),
-                KeepBest(best, best=_best_loss(history) if best.exists() else math.inf),
+                KeepBest(best, best=_best_loss(history, done)),
                 keras.callbacks.CSVLogger(str(history), append=True),
                 Monitor(
                     output / "tensorboard",
@@ -168,25 +177,24 @@ def _train(
                     configuration,
                     picture_epochs=training.picture_epochs,
                 ),
+                Backup(output / BACKUP),
             ],
         )
     trained = keras.models.load_model(best, compile=False)
     with damage_named():
-        # anew: those above are where a restart has left them
-        fit_unlike(trained, _batches(data, training, seed=training.seed), validation)
+        # anew: those above have been read
+        fit_unlike(trained, _batches(data, training), validation)
     save_model(trained, output / "model.keras")
-    best.unlink()
-    shutil.rmtree(output / "backup")
 
 
-def _batches(data: Path, training: TrainingConfig, seed: int) -> tf.data.Dataset:
+def _batches(data: Path, training: TrainingConfig) -> tf.data.Dataset:
     """Read what is trained on."""
     return make_dataset(
         data,
         "train",
         training.batch_size,
         training=True,
-        seed=seed,
+        seed=training.seed,
         limit=training.n_mocks or None,
     )
 
@@ -208,21 +216,28 @@ def _start_from(network: TrainableModel, name_or_path: str) -> None:
     network.set_weights(trained.get_weights())
 
 
-def _epochs_done(backup: Path) -> int:
-    path = backup / "training_metadata.json"
-    if not path.exists():
+def _go_on(network: TrainableModel, backup: Path, steps: int) -> int:
+    """Set a network where a fit was, if it was begun; return the epochs it had done."""
+    if not backup.exists():
         return 0
-    try:
-        return json.loads(path.read_text())["epoch"]
-    except json.JSONDecodeError:
-        # killed while writing it: the callback takes the copy before
-        path.unlink()
-        (backup / "latest.weights.h5").unlink(missing_ok=True)
-        return _epochs_done(backup)
+    network.optimizer.build(network.trainable_variables)
+    network.load_weights(backup)
+    return int(network.optimizer.iterations) // steps
 
 
-def _best_loss(history: Path) -> float:
-    """Return lowest validation loss of a history; a row cut short does not count."""
+def _best_loss(history: Path, done: int) -> float:
+    """Return the lowest validation loss of the epochs that are done.
+
+    The rows of others are removed: those of an epoch that was cut off, which comes
+    again.
+    """
+    if not history.exists():
+        return math.inf
     with history.open(newline="") as file:
-        losses = [row["val_loss"] for row in csv.DictReader(file)]
-    return min((float(loss) for loss in losses if loss), default=math.inf)
+        rows = list(csv.DictReader(file))[:done]
+    with whole_path(history) as path, path.open("w", newline="") as file:
+        if rows:
+            writer = csv.DictWriter(file, rows[0])
+            writer.writeheader()
+            writer.writerows(rows)
+    return min((float(row["val_loss"]) for row in rows), default=math.inf)

@@ -2,10 +2,7 @@ import csv
 import dataclasses
 import json
 import math
-import signal
-import subprocess
 import sys
-import time
 
 import keras
 import numpy as np
@@ -19,20 +16,12 @@ from clusterkeras.evaluation.evaluate import predict
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.training.callbacks import KeepBest, StopOnNonFinite
-from clusterkeras.training.fit import _batches, _epochs_done, fit
+from clusterkeras.training.fit import _batches, fit
 from clusterkeras.training.optimizer import WarmupCosine, make_optimizer
 from data_tools.records.dataset import make_dataset
 from data_tools.running.work_directory import LOCK, alone
 
 MODEL = ModelConfig(backbone="resnet_tiny", posterior="mixture", components=2, hidden=8)
-#: Trains in a process of its own, which the test kills.
-FIT = """
-import sys
-from clusterkeras.config import ModelConfig, TrainingConfig
-from clusterkeras.training.fit import fit
-fit(*sys.argv[1:], ModelConfig("resnet_tiny", "mixture", components=2, hidden=8),
-    TrainingConfig(epochs=8, batch_size=16, picture_epochs=0, ema_momentum=0.5))
-"""
 
 
 def read_history(run):
@@ -164,36 +153,44 @@ def test_two_fits_do_not_write_into_one_directory(finished_run, small_mock_set):
         fit(small_mock_set, finished_run, *configuration_of(finished_run))
 
 
-def test_a_killed_fit_goes_on_where_it_was(small_mock_set, tmp_path):
+# the history is open when the fit is killed
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_fit_killed_twice_ends_as_one_let_alone(
+    small_mock_set, tmp_path, killed_before
+):
     """With running means of the weights, the hardest case: they go on too."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", FIT, str(small_mock_set), str(tmp_path)],
-        stdout=subprocess.DEVNULL,
-    )
-    while _epochs_done(tmp_path / "backup") < 2:
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "model.keras").exists()
-    done = _epochs_done(tmp_path / "backup")
-    rows = len(read_history(tmp_path))
-
+    alone, run = tmp_path / "alone", tmp_path / "run"
     training = TrainingConfig(
-        epochs=8, batch_size=16, picture_epochs=0, ema_momentum=0.5
+        epochs=2, batch_size=32, n_mocks=64, picture_epochs=0, ema_momentum=0.5
     )
-    fit(small_mock_set, tmp_path, MODEL, training)
-    epochs = [int(row["epoch"]) for row in read_history(tmp_path)]
-    assert epochs[rows:] == list(range(done, 8))
-    # the optimiser went on too: the last step is that of a fit that was not killed
-    steps = steps_of(tmp_path / "tensorboard" / "validation", "loss")
-    assert steps[-1] == 8 * 128 // 16
+    for place in (
+        # all of the last epoch is there, but that it counts: it comes again
+        ("os.rename", "backup.keras", 1),
+        ("os.remove", "best.keras"),
+    ):
+        with killed_before(run, *place):
+            fit(small_mock_set, run, MODEL, training)
+    fit(small_mock_set, run, MODEL, training)
+
+    fit(small_mock_set, alone, MODEL, training)
+    assert {p.name for p in run.iterdir()} == {p.name for p in alone.iterdir()}
+    expected, found = (read_history(path) for path in (alone, run))
+    for one, other in zip(expected, found, strict=True):
+        for name in one.keys() - {"cpu_hours"}:
+            assert float(other[name]) == pytest.approx(float(one[name]), abs=1e-6)
+    weights = (keras.models.load_model(d / "model.keras").weights for d in (alone, run))
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6, err_msg=one.path)
+    steps = steps_of(run / "tensorboard" / "validation", "loss")
+    assert steps[-1] == 4
 
 
-def test_a_backup_cut_short_falls_back_on_the_one_before(tmp_path):
-    (tmp_path / "training_metadata.json").write_text('{"epo')
-    (tmp_path / "latest.weights.h5").write_bytes(b"half")
-    assert _epochs_done(tmp_path) == 0
+def test_an_epoch_without_a_loss_of_validation_ends_the_fit(small_target):
+    callback = StopOnNonFinite()
+    callback.set_model(ClusterModel(small_target, MODEL))
+    callback.model.compile(make_optimizer(TrainingConfig(), 10))
+    with pytest.raises(FloatingPointError, match=r"val_loss.*target's box"):
+        callback.on_epoch_end(0, {"loss": 3.0, "val_loss": math.inf})
 
 
 def test_a_loss_that_is_not_finite_stops_the_fit(small_target):
@@ -238,7 +235,7 @@ def test_an_epoch_over_the_first_mocks_alone_is_as_short_as_they_are_few(
 ):
     whole = TrainingConfig(batch_size=16)
     part = dataclasses.replace(whole, n_mocks=48)
-    lengths = [_batches(small_mock_set, t, seed=0).cardinality() for t in (whole, part)]
+    lengths = [_batches(small_mock_set, t).cardinality() for t in (whole, part)]
     assert lengths == [8, 3]
 
 
