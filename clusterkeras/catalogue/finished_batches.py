@@ -37,6 +37,15 @@ _DIGITS = 16
 _BATCH = re.compile(r"batch-(\d+)\.npz")
 
 
+def forget_batches(output: Path) -> None:
+    """Remove what a run that was killed has left beside an output that is whole."""
+    shutil.rmtree(_directory(output), ignore_errors=True)
+
+
+def _directory(output: Path) -> Path:
+    return output.with_name(output.name + SUFFIX)
+
+
 def describe_run(
     settings: InferenceSettings,
     model: PosteriorModel,
@@ -137,7 +146,7 @@ class FinishedBatches:
     def __init__(
         self, output: Path, run: Mapping[str, str], batches: Sequence[NDArray[np.intp]]
     ) -> None:
-        self.directory = output.with_name(output.name + SUFFIX)
+        self.directory = _directory(output)
         self._run, self.batches = dict(run), batches
 
     def __enter__(self) -> FinishedBatches:
@@ -204,4 +213,8 @@ class FinishedBatches:
 
     def remove(self) -> None:
         """Remove the directory: the output is whole."""
+        # first what the file of settings tells of: a kill in between leaves no batches
+        # that another run would take for its own
+        for number in self._numbers():
+            self._path(number).unlink()
         shutil.rmtree(self.directory)

@@ -12,6 +12,7 @@ from astropy.table import QTable, vstack
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from clusterkeras.catalogue.finished_batches import forget_batches
 from clusterkeras.catalogue.infer import infer
 from clusterkeras.catalogue.read import Catalogue
 from clusterkeras.catalogue.table import InferenceSettings
@@ -33,7 +34,7 @@ from clusterkeras.detection.candidates import detect
 from data_tools.mocks.injected_mosaics import Injector
 from data_tools.mosaics.mosaic import opened
 from data_tools.priors import Priors
-from data_tools.running.output import check_directory
+from data_tools.running.output import check_directory, remove_partial
 from data_tools.running.plain_files import sha256_of
 from data_tools.running.table_file import write_table
 from data_tools.running.work_directory import claimed
@@ -152,17 +153,17 @@ def measure_completeness(
                 injector, model, config, detection, inference, avoid
             )
             table = _make_rounds(rounds, output / _ROUNDS, config.n, progress)
-    about = {
-        "model": name,
-        "seed": config.seed,
-        "p_cluster": config.p_cluster,
-        "match_px": config.match_px,
-        "cluster_share": inference.cluster_share,
-        "images": [Path(p).name for p in images],
-    }
-    describe(table, target.band_names)
-    table.meta = about
-    checks = _write_results(table, rounds.scatter, about, output)
+            about = {
+                "model": name,
+                "seed": config.seed,
+                "p_cluster": config.p_cluster,
+                "match_px": config.match_px,
+                "cluster_share": inference.cluster_share,
+                "images": [Path(p).name for p in images],
+            }
+            describe(table, target.band_names)
+            table.meta = about
+            checks = _write_results(table, rounds.scatter, about, output)
     return {
         "n": len(table),
         **{o: float(np.mean(table[o])) for o in OUTCOMES},
@@ -189,7 +190,9 @@ def _make_catalogue(
 ) -> Catalogue:
     """Make a catalogue of the mosaics as they are, or read the one that is there."""
     candidates, path = output / "candidates.ecsv", output / "catalogue.ecsv"
-    if not path.is_file():
+    if path.is_file():
+        forget_batches(path)
+    else:
         detect(images, candidates, model, detection, progress=progress)
         infer(images, candidates, path, model, inference, progress=progress)
     return Catalogue.read(path)
@@ -213,6 +216,8 @@ def _make_rounds(
 ) -> QTable:
     """Make rounds until there are n clusters; those that are there are read."""
     tables: list[QTable] = []
+    directory.mkdir(exist_ok=True)
+    remove_partial(directory)
     with tqdm(
         total=n, desc="completeness", unit="cluster", disable=not progress
     ) as bar:

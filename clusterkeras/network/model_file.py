@@ -6,13 +6,15 @@ TensorFlow is imported only when a model is read or written.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_tools.running.output import check_directory, whole_path
-from data_tools.running.plain_files import write_yaml
+from data_tools.running.plain_files import write_json
+from data_tools.running.work_directory import claimed
 
 if TYPE_CHECKING:
     import keras
@@ -190,7 +192,10 @@ def new_model_file(output: str | Path) -> Path:
 
 
 def write_run(
-    model: PosteriorModel, output: str | Path, configuration: dict[str, Any]
+    model: PosteriorModel,
+    output: str | Path,
+    configuration: dict[str, Any],
+    beside: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Path:
     """Write a model that came of others, and a configuration that says how.
 
@@ -202,6 +207,8 @@ def write_run(
         Directory for ``model.keras`` and ``configuration.yaml``, made if missing.
     configuration : dict
         Plain values; the versions of the packages are added.
+    beside : mapping of str to mapping, optional
+        JSON files to write too, by name.
 
     Returns
     -------
@@ -212,13 +219,14 @@ def write_run(
     ------
     FileExistsError
         If there is a model already.
+    ValueError, BlockingIOError
+        If another run was begun there, or is at work.
     """
     path = new_model_file(output)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    versions = {name: metadata.version(name) for name in PACKAGES}
-    write_yaml(
-        path.with_name("configuration.yaml"), {**configuration, "versions": versions}
-    )
-    # last, so that a model is never without its configuration
-    save_model(model, path)
+    versions = {"versions": {name: metadata.version(name) for name in PACKAGES}}
+    with claimed(path.parent, "configuration.yaml", configuration, notes=versions):
+        for name, values in (beside or {}).items():
+            write_json(path.with_name(name), values)
+        # last, as where a model is nothing is written again
+        save_model(model, path)
     return path

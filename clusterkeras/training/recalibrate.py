@@ -33,7 +33,6 @@ from clusterkeras.training.recalibration_fit import (
 )
 from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.finished_set import read_set
-from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETERS
 
 #: Draws of each posterior for the coverage.
@@ -195,8 +194,12 @@ def recalibrate(
         "used": asdict(used),
     }
     configuration = {"recalibrated": str(model), "recalibration": asdict(used)}
-    write_run(network.recalibrated(used), output, configuration)
-    write_json(Path(output) / "recalibration.json", report)
+    write_run(
+        network.recalibrated(used),
+        output,
+        configuration,
+        beside={"recalibration.json": report},
+    )
     return report
 
 

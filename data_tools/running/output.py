@@ -197,6 +197,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def whole_directory(path: Path) -> Iterator[Path]:
     """Make a directory to fill, which appears under its name only when whole.
 
+    What a kill has left of an earlier try is removed.
+
     Parameters
     ----------
     path : Path
@@ -212,6 +214,9 @@ def whole_directory(path: Path) -> Iterator[Path]:
     OSError
         As `whole_path`; or if a directory is there that is not empty.
     """
+    for left in path.parent.glob(f".{path.name}.*"):
+        if is_partial(left):
+            _remove(left)
     partial = partial_path(path)
     with _moved_when_whole(partial, path):
         partial.mkdir()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clusterkeras.catalogue.finished_batches import forget_batches
 from clusterkeras.catalogue.infer import infer
 from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
 from clusterkeras.catalogue.table import InferenceSettings, metadata_of
 from clusterkeras.config import InferenceConfig
-from data_tools.running.output import remove_partial
+from data_tools.running.output import partial_path, remove_partial
+from data_tools.running.work_directory import alone
 
 if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
@@ -87,6 +89,8 @@ def infer_fields(
     loaded = load_model(model)
     settings = InferenceSettings.of(loaded, config)
     parts = [part_of(output, field) for field in fields]
+    for part in filter(Path.exists, parts):
+        forget_batches(part)
     todo = [
         field
         for field, part in zip(fields, parts, strict=True)
@@ -135,9 +139,14 @@ def _run_beam(
         return
     from clusterkeras.serving import export
 
-    Path(output).mkdir(parents=True, exist_ok=True)
-    remove_partial(Path(output))
-    # where the workers reach it too; readers of the data set skip what begins so
-    with tempfile.TemporaryDirectory(prefix="_model-", dir=output) as directory:
-        served = export(model, directory, "model", 1)
-        beam.infer_fields(fields, output, served, settings, workers, options)
+    output = Path(output)
+    output.mkdir(parents=True, exist_ok=True)
+    with alone(output):
+        remove_partial(output)
+        # where the workers reach it too; readers of the data set skip such names
+        directory = partial_path(output / "model")
+        try:
+            served = export(model, directory, "model", 1)
+            beam.infer_fields(fields, output, served, settings, workers, options)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)

@@ -37,7 +37,7 @@ from clusterkeras.network.posterior_model import PosteriorModel
 from data_tools.priors import Priors
 from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.simulate import simulate
-from data_tools.running.output import check_directory, whole_file
+from data_tools.running.output import check_directory, remove_partial, whole_file
 from data_tools.running.plain_files import sha256_of
 from data_tools.running.work_directory import claimed
 
@@ -140,6 +140,8 @@ def measure_shifts(
         return _kept(kept)
 
     with claimed(output, "configuration.json", as_plain(depends_on)):
+        if (output / "scores").exists():
+            remove_partial(output / "scores")
         # first what the user's own files are for: they may be wrong
         in_order = sorted(chosen, key=lambda shift: not shift.needs)
         scores = {s.name: scores_of(s) for s in in_order if s.name not in left_out}

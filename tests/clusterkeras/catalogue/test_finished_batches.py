@@ -189,6 +189,23 @@ def test_batches_outlive_an_error_and_a_run_without_any_leaves_nothing(tmp_path)
         assert parts.missing == [0]
 
 
+@pytest.mark.parametrize("name", ["batch-000001.npz", "run.json"])
+def test_a_kill_while_they_are_removed_leaves_none_of_an_unknown_run(
+    name, tmp_path, killed_before
+):
+    with FinishedBatches(tmp_path / "out.ecsv", RUN, BATCHES) as parts:
+        for number in range(2):
+            parts.keep(number, {"p": np.array([0.1])})
+        with killed_before(tmp_path, "os.remove", name):
+            parts.remove()
+    left = {p.name for p in parts.directory.iterdir()}
+    assert name in left
+    assert "run.json" in left or not any("batch" in name for name in left)
+    with FinishedBatches(tmp_path / "out.ecsv", RUN, BATCHES) as parts:
+        parts.remove()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_changed_image_is_another_run(tmp_path):
     with FinishedBatches(tmp_path / "out.ecsv", RUN, BATCHES):
         pass

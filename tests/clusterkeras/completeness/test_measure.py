@@ -112,8 +112,14 @@ def test_what_was_interrupted_goes_on_to_the_same_end(
         run(model, images, output)
     assert [p.name for p in sorted((output / "rounds").iterdir())] == ["0000.ecsv"]
     first = (output / "rounds" / "0000.ecsv").stat().st_mtime_ns
+    # and what a kill leaves
+    (output / "rounds" / ".0001.ecsv.1f.partial.ecsv").touch()
+    (output / "catalogue.ecsv.part").mkdir()
     monkeypatch.undo()
     run(model, images, output)
+    for directory in (".", "rounds"):
+        names = {p.name for p in (output / directory).iterdir()}
+        assert names == {p.name for p in (measured[0] / directory).iterdir()}
     assert (output / "rounds" / "0000.ecsv").stat().st_mtime_ns == first
     one, other = (QTable.read(d / "injected.ecsv") for d in (output, measured[0]))
     for name in one.colnames:

@@ -12,6 +12,7 @@ from clusterkeras.network import model_file as presets
 from clusterkeras.network.ensemble import Ensemble
 from clusterkeras.network.loading import load_model, make_ensemble
 from clusterkeras.network.model import ClusterModel
+from data_tools.running.work_directory import LOCK
 
 TINY = ModelConfig(
     "resnet_tiny", "mixture", components=3, flow_depth=2, flow_width=8, hidden=16
@@ -30,7 +31,8 @@ def test_runs_make_one_model_whose_configuration_names_them(small_target, tmp_pa
     runs = [tmp_path / "a", tmp_path / "b" / presets.MODEL_FILE]
     path = make_ensemble(runs, tmp_path / "both")
     assert path == tmp_path / "both" / presets.MODEL_FILE
-    assert {p.name for p in path.parent.iterdir()} == {path.name, "configuration.yaml"}
+    names = {path.name, "configuration.yaml", LOCK}
+    assert {p.name for p in path.parent.iterdir()} == names
     configuration = yaml.safe_load((path.parent / "configuration.yaml").read_text())
     assert configuration["ensemble"] == [
         str(tmp_path / name / presets.MODEL_FILE) for name in "ab"
@@ -44,6 +46,13 @@ def test_runs_make_one_model_whose_configuration_names_them(small_target, tmp_pa
 
     with pytest.raises(FileExistsError, match="a model exists"):
         make_ensemble(runs, tmp_path / "both")
+    # a fit that was cut off goes on by it
+    begun = tmp_path / "begun" / "configuration.yaml"
+    begun.parent.mkdir()
+    begun.write_text("training: {}")
+    with pytest.raises(ValueError, match=r"begun/configuration\.yaml: made with other"):
+        make_ensemble(runs, begun.parent)
+    assert begun.read_text() == "training: {}"
 
 
 @pytest.fixture(scope="module")

@@ -113,3 +113,13 @@ def test_a_file_where_the_model_belongs_is_refused_first(tmp_path):
     with pytest.raises(NotADirectoryError, match="file is a file"):
         recalibrate.recalibrate("no model", "no set", tmp_path / "file")
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_what_was_killed_before_it_was_whole_goes_on_to_the_same_end(
+    done, run, small_mock_set, tmp_path, killed_before
+):
+    report, output = done
+    with killed_before(tmp_path, "os.rename", "recalibration.json"):
+        recalibrate.recalibrate(run, small_mock_set, tmp_path)
+    assert recalibrate.recalibrate(run, small_mock_set, tmp_path) == report
+    assert {p.name for p in tmp_path.iterdir()} == {p.name for p in output.iterdir()}

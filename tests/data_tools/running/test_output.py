@@ -11,6 +11,7 @@ from data_tools.running.output import (
     check_directory,
     check_file,
     remove_partial,
+    whole_directory,
     whole_file,
 )
 
@@ -107,6 +108,14 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     (tmp_path / ".7.2e.partial/deep").mkdir(parents=True)
     remove_partial(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == kept
+
+
+def test_what_a_kill_left_of_a_directory_is_removed_when_it_is_made_again(tmp_path):
+    for name in (".7.2e.partial", ".77.2e.partial"):
+        (tmp_path / name / "deep").mkdir(parents=True)
+    with whole_directory(tmp_path / "7"):
+        pass
+    assert {p.name for p in tmp_path.iterdir()} == {"7", ".77.2e.partial"}
 
 
 KILLED = """

@@ -14,6 +14,7 @@ from clusterkeras.catalogue.table import metadata_of, numbers
 from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.network.model import ClusterModel
 from data_tools.positions.read_positions import read_positions
+from data_tools.running.work_directory import LOCK
 
 SHAPE = (60, 80)
 PX = 16
@@ -77,8 +78,10 @@ def test_each_field_is_a_part_that_a_data_set_reads(fields, local):
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--runner=FnApiRunner",)])
 def test_a_beam_pipeline_gives_the_same_rows(fields, local, model, tmp_path, options):
+    (tmp_path / ".model.1f.partial" / "of a run that was killed").mkdir(parents=True)
     infer_fields(fields, tmp_path, model, CONFIG, "beam", options)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["field=north", "field=south"]
+    names = {"field=north", "field=south", LOCK}
+    assert {p.name for p in tmp_path.iterdir()} == names
     for field in fields:
         here, there = (part_of(output, field) for output in (local, tmp_path))
         assert metadata_of(there) == metadata_of(here)
@@ -100,6 +103,16 @@ def test_what_is_finished_is_not_done_again(fields, local, model):
     assert [part.stat().st_mtime_ns for part in parts] == before
 
 
+def test_what_a_kill_left_beside_a_finished_part_does_not_stay(fields, local, model):
+    """Readers of the data set would take it for a part."""
+    part = part_of(local, fields[0])
+    left = part.with_name(part.name + ".part")
+    left.mkdir()
+    (left / "run.json").write_text("{}")
+    infer_fields(fields, local, model, CONFIG, progress=False)
+    assert [p.name for p in part.parent.iterdir()] == [part.name]
+
+
 def test_parts_of_another_configuration_are_refused(fields, local, model):
     other = dataclasses.replace(CONFIG, min_log_snr=1.0)
     with pytest.raises(ValueError, match="a part of another model or configuration"):
@@ -111,7 +124,7 @@ def test_a_pipeline_that_fails_says_why_and_leaves_no_model(fields, model, tmp_p
     gone = dataclasses.replace(fields[0], positions=tmp_path / "gone.ecsv")
     with pytest.raises(ChildProcessError, match=r"finished parts are kept.*gone\.ecsv"):
         infer_fields([gone], tmp_path, model, CONFIG, "beam", ["--runner=FnApiRunner"])
-    assert not list(tmp_path.iterdir())
+    assert [p.name for p in tmp_path.iterdir()] == [LOCK]
 
 
 def test_beam_s_options_are_for_beam(fields, model, tmp_path):
