@@ -5,6 +5,8 @@ TensorFlow is imported only when a model is read or written.
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clusterkeras.config import ModelConfig
 from data_tools.running.output import check_directory, whole_path
 from data_tools.running.plain_files import write_json
 from data_tools.running.work_directory import claimed
@@ -26,6 +29,12 @@ MODEL_FILE = "model.keras"
 
 #: Packages whose versions stand in the configuration of what `write_run` writes.
 PACKAGES = ("clusterkeras", "tensorflow", "keras")
+
+
+#: Weights are float32, and Keras keeps them as they are: a file that inflates more is
+#: none of its.
+_WEIGHT_BYTES = 4
+_MOST_INFLATED = 50
 
 
 @dataclass(frozen=True)
@@ -139,9 +148,10 @@ def read_model(
     import keras
 
     try:
+        _check_archive(path)
         model = keras.models.load_model(path, compile=False)
-    except (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile) as error:
-        reason = str(error).strip().partition("\n")[0]
+    except Exception as error:  # damage can make its readers raise anything
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ValueError(
             f"{path}: Keras cannot load this model: {reason}. The file is damaged or "
             "not this package's: fetch it again, or name another"
@@ -152,6 +162,48 @@ def read_model(
             f"{path}: expected {expected}; received {type(model).__name__}"
         )
     return model
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse a damaged archive, or one that declares more weights than it holds.
+
+    Keras reads the weights without their checksums, and makes room for all that the
+    configuration declares.
+    """
+    with zipfile.ZipFile(path) as archive:
+        sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
+        if sum(sizes.values()) > _MOST_INFLATED * path.stat().st_size:
+            raise ValueError("its parts inflate to far more than the file's size")
+        damaged = archive.testzip()
+        if damaged is not None:
+            raise ValueError(f"the checksum of {damaged} is wrong")
+        content = json.loads(archive.read("config.json"))
+    held = sizes["model.weights.h5"] // _WEIGHT_BYTES
+    declared = _least_weights(content)
+    if declared > held:
+        raise ValueError(
+            f"it declares {declared:.3g} weights or more and has room for {held:.3g}"
+        )
+
+
+def _least_weights(content: Any) -> float:
+    """Return how many weights the networks of a model's configuration have at least."""
+    if isinstance(content, list):
+        return sum(map(_least_weights, content))
+    if not isinstance(content, dict):
+        return 0
+    if "backbone" not in content:
+        return sum(map(_least_weights, content.values()))
+    known = {field.name for field in dataclasses.fields(ModelConfig)}
+    shape = ModelConfig(**{k: v for k, v in content.items() if k in known})
+    if shape.posterior == "mixture":
+        # logit, means and triangle of four parameters
+        return 15.0 * shape.components * shape.hidden
+    if shape.posterior == "flow":
+        width = float(shape.flow_width)
+        coupling = width * (width + 6 * shape.flow_bins - 2)
+        return shape.flow_depth * (coupling + width * shape.hidden)
+    return 2000.0 * shape.hidden
 
 
 def save_model(model: keras.Model, path: Path) -> None:
