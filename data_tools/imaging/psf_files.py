@@ -127,12 +127,13 @@ def _read(path: Path) -> tuple[np.ndarray, fits.Header]:
         with hdus:
             with reading(path, "a PSF in FITS"):
                 hdu = next((h for h in hdus if h.is_image and h.shape), None)
-            if hdu is None:
+                shape = tuple(int(n) for n in hdu.shape) if hdu else ()
+            if not shape:
                 raise ValueError(f"PSF file {path}: expected an image; found none")
-            if math.prod(hdu.shape) > MOST_PIXELS:
+            if math.prod(shape) > MOST_PIXELS:
                 raise ValueError(
                     f"PSF file {path}: expected at most {MOST_PIXELS:,} pixels; its "
-                    f"header says {' x '.join(map(str, hdu.shape))}. Is it a PSF?"
+                    f"header says {' x '.join(map(str, shape))}. Is it a PSF?"
                 )
             with reading(path, "a PSF in FITS"):
                 return np.asarray(hdu.data, float), hdu.header
@@ -142,7 +143,8 @@ def _number(
     path: Path, header: fits.Header, key: str, low: float, high: float
 ) -> float:
     """Return a number of a header, 1 if it is not there."""
-    value = header.get(key, 1)
+    with reading(path, "a PSF in FITS"):
+        value = header.get(key, 1)
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not low <= value <= high:
         raise ValueError(

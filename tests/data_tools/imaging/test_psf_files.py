@@ -132,6 +132,14 @@ def test_an_image_that_the_file_does_not_hold_is_refused_before_it_is_read(
         psf_image(str(path), "F336W", 0, 64, PIXEL)
 
 
+def test_a_card_that_cannot_be_read_names_its_file(tmp_path):
+    path = tmp_path / "card.fits"
+    write_psf(path, gaussian(11, 2.0), OVERSAMP=4)
+    path.write_bytes(path.read_bytes().replace(b"OVERSAMP=  ", b"OVERSAMP= '"))
+    with pytest.raises(ValueError, match=r"card\.fits"):
+        psf_image(str(path), "F336W", 0, 64, PIXEL)
+
+
 def test_a_compressed_image_that_is_damaged_names_its_file(tmp_path):
     path = tmp_path / "packed.fits"
     fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(gaussian(101, 6.0))]).writeto(
