@@ -22,7 +22,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import MaskedColumn, QTable
 from numpy.typing import NDArray
 
-from data_tools.positions.columns import ORIGIN_KEY
+from data_tools.positions.columns.names import ORIGIN_KEY
 
 logger = logging.getLogger(__name__)
 

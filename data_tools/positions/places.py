@@ -12,7 +12,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from data_tools.mosaics.sky import to_pixels
-from data_tools.positions.columns import (
+from data_tools.positions.columns.names import (
     PHYSICAL_NAMES,
     PixelColumns,
     SkyColumns,

@@ -39,8 +39,8 @@ def read_positions(path: str | Path) -> QTable:
     Returns
     -------
     QTable
-        All its columns; `data_tools.positions.columns.find_positions` knows which of
-        them hold the positions.
+        All its columns; `data_tools.positions.columns.names.find_positions` knows which
+        of them hold the positions.
 
     Raises
     ------

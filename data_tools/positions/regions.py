@@ -18,7 +18,7 @@ from astropy.table import QTable
 from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
-from data_tools.positions.columns import ORIGIN_KEY, PHYSICAL_NAMES, plain
+from data_tools.positions.columns.names import ORIGIN_KEY, PHYSICAL_NAMES, plain
 
 logger = logging.getLogger(__name__)
 
@@ -110,10 +110,6 @@ class _Drawn:
     says_frame: bool = True
 
 
-class _LeftOut(Counter):
-    """What is no position, by what the log calls it."""
-
-
 def read_regions(path: str | Path, layout: str) -> QTable:
     """Read the centres of regions.
 
@@ -133,10 +129,10 @@ def read_regions(path: str | Path, layout: str) -> QTable:
     -------
     QTable
         A row a region, in the order of the file: ``x`` and ``y`` in pixels as that
-        format counts them (`data_tools.positions.columns.ORIGIN_KEY` of the metadata),
-        ``x_physical`` and ``y_physical`` in DS9's physical coordinates, ``ra`` and
-        ``dec`` in degrees (ICRS), the ``shape`` and the ``text`` drawn beside it. A
-        region has one of the three.
+        format counts them (`ORIGIN_KEY` of the metadata), ``x_physical`` and
+        ``y_physical`` in DS9's physical coordinates, ``ra`` and ``dec`` in degrees
+        (ICRS), the ``shape`` and the ``text`` drawn beside it. A region has one of the
+        three.
 
     Raises
     ------
@@ -147,7 +143,7 @@ def read_regions(path: str | Path, layout: str) -> QTable:
     text = _decode(path.read_bytes())
     if text.startswith("#CRTF"):
         layout = "crtf"
-    left_out = _LeftOut()
+    left_out: Counter[str] = Counter()  # what is no position, in words
     words = {"ds9": _read_ds9, "crtf": _read_crtf}[layout]
     drawn, places = [], []
     for region in words(text, left_out):
@@ -192,14 +188,14 @@ def _decode(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def _in_words(left_out: _LeftOut) -> str:
+def _in_words(left_out: Counter[str]) -> str:
     words = [w if w.startswith("the ") else f"{n} {w}" for w, n in left_out.items()]
     if len(words) > _MOST_TOLD:
         words[_MOST_TOLD:] = [f"and {len(words) - _MOST_TOLD} more"]
     return ", ".join(words)
 
 
-def _read_ds9(text: str, left_out: _LeftOut) -> Iterator[_Drawn]:
+def _read_ds9(text: str, left_out: Counter[str]) -> Iterator[_Drawn]:
     known, frame = _FRAMES["ds9"], None
     for number, line in enumerate(text.splitlines(), 1):
         remark = _DS9_REMARK.match(line.strip())
@@ -221,7 +217,7 @@ def _read_ds9(text: str, left_out: _LeftOut) -> Iterator[_Drawn]:
 
 
 def _ds9_shape(
-    number: int, command: str, frame: str | None, left_out: _LeftOut
+    number: int, command: str, frame: str | None, left_out: Counter[str]
 ) -> Iterator[_Drawn]:
     found = _DS9_SHAPE.match(command)
     centred, cornered = _SHAPES["ds9"]
@@ -242,7 +238,7 @@ def _ds9_shape(
         number,
         centred.get(word) or cornered[word],
         _ds9_frame(number, frame, pairs),
-        tuple((a.rstrip("ip"), b.rstrip("ip")) for a, b in pairs),
+        tuple((re.sub(r"[ip]$", "", a), re.sub(r"[ip]$", "", b)) for a, b in pairs),
         next((t for t in said.groups() if t is not None), "") if said else "",
         frame is not None,
     )
@@ -256,6 +252,11 @@ def _ds9_frame(number: int, frame: str | None, pairs: list[tuple[str, str]]) -> 
         return "physical"
     if ends == {"i"}:
         return "image"
+    if ends & {"i", "p"}:
+        raise ValueError(
+            f"line {number}: expected coordinates in one system, received "
+            f"{' '.join(words)}"
+        )
     if frame is not None and _OTHER_FRAME.fullmatch(frame):
         raise ValueError(
             f"line {number}: expected coordinates of the image or the sky, received "
@@ -266,7 +267,7 @@ def _ds9_frame(number: int, frame: str | None, pairs: list[tuple[str, str]]) -> 
     return _FRAMES["ds9"][frame or "physical"]
 
 
-def _read_crtf(text: str, left_out: _LeftOut) -> Iterator[_Drawn]:
+def _read_crtf(text: str, left_out: Counter[str]) -> Iterator[_Drawn]:
     default = "J2000"
     centred, cornered = _SHAPES["crtf"]
     for number, line in enumerate(map(str.strip, text.splitlines()), 1):

@@ -16,8 +16,8 @@ from astropy.table import Column, MaskedColumn, QTable, Table
 
 from data_tools.positions.arrow_tables import read_parquet
 from data_tools.positions.bounds import check_memory, check_text, check_values
-from data_tools.positions.columns import find_positions
-from data_tools.positions.frames import FRAMES_KEY, votable_frames
+from data_tools.positions.columns.frames import FRAMES_KEY, votable_frames
+from data_tools.positions.columns.names import find_positions
 from data_tools.positions.text_tables import read_text_tables
 
 logger = logging.getLogger(__name__)
@@ -211,17 +211,17 @@ def _in_votable(content: bytes, held: int) -> _Tables:
     width += len(re.findall(r"<(?:\w+:)?FIELD\b", text))
     check_memory(8.0 * rows * width, held)
     file = votable.parse(io.BytesIO(content), verify="ignore", invalid="mask")
-    frames = votable_frames(io.BytesIO(content))
+    systems = list(file.iter_coosys())
     tables: _Tables = {}
     for resource in _resources(file.resources):
         meta: dict[str, Any] = {info.name: info.value for info in resource.infos}
-        if frames:
-            meta[FRAMES_KEY] = frames
         for i, found in enumerate(resource.tables):
             title = found.name or found.ID or f"number {len(tables) + 1}"
             if title in tables:
                 title += f" ({i + 1})"
-            tables[title] = lambda found=found, meta=meta: _from_votable(found, meta)
+            frames = votable_frames(found, systems)
+            said = meta | ({FRAMES_KEY: frames} if frames else {})
+            tables[title] = lambda found=found, said=said: _from_votable(found, said)
     return tables
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 from numpy.typing import NDArray
 
-from data_tools.positions.columns import ORIGIN_KEY
+from data_tools.positions.columns.names import ORIGIN_KEY
 from data_tools.positions.legus import read_legus
 
 #: Formats that astropy reads, by what their head holds.
@@ -48,8 +48,8 @@ _WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)\Z")
 _TRUTH = {"True": True, "true": True, "TRUE": True}
 _TRUTH |= {"False": False, "false": False, "FALSE": False}
 _WITH_COMMA = re.compile(r"[+-]?\d*,?\d+(e[+-]?\d+)?\Z", re.IGNORECASE)
-#: Codes have zeros before them, numbers have not.
-_CODE = re.compile(r"[+-]?0\d")
+#: Codes have zeros before them, numbers have not, nor a sign of zero.
+_CODE = re.compile(r"[+-]?0\d|-0\Z")
 
 
 def read_text_tables(path: Path, content: bytes) -> list[Table]:
@@ -159,7 +159,7 @@ def _read_lines(lines: list[tuple[int, str]]) -> Table:
                 f"line {number} has {len(row)} columns, {len(names)} are named: is it "
                 "cut short, or is there a mark of columns in a text without quotes?"
             )
-    table = Table()
+    table = Table(meta={"comments": head} if head else None)
     for i, name in enumerate(names):
         words = [row[i] for _, row in rows]
         if not name and not any(words):  # a mark at the end of each line

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.positions.columns import ORIGIN_KEY
+from data_tools.positions.columns.names import ORIGIN_KEY
 from data_tools.positions.legus import read_legus
 
 REAL = Path(__file__).parents[4] / "shared/data/reference"

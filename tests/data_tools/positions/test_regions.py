@@ -249,6 +249,7 @@ def test_physical_coordinates_of_a_mosaic_that_is_no_cutout_are_its_pixels(
         ("image;circle(5,6,2)\namplifier;circle(5,6,2)", "line 2: .* amplifier; save"),
         ("wcsb\ncircle(5,6,2)", "received wcsb; save"),
         ("linear\ncircle(5,6,2)", "received linear; save"),
+        ("fk5\npoint(21i,31p)", "line 2: expected coordinates in one system"),
         ("image\nvector(1,2,3,4)", "no region in it that can be read: the command"),
         ("image\n-circle(1,2,3)", "no region in it that can be read: 1 excluded"),
         ("# Region file format: DS9", "no region in it that can be read"),

@@ -16,7 +16,7 @@ from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
 from pyarrow import parquet
 
-from data_tools.positions.columns import find_positions
+from data_tools.positions.columns.names import find_positions
 from data_tools.positions.read_positions import read_positions
 
 BIG = 2**53 + 1  # no float64 is it

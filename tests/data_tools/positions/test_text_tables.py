@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.positions.columns import ORIGIN_KEY, find_positions
+from data_tools.positions.columns.names import ORIGIN_KEY, find_positions
 from data_tools.positions.read_positions import read_positions
 
 BIG = 2**53 + 1  # no float64 is it

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import IO
-from xml.etree import ElementTree
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -121,7 +119,7 @@ def frame_of(
                 f"expected right ascension and declination in {' and '.join(columns)}, "
                 f"received the frame {words!r}; rename the columns"
             )
-    for words in _said(table, columns):
+    for words in _said(table, columns, named):
         if _is_frame(words) and (allowed is None or _frame(words).name in allowed):
             return _frame(words)
     return _frame(default) if default else None
@@ -145,63 +143,72 @@ def to_icrs(
     return sky.ra.deg, sky.dec.deg
 
 
-def votable_frames(file: str | Path | IO[bytes]) -> dict[str | None, str]:
-    """Return the frames (COOSYS) of the columns of a VOTable's first table.
+def votable_frames(table: Any, systems: Iterable[Any]) -> dict[str | None, str]:
+    """Return the frames of a VOTable's columns.
 
     Parameters
     ----------
-    file : str, Path or file object
-        The VOTable, as bytes.
+    table : astropy.io.votable.tree.TableElement
+        One of its tables.
+    systems : iterable of astropy.io.votable.tree.CooSys
+        All coordinate systems of the file.
 
     Returns
     -------
     dict of str to str
         By the name of the column; of None, if the file has one such system, that.
     """
-    systems: dict[str | None, str] = {}
-    found: dict[str | None, str] = {}
-    for _, element in ElementTree.iterparse(file, ("start",)):
-        tag = element.tag.rpartition("}")[2]
-        if tag == "COOSYS":
-            words = element.get("system", "eq_FK5"), element.get("equinox", "")
-            if words[0].lower() != "unknown":
-                systems[element.get("ID")] = " ".join(words).strip()
-        elif tag == "FIELD" and element.get("ref") in systems:
-            found[element.get("name", "")] = systems[element.get("ref")]
-        elif tag == "DATA":
-            break
-    if len(systems) == 1:
-        found[None] = next(iter(systems.values()))
-    return found
+    names = {
+        system.ID: f"{system.system or 'eq_FK5'} {system.equinox or ''}".strip()
+        for system in systems
+        if str(system.system).lower() != "unknown"
+    }
+    found = {f.name: names[f.ref] for f in table.fields if f.ref in names}
+    return found | ({None: next(iter(names.values()))} if len(names) == 1 else {})
 
 
 def _stated(table: Table, columns: tuple[str, str]) -> Iterator[str]:
     """Yield what is stated formally: a name that is not known is an error."""
     frames = table.meta.get(FRAMES_KEY, {})
     yield from (frames[column] for column in columns if column in frames)
-    meta = {str(key).lower(): value for key, value in table.meta.items()}
-    equinox = str(meta.get("equinox", "")).strip()
-    system = next((str(meta[key]).strip() for key in _FORMAL_KEYS if meta.get(key)), "")
+    meta = _metadata(table)
+    equinox = meta.get("equinox", "")
+    system = next((meta[key] for key in _FORMAL_KEYS if meta.get(key)), "")
     if system:
         yield f"{system} {equinox}"
     elif equinox:
         year = _year(equinox)
         yield f"{'fk4' if year < _FIRST_OF_FK5 else 'fk5'} {equinox}"
+        yield f"ecliptic {equinox}"
 
 
-def _said(table: Table, columns: tuple[str, str]) -> Iterator[str]:
+def _said(table: Table, columns: tuple[str, str], named: str | None) -> Iterator[str]:
     """Yield what may be a frame and may be another thing."""
     for column in columns:
         description = getattr(table[column].info, "description", None) or ""
         yield from _alone(_DESCRIBED.findall(description))
     if None in table.meta.get(FRAMES_KEY, {}):
         yield table.meta[FRAMES_KEY][None]
-    for key, value in table.meta.items():
-        if str(key).lower() in _KEYS:
-            yield str(value)
+    meta = _metadata(table)
+    yield from (meta[key] for key in _KEYS if key in meta)
+    if named == "J2000":  # VizieR's texts call all of that FK5 in a comment
+        return
     comments = table.meta.get("comments", [])
     lines = [line for line in comments if isinstance(line, str)]
     yield from _alone([m for line in lines for m in _COMMENT.findall(line)])
+
+
+def _metadata(table: Table) -> dict[str, str]:
+    """Return a table's metadata in words, their keys in small letters; IPAC's too."""
+    keywords = table.meta.get("keywords", {})
+    if isinstance(keywords, dict):
+        keywords = {k: v["value"] for k, v in keywords.items() if "value" in v}
+    return {
+        str(key).lower(): str(value).strip(" '\"")
+        for of in (table.meta, keywords)
+        for key, value in dict(of).items()
+        if isinstance(value, str | int | float)
+    }
 
 
 def _alone(words: list[str]) -> list[str]:

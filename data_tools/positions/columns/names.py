@@ -12,8 +12,8 @@ from astropy.coordinates import BaseCoordinateFrame, ConvertError, SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from data_tools.positions.angles import angles, from_parts, numbers, plain
-from data_tools.positions.frames import frame_of, to_icrs
+from data_tools.positions.columns.angles import angles, from_parts, numbers, plain
+from data_tools.positions.columns.frames import frame_of, to_icrs
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +45,10 @@ PIXEL_NAMES: tuple[tuple[str, str, int | None], ...] = (
 #: Pixels of DS9's physical coordinates, which a mosaic's LTM and LTV turn into its own.
 PHYSICAL_NAMES = ("x_physical", "y_physical")
 
-#: Sky columns, in any case of letters, and what their names say of their frame (see
-#: `data_tools.positions.frames.frame_of`): plain names, PHANGS-HST, VizieR (what it
-#: computed, in degrees, before what the authors gave), Gaia, SExtractor; then other
-#: frames.
+#: Sky columns, in any case of letters, and what their names say of their frame
+#: (`data_tools.positions.columns.frames.frame_of`): plain names, PHANGS-HST, VizieR
+#: (what it computed, in degrees, before what the authors gave), Gaia, SExtractor; then
+#: other frames.
 SKY_NAMES: tuple[tuple[str, str, str | None], ...] = (
     ("ra", "dec", "equatorial"),
     ("phangs_ra", "phangs_dec", "equatorial"),
@@ -187,7 +187,7 @@ def find_positions(
     sky : SkyColumns or None
         The first of `SKY_NAMES`, of sexagesimal parts, of sky coordinates as astropy
         keeps them, of columns that their UCDs name, and of ``l`` and ``b``; in any
-        frame that `data_tools.positions.frames.frame_of` knows.
+        frame that `data_tools.positions.columns.frames.frame_of` knows.
 
     Raises
     ------

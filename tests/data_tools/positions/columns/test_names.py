@@ -11,7 +11,7 @@ from astropy.table import Column, MaskedColumn, QTable, Table
 from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 
-from data_tools.positions.columns import find_positions
+from data_tools.positions.columns.names import find_positions
 from data_tools.positions.places import find_places
 from data_tools.positions.read_positions import read_positions
 from data_tools.running.table_file import write_table
@@ -70,6 +70,11 @@ FRAMES = {
         RADEC, "fk4noeterms", meta={"RADESYS": "FK4-NO-E"}
     ),
     "B1950 by name": pair(("RAB1950", "DEB1950"), "fk4"),
+    "ecliptic of another equinox": pair(
+        ("ELON", "ELAT"),
+        SkyCoord(0, 0, unit="deg", frame=ECLIPTIC, equinox="J1950").frame,
+        meta={"EQUINOX": "J1950"},
+    ),
     "FK5 by name": pair(("RA_FK5", "DEC_FK5"), "fk5"),
     "B1950 by name and unit": pair(("RA (B1950) [deg]", "Dec (B1950) [deg]"), "fk4"),
     "B1950 by VizieR": pair(("_RAB1950", "_DEB1950"), "fk4"),
@@ -296,6 +301,43 @@ def test_a_votable_says_the_frame_of_its_columns(tmp_path, systems, ref, names, 
     (tmp_path / "t.vot").write_text(text)
     _, sky = find_positions(read_positions(tmp_path / "t.vot"))
     np.testing.assert_allclose([sky.ra, sky.dec], [[204.25], [-29.87]], atol=EXACT_DEG)
+
+
+FRAME_IN_TEXT = {
+    "a comment": "# RADESYS = FK4\nid,ra,dec\na,{lon},{lat}\n",
+    "VizieR's comment": "#Coosys\tB1950:\teq_FK4 B1950\nid\tra\tdec\na\t{lon}\t{lat}\n",
+    "an IPAC keyword": (
+        "\\EQUINOX = 'B1950'\n"
+        "|ra             |dec            |\n|double         |double         |\n"
+        " {lon:15.9f} {lat:15.9f}\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FRAME_IN_TEXT)
+def test_a_text_says_the_frame_of_its_columns(tmp_path, name):
+    lon, lat = lonlat("fk4")
+    (tmp_path / "t.txt").write_text(FRAME_IN_TEXT[name].format(lon=lon, lat=lat))
+    _, sky = find_positions(read_positions(tmp_path / "t.txt"))
+    np.testing.assert_allclose([sky.ra, sky.dec], [[204.25], [-29.87]], atol=EXACT_DEG)
+
+
+def test_of_a_votable_s_tables_each_has_the_frames_of_its_columns(tmp_path):
+    lon, lat = lonlat("fk4")
+    text = COOSYS.format(
+        systems=B1950 + J2000, ref=' ref="B1950"', names=RADEC, lon=lon, lat=lat
+    )
+    other = '<TABLE><FIELD name="ra" datatype="double" ref="J2000"/></TABLE>'
+    (tmp_path / "t.vot").write_text(text.replace("<TABLE>", other + "<TABLE>", 1))
+    _, sky = find_positions(read_positions(tmp_path / "t.vot"))
+    np.testing.assert_allclose([sky.ra, sky.dec], [[204.25], [-29.87]], atol=EXACT_DEG)
+
+
+@pytest.mark.parametrize("zero", ["-0", "-00"])
+def test_a_minus_before_zero_degrees_in_a_text_counts(tmp_path, zero):
+    (tmp_path / "t.csv").write_text(f"RAh,RAm,DEd,DEm\n0,30,{zero},30\n0,30,1,30\n")
+    _, sky = find_positions(read_positions(tmp_path / "t.csv"))
+    np.testing.assert_array_equal(sky.dec, [-0.5, 1.5])
 
 
 def test_zero_degrees_have_the_sign_that_can_be_told():
