@@ -168,7 +168,7 @@ class SkyColumns(NamedTuple):
 
 
 def find_positions(
-    table: Table, name: str = "the table"
+    table: Table, name: str | None = None
 ) -> tuple[list[PixelColumns], SkyColumns | None]:
     """Find all columns of a table that hold positions.
 
@@ -176,8 +176,8 @@ def find_positions(
     ----------
     table : Table
         Any table.
-    name : str
-        What messages call it.
+    name : str, optional
+        What messages call it; without it nothing is told in the log.
 
     Returns
     -------
@@ -195,6 +195,7 @@ def find_positions(
         If there are neither, or they hold no numbers, or are in a unit or a frame that
         is not known.
     """
+    is_told, name = name is not None, name or "the table"
     lower = {_key(column): column for column in table.colnames}
     of_file = table.meta.get(ORIGIN_KEY)
     pixels, refused = [], []
@@ -212,7 +213,7 @@ def find_positions(
     sky = _find_sky(table, lower, bool(pixels), name)
     if refused and not pixels and sky is None:
         raise refused[0]
-    for error in refused:
+    for error in refused if is_told else ():
         logger.warning("%s; its numbers are not used", error)
     if not pixels and sky is None:
         raise ValueError(
