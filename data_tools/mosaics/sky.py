@@ -104,8 +104,18 @@ def _as_wcslib_reads(header: fits.Header) -> fits.Header:
         if key in header:
             header[key] = str(header[key]).strip().upper()
     for key in ("EQUINOX", "EPOCH"):
-        if isinstance(header.get(key), str):
-            header[key] = float(header[key].strip().upper().lstrip("JB"))
+        text = header.get(key)
+        if not isinstance(text, str):
+            continue
+        if header.get("RADESYS") == "ICRS" or not text.strip():
+            del header[key]  # which needs none
+            continue
+        try:
+            header[key] = float(text.strip().upper().lstrip("JB"))
+        except ValueError:
+            raise ValueError(
+                f"expected {key} to be a year; received {text!r}"
+            ) from None
     return header
 
 
