@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from data_tools.schema import PARAMETERS
 if TYPE_CHECKING:
     from clusterkeras.catalogue.read import Catalogue
 
+logger = logging.getLogger(__name__)
+
 #: Edges in visibility (dex) of the bins in which completeness is given.
 VISIBILITY_EDGES = (-np.inf, 0.5, 1.0, 1.5, 2.0, 2.5, np.inf)
 
@@ -34,6 +37,14 @@ _SIGMA_PER_MAD = 1.4826
 
 #: Radii by which the truth is moved aside to count the matches that chance makes.
 _ASIDE = 5
+
+#: What becomes of a true cluster that has no number in a column; of a parameter, it is
+#: left out of the scores.
+_WITHOUT = {
+    "x": "count as not found",
+    "y": "count as not found",
+    "log_snr": "are in no bin of visibility",
+}
 
 _PANEL_INCHES = 4.0
 
@@ -254,12 +265,32 @@ def _columns(
     if missing:
         raise ValueError(f"{name}: expected the columns {names}; {missing} are missing")
     present = [*names, *(column for column in optional if column in table.colnames)]
-    return {column: _in_our_unit(table, column, name) for column in present}
+    found = {column: _in_our_unit(table, column, name) for column in present}
+    for column, values in found.items():
+        missing = np.flatnonzero(~np.isfinite(values)) + 1
+        if len(missing):
+            logger.warning(
+                "%s: no number in %s of %d of %d rows (%s%s, counted from 1): they %s",
+                name,
+                column,
+                len(missing),
+                len(values),
+                ", ".join(map(str, missing[:5])),
+                ", ..." if len(missing) > 5 else "",
+                _WITHOUT.get(column, "are left out of its scores"),
+            )
+    return found
 
 
 def _in_our_unit(table: Table, column: str, name: str) -> NDArray[np.float64]:
     """Return a column of a truth as plain floats, in the unit of a catalogue's."""
-    values, unit = numbers(table, column), getattr(table[column], "unit", None)
+    try:
+        values = numbers(table, column)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name}: expected numbers in the column {column}: {error}"
+        ) from error
+    unit = getattr(table[column], "unit", None)
     ours = _UNITS[column]
     # nothing can be told from a unit that is not known, or of which only dex is left
     untold = unit is None or isinstance(unit, u.UnrecognizedUnit)

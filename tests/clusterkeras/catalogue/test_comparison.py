@@ -177,6 +177,33 @@ def test_a_true_cluster_without_a_place_is_not_found(tmp_path):
     assert len(match(np.zeros(1), np.zeros(1), truth["x"][[7]], np.zeros(1), 3)[0]) == 0
 
 
+@pytest.mark.parametrize(
+    ("column", "becomes"),
+    [
+        ("y", "count as not found"),
+        ("log_age", "are left out of its scores"),
+        ("log_snr", "are in no bin of visibility"),
+    ],
+)
+def test_rows_of_a_truth_without_a_number_are_named(tmp_path, caplog, column, becomes):
+    catalogue, path = tables(tmp_path, n=20)
+    truth = Table.read(path)
+    truth[column][[3, 7]] = np.nan
+    truth.write(path, overwrite=True)
+    compare(catalogue, path)
+    said = f"truth.ecsv: no number in {column} of 2 of 20 rows (4, 8, counted from 1)"
+    assert f"{said}: they {becomes}" in caplog.text
+
+
+def test_words_in_a_truth_are_refused_by_file_and_column(tmp_path):
+    catalogue, path = tables(tmp_path, n=20)
+    truth = Table.read(path)
+    truth["a_v"] = ["low"] * 20
+    truth.write(path, overwrite=True)
+    with pytest.raises(ValueError, match=r"truth\.ecsv: expected numbers .* a_v: "):
+        compare(catalogue, path)
+
+
 def test_a_radius_of_zero_is_refused(tmp_path):
     with pytest.raises(ValueError, match="match_px must be above 0; received 0"):
         compare(*tables(tmp_path, n=20), match_px=0)
