@@ -162,8 +162,9 @@ def _split(text: str) -> tuple[str, list[list[str]]]:
     other, rows, at = [], [], []
     for number, line in enumerate(text.splitlines(), 1):
         words = line.replace(",", " ").split()
-        values = [_number(word) for word in words]
-        is_row = len(words) >= _FEWEST and np.isfinite(values).mean() > 0.5
+        is_row = len(words) >= _FEWEST and (
+            np.isfinite([_number(word) for word in words]).mean() > 0.5
+        )
         if is_row and not line.lstrip().startswith("#"):
             if not rows and _names_columns(other, line):
                 return "", []

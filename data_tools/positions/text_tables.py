@@ -12,7 +12,7 @@ import numpy as np
 from astropy.table import Column, MaskedColumn, Table
 from numpy.typing import NDArray
 
-from data_tools.positions.columns.names import ORIGIN_KEY
+from data_tools.positions.columns.names import ORIGIN_KEY, PIXEL_NAMES, SKY_NAMES
 from data_tools.positions.legus import read_legus
 
 #: Formats that astropy reads, by what their head holds.
@@ -48,6 +48,7 @@ _WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)\Z")
 _TRUTH = {"True": True, "true": True, "TRUE": True}
 _TRUTH |= {"False": False, "false": False, "FALSE": False}
 _WITH_COMMA = re.compile(r"[+-]?\d*,?\d+(e[+-]?\d+)?\Z", re.IGNORECASE)
+_LARGEST_IN_FLOAT = 2**53
 #: Codes have zeros before them, numbers have not, nor a sign of zero.
 _CODE = re.compile(r"[+-]?0\d|-0\Z")
 
@@ -140,11 +141,11 @@ def _read_lines(lines: list[tuple[int, str]]) -> Table:
     if not body:
         raise ValueError("there is no row in it")
     mark = _mark_between([line for _, line in body])
-    rows = [(number, _cut(line, mark)) for number, line in body]
+    rows = _cut(body, mark)
     if _are_names(rows[0][1]):
         names, rows = rows[0][1], rows[1:]
     else:
-        remarks = [_cut(head[-1], m) for m in (mark, " ")] if head else []
+        remarks = [_words(line, m) for line in reversed(head) for m in (mark, " ")]
         fit = [r for r in remarks if len(r) == len(rows[0][1]) and _are_names(r)]
         if not fit:
             raise ValueError(
@@ -154,7 +155,8 @@ def _read_lines(lines: list[tuple[int, str]]) -> Table:
         names = fit[0]
     units, rows = _units_above_dashes(rows)
     for number, row in rows:
-        if len(row) < len(names) or any(row[len(names) :]):
+        more = row[len(names) :]
+        if len(row) < len(names) or (any(more) and not more[0].startswith("#")):
             raise ValueError(
                 f"line {number} has {len(row)} columns, {len(names)} are named: is it "
                 "cut short, or is there a mark of columns in a text without quotes?"
@@ -179,19 +181,35 @@ def _mark_between(lines: list[str]) -> str:
     shown = [line for line in lines[:200] if not _RULE.match(line)]
 
     def share(mark: str) -> float:
-        counts = Counter(len(_cut(line, mark)) for line in shown)
+        counts = Counter(len(_words(line, mark)) for line in shown)
         return max((n for count, n in counts.items() if count > 1), default=0)
 
     return max("\t;,| ", key=share)
 
 
-def _cut(line: str, mark: str) -> list[str]:
-    if mark == "|" and line.lstrip().startswith("|"):
-        line = line.strip().removeprefix("|").removesuffix("|")
-    elif mark == " ":
-        line = " ".join(line.split())
+def _cut(lines: list[tuple[int, str]], mark: str) -> list[tuple[int, list[str]]]:
+    """Cut lines into words; a text in quotes may go on for some lines."""
+    plain = (f"{_without_edges(line, mark)}\n" for _, line in lines)
+    reader = csv.reader(plain, delimiter=mark, skipinitialspace=True, strict=True)
+    rows, at = [], 0
+    for row in reader:
+        rows.append((lines[at][0], [word.strip() for word in row]))
+        at = reader.line_num
+    return rows
+
+
+def _words(line: str, mark: str) -> list[str]:
+    line = _without_edges(line, mark)
     words = next(csv.reader([line], delimiter=mark, skipinitialspace=True), [])
     return [word.strip() for word in words]
+
+
+def _without_edges(line: str, mark: str) -> str:
+    if mark == " ":
+        return " ".join(line.split())
+    if mark == "|" and line.lstrip().startswith("|"):
+        return line.strip().removeprefix("|").removesuffix("|")
+    return line
 
 
 def _is_number(word: str) -> bool:
@@ -199,10 +217,15 @@ def _is_number(word: str) -> bool:
         float(_plain(word))
     except ValueError:
         return False
-    return True
+    return "_" not in word
 
 
 def _are_names(words: list[str]) -> bool:
+    lower = {word.lower() for word in words}
+    if any(
+        {first, second} <= lower for first, second, *_ in (*PIXEL_NAMES, *SKY_NAMES)
+    ):
+        return True
     return any(words) and not any(_is_number(word) for word in words)
 
 
@@ -217,8 +240,11 @@ def _units_above_dashes(
 ) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Take a line of units and one of dashes, or of RDB's types, off the rows."""
     for i, (_, row) in enumerate(rows[:2]):
-        if any(row) and all(re.fullmatch(r"[-=+:]*", word) for word in row):
-            return (rows[0][1] if i else []), rows[i + 1 :]
+        are_dashes = all(re.fullmatch(r"[-=+:]*", word) for word in row)
+        # two dashes are a word for no value
+        if are_dashes and any(len(word) > 2 for word in row):
+            units = rows[0][1] if i else []
+            return units, rows[i + 1 :]
     if rows and all(re.fullmatch(r"\d*[NSM]", word) for word in rows[0][1]):
         return [], rows[1:]
     return [], rows
@@ -237,31 +263,54 @@ def _unit(word: str) -> u.UnitBase | None:
 def _values(words: list[str], mark: str) -> Column | MaskedColumn:
     """Return a column as what its words are: numbers, truths, else text."""
     given = [word for word in words if word not in _MISSING]
-    mask = np.array([word in _MISSING for word in words], bool)
     values = None
     if given and all(word in _TRUTH for word in given):
         values = np.array([_TRUTH.get(word, False) for word in words], bool)
     elif not any(_CODE.match(word) and "." not in word for word in given):
-        values = _numbers(given, len(words), mask, mark)
+        values = _numbers(words, mark)
     if values is None:
         values = np.array(words, np.str_)
         mask = values == ""
+    else:
+        mask = np.array([word in _MISSING for word in words], bool)
+        if values.dtype.kind in "iu":
+            mask |= np.array([word.lower() == "nan" for word in words], bool)
     return MaskedColumn(values, mask=mask) if mask.any() else Column(values)
 
 
-def _numbers(given: list[str], rows: int, mask: NDArray, mark: str) -> NDArray | None:
+def _numbers(words: list[str], mark: str) -> NDArray | None:
+    """Return numbers, and 0 or NaN where there is none; None if some are words."""
+    given = [word for word in words if word not in _MISSING]
     if mark in "; \t" and any("," in word for word in given):
         if not all(_WITH_COMMA.match(word) for word in given):
             return None
         given = [word.replace(",", ".") for word in given]
-    are_whole = all(map(_WHOLE.match, given))
-    # a whole number too long for any kind stays as written
-    for kind in (np.int64, np.uint64) if are_whole and given else (np.float64,):
+    whole = [word for word in given if word.lower() != "nan"]
+    are_whole = bool(whole) and all(map(_WHOLE.match, whole))
+    if are_whole and len(whole) < len(given):  # nan beside whole numbers
+        are_whole = max(abs(int(word)) for word in whole) > _LARGEST_IN_FLOAT
+    if not are_whole:
+        known = _as_kind(given, np.float64)
+        values = np.full(len(words), np.nan)
+        is_given = [word not in _MISSING for word in words]
+    else:
+        # one too long for either kind stays as written
+        tried = (_as_kind(whole, kind) for kind in (np.int64, np.uint64))
+        known = next((k for k in tried if k is not None), None)
+        is_given = [w not in _MISSING and w.lower() != "nan" for w in words]
+        values = np.zeros(len(words), np.int64 if known is None else known.dtype)
+    if known is None:
+        return None
+    values[np.array(is_given, bool)] = known
+    return values
+
+
+def _as_kind(words: list[str], kind: type) -> NDArray | None:
+    if "_" in "".join(words):  # Python's own mark of thousands, and nobody else's
+        return None
+    for spelling in (str, _plain):
         try:
-            numbers = np.array([_plain(word) for word in given], np.str_).astype(kind)
+            return np.array(list(map(spelling, words)), np.str_).astype(kind)
         except (ValueError, OverflowError):
             continue
-        values = np.full(rows, np.nan) if kind is np.float64 else np.zeros(rows, kind)
-        values[~mask] = numbers
-        return values
     return None

@@ -99,6 +99,10 @@ WAYS = {
         "#Table\n\nName;Vmag\n;mag\n----;----\nA;1.0\nB;2.0\n\n\n"
         + VIZIER.replace("|", ";")
     ),
+    "a text of two lines": 'ra,dec,b\n204.25,-29.86,"a\nb"\n204.26,29.85,c\n',
+    "a remark behind": "ra dec\n204.25 -29.86 # good\n204.26 29.85\n",
+    "remarks behind names": "# ra dec\n#\n204.25 -29.86\n204.26 29.85\n",
+    "a number for a name": "ra,dec,1\n204.25,-29.86,1\n204.26,29.85,2\n",
     "IPAC": IPAC,
     "machine-readable": MRT,
     "SExtractor": SEXTRACTOR,
@@ -129,6 +133,9 @@ def test_letters_of_any_coding_are_read(tmp_path, coding):
 COLUMNS = {
     "whole": (["1", "-2"], [1, -2], "i8"),
     "large": ([str(BIG), "NA"], [BIG, None], "i8"),
+    "large beside nan": ([str(BIG), "NaN"], [BIG, None], "i8"),
+    "small beside nan": (["1", "nan"], [1, np.nan], "f8"),
+    "a mark of Python's": (["1_000", "2"], ["1_000", "2"], "U5"),
     "unsigned": (["18446744073709551615", ""], [2**64 - 1, None], "u8"),
     "too large for any": (["1" * 25, "2"], ["1" * 25, "2"], "U25"),
     "float": (["1.5", "nan", "INDEF"], [1.5, np.nan, None], "f8"),
@@ -151,6 +158,11 @@ def test_words_become_what_they_are_and_no_other(tmp_path, kind):
     assert found.dtype == np.dtype(dtype)
     for value, right in zip(found.tolist(), expected, strict=True):
         assert value == right or (value != value and right != right)
+
+
+def test_a_row_without_values_stays_a_row(tmp_path):
+    (tmp_path / "t.txt").write_text("x y\n-- --\n1 2\n-- --\n")
+    assert read_positions(tmp_path / "t.txt")["x"].tolist() == [None, 1, None]
 
 
 def test_units_stand_above_the_dashes(tmp_path):
@@ -183,6 +195,7 @@ REFUSED = {
     "no names": ("10 20\n30 40.5\n", r"no line of it names the columns.*'10 20'"),
     "no rows": ("# only remarks\n\n", "there is no row in it"),
     "cut short": ("x,y\n1,2\n3", "line 3 has 1 columns, 2 are named"),
+    "an open quote": ('x,y,a\n1,2,"b\n3,4,c\n', "unexpected end of data"),
     "a mark in a text": ("x,y\n1,2\n3,4,5\n", "line 3 has 3 columns, 2 are named"),
     "two of a name": ("x y x\n1 2 3\n", "two of its columns are named x"),
     "LaTeX": ("\\begin{tabular}{cc}\nx & y \\\\\n1 & 2 \\\\\n", "is LaTeX"),
