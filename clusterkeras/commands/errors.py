@@ -20,6 +20,9 @@ _PACKAGES = tuple(
 #: What a ``raise`` of this package says to its user.
 _TELLING = (ValueError, TypeError, OSError, ImportError, RuntimeError, ArithmeticError)
 
+#: Characters of an error: what it quotes of a damaged file may be all of that.
+LONGEST_LINE = 1500
+
 #: What the system says of a disk; TensorFlow and HDF5 repeat it in errors of their own.
 _OF_A_DISK = tuple(
     os.strerror(number)
@@ -81,4 +84,5 @@ def one_line(error: BaseException) -> str:
         return f"{error.filename}: {error.strerror}"
     # what an error of TensorFlow says of its graph
     text = re.sub(r"\{\{.*?\}\}|\[Op:\w*\]", "", in_words(error, "--"))
-    return text.strip() or type(error).__name__
+    text = text.strip() or type(error).__name__
+    return text if len(text) <= LONGEST_LINE else text[:LONGEST_LINE] + " ..."

@@ -18,12 +18,8 @@ from data_tools.foreign.typed import (
     in_words,
     with_nearest,
 )
-from data_tools.foreign.yaml_text import (
-    LONGEST_VALUE,
-    dump_text,
-    load_text,
-    load_values,
-)
+from data_tools.foreign.yaml_text import check_text, dump_text, load_text, load_values
+from data_tools.foreign.yaml_text import in_words as yaml_in_words
 from data_tools.running.plain_files import MOST_BYTES, read_settings
 
 _MODE = "clusterkeras"
@@ -51,11 +47,13 @@ class SettingsParser(ArgumentParser):
         """Parse a command line; an unknown option is told with the nearest."""
         own = args[: args.index("--")] if "--" in args else args
         for argument in own:
-            if len(argument) > LONGEST_VALUE:
-                raise ValueError(
-                    f"expected arguments of at most {LONGEST_VALUE:,} characters; "
-                    f"received one of {len(argument):,}: {argument[:40]} ..."
-                )
+            option, equals, value = argument.partition("=")
+            named = option.startswith("--") and equals
+            try:
+                check_text(value if named else argument)
+            except yaml.YAMLError as error:
+                where = f"{option}: " if named else ""
+                raise ValueError(f"{where}{yaml_in_words(error)}") from error
         self._check_files(own)
         try:
             return super().parse_args(args, *rest, **options)

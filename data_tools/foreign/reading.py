@@ -79,13 +79,14 @@ def read_text(path: Path, most_bytes: int) -> str:
     ValueError
         If it is larger, or no such text; the message names the file.
     """
-    size = path.stat().st_size
-    if size > most_bytes:
+    # no more, whatever its size is said to be: a device has none and does not end
+    with path.open("rb") as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
         raise ValueError(
-            f"{path}: expected at most {most_bytes / 1e6:g} MB of text; it has "
-            f"{size / 1e6:.3g} MB. Is it the right file?"
+            f"{path}: expected at most {most_bytes / 1e6:g} MB of text; it has more. "
+            "Is it the right file?"
         )
-    data = path.read_bytes()
     wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         return data.decode("utf-16" if wide else "utf-8-sig")

@@ -19,7 +19,12 @@ MOST_LEVELS = 100
 #: Values, those behind an alias (``*name``) counted each time.
 MOST_VALUES = 1_000_000
 #: Characters of one value.
-LONGEST_VALUE = 10_000
+LONGEST_VALUE = 4_096
+
+
+class _OutOfBounds(yaml.MarkedYAMLError):
+    """What YAML allows and no setting needs."""
+
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -88,6 +93,24 @@ def _load(content: str, kind: Any) -> Any:
         loader.dispose()
 
 
+def check_text(text: str) -> None:
+    """Refuse a text that is too long, or YAML nested too deeply if it is any.
+
+    A text is read again, by another parser, where its setting is no text.
+    """
+    if len(text) > LONGEST_VALUE:
+        raise _OutOfBounds(
+            problem=f"a value of {len(text):,} characters, which begins with "
+            f"{text[:40]!r}; expected at most {LONGEST_VALUE:,}"
+        )
+    try:
+        _check_events(text)
+    except _OutOfBounds:
+        raise
+    except yaml.YAMLError:
+        return
+
+
 def _check_events(content: str) -> None:
     """Refuse what would overflow the parser's stack or fill the memory, not built."""
     level = 0
@@ -129,8 +152,8 @@ def _check(node: yaml.Node, known: dict[int, tuple[int, int]], level: int) -> No
                 "or one that holds itself",
                 child,
             )
-    if isinstance(node, yaml.ScalarNode) and len(node.value) > LONGEST_VALUE:
-        raise _error(f"a value of {len(node.value)} characters", node)
+    if isinstance(node, yaml.ScalarNode):
+        check_text(node.value)
     known[id(node)] = (values, levels)
 
 
@@ -146,13 +169,13 @@ def _children(node: yaml.Node) -> Iterator[tuple[yaml.Node, bool]]:
 
 
 def _error(problem: str, at: yaml.Node | yaml.Event) -> yaml.YAMLError:
-    return yaml.MarkedYAMLError(problem=problem, problem_mark=at.start_mark)
+    return _OutOfBounds(problem=problem, problem_mark=at.start_mark)
 
 
 def in_words(error: Exception) -> str:
     """Return what is wrong with a YAML text and in which line, without its excerpt."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return " ".join(str(error).split())
+        return " ".join(str(getattr(error, "problem", None) or error).split())
     mark = error.problem_mark
     problem = error.problem or error.context or "no YAML"
     if "tab" in problem or "cannot start any token" in problem:
