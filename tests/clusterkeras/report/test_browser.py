@@ -329,7 +329,7 @@ def test_a_page_whose_best_row_is_filtered_opens_on_the_next(
 ):
     from clusterkeras.report.page import write_page
 
-    table = catalogue[:5]
+    table = catalogue[:5].copy()
     table["flags"][0] = FLAGS["overlap"][0]
     write_page(table, images, tmp_path / "r.html", model, progress=False)
     tab = browser.new_page(viewport=LAPTOP)
