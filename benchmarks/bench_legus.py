@@ -179,21 +179,25 @@ def draw(table: QTable, path: Path) -> None:
     """Draw the network's intervals over the published values."""
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 3, figsize=(12, 4.3), layout="constrained")
+    figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
+    figure.suptitle(
+        "Median and 68 % of the network's posterior over LEGUS's best value"
+    )
     for ax, (name, (label, _)) in zip(axes, COMPARED.items(), strict=True):
         median = table[f"{name}_median"]
         error = [median - table[f"{name}_p16"], table[f"{name}_p84"] - median]
         # published values are on a grid: points would hide each other
         shift = np.random.default_rng(0).uniform(-0.03, 0.03, len(table))
         x = table[name] + shift
-        ax.errorbar(x, median, error, fmt="none", ecolor="0.75", elinewidth=0.7)
+        ax.errorbar(x, median, error, fmt="none", ecolor="0.6", elinewidth=0.9)
         points = ax.scatter(
-            x, median, 9, table["log_snr"], cmap="viridis", vmin=0.5, vmax=3, zorder=3
+            x, median, 22, table["log_snr"], cmap="viridis", vmin=0.5, vmax=3, zorder=3
         )
         middle = float(np.median(x))
         ax.axline((middle, middle), slope=1, color="0.3", lw=0.8)
-        ax.set(xlabel=f"LEGUS {label}", ylabel=f"network {label}")
-    figure.colorbar(points, ax=axes, label="log S/N")
+        ax.set_xlabel(f"LEGUS {label}", fontsize=12)
+        ax.set_ylabel(f"network {label}", fontsize=12)
+    figure.colorbar(points, ax=axes, label="network log S/N [dex]", pad=0.01)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -35,9 +35,11 @@ WANTED = {
 
 
 def choose(truth: Table) -> dict[str, int]:
-    """Return the row of the visible cluster nearest to each of WANTED."""
+    """Return the row of the cluster nearest to each of WANTED that the eye sees too."""
     values = np.column_stack([truth[n] for n in PARAMETER_NAMES[:3]]).astype(float)
-    visible = np.asarray(truth["log_snr"]) > 1.3
+    # the light of a wide one is below the sky's noise in every pixel
+    compact = np.asarray(truth["log_half_light_radius"]) < -0.6
+    visible = compact & (np.asarray(truth["log_snr"]) > 1.3)
     rows = {}
     for name, wanted in WANTED.items():
         distance = (((values - wanted) / (0.5, 0.5, 0.7)) ** 2).sum(1)

@@ -70,11 +70,11 @@ def draw_contours(
     """
     low, high = np.transpose([box[p.name] for p in parameters])
     rows = max(-(-len(panels) // 2) for panels in groups.values())
-    figure = Figure(figsize=(3.55 * len(groups), 1.75 * rows + 0.8))
+    figure = Figure(figsize=(4.4 * len(groups), 2.2 * rows + 0.9))
     figure.set_layout_engine("constrained", h_pad=0.02, w_pad=0.02)
     parts = figure.subfigures(1, len(groups), squeeze=False)[0]
     for part, (heading, panels) in zip(parts, groups.items(), strict=True):
-        part.suptitle(heading, fontsize=8, fontweight="bold")
+        part.suptitle(heading, fontsize=11, fontweight="bold")
         axes = part.subplots(rows, 2, squeeze=False, sharex=True, sharey=True).ravel()
         axes[0].set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
         axes[0].locator_params(nbins=5)
@@ -82,8 +82,8 @@ def draw_contours(
             _draw_panel(ax, panel, low, high)
         for ax in axes[len(panels) :]:
             ax.set_visible(False)
-        part.supxlabel(axis_label(parameters[0]), fontsize=8)
-        part.supylabel(axis_label(parameters[1]), fontsize=8)
+        part.supxlabel(axis_label(parameters[0]), fontsize=10)
+        part.supylabel(axis_label(parameters[1]), fontsize=10)
     handles = [
         Patch(facecolor="0.62", label=f"{names[0]}, 68 %"),
         Patch(facecolor="0.85", label="95 %"),
@@ -93,7 +93,7 @@ def draw_contours(
         Line2D([], [], linestyle="none", label="%: overlap of both"),
     ]
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=6, fontsize=7, frameon=False
+        handles=handles, loc="outside lower center", ncols=6, fontsize=9, frameon=False
     )
     return figure
 
@@ -118,8 +118,8 @@ def _draw_panel(ax: Axes, panel: Panel, low: NDArray, high: NDArray) -> None:
     )
     ax.add_line(_truth_marker(panel.truth))
     agreement = agreement_of(panel.first, panel.second, panel.truth, low, high)
-    ax.set_title(panel.title, fontsize=6.5, pad=2)
-    ax.tick_params(labelsize=7, length=2, pad=1.5)
+    ax.set_title(panel.title, fontsize=8, pad=3)
+    ax.tick_params(labelsize=8, length=2, pad=1.5)
     ax.text(
         0.97,
         0.96,
@@ -127,7 +127,7 @@ def _draw_panel(ax: Axes, panel: Panel, low: NDArray, high: NDArray) -> None:
         transform=ax.transAxes,
         ha="right",
         va="top",
-        fontsize=7.5,
+        fontsize=9,
         zorder=4,
         bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
     )

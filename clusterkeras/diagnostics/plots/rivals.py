@@ -51,7 +51,11 @@ def gain_and_coverage(
     )
     right.axhline(0, color="black", linewidth=0.8)
     for i, (name, (alpha, ecp)) in enumerate(curves.items()):
-        style = STYLES[i + 1] | {"marker": MARKERS[i], "markerfacecolor": "white"}
+        style = STYLES[i + 1] | {
+            "marker": MARKERS[i],
+            "markerfacecolor": "white",
+            "markevery": max(len(alpha) // 8, 1),
+        }
         right.plot(alpha, np.subtract(ecp, alpha), label=name, **style)
     right.set(
         xlabel="credibility of a region of the joint, alpha",

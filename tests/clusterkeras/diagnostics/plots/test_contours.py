@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
 
 from clusterkeras.diagnostics.plots import contours
 from clusterkeras.diagnostics.plots.contours import Panel
@@ -66,3 +67,11 @@ def test_the_two_methods_differ_without_colour(picture):
         assert np.mean(np.abs(grey - shade) < 2) > 0.005
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names[0] == "stochastic grid, 68 %" and names[2] == "network, 68 %"
+
+
+def test_small_multiples_have_letters_of_eight_points_at_least():
+    figure = contours.draw_contours({"a": [panel(i) for i in range(4)]}, PLANE, BOX)
+    FigureCanvasAgg(figure).draw()
+    words = [text for text in figure.findobj(Text) if text.get_text()]
+    assert len(words) > 20
+    assert min(text.get_fontsize() for text in words) >= 8
