@@ -21,6 +21,7 @@ from data_tools.imaging.colours import say_colours
 from data_tools.imaging.cutout_picture import draw_cutout
 from data_tools.mosaics.mosaic import ROUNDING_PX, Mosaics
 from data_tools.running.output import check_file, whole_path
+from data_tools.running.seal import PICTURE_METADATA
 from data_tools.schema import PARAMETERS
 
 if TYPE_CHECKING:
@@ -268,7 +269,8 @@ def draw_preview(
         )
         axes.text(0, -0.02, caption(catalogue, row), transform=axes.transAxes, **words)
     with whole_path(output) as path:
-        figure.savefig(path, dpi=100, facecolor=figure.get_facecolor())
+        colour = figure.get_facecolor()
+        figure.savefig(path, dpi=100, facecolor=colour, metadata=PICTURE_METADATA)
 
 
 def caption(catalogue: Catalogue, row: int) -> str:

@@ -22,12 +22,17 @@ from clusterkeras.diagnostics.plots.recovery import axis_label
 from data_tools.positions.read_positions import read_positions
 from data_tools.running.output import whole_path
 from data_tools.running.plain_files import write_text
+from data_tools.running.replaced import check_replaced_in
+from data_tools.running.seal import BLANK, KEY, PICTURE_METADATA
 from data_tools.schema import PARAMETERS
 
 if TYPE_CHECKING:
     from clusterkeras.catalogue.read import Catalogue
 
 logger = logging.getLogger(__name__)
+
+#: What is written of a comparison.
+FILES = ("comparison.json", "comparison.png")
 
 #: Edges in visibility (dex) of the bins in which completeness is given.
 VISIBILITY_EDGES = (-np.inf, 0.5, 1.0, 1.5, 2.0, 2.5, np.inf)
@@ -169,19 +174,28 @@ class Comparison(Mapping[str, Any]):
         """Draw posterior against truth, and the completeness."""
         return _draw(self)
 
-    def write(self, directory: str | Path) -> None:
+    def write(self, directory: str | Path, *, overwrite: bool = False) -> None:
         """Write ``comparison.json`` and ``comparison.png``.
 
         Parameters
         ----------
         directory : str or Path
             It is made if it is not there.
+        overwrite : bool
+            Whether to write also over files that are not as this package wrote them,
+            or into a directory with other files.
+
+        Raises
+        ------
+        FileExistsError
+            If something is there that may not be written over.
         """
-        directory = Path(directory)
+        directory = check_replaced_in(directory, FILES, overwrite=overwrite)
         directory.mkdir(parents=True, exist_ok=True)
-        write_text(directory / "comparison.json", json.dumps(self.numbers, indent=2))
-        with whole_path(directory / "comparison.png") as path:
-            self.plot().savefig(path, dpi=120)
+        numbers, picture = (directory / name for name in FILES)
+        write_text(numbers, json.dumps({**self.numbers, KEY: BLANK}, indent=2))
+        with whole_path(picture) as path:
+            self.plot().savefig(path, dpi=120, metadata=PICTURE_METADATA)
 
 
 def compare(

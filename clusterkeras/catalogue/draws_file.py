@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_tools.running.output import whole_path
+from data_tools.running.seal import BLANK, KEY
 from data_tools.schema import PARAMETERS
 
 #: Endings of a file of draws.
@@ -50,6 +51,7 @@ def write_draws(
         whole.attrs["units"] = [p.unit for p in PARAMETERS]
         whole.attrs["axes"] = ["row of the catalogue", "draw", "parameter"]
         file["places"] = places
+        file.attrs[KEY] = BLANK
         for key, value in meta.items():
             plain = isinstance(value, str | int | float)
             file.attrs[key] = value if plain else json.dumps(value)

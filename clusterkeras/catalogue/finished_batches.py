@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterkeras import __version__
-from data_tools.mosaics.extensions import quality_beside, weights_beside
+from data_tools.mosaics.extensions import files_of
 from data_tools.running.output import whole_file
 from data_tools.running.work_directory import claimed
 
@@ -76,9 +76,8 @@ def describe_run(
         ``configuration``, ``model``, ``images``, ``positions``, ``draws`` and
         ``software``: what each is, as SHA-256 or in words.
     """
-    maps = [find(p) for p in mosaics.paths for find in (weights_beside, quality_beside)]
-    files = [*mosaics.paths, *filter(None, maps)]
-    stats = [(str(p.resolve()), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    files = [(p.resolve(), p.stat()) for p in files_of(mosaics)]
+    stats = [(str(path), about.st_size, about.st_mtime_ns) for path, about in files]
     weights = hashlib.sha256()
     for weight in model.get_weights():
         weights.update(np.ascontiguousarray(weight).tobytes())

@@ -35,11 +35,13 @@ from clusterkeras.catalogue.table import (
 )
 from clusterkeras.config import InferenceConfig
 from clusterkeras.network.model_file import DEFAULT_PRESET
+from data_tools.mosaics.extensions import files_of
 from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.positions.places import Places, find_places
 from data_tools.positions.read_positions import read_positions
 from data_tools.running.output import check_file
-from data_tools.running.table_file import FORMATS
+from data_tools.running.replaced import check_replaced
+from data_tools.running.table_file import FORMATS, write_table
 from data_tools.schema import FLAGS
 
 if TYPE_CHECKING:
@@ -118,6 +120,7 @@ def infer(
     *,
     draws: int = 0,
     progress: bool = True,
+    overwrite: bool = False,
 ) -> Catalogue:
     """Measure the joint posterior at each position on mosaics.
 
@@ -148,6 +151,9 @@ def infer(
         draws both hold the larger of the two numbers.
     progress : bool
         Whether to show a progress bar.
+    overwrite : bool
+        Whether to write also over files that are not as this package wrote them, or
+        into a directory with other files; see `data_tools.running.replaced`.
 
     Returns
     -------
@@ -164,8 +170,10 @@ def infer(
     FileNotFoundError
         If a mosaic, the table or the model is missing.
     ValueError
-        If a mosaic or the table cannot be used, an output has no known format, or
-        finished batches of another run lie beside it.
+        If a mosaic or the table cannot be used, an output has no known format, or is
+        what is read.
+    FileExistsError
+        If something is there that may not be written over.
 
     Notes
     -----
@@ -194,6 +202,11 @@ def infer(
     outputs = _Outputs.of(output, preview, draws_file)
     if not isinstance(images, Mosaics | str | Path):
         images = list(images)
+    check_replaced(
+        (outputs.table, outputs.preview, outputs.draws),
+        (*files_of(images), positions),
+        overwrite=overwrite,
+    )
     if not isinstance(positions, Table):
         name, positions = Path(positions), read_positions(positions)
     else:
@@ -264,7 +277,7 @@ class _Outputs:
                 self.draws, batches.read(draws=True), drawn, catalogue.meta, places
             )
         if self.table is not None:
-            catalogue.write(self.table)
+            write_table(catalogue, self.table)
         if self.preview is not None:
             from clusterkeras.catalogue.cluster_pictures import draw_preview
 

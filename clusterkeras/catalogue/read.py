@@ -20,6 +20,7 @@ from clusterkeras.catalogue.table import (
     read_survey,
     read_table,
 )
+from data_tools.running.replaced import check_replaced
 from data_tools.running.table_file import write_table
 from data_tools.schema import FLAGS, PARAMETER_NAMES, catalogue_columns
 
@@ -209,7 +210,7 @@ class Catalogue(QTable):
         return catalogue
 
     def write(  # type: ignore[override]
-        self, path: Any, *, overwrite: bool = True, **options: Any
+        self, path: Any, *, overwrite: bool | None = None, **options: Any
     ) -> None:
         """Write all columns and metadata; the file appears when it is whole.
 
@@ -218,8 +219,9 @@ class Catalogue(QTable):
         path : str or Path
             ``.ecsv``, ``.fits``, ``.vot``, ``.xml``, ``.parquet`` or (without
             metadata) ``.csv``.
-        overwrite : bool
-            Whether a file that is there is replaced.
+        overwrite : bool, optional
+            Whether to replace a file that is there; by default one that is as this
+            package wrote it.
         **options
             ``format`` and others of `QTable.write`, which then writes the file.
 
@@ -232,10 +234,11 @@ class Catalogue(QTable):
         """
         table = QTable(self, copy=False)
         if options:
-            table.write(path, overwrite=overwrite, **options)
+            table.write(path, overwrite=bool(overwrite), **options)
             return
-        if not overwrite and Path(path).exists():
+        if overwrite is False and Path(path).exists():
             raise FileExistsError(f"{path}: it exists; overwrite=True replaces it")
+        check_replaced([Path(path)], overwrite=bool(overwrite))
         write_table(table, path)
 
     def numbers(self, name: str) -> NDArray[np.float64]:

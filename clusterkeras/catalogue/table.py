@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from clusterkeras import __version__
 from data_tools.mosaics.sky import to_icrs
 from data_tools.positions.read_positions import read_positions
+from data_tools.running.seal import KEY
 from data_tools.schema import (
     FLAGS,
     PARAMETER_NAMES,
@@ -263,6 +264,7 @@ def read_table(path: Path) -> QTable:
     table = read_positions(path)
     # FITS writes keys in capitals, and as VOTable what is not plain as JSON
     table.meta = {key.lower(): _plain(value) for key, value in table.meta.items()}
+    table.meta.pop(KEY, None)
     return table
 
 

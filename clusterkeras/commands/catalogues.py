@@ -11,6 +11,7 @@ from clusterkeras.commands.command import (
     add_images,
     add_model,
     add_output,
+    add_overwrite,
     add_runner,
 )
 
@@ -47,15 +48,19 @@ def _detect(args: Namespace) -> str:
     from clusterkeras.detection.candidates import detect
     from clusterkeras.detection.probability_map import FORMATS, draw_map
     from clusterkeras.network.loading import load_model
+    from data_tools.mosaics.extensions import files_of
     from data_tools.running.output import check_file
+    from data_tools.running.replaced import check_replaced
 
     if args.map is not None:
         check_file(args.map, "map", FORMATS)
+    overwrite = args.overwrite
+    check_replaced((args.output, args.map), files_of(args.images), overwrite=overwrite)
     model = load_model(args.model)
-    table = detect(args.images, args.output, model, args.detection)
+    table = detect(args.images, args.output, model, args.detection, overwrite=overwrite)
     lines = [f"wrote {len(table)} candidates: {args.output}"]
     if args.map is not None:
-        draw_map(args.images, args.map, model, args.map_stride)
+        draw_map(args.images, args.map, model, args.map_stride, overwrite=overwrite)
         lines.append(f"wrote a map of where the network sees clusters: {args.map}")
     return "\n".join(lines)
 
@@ -95,6 +100,7 @@ def _infer(args: Namespace) -> str:
             args.runner,
             args.runner_options,
             args.workers,
+            overwrite=args.overwrite,
         )
         return f"wrote the catalogues of {len(parts)} fields: {args.output}"
     if args.runner != "local":
@@ -107,6 +113,7 @@ def _infer(args: Namespace) -> str:
         args.inference,
         preview=args.preview,
         draws_file=args.draws_file,
+        overwrite=args.overwrite,
     )
     return f"wrote {len(table)} rows: {args.output}"
 
@@ -123,14 +130,19 @@ def _add_compare(parser: ArgumentParser) -> None:
         help="Directory for comparison.json and comparison.png; made if it is not "
         "there.",
     )
+    add_overwrite(parser)
     parser.add_argument("--match_px", type=float, default=4.0)
 
 
 def _compare(args: Namespace) -> str:
+    from clusterkeras.catalogue.comparison import FILES
     from clusterkeras.catalogue.read import Catalogue
+    from data_tools.running.replaced import check_replaced_in
 
+    inputs = (args.catalogue, args.truth)
+    check_replaced_in(args.output, FILES, inputs, overwrite=args.overwrite)
     found = Catalogue.read(args.catalogue).compare(args.truth, args.match_px)
-    found.write(args.output)
+    found.write(args.output, overwrite=args.overwrite)
     return f"{found!r}\nwrote comparison.json and .png: {args.output}"
 
 
@@ -151,6 +163,7 @@ def _report(args: Namespace) -> str:
     written = write_page(
         *(args.catalogue, args.images, args.output, args.model, args.report),
         completeness=args.completeness,
+        overwrite=args.overwrite,
     )
     left_out = "" if written.shown == written.rows else f" of {written.rows} rows"
     return (
@@ -189,6 +202,7 @@ def _completeness(args: Namespace) -> str:
         args.inference,
         args.catalogue,
         args.priors,
+        overwrite=args.overwrite,
     )
     check = result["held_out"]["recovered"]
     return (

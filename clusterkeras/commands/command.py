@@ -94,6 +94,17 @@ def add_batches(parser: ArgumentParser) -> None:
 def add_output(parser: ArgumentParser) -> None:
     """Add ``--output``, where the result is written."""
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="PATH")
+    add_overwrite(parser)
+
+
+def add_overwrite(parser: ArgumentParser) -> None:
+    """Add ``--overwrite``, for outputs where something else is."""
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="Write also over files that are not as this package wrote them, or into a "
+        "directory with other files. What is read is never written over.",
+    )
 
 
 def add_runner(parser: ArgumentParser) -> None:

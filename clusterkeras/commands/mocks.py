@@ -7,7 +7,13 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
-from clusterkeras.commands.command import Command, add_images, add_output, add_runner
+from clusterkeras.commands.command import (
+    Command,
+    add_images,
+    add_output,
+    add_overwrite,
+    add_runner,
+)
 
 RECORD_SIZE_NOTE = (
     "On disk a record of 64 x 64 pixels in 3 bands takes 49 kB: 200,000 records take "
@@ -22,6 +28,7 @@ def _add_simulate(parser: ArgumentParser) -> None:
 
     # no path: it may be an address
     parser.add_argument("-o", "--output", required=True, metavar="PATH")
+    add_overwrite(parser)
     parser.add_argument(
         "--images",
         nargs="+",
@@ -57,6 +64,7 @@ def _simulate(args: Namespace) -> str:
         runner=args.runner,
         runner_options=args.runner_options,
         verify=args.verify,
+        overwrite=args.overwrite,
     )
     return f"wrote the mock set {path}"
 
@@ -73,16 +81,26 @@ def _add_check(parser: ArgumentParser) -> None:
         metavar="JSON",
         help="Also write the comparison as JSON.",
     )
+    add_overwrite(parser)
     parser.add_class_arguments(Priors, "priors")
 
 
 def _check(args: Namespace) -> str:
+    from data_tools.mosaics.extensions import files_of
     from data_tools.preparation.check import check, report_lines, write_check
+    from data_tools.running.output import check_file
+    from data_tools.running.replaced import check_replaced
 
+    if args.output:
+        check_file(args.output, "comparison", (".json",))
+        inputs = files_of(args.images)
+        check_replaced([args.output], inputs, overwrite=args.overwrite)
     rows = check(args.images, args.target, args.priors)
     lines = report_lines(rows)
     if args.output:
-        write_check(rows, args.output, args.images, args.target)
+        write_check(
+            *(rows, args.output, args.images, args.target), overwrite=args.overwrite
+        )
         lines.append(f"wrote {args.output}")
     return "\n".join(lines)
 
@@ -98,7 +116,10 @@ def _add_psf(parser: ArgumentParser) -> None:
 def _psf(args: Namespace) -> str:
     from data_tools.preparation.psf_report import make_psfs
 
-    return "\n".join(make_psfs(args.images, args.target, args.output, args.stars))
+    lines = make_psfs(
+        *(args.images, args.target, args.output, args.stars), overwrite=args.overwrite
+    )
+    return "\n".join(lines)
 
 
 def _add_mosaic(parser: ArgumentParser) -> None:
@@ -113,7 +134,9 @@ def _add_mosaic(parser: ArgumentParser) -> None:
 def _mosaic(args: Namespace) -> str:
     from data_tools.mocks.mock_mosaic import make_mosaic
 
-    made = make_mosaic(args.target, args.priors, args.mosaic, args.output)
+    made = make_mosaic(
+        *(args.target, args.priors, args.mosaic, args.output), overwrite=args.overwrite
+    )
     return (
         f"wrote a mosaic with {len(made.truth)} clusters and their truth: {args.output}"
     )

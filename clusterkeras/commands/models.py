@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -28,7 +29,9 @@ def _add_fit(parser: ArgumentParser) -> None:
 def _fit(args: Namespace) -> str:
     from clusterkeras.training.fit import fit
 
-    path = fit(args.data, args.output, args.model, args.training)
+    path = fit(
+        *(args.data, args.output, args.model, args.training), overwrite=args.overwrite
+    )
     return f"wrote the trained model {path}"
 
 
@@ -68,6 +71,7 @@ def _evaluate(args: Namespace) -> str:
         draws=args.draws,
         batch_size=args.batch_size,
         limit=args.n_mocks,
+        overwrite=args.overwrite,
     )
     return f"wrote metrics.json and the pictures: {args.output}"
 
@@ -90,6 +94,7 @@ def _evaluate_beside_classical(args: Namespace) -> str:
         batch_size=args.batch_size,
         limit=args.n_mocks,
         n_models=args.classical_models,
+        overwrite=args.overwrite,
     )
     return f"wrote metrics.json and the pictures: {args.output}"
 
@@ -153,6 +158,7 @@ def _shifts(args: Namespace) -> str:
         draws=args.draws,
         batch_size=args.batch_size,
         workers=args.workers,
+        overwrite=args.overwrite,
     )
     return f"{shift_table(report)}\nwrote shifts.json, .md and .png: {args.output}"
 
@@ -165,7 +171,7 @@ def _add_ensemble(parser: ArgumentParser) -> None:
 def _ensemble(args: Namespace) -> str:
     from clusterkeras.network.loading import make_ensemble
 
-    path = make_ensemble(args.models, args.output)
+    path = make_ensemble(args.models, args.output, overwrite=args.overwrite)
     return f"wrote the ensemble of {len(args.models)} models {path}"
 
 
@@ -185,13 +191,15 @@ def _recalibrate(args: Namespace) -> str:
         args.output,
         batch_size=args.batch_size,
         limit=args.n_mocks,
+        overwrite=args.overwrite,
     )
     return "\n".join([*report_lines(report), f"wrote the model {args.output}"])
 
 
 def _add_export(parser: ArgumentParser) -> None:
     add_model(parser)
-    add_output(parser)
+    # without --overwrite: a version that is there stays
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PATH")
     parser.add_argument("--name", default=DEFAULT_PRESET)
     parser.add_argument("--version", type=int, default=1)
 

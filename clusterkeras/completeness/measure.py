@@ -58,6 +58,7 @@ def measure_completeness(
     priors: Priors | None = None,
     *,
     progress: bool = True,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Put clusters of known parameters on mosaics and count those that are found.
 
@@ -98,6 +99,8 @@ def measure_completeness(
         Profiles of the clusters, and what they are seen through.
     progress : bool
         Whether to show a progress bar.
+    overwrite : bool
+        Whether to write also into a directory that holds other things.
 
     Returns
     -------
@@ -139,7 +142,7 @@ def measure_completeness(
             "catalogue": None if catalogue is None else sha256_of(Path(catalogue)),
             "priors": dataclasses.asdict(priors),
         }
-        with claimed(output, _SETTINGS_FILE, settings):
+        with claimed(output, _SETTINGS_FILE, settings, empty=not overwrite):
             own = given
             if own is None:
                 own = _make_catalogue(
@@ -193,8 +196,10 @@ def _make_catalogue(
     if path.is_file():
         forget_batches(path)
     else:
-        detect(images, candidates, model, detection, progress=progress)
-        infer(images, candidates, path, model, inference, progress=progress)
+        # the directory is ours
+        how = {"progress": progress, "overwrite": True}
+        detect(images, candidates, model, detection, **how)
+        infer(images, candidates, path, model, inference, **how)
     return Catalogue.read(path)
 
 

@@ -18,9 +18,11 @@ from clusterkeras import __version__
 from clusterkeras.config import DetectionConfig
 from clusterkeras.network.model_file import DEFAULT_PRESET
 from data_tools.imaging.peaks import combine, find, strongest_apart
+from data_tools.mosaics.extensions import files_of
 from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.mosaics.sky import to_icrs
 from data_tools.running.output import check_file
+from data_tools.running.replaced import check_replaced
 from data_tools.running.table_file import FORMATS, write_table
 from data_tools.target import Target
 
@@ -96,6 +98,7 @@ def detect(
     config: DetectionConfig | None = None,
     *,
     progress: bool = True,
+    overwrite: bool = False,
 ) -> QTable:
     """Find candidates on the mosaics of one field; see `find_candidates`.
 
@@ -112,6 +115,9 @@ def detect(
         Threshold and scales.
     progress : bool
         Whether to show a progress bar.
+    overwrite : bool
+        Whether to write also over files that are not as this package wrote them, or
+        into a directory with other files; see `data_tools.running.replaced`.
 
     Returns
     -------
@@ -123,7 +129,10 @@ def detect(
     FileNotFoundError
         If a mosaic is missing.
     ValueError
-        If a mosaic cannot be used; see `data_tools.mosaics.mosaic.open_mosaics`.
+        If a mosaic cannot be used (see `data_tools.mosaics.mosaic.open_mosaics`), or
+        the output is one.
+    FileExistsError
+        If something is there that may not be written over.
 
     Examples
     --------
@@ -136,6 +145,7 @@ def detect(
     """
     if output is not None:
         output = check_file(output, "table", FORMATS)
+        check_replaced([output], files_of(images), overwrite=overwrite)
     if isinstance(model_or_target, Target):
         target = model_or_target
     else:

@@ -19,8 +19,11 @@ from tqdm import tqdm
 
 from clusterkeras import __version__
 from clusterkeras.network.presence import at_share
+from data_tools.mosaics.extensions import files_of
 from data_tools.mosaics.mosaic import CORE_PX, Cutout, Mosaics, opened
 from data_tools.running.output import check_file, whole_file
+from data_tools.running.replaced import check_replaced
+from data_tools.running.seal import BLANK
 
 if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
@@ -41,6 +44,7 @@ def draw_map(
     stride_px: int = 8,
     *,
     progress: bool = True,
+    overwrite: bool = False,
 ) -> None:
     """Ask the network at every stride-th pixel of a mosaic and write its answers.
 
@@ -64,15 +68,22 @@ def draw_map(
         Pixels of the mosaic between two looks, along both axes.
     progress : bool
         Whether to show a progress bar.
+    overwrite : bool
+        Whether to write also over files that are not as this package wrote them, or
+        into a directory with other files; see `data_tools.running.replaced`.
 
     Raises
     ------
     FileNotFoundError
         If a mosaic is missing.
     ValueError
-        If a mosaic cannot be used, the ending is no map's, or the stride is below 1.
+        If a mosaic cannot be used, the ending is no map's, or the stride is below 1, or
+        the output is a mosaic.
+    FileExistsError
+        If something is there that may not be written over.
     """
     output = check_file(output, "map", FORMATS)
+    check_replaced([output], files_of(images), overwrite=overwrite)
     if stride_px < 1:
         raise ValueError(f"stride_px: expected at least 1; received {stride_px}")
     target = model.target
@@ -93,6 +104,7 @@ def draw_map(
         header["STRIDE"] = (stride_px, "pixels of the mosaic a pixel of the map")
         header["SHARE"] = (MAP_SHARE, "share of clusters under which P_CLUSTER is")
         header["MODEL"] = model.name
+        header["SEAL"] = BLANK
         header["CREATOR"] = f"clusterkeras {__version__}"
         for i, path in enumerate(mosaics.paths):
             header[f"IMAGE{i + 1}"] = path.name
@@ -106,10 +118,14 @@ def draw_map(
     )
     buffer = io.BytesIO()
     hdus.writeto(buffer)
-    packed = output.suffix.lower() == ".gz"
     output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(output) as file:
-        file.write(gzip.compress(buffer.getvalue()) if packed else buffer.getvalue())
+        if output.suffix.lower() == ".gz":
+            # in its own header, where the mark is not packed
+            with gzip.GzipFile(BLANK, "wb", fileobj=file) as packed:
+                packed.write(buffer.getvalue())
+        else:
+            file.write(buffer.getvalue())
 
 
 def _coarser(wcs: WCS, stride_px: int) -> WCS:

@@ -25,9 +25,24 @@ from clusterkeras.network.loading import load_model
 from clusterkeras.network.posterior_model import PosteriorModel, check_same_target
 from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.finished_set import read_set
-from data_tools.running.output import check_directory, whole_path
+from data_tools.running.output import whole_path
 from data_tools.running.plain_files import write_json, write_text
+from data_tools.running.replaced import check_replaced_in
+from data_tools.running.seal import BLANK, KEY, PICTURE_METADATA
 from data_tools.schema import PARAMETER_NAMES
+
+#: What may be written of an evaluation.
+FILES = (
+    "metrics.json",
+    "tables.md",
+    *(
+        f"{name}.png"
+        for name in (
+            *("predicted_against_true", "coverage", "ranks", "visibility", "strata"),
+            *("presence", "corner_degenerate", "corner_typical", "corner_faint"),
+        )
+    ),
+)
 
 #: Seed of the records' photon noise and of TARP's reference points; draws are seeded
 #: by each record's own ``mock_id``.
@@ -42,6 +57,8 @@ def evaluate(
     draws: int = 500,
     batch_size: int = 256,
     limit: int | None = None,
+    *,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Score a model against a mock set.
 
@@ -65,6 +82,9 @@ def evaluate(
         Images a step.
     limit : int, optional
         Only the first so many records.
+    overwrite : bool
+        Whether to write also over files that are not as this package wrote them, or
+        into a directory with other files; see `data_tools.running.replaced`.
 
     Returns
     -------
@@ -75,8 +95,9 @@ def evaluate(
     ------
     FileNotFoundError
         If the model or the set is not there.
-    OSError
-        If `output` cannot be written.
+    FileExistsError, OSError
+        If something is there that may not be written over, or `output` cannot be
+        written.
     ValueError
         If the set is damaged, was made for other bands or another cutout, has no such
         split or fewer than three clusters, or an option is out of range.
@@ -94,7 +115,7 @@ def evaluate(
     >>> "presence" in found
     True
     """
-    check_directory(output)
+    check_replaced_in(output, FILES, overwrite=overwrite)
     predictions, box, about = ask(model, data, split, draws, batch_size, limit)
     return write_metrics(predictions, box, Path(output), about)
 
@@ -250,11 +271,16 @@ def write_metrics(
     )
     output.mkdir(parents=True, exist_ok=True)
     _draw_pictures(predictions, clusters, scored, posterior, chosen, box, output)
-    write_text(output / "tables.md", card.tables(metrics))
-    # last, so that a metrics.json says that all is there
-    write_json(output / "metrics.json", metrics)
+    write_report(metrics, output)
     print(headline(posterior))
     return metrics
+
+
+def write_report(metrics: dict[str, Any], output: Path) -> None:
+    """Write ``tables.md`` and ``metrics.json`` into a directory that is there."""
+    write_text(output / "tables.md", f"{card.tables(metrics)}\n\n<!-- {BLANK} -->")
+    # last, so that a metrics.json says that all is there
+    write_json(output / "metrics.json", {**metrics, KEY: BLANK})
 
 
 def headline(posterior: dict[str, Any]) -> str:
@@ -369,7 +395,7 @@ def _draw_pictures(
         )
     for name, figure in pictures.items():
         with whole_path(output / f"{name}.png") as path:
-            figure.savefig(path, dpi=110)
+            figure.savefig(path, dpi=110, metadata=PICTURE_METADATA)
 
 
 def _versions() -> dict[str, str]:

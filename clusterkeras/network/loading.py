@@ -18,7 +18,9 @@ from clusterkeras.network.posterior_model import PosteriorModel
 from clusterkeras.network.published_model import PublishedModel
 
 
-def make_ensemble(models: Sequence[str | Path], output: str | Path) -> Path:
+def make_ensemble(
+    models: Sequence[str | Path], output: str | Path, *, overwrite: bool = False
+) -> Path:
     """Make an ensemble of trained models and write it as a run.
 
     Parameters
@@ -29,6 +31,9 @@ def make_ensemble(models: Sequence[str | Path], output: str | Path) -> Path:
     output : str or Path
         Directory to write: ``model.keras``, which holds all members, and
         ``configuration.yaml``, which names them.
+    overwrite : bool
+        Whether to write also over files that are not as this package wrote them, or
+        into a directory with other files; see `data_tools.running.replaced`.
 
     Returns
     -------
@@ -38,19 +43,19 @@ def make_ensemble(models: Sequence[str | Path], output: str | Path) -> Path:
     Raises
     ------
     FileExistsError
-        If there is a model already.
+        If there is a model already, or another file that may not be replaced.
     FileNotFoundError
         If a model is missing.
     ValueError
         If a file is no model, or the models make no ensemble.
     """
-    new_model_file(output)
+    path = new_model_file(output, models, overwrite=overwrite)
     members = [load_model(model) for model in models]
     configuration = {
         "ensemble": [str(find_model(model).resolve()) for model in models],
         "target": members[0].target.to_dict(),
     }
-    return write_run(Ensemble(members), output, configuration)
+    return write_run(Ensemble(members), path, configuration, overwrite=overwrite)
 
 
 def load_model(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from clusterkeras.config import ModelConfig
 from data_tools.running.output import check_directory, whole_path
 from data_tools.running.plain_files import write_json
+from data_tools.running.replaced import check_replaced_in
+from data_tools.running.seal import BLANK, KEY
 from data_tools.running.work_directory import claimed
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
 
 #: The file that a run directory and a preset's directory keep their model in.
 MODEL_FILE = "model.keras"
+
+#: What `write_run` and those who call it write beside the model.
+_RUN_FILES = (MODEL_FILE, "configuration.yaml", "recalibration.json")
 
 #: Packages whose versions stand in the configuration of what `write_run` writes.
 PACKAGES = ("clusterkeras", "tensorflow", "keras")
@@ -220,34 +225,45 @@ def save_model(model: keras.Model, path: Path) -> None:
         model.save(part)
 
 
-def new_model_file(output: str | Path) -> Path:
+def new_model_file(
+    output: str | Path, inputs: Iterable[str | Path], *, overwrite: bool
+) -> Path:
     """Return the path of a model that is to be written, or refuse where one is.
 
     Parameters
     ----------
     output : str or Path
         Directory of the run.
+    inputs : iterable of str or Path
+        Models that it comes from, as for `find_model`.
+    overwrite : bool
+        Whether to write also over a model and other files that are there.
 
     Raises
     ------
     FileExistsError
-        If there is a model already.
+        If there is a model already, or another file that may not be replaced.
     NotADirectoryError, PermissionError
         If none can be written there.
     """
     path = check_directory(output) / MODEL_FILE
-    if path.exists():
+    if path.exists() and not overwrite:
         raise FileExistsError(
-            f"{path}: a model exists and is never overwritten; name another output"
+            f"{path}: a model exists and is never overwritten without --overwrite "
+            "(overwrite=True); name another output"
         )
+    read = [find_model(model) for model in inputs]
+    check_replaced_in(output, _RUN_FILES, read, overwrite=overwrite)
     return path
 
 
 def write_run(
     model: PosteriorModel,
-    output: str | Path,
+    path: Path,
     configuration: dict[str, Any],
     beside: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Write a model that came of others, and a configuration that says how.
 
@@ -255,30 +271,32 @@ def write_run(
     ----------
     model : PosteriorModel
         The model.
-    output : str or Path
-        Directory for ``model.keras`` and ``configuration.yaml``, made if missing.
+    path : Path
+        What `new_model_file` returned; the directory is made.
     configuration : dict
-        Plain values; the versions of the packages are added.
+        Plain values for ``configuration.yaml``; the versions of the packages are added.
     beside : mapping of str to mapping, optional
         JSON files to write too, by name.
+    overwrite : bool
+        As of `new_model_file`.
 
     Returns
     -------
     Path
-        ``output/model.keras``.
+        The model's.
 
     Raises
     ------
-    FileExistsError
-        If there is a model already.
     ValueError, BlockingIOError
         If another run was begun there, or is at work.
     """
-    path = new_model_file(output)
-    versions = {"versions": {name: metadata.version(name) for name in PACKAGES}}
-    with claimed(path.parent, "configuration.yaml", configuration, notes=versions):
+    if overwrite:
+        path.with_name("configuration.yaml").unlink(missing_ok=True)
+    notes = {"versions": {name: metadata.version(name) for name in PACKAGES}}
+    notes[KEY] = BLANK
+    with claimed(path.parent, "configuration.yaml", configuration, notes=notes):
         for name, values in (beside or {}).items():
-            write_json(path.with_name(name), values)
+            write_json(path.with_name(name), {**values, KEY: BLANK})
         # last, as where a model is nothing is written again
         save_model(model, path)
     return path

@@ -31,8 +31,11 @@ from clusterkeras.report.pictures import APERTURE_PX, Pictures, picture_clusters
 from clusterkeras.report.provenance import every_entry, in_words
 from data_tools.imaging.colours import say_colours
 from data_tools.imaging.cutout_picture import scale_bar
+from data_tools.mosaics.extensions import files_of
 from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.running.output import check_file, whole_file
+from data_tools.running.replaced import check_replaced
+from data_tools.running.seal import BLANK
 from data_tools.schema import FLAGS, PARAMETER_NAMES
 from data_tools.target import Target
 
@@ -79,6 +82,7 @@ def write_page(
     completeness: str | Path | None = None,
     *,
     progress: bool = True,
+    overwrite: bool = False,
 ) -> Report:
     """Write a catalogue as one web page that needs no network.
 
@@ -101,6 +105,9 @@ def write_page(
         show the completeness too.
     progress : bool
         Whether to show progress bars.
+    overwrite : bool
+        Whether to write also over files that are not as this package wrote them, or
+        into a directory with other files; see `data_tools.running.replaced`.
 
     Returns
     -------
@@ -114,6 +121,8 @@ def write_page(
     ValueError
         If the table is no catalogue, names no model, or the mosaics are not the
         model's.
+    FileExistsError
+        If something is there that may not be written over.
 
     Examples
     --------
@@ -129,6 +138,7 @@ def write_page(
     """
     config = config or ReportConfig()
     output = check_file(output, "page", (".html", ".htm"))
+    check_replaced([output], (*files_of(images), catalogue), overwrite=overwrite)
     name = "catalogue"
     if not isinstance(catalogue, Table):
         name = Path(catalogue).name
@@ -171,7 +181,7 @@ def write_page(
     )
     output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(output) as file:
-        file.write(page.encode())
+        file.write(f"{page}<!-- {BLANK} -->\n".encode())
     return Report(output, len(rows), len(catalogue), len(page) / 1e6)
 
 

@@ -46,6 +46,8 @@ def fit(
     output: str | Path,
     model: ModelConfig | None = None,
     training: TrainingConfig | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Train a model on a mock set.
 
@@ -66,6 +68,8 @@ def fit(
         Shape of the network.
     training : TrainingConfig, optional
         How it is trained.
+    overwrite : bool
+        Whether to write also into a directory that holds other things.
 
     Returns
     -------
@@ -107,7 +111,11 @@ def fit(
     versions = {"python": platform.python_version()}
     versions |= {name: metadata.version(name) for name in PACKAGES}
     notes = {"versions": versions}
-    with claimed(output, "configuration.yaml", configuration, notes=notes):
+    with claimed(
+        *(output, "configuration.yaml", configuration),
+        notes=notes,
+        empty=not overwrite,
+    ):
         finished = output / "model.keras"
         if not finished.exists():
             _train(data, output, configuration, model, training)

@@ -119,6 +119,8 @@ def recalibrate(
     output: str | Path,
     batch_size: int = 256,
     limit: int | None = None,
+    *,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Recalibrate a model and write it as a run, with what it gained.
 
@@ -140,6 +142,9 @@ def recalibrate(
         Images a step.
     limit : int, optional
         Only the first so many records of the split.
+    overwrite : bool
+        Whether to write also over files that are not as this package wrote them, or
+        into a directory with other files; see `data_tools.running.replaced`.
 
     Returns
     -------
@@ -151,12 +156,12 @@ def recalibrate(
     Raises
     ------
     FileExistsError
-        If `output` holds a model already.
+        If `output` holds a model already, or another file that may not be replaced.
     FileNotFoundError, ValueError
         If model or set are missing, damaged or made for other targets, the posterior
         is a grid, or there are too few clusters.
     """
-    new_model_file(output)
+    path = new_model_file(output, [model], overwrite=overwrite)
     network = load_model(model).recalibrated(Recalibration())
     outputs = run_model(network, data, batch_size, limit)
     middle = len(outputs.presence) // 2
@@ -196,9 +201,10 @@ def recalibrate(
     configuration = {"recalibrated": str(model), "recalibration": asdict(used)}
     write_run(
         network.recalibrated(used),
-        output,
+        path,
         configuration,
         beside={"recalibration.json": report},
+        overwrite=overwrite,
     )
     return report
 

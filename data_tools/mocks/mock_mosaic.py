@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,9 @@ from data_tools.mosaics.mosaic import Mosaics, open_mosaics
 from data_tools.mosaics.sky import to_icrs
 from data_tools.priors import Priors
 from data_tools.running.output import whole_path
+from data_tools.running.replaced import check_replaced_in
+from data_tools.running.seal import BLANK
+from data_tools.running.table_file import write_table
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 from data_tools.target import Target
 
@@ -52,21 +56,30 @@ class MockMosaic:
     truth: Table
     images: tuple[fits.PrimaryHDU, ...]
 
-    def write(self, directory: str | Path) -> None:
+    def write(self, directory: str | Path, *, overwrite: bool = False) -> None:
         """Write one FITS a band and ``truth.ecsv``.
 
         Parameters
         ----------
         directory : str or Path
-            It is made; files of the same names in it are replaced.
+            It is made; what was written there before is replaced.
+        overwrite : bool
+            Whether to write also over files that are not as this package wrote them,
+            or into a directory with other files.
+
+        Raises
+        ------
+        FileExistsError
+            If something is there that may not be written over.
         """
-        directory = Path(directory)
+        directory = check_replaced_in(
+            directory, _files(self.mosaics.bands), overwrite=overwrite
+        )
         directory.mkdir(parents=True, exist_ok=True)
         for band, image in zip(self.mosaics.bands, self.images, strict=True):
             with whole_path(directory / f"{band}.fits") as path:
                 image.writeto(path)
-        with whole_path(directory / TRUTH_FILE) as path:
-            self.truth.write(path, format="ascii.ecsv")
+        write_table(self.truth, directory / TRUTH_FILE)
 
 
 def make_mosaic(
@@ -74,6 +87,8 @@ def make_mosaic(
     priors: Priors | None = None,
     config: MosaicConfig | None = None,
     output: str | Path | None = None,
+    *,
+    overwrite: bool = False,
     **settings: float,
 ) -> MockMosaic:
     """Make a mock mosaic, and the truth about its clusters.
@@ -93,6 +108,9 @@ def make_mosaic(
         Size, number of clusters, seed.
     output : str or Path, optional
         Directory for one FITS a band and truth.ecsv.
+    overwrite : bool
+        Whether to write also over files that are not as this package wrote them, or
+        into a directory with other files; see `data_tools.running.replaced`.
     **settings
         Of `MosaicConfig`, in place of those of `config`.
 
@@ -106,7 +124,10 @@ def make_mosaic(
     TypeError
         If a setting is none of `MosaicConfig`, or the target is only named.
     ValueError
-        If so many clusters do not fit at that separation.
+        If so many clusters do not fit at that separation, or an output is a file of
+        the target.
+    FileExistsError
+        If something is there that may not be written over.
 
     Examples
     --------
@@ -122,6 +143,11 @@ def make_mosaic(
         )
     config = dataclasses.replace(config or MosaicConfig(), **settings)
     priors = priors or Priors()
+    if output is not None:
+        inputs = (*target.psf.values(), target.isochrones)
+        check_replaced_in(
+            output, _files(target.band_names), inputs, overwrite=overwrite
+        )
     rng = np.random.default_rng(config.seed)
     x, y = _places(config, rng)
     parameters = np.column_stack(
@@ -147,8 +173,12 @@ def make_mosaic(
     )
     made = MockMosaic(mosaics, truth, images)
     if output is not None:
-        made.write(output)
+        made.write(output, overwrite=overwrite)
     return made
+
+
+def _files(bands: Sequence[str]) -> list[str]:
+    return [*(f"{band}.fits" for band in bands), TRUTH_FILE]
 
 
 def _images(
@@ -165,6 +195,7 @@ def _images(
         header["NCOMBINE"] = band.n_exposures
         header["BUNIT"] = "ELECTRONS/S"
         header["OBJECT"] = f"mock of {target.name}"
+        header["SEAL"] = BLANK
         pixels = (image[..., i] / band.njy_per_electron_s).astype(np.float32)
         images.append(fits.PrimaryHDU(pixels, header))
     return tuple(images)

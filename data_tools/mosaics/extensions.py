@@ -105,6 +105,21 @@ def quality_beside(path: str | Path) -> Path | None:
     return _beside(Path(path), "dq")
 
 
+def files_of(images: Any) -> list[Path]:
+    """Return the files that are read of images, those beside them among them.
+
+    Parameters
+    ----------
+    images : Mosaics, or iterable of str, Path and what is in memory
+        Files may be missing.
+    """
+    given = getattr(images, "paths", images)
+    given = [given] if isinstance(given, str | Path) else given
+    paths = [Path(image) for image in given if isinstance(image, str | Path)]
+    maps = [find(p) for p in paths for find in (weights_beside, quality_beside)]
+    return [*paths, *filter(None, maps)]
+
+
 def _beside(path: Path, what: str) -> Path | None:
     beside = path.with_name(_SCIENCE_FILE.sub(rf"{what}\1", path.name))
     return beside if beside != path and beside.is_file() else None

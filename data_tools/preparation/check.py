@@ -14,11 +14,14 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 
 from data_tools.imaging.visibility import depth
 from data_tools.mosaics.calibration import Calibration
+from data_tools.mosaics.extensions import files_of
 from data_tools.mosaics.mosaic import SCALE_TOLERANCE, opened
 from data_tools.mosaics.noise import BandNoise, measure_noise
 from data_tools.preparation.training_range import BandRange, middle_blur, training_range
 from data_tools.priors import Priors, Range
-from data_tools.running.output import whole_file
+from data_tools.running.output import check_file, whole_file
+from data_tools.running.replaced import check_replaced
+from data_tools.running.seal import BLANK, KEY
 from data_tools.target import Band, Target, njy_to_ab
 
 #: Zero points this far apart change what an electron of a mock is worth by 10 %.
@@ -317,6 +320,8 @@ def write_check(
     path: str | Path,
     images: Sequence[str | Path],
     target: Target,
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Write the comparison as JSON; what is NaN becomes null.
 
@@ -330,7 +335,16 @@ def write_check(
         The mosaics.
     target : Target
         What they were compared with.
+    overwrite : bool
+        Whether to replace also a file that is not as this package wrote it.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the file is one of the images, or may not be replaced or written.
     """
+    path = check_file(path, "comparison", (".json",))
+    check_replaced([path], files_of(images), overwrite=overwrite)
     plain = [
         {
             key: None if isinstance(value, float) and math.isnan(value) else value
@@ -343,6 +357,8 @@ def write_check(
         "images": [str(image) for image in images],
         "inside": all(row.inside is not False for row in rows),
         "rows": plain,
+        KEY: BLANK,
     }
-    with whole_file(Path(path)) as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as file:
         file.write((json.dumps(report, indent=1, allow_nan=False) + "\n").encode())

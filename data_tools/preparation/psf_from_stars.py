@@ -28,6 +28,7 @@ from data_tools.preparation.isolated_stars import (
 from data_tools.preparation.star_selection import StarSelection
 from data_tools.priors import Priors
 from data_tools.running.output import whole_path
+from data_tools.running.seal import BLANK
 from data_tools.target import Target
 
 logger = logging.getLogger(__name__)
@@ -154,6 +155,7 @@ def write_psf(
             round(share, 4),
             f"share of the light within {radius:.2f} arcsec",
         )
+    header["SEAL"] = BLANK
     header["SOURCE"] = (Path(source).name, "mosaic")
     header["COMMENT"] = "Effective PSF of the stars; wings of the shipped PSF."
     with whole_path(Path(path)) as unfinished:

@@ -11,6 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from data_tools.imaging.psf import OVERSAMPLING
+from data_tools.mosaics.extensions import files_of
 from data_tools.preparation.psf_from_stars import (
     GOOD_STARS,
     StarPsf,
@@ -21,6 +22,8 @@ from data_tools.preparation.psf_from_stars import (
 )
 from data_tools.preparation.star_selection import StarSelection
 from data_tools.running.output import whole_path
+from data_tools.running.replaced import check_replaced_in
+from data_tools.running.seal import PICTURE_METADATA
 from data_tools.target import Target
 
 PICTURE = "psf.png"
@@ -37,6 +40,8 @@ def make_psfs(
     target: Target,
     output: str | Path,
     selection: StarSelection,
+    *,
+    overwrite: bool = False,
 ) -> list[str]:
     """Build PSFs from stars, write one FITS file a band and a picture of all.
 
@@ -47,10 +52,13 @@ def make_psfs(
     target : Target
         Bands and pixel scale.
     output : str or Path
-        Directory for one FITS PSF a band and a picture; files of the same names in it
-        are replaced.
+        Directory for one FITS PSF a band and a picture; what was written there before
+        is replaced.
     selection : StarSelection
         Which stars.
+    overwrite : bool
+        Whether to write also over files that are not as this package wrote them, or
+        into a directory with other files; see `data_tools.running.replaced`.
 
     Returns
     -------
@@ -60,10 +68,18 @@ def make_psfs(
     Raises
     ------
     FileNotFoundError, ValueError
-        As `data_tools.preparation.psf_from_stars.psf_from_stars`.
+        As `data_tools.preparation.psf_from_stars.psf_from_stars`; or if an output is
+        what is read.
+    FileExistsError
+        If something is there that may not be written over.
     """
+    output = check_replaced_in(
+        output,
+        (*(f"{band}.fits" for band in target.band_names), PICTURE),
+        files_of(images),
+        overwrite=overwrite,
+    )
     psfs = psf_from_stars(images, target, selection)
-    output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     paths = [output / f"{psf.band}.fits" for psf in psfs]
     for psf, source, path in zip(psfs, images, paths, strict=True):
@@ -129,4 +145,4 @@ def _draw(psfs: Sequence[StarPsf], pixel_scale_arcsec: float, path: Path) -> Non
         row[2].legend(loc="lower right", frameon=False)
         row[2].grid(alpha=0.3)
     with whole_path(path) as unfinished:
-        figure.savefig(unfinished, dpi=120)
+        figure.savefig(unfinished, dpi=120, metadata=PICTURE_METADATA)

@@ -117,6 +117,8 @@ def simulate(
     runner_options: Sequence[str] = (),
     verify: bool = False,
     paired: bool = False,
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Make a mock set: shards of records with their description and a manifest.
 
@@ -159,6 +161,8 @@ def simulate(
         Whether the draws depend on the seed alone, so that sets that differ in target
         or priors have the same mocks but for that; see
         `clusterkeras.evaluation.shifts.kinds`.
+    overwrite : bool
+        Whether to write also into a directory that holds other things.
 
     Returns
     -------
@@ -195,10 +199,17 @@ def simulate(
         there = sum(p.stat().st_size for p in directory.glob("*") if p.is_file())
         _check_room(directory, disk_size(target, mocks) - there)
     ShardMaker(plan)  # a bad table, image or PSF says so before anything is written
-    with claimed(directory, "configuration.yaml", plan.configuration, empty=True):
+    settings = "configuration.yaml", plan.configuration
+    own = directory / "target.yaml"
+    if own.exists() and not (directory / settings[0]).exists():
+        # perhaps the very file that the target was read from
+        raise FileExistsError(
+            f"{own}: a target of its own is there, and no set. Name another output"
+        )
+    with claimed(directory, *settings, empty=not overwrite):
         manifest = _manifest(plan, directory)
         jobs = _jobs(plan, directory, manifest.shards, verify)
-        write_yaml(directory / "target.yaml", plan.configuration["target"])
+        write_yaml(own, plan.configuration["target"])
         manifest.write(directory)
         total, to_make = sum(mocks.splits.values()), sum(s.records for s, _ in jobs)
         with (

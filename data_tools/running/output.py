@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from data_tools.running.seal import seal
+
 
 def check_directory(path: str | Path) -> Path:
     """Refuse a directory that cannot be made or written into; make nothing.
@@ -110,7 +112,9 @@ def _moved_when_whole(partial: Path, path: Path) -> Iterator[None]:
     """Move what is written at `partial` to `path`; or remove it, if writing fails."""
     try:
         yield
-        if isinstance(partial, Path):  # a bucket has nothing to flush
+        if isinstance(partial, Path):  # a bucket has nothing to seal and to flush
+            if partial.is_file():
+                seal(partial)
             _flush(partial)
         partial.rename(path)
     except BaseException as error:
@@ -123,6 +127,13 @@ def _moved_when_whole(partial: Path, path: Path) -> Iterator[None]:
                 str(path),
             ) from error
         raise
+
+
+def _behind_links(path: Path) -> Path:
+    """Return what a link leads to: the file is replaced, and the link stays."""
+    if isinstance(path, Path) and path.is_symlink():
+        return Path(os.path.realpath(path))
+    return path
 
 
 def _flush(partial: Path) -> None:
@@ -164,6 +175,7 @@ def whole_path(path: Path) -> Iterator[Path]:
     OSError
         If it can't be written, a full disk for one; the error names the file.
     """
+    path = _behind_links(path)
     partial = partial_path(path, path.suffix)
     with _moved_when_whole(partial, path):
         yield partial
@@ -188,6 +200,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     OSError
         As `whole_path`.
     """
+    path = _behind_links(path)
     partial = partial_path(path)
     with _moved_when_whole(partial, path), partial.open("wb") as file:
         yield file

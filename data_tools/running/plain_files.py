@@ -13,6 +13,7 @@ import yaml
 from data_tools.foreign.reading import read_text, reading
 from data_tools.foreign.yaml_text import in_words, load_text, load_values
 from data_tools.running.output import whole_file
+from data_tools.running.seal import KEY
 
 #: Of a JSON or YAML file: a manifest of 100,000 shards takes 23 MB, and Python some
 #: thirty times the memory of what is made of brackets.
@@ -32,7 +33,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read an object from a JSON file; a `ValueError` names the file if it has none."""
+    """Read an object from a JSON file, without its seal.
+
+    A `ValueError` names the file if it has none.
+    """
     text = read_text(path, MOST_BYTES)
     with reading(path, "JSON"):
         values = json.loads(text)
@@ -40,6 +44,7 @@ def read_json(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path}: expected a JSON object; received a {type(values).__name__}"
         )
+    values.pop(KEY, None)
     return values
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from astropy.table import QTable
 
 from data_tools.running.output import check_file, whole_path
+from data_tools.running.seal import BLANK, KEY
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +54,9 @@ def write_table(table: QTable, path: str | Path) -> None:
             "is as readable and keeps them",
             path.name,
         )
+    table = table.copy(copy_data=False)
+    table.meta = {**table.meta, KEY: BLANK}
     if suffix in (".fits", ".vot", ".xml"):
-        table = table.copy(copy_data=False)
         table.meta = {key: _plain(value) for key, value in table.meta.items()}
     try:
         with whole_path(path) as unfinished, warnings.catch_warnings():

@@ -108,7 +108,8 @@ def claimed(
         if others:
             raise ValueError(
                 f"{directory}: expected an empty directory, or one begun with the same "
-                f"settings; it holds {min(others)} and no {name}. Name another output"
+                f"settings; it holds {min(others)} and no {name}. Name another "
+                "output, or --overwrite (overwrite=True) to write among what is there"
             )
     directory.mkdir(parents=True, exist_ok=True)
     with alone(directory):

@@ -12,7 +12,8 @@ from clusterkeras.catalogue.infer import infer
 from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
 from clusterkeras.catalogue.table import InferenceSettings, metadata_of
 from clusterkeras.config import InferenceConfig
-from data_tools.running.output import partial_path, remove_partial
+from data_tools.running.output import check_directory, partial_path, remove_partial
+from data_tools.running.replaced import check_empty
 from data_tools.running.work_directory import alone
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def infer_fields(
     workers: int = 0,
     *,
     progress: bool = True,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write each field's catalogue as one part of a data set.
 
@@ -62,6 +64,8 @@ def infer_fields(
         Processes of Beam's local runner; 0 for one a core.
     progress : bool
         Whether to show progress bars.
+    overwrite : bool
+        Whether to write also into a directory that holds other things.
 
     Returns
     -------
@@ -73,9 +77,14 @@ def infer_fields(
     FileNotFoundError, ValueError
         As `clusterkeras.catalogue.infer`; or if a part is of another model or
         configuration, or the options don't fit the runner.
+    FileExistsError
+        If the directory holds something else.
     ChildProcessError
         If the pipeline fails.
     """
+    output = check_directory(output)
+    if not overwrite and not any(output.glob("field=*")):
+        check_empty(output, "the parts of a survey, field=...")
     config = config or InferenceConfig()
     if runner not in RUNNERS:
         raise ValueError(f"runner must be one of {RUNNERS}; received {runner!r}")

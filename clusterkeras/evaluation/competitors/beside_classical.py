@@ -16,12 +16,22 @@ from clusterkeras.diagnostics.plots.rivals import gain_and_coverage
 from clusterkeras.evaluation import card, strata, summary
 from clusterkeras.evaluation.competitors.ring_photometry import measure_rings
 from clusterkeras.evaluation.competitors.stochastic_grid import fit_grid
-from clusterkeras.evaluation.evaluate import SEED, as_plain, ask, write_metrics
+from clusterkeras.evaluation.evaluate import (
+    FILES,
+    SEED,
+    as_plain,
+    ask,
+    write_metrics,
+    write_report,
+)
 from clusterkeras.evaluation.predictions import Predictions
 from data_tools.records.finished_set import read_set
-from data_tools.running.output import check_directory, whole_path
-from data_tools.running.plain_files import write_json, write_text
+from data_tools.running.output import whole_path
+from data_tools.running.replaced import check_replaced_in
+from data_tools.running.seal import PICTURE_METADATA
 from data_tools.schema import PARAMETER_NAMES
+
+_PICTURE = "classical.png"
 
 #: Models that `draw_models` makes in a second, on one core of 2024.
 _MODELS_A_SECOND = 130
@@ -35,6 +45,8 @@ def evaluate_beside_classical(
     batch_size: int = 256,
     limit: int | None = None,
     n_models: int = 20_000,
+    *,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Score a model on a test split, and the stochastic grid on the same clusters.
 
@@ -45,7 +57,7 @@ def evaluate_beside_classical(
 
     Parameters
     ----------
-    model, data, output, draws, batch_size, limit
+    model, data, output, draws, batch_size, limit, overwrite
         As for `clusterkeras.evaluation.evaluate.evaluate`.
     n_models : int
         Models drawn from the set's priors beside the clusters of its training split;
@@ -67,7 +79,7 @@ def evaluate_beside_classical(
     """
     if n_models < 0:
         raise ValueError(f"n_models must be >= 0; received {n_models}")
-    check_directory(output)
+    check_replaced_in(output, (*FILES, _PICTURE), overwrite=overwrite)
     splits = read_set(data).splits
     empty = [name for name in ("train", "validation") if not splits.get(name)]
     if empty:
@@ -101,10 +113,9 @@ def evaluate_beside_classical(
         "gain": gains(clusters, rival),
     }
     metrics["classical"] = as_plain(found)
-    with whole_path(output / "classical.png") as path:
-        _picture(metrics).savefig(path, dpi=110)
-    write_text(output / "tables.md", card.tables(metrics))
-    write_json(output / "metrics.json", metrics)
+    with whole_path(output / _PICTURE) as path:
+        _picture(metrics).savefig(path, dpi=110, metadata=PICTURE_METADATA)
+    write_report(metrics, output)
     print("", *card.classical_part(metrics)[1:], sep="\n\n")
     return metrics
 

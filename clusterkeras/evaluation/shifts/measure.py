@@ -58,6 +58,7 @@ def measure_shifts(
     draws: int = 200,
     batch_size: int = 256,
     workers: int = 0,
+    overwrite: bool = False,
 ) -> dict[str, Any]:
     """Score a model where one thing is not as in its mocks.
 
@@ -90,6 +91,8 @@ def measure_shifts(
         Images a step.
     workers : int
         Processes that simulate; 0 for one a core.
+    overwrite : bool
+        Whether to write also into a directory that holds other things.
 
     Returns
     -------
@@ -139,7 +142,8 @@ def measure_shifts(
             _keep(kept, score(network, shift, data, draws, batch_size))
         return _kept(kept)
 
-    with claimed(output, "configuration.json", as_plain(depends_on)):
+    settings_there = "configuration.json", as_plain(depends_on)
+    with claimed(output, *settings_there, empty=not overwrite):
         if (output / "scores").exists():
             remove_partial(output / "scores")
         # first what the user's own files are for: they may be wrong

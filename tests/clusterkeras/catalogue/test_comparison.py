@@ -1,11 +1,10 @@
-import json
-
 import numpy as np
 import pytest
 from astropy.table import Table, vstack
 
 from clusterkeras.catalogue.comparison import match
 from clusterkeras.catalogue.read import Catalogue
+from data_tools.running.plain_files import read_json
 from data_tools.schema import FLAGS, PARAMETERS
 
 
@@ -78,7 +77,7 @@ def test_completeness_in_bins_of_visibility_counts_every_cluster(tmp_path):
 def test_json_and_picture_are_written_into_a_new_directory(tmp_path):
     result = compare(*tables(tmp_path))
     result.write(tmp_path / "new" / "directory")
-    written = json.loads((tmp_path / "new/directory/comparison.json").read_text())
+    written = read_json(tmp_path / "new/directory/comparison.json")
     assert written == result
     picture = (tmp_path / "new/directory/comparison.png").read_bytes()
     assert picture.startswith(b"\x89PNG")

@@ -414,7 +414,13 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path, m83, small_priors
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ValueError, match=r"an empty directory.*holds thesis\.tex"):
         simulate(tmp_path, m83, small_priors, MOCKS)
-    assert content(tmp_path) == {"thesis.tex": b"years of work"}
+    (tmp_path / "target.yaml").write_text("a target")
+    with pytest.raises(FileExistsError, match=r"target\.yaml: a target of its own is"):
+        simulate(tmp_path, m83, small_priors, MOCKS, overwrite=True)
+    assert content(tmp_path) == {
+        "thesis.tex": b"years of work",
+        "target.yaml": b"a target",
+    }
 
 
 @pytest.mark.parametrize("shard_size", [2048, 10**9])
