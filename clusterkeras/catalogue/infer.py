@@ -41,7 +41,7 @@ from data_tools.positions.places import Places, find_places
 from data_tools.positions.read_positions import read_positions
 from data_tools.running.output import check_file
 from data_tools.running.replaced import check_replaced
-from data_tools.running.table_file import FORMATS, write_table
+from data_tools.running.table_file import FORMATS, check_table, write_table
 from data_tools.schema import FLAGS
 
 if TYPE_CHECKING:
@@ -170,8 +170,8 @@ def infer(
     FileNotFoundError
         If a mosaic, the table or the model is missing.
     ValueError
-        If a mosaic or the table cannot be used, an output has no known format, or is
-        what is read.
+        If a mosaic or the table cannot be used, an output has no known format or
+        cannot hold the table's columns, or is what is read.
     FileExistsError
         If something is there that may not be written over.
 
@@ -211,6 +211,8 @@ def infer(
         name, positions = Path(positions), read_positions(positions)
     else:
         name = None
+    if outputs.table is not None:
+        check_table(positions, outputs.table)
     from clusterkeras.network.loading import load_model
 
     model = load_model(model)

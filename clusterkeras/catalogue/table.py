@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import json
@@ -24,6 +23,7 @@ from clusterkeras import __version__
 from data_tools.mosaics.sky import to_icrs
 from data_tools.positions.read_positions import read_positions
 from data_tools.running.seal import KEY
+from data_tools.running.table_formats import free_name, from_text
 from data_tools.schema import (
     FLAGS,
     PARAMETER_NAMES,
@@ -149,22 +149,32 @@ def with_input(given: Table, results: QTable) -> QTable:
     -------
     QTable
         A column of `given` that has the name of a result, but other values, is
-        prefixed with ``input_``.
+        prefixed with ``input_``; if that is taken, as in a catalogue of before, with
+        ``input2_`` and so on.
     """
     table = QTable()
+    taken = {name.lower() for name in (*given.colnames, *results.colnames)}
     for name in given.colnames:
         if name not in results.colnames:
             table[name] = given[name]
         elif not _same(given[name], results[name]):
-            table[f"input_{name}"] = given[name]
+            free = free_name(name, taken)
+            taken.add(free.lower())
+            table[free] = given[name]
     for name in results.colnames:
         table[name] = results[name]
     return table
 
 
-def _same(a: Any, b: Any) -> bool:
-    a, b = (np.ma.asarray(getattr(c, "value", c)) for c in (a, b))
-    return a.dtype.kind in "if" and np.array_equal(a.filled(0), b.filled(0))
+def _same(given: Any, result: Any) -> bool:
+    """Say whether a column has a result's numbers, NaN where it is masked, and unit."""
+    unit = getattr(given, "unit", None)
+    if getattr(getattr(given, "dtype", None), "kind", "") not in "iuf":
+        return False
+    if unit is not None and str(unit) != str(getattr(result, "unit", None)):
+        return False
+    a, b = numbers({"": given}, ""), numbers({"": result}, "")
+    return np.array_equal(a, b, equal_nan=True)
 
 
 @dataclass(frozen=True)
@@ -262,17 +272,11 @@ def metadata_of(path: Path) -> dict[str, Any]:
 def read_table(path: Path) -> QTable:
     """Read a table and its metadata, whatever the format has made of them."""
     table = read_positions(path)
-    # FITS writes keys in capitals, and as VOTable what is not plain as JSON
-    table.meta = {key.lower(): _plain(value) for key, value in table.meta.items()}
+    if path.suffix.lower() not in (".ecsv", ".parquet"):
+        # FITS writes keys in capitals
+        table.meta = {k.lower(): from_text(v) for k, v in table.meta.items()}
     table.meta.pop(KEY, None)
     return table
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, str) and value[:1] in "{[":
-        with contextlib.suppress(json.JSONDecodeError):
-            return json.loads(value)
-    return value
 
 
 def read_survey(directory: Path) -> QTable:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from astropy.io.votable import parse
 from astropy.io.votable.ucd import check_ucd
-from astropy.table import QTable
+from astropy.table import MaskedColumn, QTable
 from astropy.wcs import WCS
 
-from clusterkeras.catalogue.table import make_table, size_pc
+from clusterkeras.catalogue.table import make_table, size_pc, with_input
 from data_tools.running.table_file import write_table
 from data_tools.schema import PARAMETERS, catalogue_columns
 
@@ -96,3 +96,71 @@ def test_sizes_in_pc_carry_the_distance_s_uncertainty(m83):
     assert log["half_light_radius_pc_p84"] - middle == pytest.approx(
         np.hypot(0.2, error), rel=1e-4
     )
+
+
+FORMAT = {".ecsv": "ascii.ecsv", ".fits": "fits", ".vot": "votable"}
+
+#: Columns of a user that have the names of results, or of what these become.
+GIVEN = {
+    "flags": ["good", "bad", "good"],
+    "log_age_median": [6.1, 6.2, 6.3],
+    "x": [0.0, 0.0, 1.0],
+    "input_x": ["a", "b", "c"],
+    "RA": [1.0, 2.0, 3.0],
+    "ra": [4.0, 5.0, 6.0],
+    "INPUT_RA": [7.0, 8.0, 9.0],
+    "p_cluster": MaskedColumn([0.1, 0.2, 0.3], mask=[False, True, False]),
+}
+
+
+def results(target, value):
+    """Return a run's results; in the second row there are none."""
+    columns = numbers() | {"p_cluster": np.array([value, np.nan, value])}
+    x = np.array([value, np.nan, value])
+    return make_table(x, np.zeros(3), WCS(naxis=2), columns, target)
+
+
+def test_columns_of_the_user_keep_their_values_run_after_run(m83):
+    table, results_of = QTable(GIVEN), []
+    for run in range(1, 4):
+        results_of.append(results(m83, float(run)))
+        table = with_input(table, results_of[-1])
+        for column in results_of[-1].itercols():
+            np.testing.assert_array_equal(table[column.info.name], column)
+        for name, values in GIVEN.items():
+            wanted = np.ma.asarray(values).tolist()
+            assert any(
+                np.ma.asarray(getattr(c, "value", c)).tolist() == wanted
+                for c in table.itercols()
+            ), (run, name)
+        for before in results_of[:-1]:
+            assert any(
+                np.array_equal(
+                    getattr(c, "value", c), before["x"].value, equal_nan=True
+                )
+                for c in table.itercols()
+                if c.dtype.kind == "f"
+            )
+    assert {"input_flags", "input2_x", "input3_x", "RA", "input2_ra"} < {
+        *table.colnames
+    }
+    assert len({name.lower() for name in table.colnames}) == len(table.colnames) - 1
+
+
+@pytest.mark.parametrize("suffix", [".ecsv", ".fits", ".vot"])
+def test_what_a_run_finds_again_is_there_once(suffix, m83, tmp_path):
+    found = results(m83, 2.0)
+    write_table(found, tmp_path / f"before{suffix}")
+    read = QTable.read(tmp_path / f"before{suffix}", format=FORMAT[suffix])
+    assert with_input(read, found).colnames == found.colnames
+
+
+@pytest.mark.parametrize(
+    "given", [[2.0, 2.0, 2.0] * u.deg, MaskedColumn([0, 0, 0], mask=[0, 1, 0])]
+)
+def test_other_units_and_nulls_are_other_values(given, m83):
+    name = "ra" if given.dtype.kind == "f" else "flags"
+    found = results(m83, 2.0)
+    found["ra"] = [2.0, 2.0, 2.0] * u.rad
+    table = with_input(QTable({name: given}), found)
+    assert f"input_{name}" in table.colnames
