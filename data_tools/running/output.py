@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -119,14 +120,35 @@ def _moved_when_whole(partial: Path, path: Path) -> Iterator[None]:
         partial.rename(path)
     except BaseException as error:
         _remove(partial)
-        if isinstance(error, OSError) and error.errno and error.filename is None:
+        if (number := _of_writing(error, partial)) is not None:
             raise OSError(
-                error.errno,
-                f"{error.strerror} while writing it. Make room, then run the same "
+                number,
+                f"{os.strerror(number)} while writing it. Make room, then run the same "
                 "again: files that are finished are kept",
                 str(path),
             ) from error
         raise
+
+
+#: What numpy, in astropy, says of a disk that is full.
+_SHORT = re.compile(r"^Not enough space on disk|\d+ requested and \d+ written")
+
+
+def _of_writing(error: BaseException, partial: Path) -> int | None:
+    """Return the number of the system's error if that came of writing a file.
+
+    Writers of formats put words of their own in its place (astropy), or the name of
+    what is not yet whole.
+    """
+    if not isinstance(error, OSError):
+        return None
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno:
+            own = cause.filename is None or str(partial) in str(cause.filename)
+            return cause.errno if own else None
+        cause = cause.__cause__ or cause.__context__
+    return errno.ENOSPC if _SHORT.search(str(error)) else None
 
 
 def _behind_links(path: Path) -> Path:

@@ -13,6 +13,7 @@ from data_tools.running.output import (
     remove_partial,
     whole_directory,
     whole_file,
+    whole_path,
 )
 
 
@@ -96,6 +97,24 @@ def test_an_error_of_something_else_stays_as_it_is(tmp_path):
         whole_file(tmp_path / "file"),
     ):
         (tmp_path / "none.fits").read_bytes()
+
+
+@pytest.mark.parametrize("what", ["no number", "other words", "its own name"])
+def test_a_full_disk_names_the_file_whatever_the_writer_makes_of_it(what, tmp_path):
+    full = errno.ENOSPC, os.strerror(errno.ENOSPC)
+    with (
+        pytest.raises(OSError, match="No space left on device while writing") as said,
+        whole_path(tmp_path / "file") as partial,
+    ):
+        if what == "its own name":
+            raise OSError(*full, str(partial))
+        if what == "no number":
+            raise OSError("3 requested and 2 written")
+        try:
+            raise OSError(*full)
+        except OSError as error:
+            raise OSError("broken") from error
+    assert (said.value.errno, said.value.filename) == (full[0], str(tmp_path / "file"))
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
