@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from clusterkeras.catalogue.table import (
     read_survey,
     read_table,
 )
+from data_tools.mosaics.mosaic import Mosaics
 from data_tools.running.replaced import check_replaced
 from data_tools.running.table_file import write_table
 from data_tools.schema import FLAGS, PARAMETER_NAMES, catalogue_columns
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from clusterkeras.catalogue.comparison import Comparison
     from clusterkeras.network.posterior_model import PosteriorModel
-    from data_tools.mosaics.mosaic import Mosaics
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +83,9 @@ class Catalogue(QTable):
     """A table of posteriors that knows what its columns mean.
 
     It is a `QTable` in every way: rows may be chosen, sorted, joined and written. What
-    is chosen or copied from it still knows mosaics, model and draws; what is stacked,
-    joined or pickled does not.
+    is chosen or copied from it still knows mosaics, model and draws; what is pickled
+    knows its draws, and mosaics by their paths; what is stacked or joined knows nothing
+    of them.
 
     Parameters
     ----------
@@ -125,6 +126,22 @@ class Catalogue(QTable):
         chosen = super()._new_from_slice(slice_)
         chosen._origin = self._origin
         return chosen
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        """Return what is pickled: open mosaics and a model in memory stay behind."""
+        origin = self._origin
+        images = origin.images
+        paths = not isinstance(images, Mosaics) and all(
+            isinstance(image, str | Path) for image in images or ()
+        )
+        left = replace(origin, images=images if paths else None, model=None)
+        return (*super().__getstate__(), left)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        """Take what was pickled."""
+        *table, origin = state
+        super().__setstate__(tuple(table))
+        self._origin = origin
 
     @classmethod
     def of(cls, table: Table, name: str = "the table") -> Catalogue:

@@ -1,6 +1,7 @@
 """A catalogue made, read back, chosen from, drawn and compared."""
 
 import dataclasses
+import pickle
 
 import astropy.units as u
 import h5py
@@ -11,7 +12,7 @@ from astropy.table import QTable, Table, vstack
 from pyarrow import parquet
 
 from clusterkeras.catalogue.infer import infer, measure_catalogue
-from clusterkeras.catalogue.read import Catalogue
+from clusterkeras.catalogue.read import Catalogue, Origin
 from clusterkeras.config import InferenceConfig
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.schema import FLAGS, PARAMETERS
@@ -296,6 +297,19 @@ def test_chosen_columns_still_know_their_draws(catalogue, directory):
     path, images = directory / "catalogue.ecsv", catalogue._origin.images
     read = Catalogue.read(path, images=images, draws_file=directory / "draws.h5")
     np.testing.assert_array_equal(read["x", "y"].draws(0), read.draws(0))
+
+
+def test_a_pickled_catalogue_knows_its_draws_and_paths(catalogue, directory):
+    path, images = directory / "catalogue.ecsv", catalogue._origin.images
+    read = Catalogue.read(path, images=images, draws_file=directory / "draws.h5")
+    again = pickle.loads(pickle.dumps(read))
+    assert isinstance(again, Catalogue)
+    assert again.meta == read.meta
+    assert again["log_age_median"].unit == read["log_age_median"].unit
+    np.testing.assert_array_equal(again[1:].draws(0), read.draws(1))
+    assert again._origin.images == images
+    opened = Catalogue(read, origin=Origin(model=lambda: None))
+    assert pickle.loads(pickle.dumps(opened))._origin == Origin()
 
 
 @pytest.mark.parametrize("n", [0, -3])
