@@ -1,4 +1,4 @@
-"""Batches that a run has finished, kept beside its output until it is whole."""
+"""Batches that a run has finished, kept beside its output until that is whole."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from clusterkeras import __version__
 from data_tools.mosaics.extensions import files_of
 from data_tools.running.output import whole_file
+from data_tools.running.plain_files import differences, read_json
 from data_tools.running.work_directory import claimed
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Ending of the directory beside an output.
-SUFFIX = ".part"
+#: The directory beside an output: its name is the run's, so that a run goes on whatever
+#: its output is called.
+_NAME = "infer-{}.part"
 
 _RUN = "run.json"
 #: Of SHA-256: as many as a catalogue's hash of its configuration has.
@@ -38,12 +40,12 @@ _BATCH = re.compile(r"batch-(\d+)\.npz")
 
 
 def forget_batches(output: Path) -> None:
-    """Remove what a run that was killed has left beside an output that is whole."""
-    shutil.rmtree(_directory(output), ignore_errors=True)
+    """Remove what runs that were killed have left beside an output that is whole.
 
-
-def _directory(output: Path) -> Path:
-    return output.with_name(output.name + SUFFIX)
+    Its directory is one that holds nothing else of this kind.
+    """
+    for directory in output.parent.glob(_NAME.format("*")):
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def describe_run(
@@ -123,8 +125,9 @@ class FinishedBatches:
     """A directory of finished batches; a context manager that holds it for one process.
 
     Each batch is a file that appears whole. A process that was killed leaves its
-    directory behind, and the same run goes on from there; so does one that ended with
-    an error.
+    directory behind, and the same run goes on from there, under another name of the
+    output too; so does one that ended with an error. Of those that other runs have left
+    for the same positions the log tells.
 
     Parameters
     ----------
@@ -138,14 +141,16 @@ class FinishedBatches:
     Raises
     ------
     ValueError, BlockingIOError
-        If there is such a directory of another run, or another process works in it;
-        see `data_tools.running.work_directory.claimed`.
+        If the directory is damaged, or another process works in it; see
+        `data_tools.running.work_directory.claimed`.
     """
 
     def __init__(
         self, output: Path, run: Mapping[str, str], batches: Sequence[NDArray[np.intp]]
     ) -> None:
-        self.directory = _directory(output)
+        text = json.dumps(dict(run), sort_keys=True)
+        digits = hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+        self.directory = output.with_name(_NAME.format(digits))
         self._run, self.batches = dict(run), batches
 
     def __enter__(self) -> FinishedBatches:
@@ -162,7 +167,22 @@ class FinishedBatches:
                 len(known),
                 len(self.batches),
             )
+        self._tell_of_others()
         return self
+
+    def _tell_of_others(self) -> None:
+        for other in sorted(self.directory.parent.glob(_NAME.format("*"))):
+            if other == self.directory:
+                continue
+            with suppress(OSError, ValueError):  # it may be gone, or damaged
+                there = read_json(other / _RUN)
+                if there.get("positions") == self._run.get("positions"):
+                    logger.warning(
+                        "%s: finished batches of another run (%s), which are not used; "
+                        "remove it if that run will not go on",
+                        other,
+                        "; ".join(differences(there, self._run)),
+                    )
 
     def _numbers(self) -> set[int]:
         matches = (_BATCH.fullmatch(p.name) for p in self.directory.iterdir())

@@ -177,9 +177,10 @@ def infer(
 
     Notes
     -----
-    Finished batches are kept in the directory ``<output>.part`` until the output is
-    whole: the same call after an interruption goes on from there and writes the same
-    bytes. Mosaics that are open already may be anything, and nothing is kept of them.
+    Finished batches are kept in a directory ``infer-....part`` beside the output until
+    that is whole: the same call after an interruption, with whatever name or format of
+    the output, goes on from there and writes the same bytes. Mosaics that are open
+    already may be anything, and nothing is kept of them.
 
     Examples
     --------

@@ -100,11 +100,12 @@ def kill_between_batches(output, images, positions, model_path):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    parts = output.with_name(output.name + ".part")
-    while process.poll() is None and len(list(parts.glob("batch-*.npz"))) < 5:
+    beside = output.parent
+    while process.poll() is None and len(list(beside.glob("*.part/batch-*.npz"))) < 5:
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
+    (parts,) = beside.glob("infer-*.part")
     return parts
 
 
@@ -146,7 +147,7 @@ def test_draws_are_keyed_by_the_catalogue_s_rows(whole):
     assert np.nanstd(error) == pytest.approx(1, abs=0.3)
 
 
-def test_another_run_s_batches_are_refused_and_the_same_run_goes_on(
+def test_another_run_s_batches_are_left_alone_and_the_same_run_goes_on(
     ask, whole, tmp_path, monkeypatch, caplog
 ):
     output = tmp_path / "catalogue.ecsv"
@@ -161,10 +162,14 @@ def test_another_run_s_batches_are_refused_and_the_same_run_goes_on(
         m.setattr(FinishedBatches, "keep", fail)
         with pytest.raises(OSError, match="disk full"):
             ask(output)
-    for other in ({"seed": 1}, {"batch_size": 5}, {"draws": 17}):
-        with pytest.raises(ValueError, match=r"made with other settings \(conf"):
-            ask(output, **other)
-    assert len(list((tmp_path / "catalogue.ecsv.part").glob("batch-*.npz"))) == 7
+    (parts,) = tmp_path.glob("*.part")
+    other = ask(tmp_path / "other.ecsv", seed=1)
+    assert other.meta["configuration"]["seed"] == 1
+    assert f"{parts}: finished batches of another run (configuration: " in caplog.text
+    assert "are finished" not in caplog.text
+    assert len(list(parts.glob("batch-*.npz"))) == 7
+    for path in tmp_path.glob("other.*"):
+        path.unlink()
 
     ask(output)
     assert "7 of 50 batches are finished" in caplog.text
@@ -206,14 +211,21 @@ def test_a_kill_while_they_are_removed_leaves_none_of_an_unknown_run(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_changed_image_is_another_run(tmp_path):
-    with FinishedBatches(tmp_path / "out.ecsv", RUN, BATCHES):
-        pass
-    with (
-        pytest.raises(ValueError, match=r"part/run.json: .*images: 'b' there, 'c' now"),
-        FinishedBatches(tmp_path / "out.ecsv", {**RUN, "images": "c"}, BATCHES),
-    ):
-        pass
+@pytest.mark.parametrize("name", ["out.fits", "other.ecsv"])
+def test_a_run_goes_on_under_another_name_of_its_output(name, tmp_path):
+    with FinishedBatches(tmp_path / "out.ecsv", RUN, BATCHES) as parts:
+        parts.keep(1, {"p": np.array([0.1])})
+    with FinishedBatches(tmp_path / name, RUN, BATCHES) as parts:
+        assert parts.missing == [0]
+
+
+def test_a_changed_image_is_another_run(tmp_path, caplog):
+    with FinishedBatches(tmp_path / "out.ecsv", RUN, BATCHES) as parts:
+        parts.keep(1, {"p": np.array([0.1])})
+    changed = {**RUN, "images": "c"}
+    with FinishedBatches(tmp_path / "out.ecsv", changed, BATCHES) as parts:
+        assert parts.missing == [0, 1]
+    assert "another run (images: 'b' there, 'c' now)" in caplog.text
 
 
 def test_what_is_kept_comes_back_by_its_rows(tmp_path):

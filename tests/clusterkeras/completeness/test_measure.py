@@ -114,7 +114,7 @@ def test_what_was_interrupted_goes_on_to_the_same_end(
     first = (output / "rounds" / "0000.ecsv").stat().st_mtime_ns
     # and what a kill leaves
     (output / "rounds" / ".0001.ecsv.1f.partial.ecsv").touch()
-    (output / "catalogue.ecsv.part").mkdir()
+    (output / "infer-0123456789abcdef.part").mkdir()
     monkeypatch.undo()
     run(model, images, output)
     for directory in (".", "rounds"):

@@ -106,7 +106,7 @@ def test_what_is_finished_is_not_done_again(fields, local, model):
 def test_what_a_kill_left_beside_a_finished_part_does_not_stay(fields, local, model):
     """Readers of the data set would take it for a part."""
     part = part_of(local, fields[0])
-    left = part.with_name(part.name + ".part")
+    left = part.with_name("infer-0123456789abcdef.part")
     left.mkdir()
     (left / "run.json").write_text("{}")
     infer_fields(fields, local, model, CONFIG, progress=False)
