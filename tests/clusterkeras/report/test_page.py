@@ -39,6 +39,13 @@ def test_a_page_of_all_rows_says_so(page, catalogue):
     assert page.report.shown == page.report.rows == len(catalogue)
 
 
+def test_a_page_names_the_bands_of_its_colours_and_the_scale(page):
+    text = " ".join(page.text.split())
+    assert "red F814W, green F438W + F814W, blue F336W" in text
+    # 21.8 pc an arcsec
+    assert "100 px = 3.96″ = 86.4 pc" in text
+
+
 def test_a_page_of_the_best_rows_says_so(catalogue, images, model, tmp_path):
     path = tmp_path / "best.html"
     report = write_page(
