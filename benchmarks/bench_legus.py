@@ -68,6 +68,12 @@ def read_objects(path: Path, distance_mpc: float, target: Target) -> QTable:
     table = read_legus(path)
     if table is None or "class" not in table.colnames:
         raise ValueError(f"{path}: expected a LEGUS catalogue with classes")
+    missing = [b for b in target.band_names if f"{b}_mag" not in table.colnames]
+    if missing or "age_best" not in table.colnames:
+        raise ValueError(
+            f"{path}: expected ages and the model's bands {target.band_names}; it has "
+            f"no {', '.join(missing) or 'ages'}"
+        )
     magnitudes = np.column_stack(
         [
             np.ma.filled(np.ma.asarray(table[f"{band}_mag"].value, float), np.nan)
