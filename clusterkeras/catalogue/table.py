@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from clusterkeras import __version__
 from data_tools.mosaics.sky import to_icrs
 from data_tools.positions.read_positions import read_positions
+from data_tools.running.kept_columns import free_name, from_text
 from data_tools.running.seal import KEY
-from data_tools.running.table_formats import free_name, from_text
 from data_tools.schema import (
     FLAGS,
     PARAMETER_NAMES,

@@ -12,15 +12,15 @@ import numpy as np
 from astropy.table import QTable, Table
 from astropy.utils.exceptions import AstropyWarning
 
-from data_tools.running.output import check_file, whole_path
-from data_tools.running.seal import BLANK, KEY
-from data_tools.running.table_formats import (
+from data_tools.running.kept_columns import (
     FORMATS,
     as_format,
     kind_of,
     read_back,
     same,
 )
+from data_tools.running.output import check_file, whole_path
+from data_tools.running.seal import BLANK, KEY
 
 logger = logging.getLogger(__name__)
 
