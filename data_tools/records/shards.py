@@ -61,11 +61,12 @@ class ShardMaker:
         size = self.plan.priors.mocks_per_field
         for i in range(math.ceil(shard.records / size)):
             (child,) = seed.spawn(1)
-            rng = np.random.default_rng(child)
+            # the mocks stay the same whatever their field has drawn
+            of_field, of_mocks = map(np.random.default_rng, child.spawn(2))
             yield from self._mocks.mocks(
-                self._mocks.make_field(rng, shard.split),
+                self._mocks.make_field(of_field, shard.split),
                 min(size, shard.records - i * size),
-                rng,
+                of_mocks,
                 shard.first_field + i,
                 shard.first_mock + i * size,
             )

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -87,8 +88,9 @@ def images(model):
 
 
 def test_tensorflow_alone_gives_the_keras_model_s_numbers(
-    model, exported, images, tmp_path
+    model, exported, images, tmp_path, other_kernels
 ):
+    """Serve as on an older processor: what it gives may differ by rounding alone."""
     summary = model.summarise(images)
     # where the posterior is: in its far tail rounding alone moves the density
     parameters = np.asarray(summary["median"])
@@ -100,6 +102,7 @@ def test_tensorflow_alone_gives_the_keras_model_s_numbers(
             *(str(exported), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")),
         ],
         cwd=tmp_path,
+        env={**os.environ, **other_kernels},
         capture_output=True,
         text=True,
         check=False,
@@ -119,9 +122,11 @@ def test_tensorflow_alone_gives_the_keras_model_s_numbers(
     assert not np.any(expected["bad_pixels"])
     received = np.load(tmp_path / "out.npz")
     assert set(received) == set(expected)
+    assert differing(received["samples"], expected["samples"]) < 1e-3
+    del expected["samples"]
     for key, value in expected.items():
         np.testing.assert_allclose(
-            received[key], value, rtol=1e-4, atol=1e-4, err_msg=key
+            received[key], value, rtol=1e-3, atol=1e-3, err_msg=key
         )
 
 
@@ -137,6 +142,11 @@ def test_shapes_follow_the_batch(signatures, images):
         assert samples.shape == (n, 256, 4)
 
 
+def differing(draws, expected):
+    """Return the share of draws that differ by more than the contract's rounding."""
+    return np.any(np.abs(draws - expected) > 1e-3, axis=-1).mean()
+
+
 def test_samples_depend_on_a_row_s_own_image_and_seed_only(signatures, images):
     def samples(images, seed):
         seed = np.array(seed, np.int32)
@@ -144,7 +154,7 @@ def test_samples_depend_on_a_row_s_own_image_and_seed_only(signatures, images):
 
     first = samples(images, [1, 2, 3, 4, 5])
     np.testing.assert_array_equal(first, samples(images, [1, 2, 3, 4, 5]))
-    np.testing.assert_allclose(samples(images[2:4], [3, 9])[0], first[2], atol=1e-5)
+    assert differing(samples(images[2:4], [3, 9])[0], first[2]) < 1e-3
     assert not np.allclose(samples(images[2:3], [8])[0], first[2], atol=1e-2)
 
 

@@ -183,7 +183,7 @@ def test_young_stars_lie_on_their_own_map(light_of, seen):
 def test_associations_are_clumps_of_stars(light_of, seen):
     def clumpiness(share):
         found = []
-        for i in range(6):
+        for i in range(24):
             disc = dataclasses.replace(patch(sfr=0.05, share=share), cell_pc=5.0)
             column, row, _, _ = light_of.draw(disc, seen, RNG(i))
             blocks, _, _ = np.histogram2d(row, column, 8, ((-0.5, N - 0.5),) * 2)
