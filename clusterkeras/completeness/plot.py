@@ -13,6 +13,7 @@ from astropy.table import Table
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from clusterkeras.diagnostics.plots.recovery import axis_label
 from data_tools.running.output import whole_file
 from data_tools.schema import PARAMETERS
 
@@ -50,9 +51,10 @@ def draw_completeness(
     figure = Figure(figsize=(13, 7.5), layout="constrained")
     panels = figure.subplots(2, 3).ravel()
     predicted = {name: function(table) for name, function in functions.items()}
-    _draw_plane(figure, panels[0], table)
     magnitude = [name for name in table.colnames if name.startswith("mag_")][-1]
-    labels = {p.name: f"{p.label} [{p.unit}]" for p in PARAMETERS}
+    labels = {p.name: axis_label(p) for p in PARAMETERS}
+    _draw_plane(figure, panels[0], table)
+    panels[0].set(xlabel=labels["log_age"], ylabel=labels["log_mass"])
     axes_of = {
         magnitude: f"{magnitude.removeprefix('mag_')} [AB mag]",
         "log_snr": "true visibility, log S/N [dex]",
@@ -85,8 +87,7 @@ def _draw_plane(figure: Figure, axes: Any, table: Table) -> None:
                 colour = "white" if share[i, j] < 0.5 else "black"
                 text = f"{100 * share[i, j]:.0f}"
                 axes.text(x, y, text, color=colour, ha="center", va="center", size=8)
-    axes.set(xlabel="log age [dex(yr)]", ylabel="log mass [dex(solMass)]")
-    axes.set_title("taken for a cluster [%], all sizes and A_V", fontsize="medium")
+    axes.set_title("taken for a cluster [%], all sizes and $A_V$", fontsize="medium")
     figure.colorbar(image, ax=axes)
 
 
@@ -107,8 +108,10 @@ def _draw_against(
                 points.append((x[rows].mean(), share, low, high, fitted))
         middle, share, low, high, fitted = np.array(points).T
         error = np.abs([share - low, high - share])
+        # what has both is seen as both
+        size = {"detected": 7, "recovered": 4}[name]
         axes.errorbar(
-            middle, share, error, fmt=marker, ms=4, color=colour, label=_LABELS[name]
+            middle, share, error, fmt=marker, ms=size, color=colour, label=_LABELS[name]
         )
         axes.plot(middle, fitted, color=colour, lw=1)
 

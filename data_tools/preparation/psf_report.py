@@ -140,7 +140,9 @@ def _draw(psfs: Sequence[StarPsf], pixel_scale_arcsec: float, path: Path) -> Non
             )
             axes.set(title=title, xlabel="arcsec")
             share = [encircled_energy(image, r, pixel_scale_arcsec) for r in radii]
-            row[2].plot(radii, share, label=title)
+            # mostly one over the other
+            dashes = "-" if image is psf.image else "--"
+            row[2].plot(radii, share, dashes, label=title)
         row[2].set(xlabel="radius (arcsec)", ylabel="encircled energy", ylim=(0, 1))
         row[2].legend(loc="lower right", frameon=False)
         row[2].grid(alpha=0.3)
