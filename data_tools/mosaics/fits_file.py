@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 #: that a header is read with: reading takes 60 us and 3 kB for each.
 _BLOCK, _CARD = 2880, 80
 _MOST_CARDS = 36_000
+#: The most parts of a file, and the most bytes after them, which astropy would read in
+#: search of another part.
+_MOST_PARTS, _MOST_BYTES_AFTER = 1000, 1_000_000
 
 #: An image of the sky has noise in its pixels, which compresses little, and zeros
 #: around. Above so many bytes no file is opened that would grow by more than this, as a
@@ -159,9 +162,11 @@ def _check(path: Path) -> bool:
         start = file.read(6)
     unpack = next((o for magic, o in _PACKED.items() if start.startswith(magic)), None)
     with unpack(path) if unpack else path.open("rb") as stream:
-        at, first = 0, True
-        while (header := _next_header(stream, first)) is not None:
-            first = False
+        parts = 0
+        while (header := _next_header(stream, parts == 0)) is not None:
+            parts += 1
+            if parts > _MOST_PARTS:
+                raise ValueError(f"it has more than {_MOST_PARTS} parts")
             at = stream.tell()
             end = at + _data_bytes(header)
             if unpack:
@@ -175,6 +180,11 @@ def _check(path: Path) -> bool:
                     "found; fetch it again"
                 )
             stream.seek(at + -(-(end - at) // _BLOCK) * _BLOCK)
+        if len(stream.read(_MOST_BYTES_AFTER + 1)) > _MOST_BYTES_AFTER:
+            raise ValueError(
+                f"after its {parts} parts more than {_MOST_BYTES_AFTER} bytes follow "
+                "that are no FITS"
+            )
     return unpack is not None
 
 

@@ -184,9 +184,19 @@ def test_a_large_mosaic_of_noise_opens(plain, tmp_path, monkeypatch):
     open_fits(packed).hdus.close()
 
 
-def test_what_follows_the_last_part_is_no_concern(plain):
-    plain.write_bytes(plain.read_bytes() + bytes(5000))
+@pytest.mark.parametrize("fill", [b"\0", b" ", b"K = 1".ljust(80)])
+def test_a_little_after_the_last_part_is_no_concern_and_much_is_refused(plain, fill):
+    data = plain.read_bytes()
+    plain.write_bytes(data + fill * 100)
     open_fits(plain).hdus.close()
+    plain.write_bytes(data + fill * 1_010_000)
+    refused(plain, "after its 1 parts more than 1000000 bytes follow that are no FITS")
+
+
+def test_a_file_of_very_many_parts_is_refused(plain):
+    part = fits.ImageHDU().header.tostring().encode()
+    plain.write_bytes(plain.read_bytes() + part * 1001)
+    refused(plain, "more than 1000 parts")
 
 
 def test_a_part_of_a_header_is_refused(plain):
