@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn, QTable, Table
+from numpy.typing import NDArray
 
 from data_tools.positions.arrow_tables import read_parquet
 from data_tools.positions.bounds import check_memory, check_text, check_values
@@ -175,6 +177,8 @@ def _from_fits(hdu: fits.BinTableHDU | fits.TableHDU, held: int) -> Table:
         lengths = re.match(r"\d*[PQ]([A-Z])", str(column.format))
         if lengths:  # many rows may point to one and the same long array
             check_memory(8.0 * raw[column.name][:, 0].astype(float).sum(), held)
+    if isinstance(hdu, fits.TableHDU):
+        return _of_text(hdu, raw)
     is_time = any(column.coord_type for column in hdu.columns)
     table = Table.read(hdu, astropy_native=is_time)
     for name in table.colnames:
@@ -186,12 +190,29 @@ def _from_fits(hdu: fits.BinTableHDU | fits.TableHDU, held: int) -> Table:
         name = column.name
         if name not in table.colnames:  # a part of a time or of sky coordinates
             continue
-        if column.format == "L" and (raw[name] == 0).any():  # neither T nor F
-            table[name] = MaskedColumn(table[name], mask=raw[name] == 0)
+        # astropy 8 takes a byte that is neither T nor F for False, and a null of
+        # numbers that are scaled for one of them
+        null = 0 if column.format == "L" else column.null
+        mask = np.zeros(1, bool) if null is None else raw[name] == null
+        if mask.any() and raw[name].shape == table[name].shape:
+            table[name] = MaskedColumn(table[name], mask=mask)
         info = table[name].info
         info.description = info.description or hdu.header.get(f"TCOMM{i}")
         if f"TUCD{i}" in hdu.header:
             info.meta = {"ucd": hdu.header[f"TUCD{i}"], **(info.meta or {})}
+    return table
+
+
+def _of_text(hdu: fits.TableHDU, raw: NDArray[Any]) -> Table:
+    """Read a table of text, whose words for no value astropy 8 takes for numbers."""
+    table = Table(meta=dict(hdu.header.items()))
+    for column in hdu.columns:
+        words = np.char.strip(raw[column.name])
+        mask = np.isin(words, [b"", str(column.null or "").strip().encode()])
+        values = np.asarray(hdu.data[column.name])
+        table[column.name] = MaskedColumn(values, mask=mask) if mask.any() else values
+        if column.unit and values.dtype.kind in "iuf":
+            table[column.name].unit = u.Unit(column.unit, parse_strict="silent")
     return table
 
 

@@ -141,6 +141,8 @@ def _read_lines(lines: list[tuple[int, str]]) -> Table:
     if not body:
         raise ValueError("there is no row in it")
     mark = _mark_between([line for _, line in body])
+    body = _with_tabs(body) if mark == " " else body
+    mark = "\t" if "\t" in body[0][1] else mark
     rows = _cut(body, mark)
     if _are_names(rows[0][1]):
         names, rows = rows[0][1], rows[1:]
@@ -174,6 +176,21 @@ def _read_lines(lines: list[tuple[int, str]]) -> Table:
         if i < len(units) and values.dtype.kind in "iuf":
             table[name].unit = _unit(units[i])
     return table
+
+
+def _with_tabs(lines: list[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Put tabs between columns where dashes show their places: texts have blanks."""
+    found = [i for i, (_, line) in enumerate(lines[:3]) if _RULE.match(line)]
+    if not found or (len(found) == 1 and found[0] != 1):
+        return lines
+    edge = lines[found[0]][1]
+    places = [(m.start(), m.end()) for m in re.finditer(r"[-=]+", edge)]
+    rows = [at for at in lines if not _RULE.match(at[1])]
+    between = [i for i in range(len(edge)) if edge[i] == " "]
+    wide = any(line[i : i + 1].strip() for _, line in rows for i in between)
+    if wide or len(places) < 2 or any(line[len(edge) :].strip() for _, line in rows):
+        return lines  # they are only a line under the names
+    return [(n, "\t".join(line[a:b] for a, b in places)) for n, line in rows]
 
 
 def _mark_between(lines: list[str]) -> str:

@@ -223,6 +223,23 @@ def test_of_several_tables_the_first_with_positions_is_read(tmp_path, caplog, en
     )
 
 
+def test_words_for_no_value_in_a_fits_table_of_text_are_masked(tmp_path):
+    columns = [fits.Column("x", "F8.3", unit="pixel", array=[1.5, 2.5])]
+    columns += [fits.Column("n", "I8", null="-9", array=[5, -9])]
+    fits.TableHDU.from_columns(columns).writeto(tmp_path / "t.fits")
+    table = read_positions(tmp_path / "t.fits")
+    assert table["n"].tolist() == [5, None]
+    assert table["x"].unit == u.pix
+
+
+def test_the_null_of_scaled_numbers_is_masked(tmp_path):
+    columns = [fits.Column("x", "I", null=-32768, array=np.array([3, -32768], "i2"))]
+    hdu = fits.BinTableHDU.from_columns(columns)
+    hdu.header["TSCAL1"], hdu.header["TZERO1"] = 0.5, 10.0
+    hdu.writeto(tmp_path / "t.fits")
+    assert read_positions(tmp_path / "t.fits")["x"].tolist() == [11.5, None]
+
+
 def test_a_fits_column_s_ucd_tells_what_it_is(tmp_path):
     columns = [fits.Column(n, "D", array=[7.0]) for n in ("lon", "lat")]
     hdu = fits.BinTableHDU.from_columns(columns)

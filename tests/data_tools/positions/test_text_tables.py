@@ -91,6 +91,14 @@ WAYS = {
     "ends of lines of Windows": "ra,dec\r\n204.25,-29.86\r\n204.26,29.85\r\n",
     "ends of lines of old": "ra,dec\r204.25,-29.86\r204.26,29.85\r",
     "two lines of names": "ra dec\ndeg deg\n--- ---\n204.25 -29.86\n204.26 29.85\n",
+    "places under dashes": (
+        "ra     dec    name\n------ ------ -----\n"
+        "204.25 -29.86 NGC 1\n204.26  29.85 M 83\n"
+    ),
+    "places between double dashes": (
+        "====== ====== =====\nra     dec    name\n====== ====== =====\n"
+        "204.25 -29.86 NGC 1\n204.26  29.85 M83\n====== ====== =====\n"
+    ),
     "rdb": "ra\tdec\tname\n10N\t10N\t5S\n204.25\t-29.86\tA\n204.26\t29.85\tB\n",
     "VizieR": VIZIER.replace("|", "\t"),
     "VizieR, semicolons": VIZIER.replace("|", ";"),
