@@ -256,7 +256,7 @@ def _count_bands(rows: NDArray[np.float64], first: int) -> int:
         mag, error = (column[np.isfinite(column)] for column in pair.T)
         if not _is_magnitudes(mag):
             break
-        if error.size and not ((error >= 0).mean() > 0.9 and np.median(error) < 5):
+        if error.size and not ((error >= 0).mean() > 0.9 and np.median(error) < 100):
             break
         count += 1
     return count
@@ -335,7 +335,10 @@ def _name_fit(columns: NDArray[np.float64]) -> list[str]:
         if kind is None:
             return []
         kinds.append(kind)
-    fitted = (columns[:, [3 * kinds.index("age"), 3 * kinds.index("mass")]] > 0).all(1)
+    # a limit of 0 is none, and what was not fitted has limits all the same
+    fitted = np.ones(len(columns), bool)
+    for kind, triple in zip(kinds, triples, strict=True):
+        fitted &= ((triple != _NOT_FITTED) & ((triple > 0) | (kind == "ebv"))).all(1)
 
     def agreement(order: tuple[str, ...]) -> float:
         best, most, least = (order.index(end) for end in ("best", "max", "min"))
@@ -417,7 +420,9 @@ def _is_count(values: NDArray[np.float64], most: int) -> bool:
 def _is_number_of_bands(values: NDArray[np.float64], most: int) -> bool:
     """Say whether these can be numbers of bands: a fit takes three or more."""
     known = values[np.isfinite(values) & (values != _NOT_FITTED)]
-    return known.size > 0 and bool(np.isin(known, [0, *range(3, most + 1)]).all())
+    return bool(
+        np.isin(known, [0, *range(3, most + 1)]).all() and known.max(initial=0) > 0
+    )
 
 
 _UNITS = {"x": "pix", "y": "pix", "ra": "deg", "dec": "deg", "mag": "mag", "err": "mag"}

@@ -109,6 +109,11 @@ def test_a_band_that_was_never_observed_is_still_a_band(write):
     assert names_of(table)[0] == "F275W_mag"
 
 
+def test_a_band_in_which_all_is_faint_is_still_a_band(write):
+    mags = [(29.782, 64.872), *[(22, 0.1)] * 4]
+    assert len(names_of(read_legus(write([row(1, mags=mags)])))) == 5
+
+
 def test_bands_are_named_by_the_header_or_a_readme_else_by_custom(write, caplog):
     rows = [row(i) for i in range(1, 6)]
     named = read_legus(write(["# F225W F336W F435W F606W F814W", *rows]))
@@ -207,6 +212,12 @@ def test_limits_are_told_by_their_size_not_their_place(write):
     assert table.colnames[16:19] == ["ebv_min", "ebv_best", "ebv_max"]
     assert table["age_best"].value.tolist() == [1e7] * 9
     assert table["mass_max"].value.tolist() == [5.4e3] * 9
+
+
+def test_where_nothing_was_fitted_nothing_is_named(write):
+    none = row(1, fit=[0] * 9, quality=[0] * 8, classes=())
+    names = read_legus(write([none, none])).colnames
+    assert names[15:] == ["ci", *(f"column_{i}" for i in range(17, 34))]
 
 
 def test_a_limit_of_zero_is_none(write):
