@@ -14,6 +14,8 @@ from clusterkeras.catalogue.table import make_table, size_pc, with_input
 from data_tools.running.table_file import write_table
 from data_tools.schema import PARAMETERS, catalogue_columns
 
+SKY = WCS({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})
+
 
 def numbers(n=3):
     rng = np.random.default_rng(3)
@@ -34,8 +36,7 @@ def numbers(n=3):
 
 @pytest.fixture
 def table(m83):
-    wcs = WCS({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})
-    return make_table(np.zeros(3), np.zeros(3), wcs, numbers(), m83)
+    return make_table(np.zeros(3), np.zeros(3), SKY, numbers(), m83)
 
 
 def test_the_columns_are_the_schema_s(table):
@@ -117,7 +118,7 @@ def results(target, value):
     """Return a run's results; in the second row there are none."""
     columns = numbers() | {"p_cluster": np.array([value, np.nan, value])}
     x = np.array([value, np.nan, value])
-    return make_table(x, np.zeros(3), WCS(naxis=2), columns, target)
+    return make_table(x, np.zeros(3), SKY, columns, target)
 
 
 def test_columns_of_the_user_keep_their_values_run_after_run(m83):
