@@ -161,7 +161,10 @@ def _check_owner(path: Path, overwrite: bool) -> None:
             "another output"
         )
     if not overwrite and not is_sealed(path):
+        why = "not as this package wrote it"
+        if path.suffix.lower() == ".csv":
+            why = "CSV has no place to say who wrote it"
         raise FileExistsError(
-            f"{path}: it is there, and not as this package wrote it. Name another "
-            "output, or --overwrite (overwrite=True) to replace it"
+            f"{path}: it is there, and {why}. Name another output, or --overwrite "
+            "(overwrite=True) to replace it"
         )

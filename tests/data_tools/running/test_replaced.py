@@ -60,6 +60,13 @@ def test_an_own_file_is_replaced_until_it_was_changed(tmp_path):
         check_replaced([tmp_path / "a.ecsv"], overwrite=False)
 
 
+def test_of_csv_nobody_can_say_who_wrote_it(tmp_path):
+    write_table(QTable({"x": [1.0]}), tmp_path / "a.csv")
+    with pytest.raises(FileExistsError, match=r"CSV has no place .*--overwrite"):
+        check_replaced([tmp_path / "a.csv"], overwrite=False)
+    check_replaced([tmp_path / "a.csv"], overwrite=True)
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_link_to_nothing_and_a_device_are_refused(tmp_path, overwrite):
     (tmp_path / "link.ecsv").symlink_to("nowhere.ecsv")
