@@ -110,8 +110,8 @@ def test_the_shifts_of_something_else_are_refused(report, measure):
         ({"draws": 8}, "draws must be >= 16; received 8"),
         ({"n": 2}, "n must be >= 16; received 2"),
         ({"batch_size": 0}, "batch_size must be >= 1; received 0"),
-        ({"seed": -1}, "seed must be a whole number >= 0; received -1"),
-        ({"workers": -1}, "workers must be >= 0, 0 for all cores; received -1"),
+        ({"seed": -1}, "seed must be a whole number >= 0, .*received -1"),
+        ({"workers": -1}, "workers must be a whole number >= 0.*received -1"),
         ({"only": ["queen"]}, r"expected names among .*received \['queen'\]"),
     ],
 )
