@@ -22,11 +22,19 @@ from data_tools.running.output import whole_directory
 #: Draws that the signature ``samples`` gives a row.
 SAMPLES = 256
 
+#: TensorFlow Serving keeps versions in signed integers of 64 bits.
+LAST_VERSION = 2**63 - 1
+
 #: Where TensorFlow Serving looks for requests to run before it serves.
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 
-def export(model: PosteriorModel, output: str | Path, name: str, version: int) -> Path:
+def export(
+    model: PosteriorModel,
+    output: str | Path,
+    name: str | None = None,
+    version: int = 1,
+) -> Path:
     """Write a model as ``output/name/version``, the layout TensorFlow Serving reads.
 
     The signatures, all with the batch first and of any size:
@@ -61,10 +69,11 @@ def export(model: PosteriorModel, output: str | Path, name: str, version: int) -
     output : str or Path
         Directory of the served models, in which ``NAME/VERSION`` is made; made itself
         if it is not there.
-    name : str
-        Name the model is served under: letters, digits, ``.``, ``_``, ``-``.
+    name : str, optional
+        Name the model is served under: letters, digits, ``.``, ``_``, ``-``; by
+        default that of its target.
     version : int
-        Version, 1 or more; one that exists is never overwritten.
+        Version, from 1 to 2^63 - 1; one that exists is never overwritten.
 
     Returns
     -------
@@ -76,6 +85,8 @@ def export(model: PosteriorModel, output: str | Path, name: str, version: int) -
     ------
     FileExistsError
         If this version exists.
+    OSError
+        If it can't be written, a full disk for one.
     ValueError
         On a bad name or version, or if `model` is another Keras model.
 
@@ -93,12 +104,19 @@ def export(model: PosteriorModel, output: str | Path, name: str, version: int) -
             "export: expected a ClusterModel or an Ensemble; received "
             f"{type(model).__name__}"
         )
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if name is None:
+        # a target's name is any text
+        name = re.sub("[^A-Za-z0-9._-]+", "-", model.target.name).strip("._-")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{,127}", name):
         raise ValueError(
-            f"export: name must be letters, digits and any of . _ -; received {name!r}"
+            "export: name must be letters, digits and any of . _ -, 128 at most; "
+            f"received {name!r}"
         )
-    if version < 1:
-        raise ValueError(f"export: version must be >= 1; received {version}")
+    if type(version) is not int or not 1 <= version <= LAST_VERSION:
+        raise ValueError(
+            f"export: version must be a whole number from 1 to {LAST_VERSION}; "
+            f"received {version!r}"
+        )
     directory = Path(output) / name
     final = directory / str(version)
     if final.exists():
@@ -107,9 +125,15 @@ def export(model: PosteriorModel, output: str | Path, name: str, version: int) -
             "version"
         )
     directory.mkdir(parents=True, exist_ok=True)
-    with whole_directory(final) as part:
-        _write(model, part)
-        _write_warmup(model, name, part / WARMUP_FILE)
+    try:
+        with whole_directory(final) as part:
+            _write(model, part)
+            _write_warmup(model, name, part / WARMUP_FILE)
+    except tf.errors.OpError as error:
+        raise OSError(
+            f"{final}: TensorFlow could not write it: {_reason(error)}. Make room, "
+            "then run the same again"
+        ) from error
     return final
 
 
@@ -143,11 +167,10 @@ def load_savedmodel(
         )
     try:
         loaded = tf.saved_model.load(str(directory))
-    except (OSError, ValueError, tf.errors.OpError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"{directory}: not readable, export it again: {reason}") from (
-            error
-        )
+    except Exception as error:  # damage can make its reader raise anything
+        raise ValueError(
+            f"{directory}: not readable, export it again: {_reason(error)}"
+        ) from error
     expected = {"serving_default", "samples", "log_prob"}
     if not expected <= set(loaded.signatures):
         raise ValueError(
@@ -156,6 +179,11 @@ def load_savedmodel(
         )
     # the signatures hold the variables only as long as the loaded object lives
     return {name: _Signature(loaded, name) for name in expected}
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of an error, or its name."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 class _Signature:

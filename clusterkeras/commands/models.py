@@ -14,7 +14,6 @@ from clusterkeras.commands.command import (
     add_model,
     add_output,
 )
-from clusterkeras.network.model_file import DEFAULT_PRESET
 
 
 def _add_fit(parser: ArgumentParser) -> None:
@@ -200,7 +199,7 @@ def _add_export(parser: ArgumentParser) -> None:
     add_model(parser)
     # without --overwrite: a version that is there stays
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="PATH")
-    parser.add_argument("--name", default=DEFAULT_PRESET)
+    parser.add_argument("--name")
     parser.add_argument("--version", type=int, default=1)
 
 

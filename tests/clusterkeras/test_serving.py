@@ -1,4 +1,7 @@
+import dataclasses
 import os
+import resource
+import shutil
 import subprocess
 import sys
 
@@ -11,9 +14,11 @@ from clusterkeras import serving
 from clusterkeras.config import POSTERIORS, ModelConfig
 from clusterkeras.network.ensemble import Ensemble
 from clusterkeras.network.layers.unlike import fit_unlike
-from clusterkeras.network.model import model_class
+from clusterkeras.network.model import ClusterModel, model_class
 from clusterkeras.network.posterior_model import Recalibration
 from data_tools.schema import PARAMETER_NAMES
+
+WEIGHTS = "variables/variables.data-00000-of-00001"
 
 #: Loads a SavedModel as a server would, with TensorFlow alone.
 SERVE_ALONE = """
@@ -330,12 +335,54 @@ def test_a_version_is_never_overwritten(model, exported):
     [
         ("a/b", 1, "name must be letters"),
         ("", 1, "name must be letters"),
-        ("m83", 0, "version must be >= 1; received 0"),
+        ("m83\n", 1, "name must be letters"),
+        ("m" * 129, 1, "name must be letters"),
+        *(
+            ("m83", version, "version must be a whole number from 1 to 922")
+            for version in (0, -1, 2**63, 1.5, 1.0, "2", True)
+        ),
     ],
 )
 def test_bad_names_and_versions_are_refused(model, tmp_path, name, version, message):
     with pytest.raises(ValueError, match=message):
         serving.export(model, tmp_path, name, version)
+
+
+@pytest.fixture(scope="module")
+def tiny(small_target):
+    target = dataclasses.replace(small_target, name="NGC 628 (core)")
+    return ClusterModel(target, {"backbone": "resnet_tiny", "posterior": "mixture"})
+
+
+def test_a_model_is_named_after_its_target_and_its_version_fits_63_bits(tiny, tmp_path):
+    path = serving.export(tiny, tmp_path, version=2**63 - 1)
+    assert path == tmp_path / "NGC-628-core" / str(2**63 - 1)
+    assert (path / "saved_model.pb").is_file()
+
+
+@pytest.mark.parametrize("room", [0, 60_000])
+def test_a_full_disk_is_one_sentence_and_leaves_nothing(tiny, tmp_path, room):
+    # no file may grow beyond this, as on a disk without room
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(OSError, match=r"core/1: .*Make room"):
+            serving.export(tiny, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, hard))
+    assert not list((tmp_path / "NGC-628-core").iterdir())
+
+
+@pytest.mark.parametrize("at", [0.001, 0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize(
+    "file", ["saved_model.pb", "variables/variables.index", WEIGHTS]
+)
+def test_a_savedmodel_cut_short_is_named(exported, tmp_path, file, at):
+    shutil.copytree(exported, tmp_path / "1")
+    content = (exported / file).read_bytes()
+    (tmp_path / "1" / file).write_bytes(content[: int(at * len(content))])
+    with pytest.raises(ValueError, match=r"/1: not readable, export it again: .+"):
+        serving.load_savedmodel(tmp_path / "1")
 
 
 def test_only_a_cluster_model_is_exported(tmp_path):
