@@ -125,6 +125,7 @@ def main() -> int:
     )
     parser.add_argument("work", type=Path, help="an empty directory to work in")
     parser.add_argument("--begin", type=Path, help="what each run finds: a directory")
+    parser.add_argument("--first", type=int, default=0, help="of the places to try")
     parser.add_argument("--every", type=int, default=1, help="only each n-th place")
     parser.add_argument("command", nargs="+", help="after --: the command and options")
     args = parser.parse_args()
@@ -158,7 +159,8 @@ def main() -> int:
     lines = places.read_text().splitlines()
     print(f"{command[0]}: {len(lines)} places, {time.time() - started:.0f} s a run")
     bad = 0
-    for n in range(0, len(lines), args.every):
+    tried = range(args.first, len(lines), args.every)
+    for n in tried:
         left = n
 
         def kill(event: str, path: Path) -> None:
@@ -177,7 +179,7 @@ def main() -> int:
             sys.stdout.flush()
         else:
             shutil.rmtree(directory)
-    print(f"{command[0]}: {bad} of {len(lines[:: args.every])} are not as let alone")
+    print(f"{command[0]}: {bad} of {len(tried)} are not as let alone")
     return int(bad > 0)
 
 

@@ -26,6 +26,7 @@ _EXPORTS = {
     "export": "clusterkeras.serving",
     "find_candidates": "clusterkeras.detection.candidates",
     "fit": "clusterkeras.training.fit",
+    "fit_unlike": "clusterkeras.network.layers.unlike",
     "infer": "clusterkeras.catalogue.infer",
     "load_model": "clusterkeras.network.loading",
     "make_optimizer": "clusterkeras.training.optimizer",

@@ -10,6 +10,7 @@ from clusterkeras.detection.candidates import detect as detect
 from clusterkeras.detection.candidates import find_candidates as find_candidates
 from clusterkeras.evaluation.evaluate import evaluate as evaluate
 from clusterkeras.network.ensemble import Ensemble as Ensemble
+from clusterkeras.network.layers.unlike import fit_unlike as fit_unlike
 from clusterkeras.network.loading import load_model as load_model
 from clusterkeras.network.model import ClusterModel as ClusterModel
 from clusterkeras.network.published_model import PublishedModel as PublishedModel

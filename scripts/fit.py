@@ -26,21 +26,21 @@ def main() -> None:
     # after the options are read, so that --help answers at once
     import keras
 
-    from clusterkeras import ClusterModel, ModelConfig, TrainingConfig, make_optimizer
+    import clusterkeras as ck
     from data_tools.records.dataset import make_dataset
     from data_tools.records.finished_set import read_set
 
     train = make_dataset(args.data, "train", args.batch_size, training=True)
     validation = make_dataset(args.data, "validation", args.batch_size, training=False)
 
-    config = ModelConfig(backbone=args.backbone) if args.backbone else ModelConfig()
-    model = ClusterModel(read_set(args.data).target, config)
-    training = TrainingConfig(learning_rate=args.learning_rate)
+    shape = {"backbone": args.backbone} if args.backbone else {}
+    model = ck.ClusterModel(read_set(args.data).target, ck.ModelConfig(**shape))
+    training = ck.TrainingConfig(learning_rate=args.learning_rate)
     # Muon with warm-up and cosine decay; any optimizer of Keras will do
-    model.compile(make_optimizer(training, steps=args.epochs * len(train)))
+    model.compile(ck.make_optimizer(training, steps=args.epochs * len(train)))
     callbacks = [keras.callbacks.TerminateOnNaN()]
     if args.logs:
-        callbacks.append(keras.callbacks.TensorBoard(args.logs, update_freq=50))
+        callbacks.append(keras.callbacks.TensorBoard(args.logs))
     model.fit(
         train,
         validation_data=validation,
@@ -48,6 +48,8 @@ def main() -> None:
         shuffle=False,  # the dataset shuffles itself
         callbacks=callbacks,
     )
+    # so that it can tell what is like none of its mocks
+    ck.fit_unlike(model, train, validation)
     model.save(args.output)
 
 

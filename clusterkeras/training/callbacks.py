@@ -10,6 +10,9 @@ import keras
 
 from clusterkeras.network.model_file import save_model
 
+#: Steps from whose time that of an epoch is told.
+TIMED_STEPS = 20
+
 
 class StopOnNonFinite(keras.callbacks.Callback):
     """Stop with an error as soon as a part of the loss is not finite."""
@@ -55,6 +58,42 @@ class KeepBest(keras.callbacks.Callback):
         if logs["val_loss"] < self.best:
             self.best = logs["val_loss"]
             save_model(self.model, self.path)
+
+
+class SayAtOnce(keras.callbacks.Callback):
+    """Say what a fit is doing in the minutes before Keras can: how long it will take.
+
+    Parameters
+    ----------
+    steps : int
+        Steps of an epoch.
+    """
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+        self._done = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None):
+        """Say that the first step takes longer than all others."""
+        if not self._done:
+            self._began = time.monotonic()
+            print(
+                f"epoch {epoch + 1} of {self.params['epochs']}, {self.steps} steps "
+                "each; the network is traced first, for about a minute",
+                flush=True,
+            )
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None):
+        """Say when the first step is done, and how long an epoch takes."""
+        self._done += 1
+        passed = time.monotonic() - self._began
+        if self._done == 1:
+            print(f"the first step is done after {passed:.0f} s", flush=True)
+            self._began += passed
+        elif self._done == 1 + TIMED_STEPS < self.steps:
+            epoch = passed / TIMED_STEPS * self.steps
+            print(f"an epoch of training takes about {epoch:.0f} s", flush=True)
 
 
 class Backup(keras.callbacks.Callback):

@@ -25,6 +25,7 @@ from clusterkeras.training.callbacks import (
     Backup,
     KeepBest,
     ProcessorHours,
+    SayAtOnce,
     StopOnNonFinite,
 )
 from clusterkeras.training.monitoring import Monitor
@@ -96,7 +97,7 @@ def fit(
     >>> mocks = simulate("mocks", target, priors, numbers, workers=1, progress=False)
     >>> config = ModelConfig(backbone="resnet_tiny", posterior="mixture", hidden=8)
     >>> path = fit(mocks, "run", config, TrainingConfig(epochs=1, batch_size=16))
-    2/2 - ...
+    epoch 1 of 1, 2 steps each; ...
     >>> path.name
     'model.keras'
     """
@@ -152,6 +153,8 @@ def _train(
         convolve_in_bfloat16(network.backbone)
     steps = int(batches.cardinality())
     network.compile(make_optimizer(training, training.epochs * steps))
+    # variables that a step makes when it is traced have it traced twice
+    network.optimizer.build(network.trainable_variables)
     done = _go_on(network, output / BACKUP, steps)
     for _ in range(done):
         # orders and noise of an epoch follow from how often the set was read before;
@@ -170,6 +173,7 @@ def _train(
             # a bar with the time left on a terminal, a line an epoch in a log
             verbose=1 if sys.stdout.isatty() else 2,
             callbacks=[
+                SayAtOnce(steps),
                 StopOnNonFinite(),
                 ProcessorHours(),
                 *(
@@ -188,6 +192,7 @@ def _train(
                 Backup(output / BACKUP),
             ],
         )
+    print("what is unlike the mocks is told apart last", flush=True)
     trained = keras.models.load_model(best, compile=False)
     with damage_named():
         # anew: those above have been read
@@ -228,7 +233,6 @@ def _go_on(network: TrainableModel, backup: Path, steps: int) -> int:
     """Set a network where a fit was, if it was begun; return the epochs it had done."""
     if not backup.exists():
         return 0
-    network.optimizer.build(network.trainable_variables)
     network.load_weights(backup)
     return int(network.optimizer.iterations) // steps
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ class Monitor(keras.callbacks.Callback):
         self.validation = validation
         self.configuration = configuration
         self.picture_epochs = picture_epochs
+        self._infer: Callable[..., tuple[tf.Tensor, tf.Tensor]] | None = None
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Open the files and write the configuration."""
@@ -116,7 +118,9 @@ class Monitor(keras.callbacks.Callback):
         self._writers[name].flush()
 
     def _write_pictures(self) -> None:
-        seen = predict_validation(self.model, self.validation)
+        if self._infer is None:
+            self._infer = presence_and_draws(self.model)
+        seen = predict_validation(self._infer, self.validation)
         box = self.model.target.box
         with self._writers["validation"].as_default(step=self._step()):
             write_pr_curve("presence_pr", seen["is_cluster"], seen["p_cluster"])
@@ -130,10 +134,40 @@ class Monitor(keras.callbacks.Callback):
         self._writers["validation"].flush()
 
 
+def presence_and_draws(
+    model: keras.Model,
+) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
+    """Return a graph that turns images and seeds into ``p_cluster`` (B,) and draws.
+
+    It is traced once, whatever the size of a batch.
+    """
+    images = tf.TensorSpec((None, *model.image_shape))
+    seeds = tf.TensorSpec((None,), tf.int32)
+
+    @tf.function(input_signature=[images, seeds], autograph=False)
+    def infer(images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        outputs = model(images, training=False)
+        draws = model.draw_from(outputs["posterior"], seeds, PICTURE_DRAWS)
+        return tf.math.sigmoid(outputs["presence"][:, 0]), draws
+
+    return infer
+
+
 def predict_validation(
-    model: keras.Model, validation: tf.data.Dataset, rows: int = PICTURE_ROWS
+    infer: Callable[..., tuple[tf.Tensor, tf.Tensor]],
+    validation: tf.data.Dataset,
+    rows: int = PICTURE_ROWS,
 ) -> dict[str, np.ndarray]:
     """Return presence and posterior draws for the first rows of a dataset.
+
+    Parameters
+    ----------
+    infer : callable
+        See `presence_and_draws`.
+    validation : tf.data.Dataset
+        Of images and labels.
+    rows : int
+        At least so many, if there are.
 
     Returns
     -------
@@ -141,13 +175,6 @@ def predict_validation(
         ``is_cluster`` and ``p_cluster`` (N,); of the C clusters among them ``truth``
         (C, P) and ``draws`` (C, `PICTURE_DRAWS`, P).
     """
-
-    @tf.function(reduce_retracing=True)
-    def infer(images: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        outputs = model(images, training=False)
-        draws = model.draw_from(outputs["posterior"], seed, PICTURE_DRAWS)
-        return tf.math.sigmoid(outputs["presence"][:, 0]), draws
-
     seen: dict[str, list[np.ndarray]] = {
         name: [] for name in ("is_cluster", "p_cluster", "truth", "draws")
     }

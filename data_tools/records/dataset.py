@@ -364,6 +364,8 @@ def make_dataset(
             "(--mocks.n_validation, --mocks.n_test)"
         )
     make_batch = partial(_batch, target=info.target, training=training, seed=seed)
+    # no Python in it depends on a tensor: to look for that took most of the time
+    make_batch = tf.autograph.experimental.do_not_convert(make_batch)
     total = min(limit or info.splits[split], info.splits[split])
     records = _serialised(info.shards[split], total, training, seed)
     seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(5)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -182,7 +182,9 @@ def fit_unlike(
     held_out: Iterable[tuple[tf.Tensor, dict]],
     records: int = RECORDS,
 ) -> None:
-    """Fit a model's score of what is unlike its mocks.
+    """Fit a model's score of what is unlike its mocks, as `clusterkeras fit` does.
+
+    To be called when a model is trained; until then its ``unlike_mocks`` is NaN.
 
     Parameters
     ----------
@@ -194,9 +196,23 @@ def fit_unlike(
         Other records of the same kind: give the share that is further out.
     records : int
         At most so many of each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from clusterkeras import ClusterModel, ModelConfig, fit_unlike
+    >>> from data_tools import Target
+    >>> config = ModelConfig(backbone="resnet_tiny", posterior="mixture", hidden=8)
+    >>> model = ClusterModel(Target.load("m83-wfc3-uvis"), config)
+    >>> noise = np.random.default_rng(1).normal(size=(2, 32, 64, 64, 3))
+    >>> training, held_out = ([(images.astype("float32"), {})] for images in noise)
+    >>> fit_unlike(model, training, held_out)
+    >>> bool(np.isfinite(model.summarise(training[0][0])["unlike_mocks"]).all())
+    True
     """
     layer = model.unlike
-    features, statistics = _describe(model, training, records)
+    describe = _describer(model)
+    features, statistics = _describe(describe, training, records)
     mean, whitening = _gaussian(features)
     layer.fitted["feature_mean"].assign(mean)
     layer.fitted["feature_whitening"].assign(whitening)
@@ -205,7 +221,7 @@ def fit_unlike(
     layer.fitted["statistic_whitening"].assign(whitenings)
     layer.fitted["statistic_weight"].assign(weights)
 
-    features, statistics = _describe(model, held_out, records)
+    features, statistics = _describe(describe, held_out, records)
     white = (features - mean) @ whitening
     distances = np.stack(
         [
@@ -229,19 +245,28 @@ def fit_unlike(
     layer.fitted["slopes"].assign(falls / np.maximum(rises, 1e-6))
 
 
-def _describe(
-    model: Any, batches: Iterable[tuple[tf.Tensor, dict]], records: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return features (N, F) and statistics (N, S) of the first records."""
+def _describer(model: Any) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """Return a graph that gives features and statistics of images, traced once."""
 
-    @tf.function(reduce_retracing=True)
-    def step(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    @tf.function(
+        input_signature=[tf.TensorSpec((None, *model.image_shape))], autograph=False
+    )
+    def describe(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = model(images, training=False)["features"]
         return features, image_statistics(model.scale_input(images))
 
+    return describe
+
+
+def _describe(
+    describe: Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    batches: Iterable[tuple[tf.Tensor, dict]],
+    records: int,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return features (N, F) and statistics (N, S) of the first records."""
     parts, n = [], 0
     for images, _ in batches:
-        parts.append([found.numpy().astype(float) for found in step(images)])
+        parts.append([found.numpy().astype(float) for found in describe(images)])
         n += len(images)
         if n >= records:
             break

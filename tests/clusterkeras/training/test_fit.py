@@ -15,7 +15,7 @@ from clusterkeras.config import ModelConfig, TrainingConfig
 from clusterkeras.evaluation.evaluate import predict
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model import ClusterModel
-from clusterkeras.training.callbacks import KeepBest, StopOnNonFinite
+from clusterkeras.training.callbacks import KeepBest, SayAtOnce, StopOnNonFinite
 from clusterkeras.training.fit import _batches, fit
 from clusterkeras.training.optimizer import WarmupCosine, make_optimizer
 from data_tools.records.dataset import make_dataset
@@ -185,6 +185,19 @@ def test_a_fit_killed_twice_ends_as_one_let_alone(
     assert steps[-1] == 4
 
 
+def test_a_fit_says_how_long_it_takes_before_its_first_epoch_ends(capsys):
+    said = SayAtOnce(steps=100)
+    said.set_params({"epochs": 3})
+    said.on_epoch_begin(1)
+    line = capsys.readouterr().out
+    assert "epoch 2 of 3, 100 steps each; the network is traced first" in line
+    for batch in range(30):
+        said.on_train_batch_end(batch)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "the first step is done after 0 s"
+    assert second == "an epoch of training takes about 0 s"
+
+
 def test_an_epoch_without_a_loss_of_validation_ends_the_fit(small_target):
     callback = StopOnNonFinite()
     callback.set_model(ClusterModel(small_target, MODEL))
@@ -221,13 +234,18 @@ def test_the_plain_keras_script_trains_a_model(
     small_mock_set, tmp_path, monkeypatch, pytestconfig
 ):
     options = ["--epochs", "1", "--batch-size", "64", "--backbone", "resnet_tiny"]
+    options += ["--logs", str(tmp_path / "logs")]
     files = [str(small_mock_set), str(tmp_path / "mine.keras")]
     monkeypatch.setattr(sys, "argv", ["fit.py", *files, *options])
     script = pytestconfig.rootpath / "scripts" / "fit.py"
     lines = script.read_text().splitlines()
     assert len(lines) < 60
     exec(compile("\n".join(lines), script, "exec"), {"__name__": "__main__"})
-    assert isinstance(keras.models.load_model(tmp_path / "mine.keras"), ClusterModel)
+    model = keras.models.load_model(tmp_path / "mine.keras")
+    assert isinstance(model, ClusterModel)
+    assert all(np.all(np.isfinite(w)) for w in model.unlike.get_weights())
+    for name in ("train", "validation"):
+        assert steps_of(tmp_path / "logs" / name, "epoch_loss") == [0]
 
 
 def test_an_epoch_over_the_first_mocks_alone_is_as_short_as_they_are_few(

@@ -10,6 +10,7 @@ from clusterkeras.training.monitoring import (
     draw_coverage,
     draw_predicted_against_true,
     predict_validation,
+    presence_and_draws,
     write_pr_curve,
 )
 from data_tools.schema import PARAMETERS
@@ -104,8 +105,12 @@ def test_pr_curve_counts_what_is_above_each_threshold(tmp_path):
 
 
 def test_validation_pass_stops_after_enough_rows(model, data):
-    seen = predict_validation(model, data, rows=20)
+    infer = presence_and_draws(model)
+    seen = predict_validation(infer, data, rows=20)
     assert seen["p_cluster"].shape == (32,)
+    # another size of batch, or another call, traces nothing
+    predict_validation(infer, data.unbatch().batch(7), rows=20)
+    assert infer.experimental_get_tracing_count() == 1
     assert seen["truth"].shape == (24, 4)
     assert seen["draws"].shape == (24, 200, 4)
 
