@@ -12,6 +12,7 @@ from photutils.background import Background2D
 from photutils.detection import DAOStarFinder
 from photutils.utils.exceptions import NoDetectionsWarning
 from scipy.spatial import cKDTree
+from tqdm import tqdm
 
 from data_tools.mosaics.mosaic import Mosaics
 from data_tools.preparation.star_selection import StarSelection
@@ -103,7 +104,7 @@ def find_stars(
     limits = mosaics.pixel_limits(selection.saturation_electrons, n_exposures)
     found: list[list[np.ndarray]] = [[] for _ in mosaics.bands]
     stamps: list[list[np.ndarray]] = [[] for _ in mosaics.bands]
-    for rows, columns, core in _tiles(mosaics.shape):
+    for rows, columns, core in tqdm(_tiles(mosaics.shape), "stars", unit=" tiles"):
         tile = mosaics.window(rows, columns)
         for band, limit in enumerate(limits):
             table, cut = _stars_of_tile(tile[..., band], limit, selection, core)

@@ -16,6 +16,7 @@ from astropy.utils.exceptions import AstropyWarning
 from photutils.aperture import CircularAperture
 from photutils.psf import EPSFBuilder, EPSFStar, EPSFStars
 from scipy.ndimage import map_coordinates
+from tqdm import tqdm
 
 from data_tools.imaging.psf import LARGEST_GRID, OVERSAMPLING, n_positions, psf_spectra
 from data_tools.mosaics.mosaic import opened
@@ -117,9 +118,11 @@ def psf_from_stars(
         found = find_stars(mosaics, exposures, expected, selection)
     for band, stars in zip(target.band_names, found, strict=True):
         _check_number(band, len(stars.x), selection)
+    # a quarter of a minute a band
+    work = tqdm(list(zip(target.band_names, found, shipped, strict=True)), "psf")
     return [
         StarPsf(band, _join(_effective(stars), wings), wings, len(stars.x))
-        for band, stars, wings in zip(target.band_names, found, shipped, strict=True)
+        for band, stars, wings in work
     ]
 
 
