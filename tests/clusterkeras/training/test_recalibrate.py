@@ -15,6 +15,7 @@ from clusterkeras.training import recalibrate
 from data_tools.priors import Priors
 from data_tools.records.plan import MockSet
 from data_tools.records.simulate import simulate
+from data_tools.running.plain_files import read_json
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +52,8 @@ def test_the_model_that_is_written_has_what_is_in_use(done, run, small_mock_set)
         model.get_weights(), loading.load_model(run).get_weights(), strict=True
     ):
         np.testing.assert_array_equal(new, old)
-    assert json.loads((output / "recalibration.json").read_text()) == json.loads(
-        json.dumps(report)
-    )
+    written = read_json(output / "recalibration.json")
+    assert written == json.loads(json.dumps(report))
 
 
 def test_a_gain_is_the_mean_of_what_each_record_gains():
