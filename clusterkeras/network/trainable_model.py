@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import keras
@@ -21,6 +24,25 @@ from data_tools.target import Target
 
 #: Labels that `TrainableModel.compute_loss` reads; a dataset may carry more.
 LABELS = ("parameters", "is_cluster", "log_snr", "has_object")
+
+
+#: Begins what TensorFlow says of a cluster outside the box.
+_OUTSIDE = "labels: expected "
+
+
+@contextmanager
+def _outside_named() -> Iterator[None]:
+    """Raise what TensorFlow says of a cluster outside the box as one sentence."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        said = re.search(rf"\[({_OUTSIDE}.*?)\] \[(.*?)\] \[to\] \[(.*?)\]", str(error))
+        if said is None:
+            raise
+        raise ValueError(
+            f"{' '.join(said.groups()[:2])} to {said[3]}. Train on mocks made with the "
+            "model's target, or a new model of theirs"
+        ) from None
 
 
 class TrainableModel(PosteriorModel):
@@ -157,6 +179,44 @@ class TrainableModel(PosteriorModel):
         filled, *_ = fill_gaps(images)
         return self.unlike(self.scale_input(filled), features)
 
+    def compile(self, *args: Any, loss: Any = None, **kwargs: Any) -> None:
+        """Say how the model is trained; see `keras.Model.compile`.
+
+        Raises
+        ------
+        ValueError
+            If a loss is given.
+        """
+        # the second of Keras's arguments is the loss
+        if loss is not None or args[1:2] not in ((), (None,)):
+            raise ValueError(
+                "loss: expected none, since the model's loss is built in; received "
+                "one. Call compile(optimizer)"
+            )
+        super().compile(*args, **kwargs)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as a saved file says; Keras's refuses where `compile` is another."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(self, *args: Any, **kwargs: Any) -> Any:
+        """Train; see `keras.Model.fit`.
+
+        Raises
+        ------
+        ValueError
+            At the first batch with a cluster outside the target's box; it names the
+            parameter.
+        """
+        with _outside_named():
+            return super().fit(*args, **kwargs)
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        """Return loss and metrics; see `keras.Model.evaluate`, for errors `fit`."""
+        with _outside_named():
+            return super().evaluate(*args, **kwargs)
+
     def compute_loss(
         self,
         x: tf.Tensor | None = None,
@@ -175,6 +235,8 @@ class TrainableModel(PosteriorModel):
         ------
         ValueError
             If the labels lack one of `LABELS`, or sample weights are given.
+        tf.errors.InvalidArgumentError
+            If a cluster is outside the target's box, where the loss is infinite.
         """
         missing = [name for name in LABELS if not isinstance(y, dict) or name not in y]
         if missing:
@@ -187,8 +249,14 @@ class TrainableModel(PosteriorModel):
                 "received one"
             )
         is_cluster = tf.cast(y["is_cluster"], tf.float32)
-        log_prob = self.posterior(y_pred["posterior"]).log_prob(y["parameters"])
-        log_snr = self.visibility(y_pred["visibility"]).log_prob(y["log_snr"])
+        parameters = tf.cast(y["parameters"], tf.float32)
+        y_pred = self._once_in_box(y_pred, parameters, is_cluster > 0)
+        # what does not count must not spoil a gradient, even if it is not finite
+        parameters = tf.where(is_cluster[:, None] > 0, parameters, self.joint.low)
+        log_prob = self.posterior(y_pred["posterior"]).log_prob(parameters)
+        has_object = tf.cast(y["has_object"], tf.float32)
+        visibility = tf.where(has_object > 0, tf.cast(y["log_snr"], tf.float32), 0)
+        log_snr = self.visibility(y_pred["visibility"]).log_prob(visibility)
         logit = y_pred["presence"][:, 0]
         parts = {
             "nll": (-log_prob, is_cluster),
@@ -196,7 +264,7 @@ class TrainableModel(PosteriorModel):
                 tf.nn.sigmoid_cross_entropy_with_logits(is_cluster, logit),
                 tf.ones_like(logit),
             ),
-            "visibility": (-log_snr, tf.cast(y["has_object"], tf.float32)),
+            "visibility": (-log_snr, has_object),
         }
         means = {}
         for name, (values, counts) in parts.items():
@@ -212,6 +280,29 @@ class TrainableModel(PosteriorModel):
             + self.presence_weight * means["presence"]
             + self.visibility_weight * means["visibility"]
         )
+
+    def _once_in_box(
+        self, outputs: dict[str, tf.Tensor], parameters: tf.Tensor, counts: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Return outputs once the parameters of rows that count are in the box."""
+        said = []
+        for i, name in enumerate(self.parameter_names):
+            low, high, values = self.joint.low[i], self.joint.high[i], parameters[:, i]
+            said.append(
+                tf.debugging.Assert(
+                    tf.reduce_all(~counts | ((values >= low) & (values <= high))),
+                    [
+                        f"{_OUTSIDE}{name} of every cluster from {low:g} to {high:g}, "
+                        "the box of the model; received",
+                        tf.reduce_min(tf.where(counts, values, high)),
+                        "to",
+                        tf.reduce_max(tf.where(counts, values, low)),
+                    ],
+                )
+            )
+        # no weight moves before; eagerly there is nothing to wait for
+        with tf.control_dependencies([check for check in said if check is not None]):
+            return {name: tf.identity(value) for name, value in outputs.items()}
 
     def get_config(self) -> dict[str, Any]:
         """Return all arguments, as plain values."""

@@ -205,6 +205,37 @@ def test_images_of_another_shape_are_refused(model, shape):
         model(np.zeros(shape, "f4"))
 
 
+@pytest.mark.parametrize(
+    ("column", "value"), [(0, 11.0), (1, -0.2), (2, np.nan), (3, np.inf)]
+)
+@pytest.mark.parametrize("method", ["fit", "evaluate"])
+def test_a_cluster_outside_the_box_is_named_and_not_learnt(
+    model, images, column, value, method
+):
+    model = model.recalibrated(model.recalibration)
+    model.compile("sgd")
+    labels = make_labels(model, 6, [1, 1, 1, 1, 0, 0])
+    labels["parameters"][5] = np.nan  # no cluster
+    getattr(model, method)(images, labels, verbose=0)
+    before = [v.numpy() for v in model.trainable_variables]
+    labels["parameters"][2, column] = value
+    low, high = model.target.box[PARAMETER_NAMES[column]]
+    with pytest.raises(
+        ValueError,
+        match=f"labels: expected {PARAMETER_NAMES[column]} of every cluster from "
+        f"{low:g} to {high:g}, the box of the model; received .* to .*Train on mocks",
+    ):
+        getattr(model, method)(images, labels, verbose=0)
+    for now, then in zip(model.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_a_loss_is_refused_since_it_is_built_in(model):
+    for arguments, named in (((), {"loss": "mse"}), (("sgd", "mse"), {})):
+        with pytest.raises(ValueError, match=r"loss: expected none.*built in"):
+            model.compile(*arguments, **named)
+
+
 @pytest.mark.parametrize("dtype", ["float64", "uint16", "int32", "float16"])
 def test_images_of_any_real_type_are_taken(model, images, dtype):
     given = np.abs(images).round().astype(dtype)
