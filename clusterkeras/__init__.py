@@ -1,12 +1,14 @@
 """Joint posteriors of star-cluster parameters from HST images.
 
 TensorFlow is imported when a name below is first used, not with the package, so that
-a command line answers at once.
+a command line answers at once. Keras knows the package's classes as soon as both are
+imported, in either order.
 """
 
 import importlib
-import sys
 import warnings
+
+import wrapt
 
 __version__ = "0.1.0"
 
@@ -35,8 +37,32 @@ _EXPORTS = {
     "write_page": "clusterkeras.report.page",
 }
 
+#: Where Keras is imported first thing.
+_ON_KERAS = tuple(
+    f"clusterkeras.{part}" for part in ("network", "serving", "training", "evaluation")
+)
+
 #: Names of before 0.2, which still work.
 _RENAMED = {"write_report": "write_page"}
+
+#: Classes that Keras finds in a saved file, by module.
+_SAVED = {
+    "clusterkeras.network.backbones": ("FusedBatchNormalization",),
+    "clusterkeras.network.ensemble": ("Ensemble",),
+    "clusterkeras.network.layers.photometry": (
+        "AperturePhotometry",
+        "PhotometricFeatures",
+    ),
+    "clusterkeras.network.layers.scaling": ("JointAsinh",),
+    "clusterkeras.network.layers.unlike": ("UnlikeMocks",),
+    "clusterkeras.network.model": ("ClusterModel",),
+    "clusterkeras.network.posteriors.equal_mixture": ("EnsemblePosterior",),
+    "clusterkeras.network.posteriors.flow": ("FlowPosterior",),
+    "clusterkeras.network.posteriors.gaussian_mixture": ("MixturePosterior",),
+    "clusterkeras.network.posteriors.grid": ("GridPosterior",),
+    "clusterkeras.network.published_model": ("PublishedModel",),
+    "clusterkeras.training.optimizer": ("Muon", "WarmupCosine"),
+}
 
 __all__ = ["__version__", *_EXPORTS]
 
@@ -53,6 +79,9 @@ def __getattr__(name: str) -> object:
         return __getattr__(_RENAMED[name])
     if name not in _EXPORTS:
         raise AttributeError(f"module 'clusterkeras' has no attribute {name!r}")
+    if _EXPORTS[name].startswith(_ON_KERAS):
+        # says so where Keras has another back end
+        importlib.import_module("clusterkeras.network")
     value = getattr(importlib.import_module(_EXPORTS[name]), name)
     globals()[name] = value
     return value
@@ -63,6 +92,21 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-if "keras" in sys.modules:
-    # so that keras.models.load_model knows the classes at once
-    importlib.import_module("clusterkeras.network.ensemble")
+def _let_keras_load(keras: object) -> None:
+    """Tell Keras where the classes of saved models are, without importing them."""
+    known = keras.saving.get_custom_objects()
+    for module, names in _SAVED.items():
+        for name in names:
+            known.setdefault(f"clusterkeras>{name}", _stand_in(module, name))
+
+
+def _stand_in(module: str, name: str) -> type:
+    """Return what makes objects of a class, which is imported only then."""
+
+    def from_config(config: dict) -> object:
+        return getattr(importlib.import_module(module), name).from_config(config)
+
+    return type(name, (), {"from_config": staticmethod(from_config)})
+
+
+wrapt.register_post_import_hook(_let_keras_load, "keras")

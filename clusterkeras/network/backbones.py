@@ -9,6 +9,10 @@ import tensorflow as tf
 
 from clusterkeras.network.layers import photometry
 
+#: What every layer says itself, whatever the user's Keras settings are.
+_PLAIN = {"dtype": "float32"}
+_IMAGES = {**_PLAIN, "data_format": "channels_last"}
+
 
 @dataclass(frozen=True)
 class ResNet:
@@ -46,12 +50,13 @@ class ResNet:
                 x = _block(x, width, stride, f"stage{stage}_block{block}")
         x = _activate(x, "last")
         middle = keras.layers.Cropping2D(
-            tuple((side - 1) // 2 for side in x.shape[1:3]), name="middle"
+            tuple((side - 1) // 2 for side in x.shape[1:3]), name="middle", **_IMAGES
         )(x)
-        return keras.layers.Concatenate(name="features", dtype="float32")(
+        mean = keras.layers.GlobalAveragePooling2D
+        return keras.layers.Concatenate(name="features", **_PLAIN)(
             [
-                keras.layers.GlobalAveragePooling2D(name="mean")(x),
-                keras.layers.GlobalAveragePooling2D(name="middle_mean")(middle),
+                mean(name="mean", **_IMAGES)(x),
+                mean(name="middle_mean", **_IMAGES)(middle),
                 *measured,
             ]
         )
@@ -88,14 +93,14 @@ class PublishedResNet:
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Return the features of an image, symbolically."""
         x = _activate(_convolve(x, 64, 7, 1, "conv1"), "conv1")
-        x = keras.layers.MaxPooling2D(3, 2, padding="same", name="pool")(x)
+        x = keras.layers.MaxPooling2D(3, 2, padding="same", name="pool", **_IMAGES)(x)
         stages = zip(self.widths, self.blocks, strict=True)
         for stage, (width, blocks) in enumerate(stages, 2):
             for block in range(1, blocks + 1):
                 stride = 2 if stage > 2 and block == 1 else 1
                 x = _bottleneck(x, width, stride, f"conv{stage}_{block}")
-        x = keras.layers.GlobalAveragePooling2D(name="mean", dtype="float32")(x)
-        return keras.layers.Dense(self.dense, "relu", name="dense", dtype="float32")(x)
+        x = keras.layers.GlobalAveragePooling2D(name="mean", **_IMAGES)(x)
+        return keras.layers.Dense(self.dense, "relu", name="dense", **_PLAIN)(x)
 
 
 @dataclass(frozen=True)
@@ -167,11 +172,11 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 def _normalise(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     # Statistics follow the weights within some thirty steps, so that the validation
     # of a fast-moving early epoch already means something.
-    return FusedBatchNormalization(momentum=0.97, name=f"{name}_norm")(x)
+    return FusedBatchNormalization(momentum=0.97, name=f"{name}_norm", **_PLAIN)(x)
 
 
 def _activate(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    return keras.layers.ReLU(name=f"{name}_relu")(_normalise(x, name))
+    return keras.layers.ReLU(name=f"{name}_relu", **_PLAIN)(_normalise(x, name))
 
 
 def _convolve(x, width: int, size: int, stride: int, name: str) -> keras.KerasTensor:
@@ -182,8 +187,8 @@ def _convolve(x, width: int, size: int, stride: int, name: str) -> keras.KerasTe
         padding="same",
         use_bias=False,
         kernel_initializer="he_normal",
-        data_format="channels_last",
         name=name,
+        **_IMAGES,
     )(x)
 
 
@@ -193,7 +198,7 @@ def _block(x: keras.KerasTensor, width: int, stride: int, name: str):
     shortcut = _convolve(active, width, 1, stride, f"{name}_shortcut") if changes else x
     x = _convolve(active, width, 3, stride, f"{name}_0_conv")
     x = _convolve(_activate(x, f"{name}_1"), width, 3, 1, f"{name}_1_conv")
-    return keras.layers.Add(name=f"{name}_add")([shortcut, x])
+    return keras.layers.Add(name=f"{name}_add", **_PLAIN)([shortcut, x])
 
 
 def _bottleneck(x: keras.KerasTensor, width: int, stride: int, name: str):
@@ -206,8 +211,8 @@ def _bottleneck(x: keras.KerasTensor, width: int, stride: int, name: str):
         x = _convolve(x, width // 4, size, step, f"{name}_{i}_conv")
         x = _activate(x, f"{name}_{i}")
     x = _normalise(_convolve(x, width, 1, 1, f"{name}_2_conv"), f"{name}_2")
-    x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
-    return keras.layers.ReLU(name=name)(x)
+    x = keras.layers.Add(name=f"{name}_add", **_PLAIN)([shortcut, x])
+    return keras.layers.ReLU(name=name, **_PLAIN)(x)
 
 
 def build(name: str, image_shape: tuple[int, int, int]) -> keras.Model:
@@ -234,8 +239,11 @@ def build(name: str, image_shape: tuple[int, int, int]) -> keras.Model:
         raise ValueError(
             f"backbone: expected one of {sorted(BACKBONES)}; received {name!r}"
         )
-    inputs = keras.Input(image_shape, name="scaled")
-    return keras.Model(inputs, BACKBONES[name].features(inputs), name=name)
+    inputs = keras.Input(image_shape, name="scaled", dtype="float32")
+    features = BACKBONES[name].features(inputs)
+    model = keras.Model(inputs, features, name=name)
+    model.dtype_policy = "float32"
+    return model
 
 
 def convolve_in_bfloat16(backbone: keras.Model) -> None:

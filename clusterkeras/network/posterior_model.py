@@ -192,14 +192,20 @@ class PosteriorModel(keras.Model):
         }
         return {**found, "bad_pixels": bad_pixels}
 
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> dict[str, np.ndarray]:
+    def predict(
+        self, x: Any, batch_size: int | None = None, *args: Any, **kwargs: Any
+    ) -> dict[str, np.ndarray]:
         """Return what `call` gives, batch by batch; see `keras.Model.predict`.
 
         No images, which Keras does not take, give no rows.
         """
         if tuple(getattr(x, "shape", ()))[:1] == (0,):
             return {name: np.asarray(value) for name, value in self(x).items()}
-        return super().predict(x, *args, **kwargs)
+        if isinstance(x, np.ndarray) and keras.config.floatx() != "float32":
+            # an array Keras would round to the user's floatx
+            batches = tf.data.Dataset.from_tensor_slices(x).batch(batch_size or 32)
+            x, batch_size = batches, None
+        return super().predict(x, batch_size, *args, **kwargs)
 
     def answer(
         self, images: tf.Tensor, training: bool | None = None

@@ -85,7 +85,7 @@ def _bin_at(place: Any, raw: Any, bins: int, axis: int) -> _Bin:
     reached = place[:, None] >= places[:, axis, 1:-1]
     bin_ = ops.sum(ops.cast(reached, "int32"), axis=-1)
     # the numbers of both knots in one gather from the flat tensor
-    row = ops.arange(ops.shape(place)[0])
+    row = ops.arange(ops.shape(place)[0], dtype="int32")
     first = (row * (2 * bins + 2) + bin_)[:, None]
     columns = np.array([0, 1, bins + 1, bins + 2], np.int32)
     found = ops.take(ops.reshape(places, -1), first + columns)
