@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from clusterkeras.config import TrainingConfig
@@ -48,7 +49,9 @@ class Muon(keras.optimizers.Muon):
 
     def lr_adjust(self, x: Any) -> Any:
         """Scale a step to the size of Adam's."""
-        return keras.ops.reshape(super().lr_adjust(_as_matrix(x)), x.shape)
+        # as Keras does, whose root has the user's floatx
+        longest = max(math.prod(x.shape[:-1]), x.shape[-1])
+        return x * np.float32(math.sqrt(longest)) * self.rms_rate
 
 
 def _as_matrix(kernel: Any) -> Any:
