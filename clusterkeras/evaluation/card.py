@@ -9,6 +9,7 @@ from typing import Any
 from clusterkeras.diagnostics.metrics import limits
 from clusterkeras.evaluation import strata
 from clusterkeras.evaluation.markdown import markdown_table
+from clusterkeras.evaluation.summary import SHARE_ON_MOSAIC
 from data_tools.schema import PARAMETERS
 
 
@@ -48,6 +49,47 @@ def parameter_table(stratum: dict[str, Any], thresholds: dict[str, float]) -> st
         )
     head = ["", "bias", "scatter", "in the 68 % interval", "in the 95 % interval"]
     return markdown_table([*head, "far off"], rows)
+
+
+def sharpness(found: Mapping[str, Any]) -> str:
+    """Say how much a model knows that the prior does not, and if it is next to nothing.
+
+    Parameters
+    ----------
+    found : mapping
+        ``sharpness`` of ``metrics.json``; widths of an evaluation that had none are
+        None.
+    """
+    widths = ", ".join(
+        f"{parameter.label} {found['width_over_prior'][parameter.name]:.2f}"
+        for parameter in PARAMETERS
+        if found["width_over_prior"][parameter.name] is not None
+    )
+    told = f"; 68 % intervals as parts of the prior's: {widths}" if widths else ""
+    said = [
+        f"Beside the prior: {_number(found['gain_over_prior'], '.2f')} ± "
+        f"{_number(found['gain_error'], '.2f')} nats gained{told}."
+    ]
+    if found["auc"] is not None:
+        taken = found["taken_on_mosaic"]
+        told = (
+            ""
+            if taken is None
+            else f"; where {SHARE_ON_MOSAIC:.0%} of the candidates are clusters, "
+            f"{taken:.1%} of them reach p_cluster 0.5"
+        )
+        said.append(f"Cluster or not: AUC {found['auc']:.3f} (guessing: 0.5){told}.")
+    if not found["knows_parameters"]:
+        said.append(
+            "**It has learnt next to nothing of the parameters**: the prior itself "
+            "would keep every limit of calibration, too. More mocks or more epochs."
+        )
+    if found["knows_presence"] is False:
+        said.append(
+            "**It hardly tells clusters from look-alikes**: on a mosaic next to no "
+            "candidate will reach p_cluster 0.5. More mocks or more epochs."
+        )
+    return "\n".join(said)
 
 
 def _joint(stratum: dict[str, Any]) -> str:
@@ -390,6 +432,9 @@ def classical_part(metrics: Mapping[str, Any]) -> list[str]:
 def tables(metrics: dict[str, Any]) -> str:
     """Write all tables of an evaluation, with a heading each, what fails first.
 
+    Before them stands how much the model knows: a model that is no sharper than the
+    prior is as well calibrated.
+
     Parameters
     ----------
     metrics : dict
@@ -402,6 +447,8 @@ def tables(metrics: dict[str, Any]) -> str:
     verdicts = [limits.Verdict(**v) for v in posterior["verdicts"]]
     passed = len(verdicts) - len(limits.worth_telling(verdicts))
     parts = [
+        "### What it knows",
+        sharpness(metrics["sharpness"]),
         f"### Calibration: {limits.headline(verdicts)}",
         limits_table(metrics),
         f"The joint of {passed} other strata passes. A stratum of fewer than "

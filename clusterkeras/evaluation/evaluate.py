@@ -19,6 +19,7 @@ from tqdm import tqdm
 import clusterkeras
 from clusterkeras.diagnostics.metrics import bands, coverage, limits, tarp
 from clusterkeras.diagnostics.plots import calibration, recovery
+from clusterkeras.diagnostics.plots.sharpness import sharpness
 from clusterkeras.evaluation import card, examples, strata, summary
 from clusterkeras.evaluation.summary import ClusterScores, Predictions
 from clusterkeras.network.loading import load_model
@@ -38,8 +39,15 @@ FILES = (
     *(
         f"{name}.png"
         for name in (
-            *("predicted_against_true", "coverage", "ranks", "visibility", "strata"),
-            *("presence", "corner_degenerate", "corner_typical", "corner_faint"),
+            *("sharpness", "predicted_against_true", "coverage", "ranks"),
+            *(
+                "visibility",
+                "strata",
+                "presence",
+                "corner_degenerate",
+                "corner_typical",
+                "corner_faint",
+            ),
         )
     ),
 )
@@ -62,8 +70,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Score a model against a mock set.
 
-    Writes ``metrics.json`` and pictures (PNG) to `output`, and prints the strata, the
-    worst first. The same model, data and options give the same numbers.
+    Writes ``metrics.json`` and pictures (PNG) to `output`, and prints how much the
+    model knows that the prior does not, then the strata, the worst first. The same
+    model, data and options give the same numbers.
 
     Parameters
     ----------
@@ -111,7 +120,7 @@ def evaluate(
     >>> target = Target.load("m83-wfc3-uvis")
     >>> mocks = simulate("mocks", target, priors, numbers, workers=1, progress=False)
     >>> found = evaluate("m83-wfc3-uvis", mocks, "test", draws=50)
-    0 of 26 limits missed; ...
+    Beside the prior: ... nats gained; 68 % intervals as parts of the prior's: ...
     >>> "presence" in found
     True
     """
@@ -255,6 +264,7 @@ def write_metrics(
     scored = summary.score_clusters(clusters, box, SEED)
     chosen = _choose_examples(clusters, box)
     posterior = summary.posterior_report(clusters, scored, box)
+    presence = summary.presence_report(predictions)
     metrics = as_plain(
         about
         | {
@@ -262,8 +272,9 @@ def write_metrics(
             "n_clusters": len(clusters),
             "catastrophic_thresholds": summary.CATASTROPHIC,
             "published_regime": strata.PUBLISHED_REGIME,
+            "sharpness": summary.sharpness_report(posterior["overall"], presence),
             "posterior": posterior,
-            "presence": summary.presence_report(predictions),
+            "presence": presence,
             "visibility": summary.visibility_report(predictions),
             "unlike_mocks": summary.unlike_report(predictions),
             "examples": {k: int(clusters.mock_id[row]) for k, row in chosen.items()},
@@ -272,7 +283,7 @@ def write_metrics(
     output.mkdir(parents=True, exist_ok=True)
     _draw_pictures(predictions, clusters, scored, posterior, chosen, box, output)
     write_report(metrics, output)
-    print(headline(posterior))
+    print(card.sharpness(metrics["sharpness"]), headline(posterior), sep="\n\n")
     return metrics
 
 
@@ -361,7 +372,17 @@ def _draw_pictures(
     }
     repeated = (levels, *tarp.bootstrap_coverage(scored.tarp, levels))
     seen = predictions.select(predictions.has_object)
+    both = not predictions.is_cluster.all()
     pictures = {
+        "sharpness": sharpness(
+            scored.width,
+            {
+                "all clusters": np.ones(len(clusters), bool),
+                "visibility S/N > 10": clusters.log_snr > 1,
+            },
+            (predictions.is_cluster, predictions.p_cluster) if both else None,
+            summary.SHARE_ON_MOSAIC,
+        ),
         "predicted_against_true": recovery.predicted_against_true(
             scored.truth, scored.median, box
         ),
@@ -377,7 +398,7 @@ def _draw_pictures(
             title="strata cut in the prediction and in crowding",
         ),
     }
-    if not predictions.is_cluster.all():
+    if both:
         pictures["presence"] = recovery.presence(
             predictions.is_cluster,
             predictions.p_cluster,

@@ -41,6 +41,19 @@ FALSE_ALARMS = InferenceConfig().unlike_share
 #: Share of the clusters that the quoted purity is for.
 COMPLETENESS = 0.9
 
+#: Share of clusters among a mosaic's candidates that `p_cluster` is also told for: what
+#: `detect` finds in M83's disc.
+SHARE_ON_MOSAIC = 0.03
+
+#: Below this gain over the prior in nats a posterior is called next to the prior: each
+#: of four 68 % intervals is then more than three quarters of the prior's.
+LEAST_GAIN = 1.0
+
+#: Below this area under the ROC curve, or this share of clusters that would be taken
+#: for one on a mosaic, presence is called undecided.
+LEAST_AUC = 0.75
+LEAST_TAKEN = 0.02
+
 #: Levels of TARP's curve in the report.
 _ALPHA = np.arange(1, 10) / 10
 
@@ -55,6 +68,9 @@ class ClusterScores:
     ----------
     truth, median, pit, crps : ndarray, shape (N, P)
         Truth, median of the draws, and the scores of each marginal.
+    width : ndarray, shape (N, P)
+        Length of the central 68 % interval over that under the flat prior, 1 where
+        nothing was learnt.
     log_prob, hpd, tarp, energy : ndarray, shape (N,)
         Scores of the joint; the last with parameters in units of the box.
     n_draws : int
@@ -65,6 +81,7 @@ class ClusterScores:
     median: NDArray[np.floating]
     pit: NDArray[np.float64]
     crps: NDArray[np.float64]
+    width: NDArray[np.float64]
     log_prob: NDArray[np.floating]
     hpd: NDArray[np.float64]
     tarp: NDArray[np.float64]
@@ -96,6 +113,7 @@ def score_clusters(clusters: Predictions, box: Box, seed: int = 0) -> ClusterSco
         median=np.median(draws, axis=1),
         pit=coverage.pit(truth, draws),
         crps=scores.crps(truth, draws),
+        width=scores.interval_length(draws, LEVELS[0]) / (LEVELS[0] * (high - low)),
         log_prob=log_prob,
         hpd=coverage.hpd_levels(log_prob, clusters.log_prob_draws),
         tarp=tarp.tarp_fractions(truth, draws, references, scale=high - low),
@@ -178,6 +196,7 @@ def stratum_row(
             "coverage_95": covered[1, p],
             "catastrophic_fraction": catastrophic[p],
             "crps": scored.crps[rows, p].mean() if n else np.nan,
+            "width_over_prior": np.median(scored.width[rows, p]) if n else np.nan,
         }
     if n:
         sigmas = coverage.coverage_sigmas(covered, np.array(LEVELS)[:, None], n)
@@ -268,7 +287,9 @@ def presence_report(predictions: Predictions) -> dict[str, Any] | None:
     Strata of visibility take the clusters of one bin against all negatives, strata of
     kind all clusters against the negatives of one kind, strata of crowding both in one
     bin; the threshold is that of 90 % completeness over all clusters, only
-    ``purity_at_90_completeness`` has the stratum's own. None if one class is missing.
+    ``purity_at_90_completeness`` has the stratum's own. ``on_mosaic`` is the share of
+    clusters with `p_cluster` of 0.5 or more where clusters are as rare as among a
+    mosaic's candidates. None if one class is missing.
     """
     truth, probability = predictions.is_cluster, predictions.p_cluster
     if truth.all() or not truth.any():
@@ -305,6 +326,13 @@ def presence_report(predictions: Predictions) -> dict[str, Any] | None:
             truth, probability
         ).average_purity,
         "at_90_completeness": dataclasses.asdict(point),
+        "on_mosaic": {
+            "share": SHARE_ON_MOSAIC,
+            "taken": np.mean(
+                classification.odds_gained(probability[truth], truth.mean())
+                >= (1 - SHARE_ON_MOSAIC) / SHARE_ON_MOSAIC
+            ),
+        },
         "probabilities": dataclasses.asdict(
             classification.check_probabilities(truth, probability)
         ),
@@ -324,6 +352,49 @@ def presence_report(predictions: Predictions) -> dict[str, Any] | None:
             if index and np.any(predictions.kind == index)
         },
     }
+
+
+def sharpness_report(
+    overall: Mapping[str, Any], presence: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Say how much a model knows that the prior does not.
+
+    Calibration cannot: the prior itself keeps every limit.
+
+    Parameters
+    ----------
+    overall : mapping
+        Row of all clusters, of `stratum_row`.
+    presence : mapping, optional
+        `presence_report`.
+
+    Returns
+    -------
+    dict of str to Any
+        ``gain_over_prior`` in nats and its standard error; ``width_over_prior``, the
+        median length of each parameter's 68 % interval over the prior's; ``auc``, where
+        0.5 is guessing, and ``taken_on_mosaic``, as in `presence_report`;
+        ``knows_parameters`` and ``knows_presence``, whether that is more than next to
+        nothing. None of presence where there is no report of it.
+    """
+    score = overall["negative_log_probability"]
+    found: dict[str, Any] = {
+        "gain_over_prior": score["gain_over_prior"],
+        "gain_error": score["standard_error"],
+        "width_over_prior": {
+            name: row["width_over_prior"] for name, row in overall["parameters"].items()
+        },
+        "knows_parameters": bool(score["gain_over_prior"] >= LEAST_GAIN),
+        **dict.fromkeys(("auc", "taken_on_mosaic", "knows_presence")),
+    }
+    if presence is not None:
+        auc, taken = presence["auc"], presence["on_mosaic"]["taken"]
+        found |= {
+            "auc": auc,
+            "taken_on_mosaic": taken,
+            "knows_presence": bool(auc >= LEAST_AUC and taken >= LEAST_TAKEN),
+        }
+    return found
 
 
 def visibility_report(predictions: Predictions) -> dict[str, Any]:

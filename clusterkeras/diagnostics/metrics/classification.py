@@ -268,6 +268,29 @@ def check_probabilities(
     )
 
 
+def odds_gained(probability: ArrayLike, share: float) -> NDArray[np.float64]:
+    """Return how many times likelier a look makes a cluster: the ratio of the odds.
+
+    Where another share of the objects are clusters, the probability there is 0.5 or
+    more where this reaches ``(1 - share) / share``.
+
+    Parameters
+    ----------
+    probability : array_like, shape (N,)
+        Probability of a cluster.
+    share : float
+        Share of clusters that it was made for, between 0 and 1.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        1 where the look said nothing; infinite for a probability of 1.
+    """
+    probability = as_probabilities("probability", probability)
+    with np.errstate(divide="ignore"):
+        return probability / (1 - probability) * (1 - share) / share
+
+
 def _checked(
     is_positive: ArrayLike, probability: ArrayLike
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:

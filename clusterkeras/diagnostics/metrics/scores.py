@@ -187,6 +187,24 @@ def energy_score(
     return error - spread / (2 * len(apart))
 
 
+def interval_length(draws: ArrayLike, level: float) -> NDArray[np.float64]:
+    """Return the length of each marginal's central interval, in the parameter's unit.
+
+    Parameters
+    ----------
+    draws : array_like, shape (N, S, P)
+        Draws of each posterior.
+    level : float
+        Share of the posterior inside, between 0 and 1.
+
+    Returns
+    -------
+    ndarray, shape (N, P)
+    """
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2], axis=1)
+    return high - low
+
+
 def _residual(truth: ArrayLike, estimate: ArrayLike) -> NDArray[np.float64]:
     truth = np.asarray(truth, dtype=np.float64)
     estimate = np.asarray(estimate, dtype=np.float64)

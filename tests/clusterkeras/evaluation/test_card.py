@@ -39,6 +39,25 @@ def test_parameter_table_holds_each_parameter_s_scores(metrics):
         )
 
 
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"knows_parameters": False}, "learnt next to nothing of the parameters"),
+        ({"knows_presence": False}, "hardly tells clusters from look-alikes"),
+    ],
+)
+def test_what_a_model_knows_comes_first_and_a_plain_word_where_it_is_nothing(
+    metrics, change, said
+):
+    found = metrics["sharpness"] | {"knows_parameters": True, "knows_presence": True}
+    first = card.tables(metrics | {"sharpness": found}).split("### ")[1]
+    assert f"{found['gain_over_prior']:.2f} ± " in first
+    assert f"A_V {found['width_over_prior']['a_v']:.2f}" in first
+    assert f"AUC {found['auc']:.3f} (guessing: 0.5)" in first
+    assert said not in first
+    assert said in card.tables(metrics | {"sharpness": found | change}).split("### ")[1]
+
+
 def test_strata_are_written_worst_first(metrics):
     rows = cells(card.strata_table(metrics))[2:]
     worst = [abs(float(row[-1])) for row in rows]
@@ -53,6 +72,7 @@ def test_what_misses_its_limit_comes_before_all_else(metrics, over_confident, bo
     metrics = metrics | {"posterior": evaluate.as_plain(found)}
     text = card.tables(metrics)
     missed = [v for v in metrics["posterior"]["verdicts"] if not v["ok"]]
+    text = text[text.index("### Calibration") :]
     assert text.startswith(f"### Calibration: {len(missed)} of ")
     rows = cells(text.split("\n\n")[1].replace("\\|", "/"))[2:]
     assert [row[0] for row in rows[: len(missed)]] == ["**FAIL**"] * len(missed)
@@ -104,7 +124,10 @@ def test_card_says_what_is_called_unlike_the_mocks(metrics):
 
 
 def test_set_without_look_alikes_has_no_table_of_them(metrics):
-    text = card.tables(metrics | {"presence": None})
+    sharpness = metrics["sharpness"] | dict.fromkeys(
+        ("auc", "taken_on_mosaic", "knows_presence")
+    )
+    text = card.tables(metrics | {"presence": None, "sharpness": sharpness})
     assert "Cluster or not" not in text
     assert "All" in text
 

@@ -14,6 +14,7 @@ from data_tools.records.simulate import simulate
 from data_tools.running.plain_files import read_json
 
 PICTURES = {
+    "sharpness",
     "predicted_against_true",
     "coverage",
     "ranks",
@@ -125,6 +126,11 @@ def test_evaluate_scores_a_saved_model_on_a_mock_set(model, mocks, tmp_path, cap
     score = metrics["posterior"]["overall"]["negative_log_probability"]
     assert abs(score["mean"] - score["prior"]) < 3
     printed = capsys.readouterr()
+    # which keeps limits of calibration, and is told before them
+    assert not metrics["sharpness"]["knows_parameters"]
+    assert printed.out.startswith("Beside the prior: ")
+    said = printed.out.index("learnt next to nothing of the parameters")
+    assert said < printed.out.index("limits missed")
     assert "max |ECP - alpha|" in printed.out and "100%" in printed.err
 
 

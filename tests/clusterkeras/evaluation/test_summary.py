@@ -180,6 +180,64 @@ def test_a_kind_that_passes_for_a_cluster_is_singled_out(calibrated):
     assert found["by_kind"]["blend"]["auc"] < 0.1 < found["by_kind"]["empty"]["auc"]
 
 
+def prior_alone(predictions, box):
+    """Return truths of the prior, and the prior and the share of clusters as answer."""
+    low, high = np.array([box[name] for name in PARAMETER_NAMES]).T
+    rng = np.random.default_rng(5)
+    drawn = rng.uniform(low, high, predictions.draws.shape)
+    density = -np.log(high - low).sum()
+    return dataclasses.replace(
+        predictions,
+        truth=rng.uniform(low, high, predictions.truth.shape),
+        draws=drawn,
+        log_prob=np.full_like(predictions.log_prob, density),
+        log_prob_draws=np.full_like(predictions.log_prob_draws, density),
+        p_cluster=np.full(len(predictions), predictions.is_cluster.mean()),
+    )
+
+
+def sharpness(predictions, box):
+    *_, found = posterior(predictions, box)
+    presence = summary.presence_report(predictions)
+    return found, summary.sharpness_report(found["overall"], presence)
+
+
+def test_the_prior_keeps_every_limit_and_is_said_to_know_nothing(calibrated, box):
+    report, found = sharpness(prior_alone(calibrated, box), box)
+    assert all(v["ok"] for v in report["verdicts"] if v["stratum"] == "all")
+    assert found["gain_over_prior"] == pytest.approx(0, abs=1e-6)
+    assert found["auc"] == 0.5 and found["taken_on_mosaic"] == 0
+    for width in found["width_over_prior"].values():
+        assert width == pytest.approx(1, abs=0.02)
+    assert not found["knows_parameters"] and not found["knows_presence"]
+
+
+def test_a_sharp_model_is_said_to_know_and_how_much(calibrated, box):
+    report, found = sharpness(calibrated, box)
+    assert found["knows_parameters"] and found["gain_over_prior"] > 1
+    clusters = calibrated.select(calibrated.is_cluster)
+    low, high = np.quantile(clusters.draws[..., 1], [0.16, 0.84], axis=1)
+    expected = np.median(high - low) / (0.68 * np.ptp(box["a_v"]))
+    assert found["width_over_prior"]["a_v"] == pytest.approx(expected)
+    wide = [row for row in report["strata"]["predicted"] if row["n"]]
+    assert all(0 < row["parameters"]["a_v"]["width_over_prior"] < 1 for row in wide)
+
+
+@pytest.mark.parametrize("p, taken", [(0.98, 0.0), (0.99, 1.0), (1.0, 1.0)])
+def test_p_cluster_is_told_for_the_share_of_clusters_on_a_mosaic(calibrated, p, taken):
+    """Of 70 % of clusters among mocks, 0.987 is 0.5 where 3 % are clusters."""
+    rows = np.concatenate(
+        [
+            np.flatnonzero(calibrated.is_cluster)[:70],
+            np.flatnonzero(~calibrated.is_cluster)[:30],
+        ]
+    )
+    hundred = calibrated.select(rows)
+    sure = np.where(hundred.is_cluster, p, 0.0)
+    found = summary.presence_report(dataclasses.replace(hundred, p_cluster=sure))
+    assert found["on_mosaic"] == {"share": 0.03, "taken": taken}
+
+
 def test_presence_of_clusters_alone_is_none(calibrated):
     assert summary.presence_report(calibrated.select(calibrated.is_cluster)) is None
 

@@ -150,6 +150,12 @@ def test_empty_reliability_bins_are_nan():
     assert bins.fraction[3] == 0.5
 
 
+def test_odds_gained_are_those_of_the_look_alone():
+    """A share of 70 % that stays 70 % was told nothing; 0.5 there is a loss."""
+    gained = classification.odds_gained([0.7, 0.5, 0.0, 1.0], 0.7)
+    assert gained == pytest.approx([1, 3 / 7, 0, np.inf])
+
+
 def test_one_class_alone_is_refused():
     with pytest.raises(ValueError, match="3 clusters and 0 others"):
         classification.roc_curve([True] * 3, [0.1, 0.2, 0.3])
@@ -158,6 +164,8 @@ def test_one_class_alone_is_refused():
 
 
 def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match="received 1 of 2 values"):
+        classification.odds_gained([0.5, np.nan], 0.7)
     with pytest.raises(ValueError, match=r"\(2,\) and \(3,\)"):
         classification.roc_curve([True, False], [0.1, 0.2, 0.3])
     with pytest.raises(ValueError, match=r"completeness must be in \(0, 1\]"):
