@@ -9,9 +9,12 @@ from typing import Any
 from astropy.io import fits
 
 #: Words in the names of extensions that hold something else than the science: weights,
-#: errors, exposure, context, data quality, look-up tables of distortion, models.
+#: errors, exposure, context, data quality, look-up tables of distortion, models and
+#: what is left of them.
 _OTHERS = re.compile(
-    r"(?i)(^|[^a-z])(i?var|ivm|invvar|variance|wht|weights?|err|errors?|rms|std|stddev|"
+    r"(?i)(^|[^a-z])(i?var|ivm|invvar|variance|wht|weights?|wt|"
+    r"(weight|wht|wt|w|err|rms|var|exp)maps?|err|errors?|rms|std|stddev|"
+    r"residuals?|resid|snr|chi2|"
     r"sigma|noise|unc|uncert|uncertainty|exp|exposure|exptime|expmap|nexp|time|tim|ctx|"
     r"con|context|dq|quality|mask|bitmask|flags?|bpm|samp|npix|nimg|cov|coverage|area|"
     r"seg|segmentation|psf|bkg|bg|background|sky|model|thumbnail|preview|wcsdvarr|"

@@ -23,6 +23,7 @@ def chosen(*names, path=PATH, primary=False):
 
 
 MAPS = ["WHT", "WEIGHT", "ERR", "RMS", "VAR_POISSON", "EXP", "CTX", "CON", "DQ", "MASK"]
+MAPS += ["WTMAP", "WEIGHTMAP", "RESIDUAL", "SNR", "MODEL"]
 
 
 @pytest.mark.parametrize("other", MAPS)
