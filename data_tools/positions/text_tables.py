@@ -283,7 +283,9 @@ def _values(words: list[str], mark: str) -> Column | MaskedColumn:
     values = None
     if given and all(word in _TRUTH for word in given):
         values = np.array([_TRUTH.get(word, False) for word in words], bool)
-    elif not any(_CODE.match(word) and "." not in word for word in given):
+    elif (given or "-" not in words) and not any(
+        _CODE.match(word) and "." not in word for word in given
+    ):  # where nothing else stands, "-" may be a sign: of southern declinations
         values = _numbers(words, mark)
     if values is None:
         values = np.array(words, np.str_)

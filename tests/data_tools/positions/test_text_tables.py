@@ -154,6 +154,9 @@ COLUMNS = {
     "below one": (["0.5", "00.5"], [0.5, 0.5], "f8"),
     "words": (["NA", "None", "a"], ["NA", "None", "a"], "U4"),
     "none": (["NULL", ""], [None, None], "f8"),
+    "signs alone": (["-", "-"], ["-", "-"], "U1"),
+    "a sign beside none": (["-", ""], ["-", None], "U1"),
+    "a dash beside numbers": (["-", "1.5"], [None, 1.5], "f8"),
     "dates": (["2020-01-02", ""], ["2020-01-02", None], "U10"),
 }
 
@@ -171,6 +174,13 @@ def test_words_become_what_they_are_and_no_other(tmp_path, kind):
 def test_a_row_without_values_stays_a_row(tmp_path):
     (tmp_path / "t.txt").write_text("x y\n-- --\n1 2\n-- --\n")
     assert read_positions(tmp_path / "t.txt")["x"].tolist() == [None, 1, None]
+
+
+def test_a_column_of_minus_alone_makes_declinations_southern(tmp_path):
+    row = "13,37,0.912,-,29,51,56.88\n"
+    (tmp_path / "t.csv").write_text("RAh,RAm,RAs,DE-,DEd,DEm,DEs\n" + 2 * row)
+    _, sky = find_positions(read_positions(tmp_path / "t.csv"))
+    assert sky.dec == pytest.approx(-29.8658, abs=1e-6)
 
 
 def test_units_stand_above_the_dashes(tmp_path):
