@@ -126,8 +126,9 @@ def _describe(table: Table, name: str, said: dict[bytes, bytes]) -> None:
     words = {k.decode().lower(): v.decode(errors="replace") for k, v in said.items()}
     info = table[name].info
     info.description = words.get("description", words.get("comment"))
-    if "unit" in words and table[name].dtype.kind in "iuf":
-        info.unit = u.Unit(words["unit"], parse_strict="silent")
+    unit = words.get("unit", words.get("units"))
+    if unit is not None and table[name].dtype.kind in "iuf":
+        info.unit = u.Unit(unit, parse_strict="silent")
     if "ucd" in words:
         info.meta = {"ucd": words["ucd"]}
 

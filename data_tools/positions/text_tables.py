@@ -38,6 +38,9 @@ _NO_TABLE = (
 _COMMENT = re.compile(r"\s*(#|%|!|//)")
 #: A line under names, or round a table: dashes.
 _RULE = re.compile(r"^(?=.*(--|==))[-=+|:\s,;]+$")
+#: Units that stand under the names without a line of dashes: of positions and light.
+_UNITS = "deg", "degree", "degrees", "hourangle", "rad", "arcmin", "arcsec", "mas"
+_UNITS += "pix", "pixel", "pixels", "px", "mag", "ABmag", "Vegamag", "nJy", "uJy", "Jy"
 #: A minus as it is typeset, before a number.
 _MINUS = re.compile(r"(?<![^\s,;|\"'])[\u2212\u2013](?=[\d.])")
 
@@ -48,6 +51,8 @@ _WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)\Z")
 _TRUTH = {"True": True, "true": True, "TRUE": True}
 _TRUTH |= {"False": False, "false": False, "FALSE": False}
 _WITH_COMMA = re.compile(r"[+-]?\d*,?\d+(e[+-]?\d+)?\Z", re.IGNORECASE)
+#: May be a thousand as well as one and three decimals.
+_MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}\Z")
 _LARGEST_IN_FLOAT = 2**53
 #: Codes have zeros before them, numbers have not, nor a sign of zero.
 _CODE = re.compile(r"[+-]?0\d|-0\Z")
@@ -164,11 +169,16 @@ def _read_lines(lines: list[tuple[int, str]]) -> Table:
                 "cut short, or is there a mark of columns in a text without quotes?"
             )
     table = Table(meta={"comments": head} if head else None)
+    every = (word for _, row in rows for word in row)
+    decimal = mark == ";" or any(
+        _WITH_COMMA.match(w) and "," in w and not _MAYBE_THOUSANDS.match(w)
+        for w in every
+    )
     for i, name in enumerate(names):
         words = [row[i] for _, row in rows]
         if not name and not any(words):  # a mark at the end of each line
             continue
-        values = _values(words, mark)
+        values = _values(words, mark, decimal)
         name = name or f"column_{i + 1}"
         if name in table.colnames:
             raise ValueError(f"two of its columns are named {name}: rename one")
@@ -255,7 +265,7 @@ def _plain(word: str) -> str:
 def _units_above_dashes(
     rows: list[tuple[int, list[str]]],
 ) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """Take a line of units and one of dashes, or of RDB's types, off the rows."""
+    """Take a line of units, one of dashes or both, or of RDB's types, off the rows."""
     for i, (_, row) in enumerate(rows[:2]):
         are_dashes = all(re.fullmatch(r"[-=+:]*", word) for word in row)
         # two dashes are a word for no value
@@ -264,6 +274,9 @@ def _units_above_dashes(
             return units, rows[i + 1 :]
     if rows and all(re.fullmatch(r"\d*[NSM]", word) for word in rows[0][1]):
         return [], rows[1:]
+    words = [word.strip("[]()") for word in rows[0][1]] if rows else []
+    if any(words) and all(word in ("", "-", *_UNITS) for word in words):
+        return words, rows[1:]
     return [], rows
 
 
@@ -277,14 +290,20 @@ def _unit(word: str) -> u.UnitBase | None:
         return u.Unit(word, parse_strict="silent")
 
 
-def _values(words: list[str], mark: str) -> Column | MaskedColumn:
-    """Return a column as what its words are: numbers, truths, else text."""
+def _values(words: list[str], mark: str, decimal: bool) -> Column | MaskedColumn:
+    """Return a column as what its words are: numbers, truths, else text.
+
+    Without a number in the table that has a `decimal` comma for sure, those of which
+    it may be one of thousands stay as written.
+    """
     given = [word for word in words if word not in _MISSING]
     values = None
     if given and all(word in _TRUTH for word in given):
         values = np.array([_TRUTH.get(word, False) for word in words], bool)
     elif (given or "-" not in words) and not any(
-        _CODE.match(word) and "." not in word for word in given
+        (_CODE.match(word) and "." not in word)
+        or (not decimal and _MAYBE_THOUSANDS.match(word))
+        for word in given
     ):  # where nothing else stands, "-" may be a sign: of southern declinations
         values = _numbers(words, mark)
     if values is None:

@@ -111,8 +111,9 @@ def test_what_no_table_holds_is_left_out_and_told(tmp_path, caplog, column):
     assert "t.parquet: left out, as no table can hold them: c" in caplog.text
 
 
-def test_fields_say_unit_description_and_ucd(tmp_path):
-    said = {"unit": "rad", "description": "along x", "ucd": "pos.eq.ra"}
+@pytest.mark.parametrize("unit", ["unit", "Unit", "units"])
+def test_fields_say_unit_description_and_ucd(tmp_path, unit):
+    said = {unit: "rad", "description": "along x", "ucd": "pos.eq.ra"}
     schema = pa.schema([pa.field("a", pa.float64(), metadata=said)], {"survey": "mine"})
     parquet.write_table(pa.table([[1.0]], schema=schema), tmp_path / "t.parquet")
     table = read_positions(tmp_path / "t.parquet")

@@ -69,6 +69,9 @@ WAYS = {
     "comma with a mark of UTF-8": "\ufeffra,dec\n204.25,-29.86\n204.26,29.85\n",
     "semicolon": "ra;dec\n204.25;-29.86\n204.26;29.85\n",
     "decimal comma": "ra;dec\n204,25;-29,86\n204,26;29,85\n",
+    "decimal comma and blank": "ra dec x\n204,25 -29,86 1,000\n204,26 29,85 1,500\n",
+    "units without dashes": "ra,dec,n\ndeg,deg,-\n204.25,-29.86,1\n204.26,29.85,2\n",
+    "units in brackets": "ra dec\n[deg] [deg]\n204.25 -29.86\n204.26 29.85\n",
     "decimal comma and tab": "ra\tdec\n204,25\t-29,86\n204,26\t29,85\n",
     "tab": "name\tra\tdec\nNGC 1\t204.25\t-29.86\nNGC 2\t204.26\t29.85\n",
     "blanks": "  ra     dec\n204.25 -29.86\n204.26  29.85\n",
@@ -157,6 +160,8 @@ COLUMNS = {
     "signs alone": (["-", "-"], ["-", "-"], "U1"),
     "a sign beside none": (["-", ""], ["-", None], "U1"),
     "a dash beside numbers": (["-", "1.5"], [None, 1.5], "f8"),
+    "maybe thousands": (['"1,000"', "2"], ["1,000", "2"], "U5"),
+    "no thousands": (['"0,500"', '"1,000"'], [0.5, 1.0], "f8"),
     "dates": (["2020-01-02", ""], ["2020-01-02", None], "U10"),
 }
 
@@ -235,6 +240,13 @@ def test_what_cannot_be_told_is_refused_in_one_line(tmp_path, what, ending):
         read_positions(path)
     assert str(caught.value).startswith(f"{path}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ['x,y\n"1,000","2,000"\n', "x\ty\n1,000\t2,000\n"])
+def test_thousands_are_no_decimals(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(ValueError, match=r"numbers in pix in the column x.*'1,000'"):
+        find_positions(read_positions(tmp_path / "t.csv"))
 
 
 def test_a_table_of_one_s_own_with_a_header_is_no_survey_s(tmp_path):
