@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import astropy.units as u
 import numpy as np
@@ -12,7 +12,13 @@ from astropy.coordinates import BaseCoordinateFrame, ConvertError, SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from data_tools.positions.columns.angles import angles, from_parts, numbers, plain
+from data_tools.positions.columns.angles import (
+    angles,
+    cells,
+    from_parts,
+    numbers,
+    plain,
+)
 from data_tools.positions.columns.frames import frame_of, to_icrs
 
 logger = logging.getLogger(__name__)
@@ -125,6 +131,11 @@ _PART_KINDS = {3: "h", 4: "d", 5: "m", 6: "s", 7: "-", 8: "-"}
 #: Units that columns of positions have without a word.
 _USUAL_UNITS = ("deg", "degree", "degrees", "pix", "pixel", "pixels", "px")
 
+#: All names of columns of positions.
+_OF_POSITIONS = {
+    name for pair in (*PIXEL_NAMES, *SKY_NAMES) for name in pair[:2] if name
+} | set(PHYSICAL_NAMES)
+
 #: Frames whose sexagesimal longitudes are hours.
 _IN_HOURS = ("icrs", "fk5", "fk4", "fk4noeterms")
 
@@ -196,7 +207,7 @@ def find_positions(
         is not known.
     """
     is_told, name = name is not None, name or "the table"
-    lower = {_key(column): column for column in table.colnames}
+    lower = _by_key(table, name)
     of_file = table.meta.get(ORIGIN_KEY)
     pixels, refused = [], []
     for *pair, origin in (*PIXEL_NAMES, (*PHYSICAL_NAMES, None)):
@@ -221,6 +232,39 @@ def find_positions(
             f"received {', '.join(table.colnames) or 'none'}; rename its columns"
         )
     return pixels, sky
+
+
+def _by_key(table: Table, name: str) -> dict[str, str]:
+    """Return columns by their names in small letters.
+
+    Of two that go by one name of positions the first that holds numbers counts: words
+    beside numbers are the same in sexagesimal. Two of different numbers are an error.
+    """
+    found: dict[str, str] = {}
+    for column in table.colnames:
+        key = _key(column)
+        other = found.setdefault(key, column)
+        if other == column or key not in _OF_POSITIONS:
+            continue
+        try:
+            same = _agree(cells(table[other]), cells(table[column]))
+        except ValueError:
+            same = True  # one is no column of numbers at all
+        if not same:
+            raise ValueError(
+                f"{name}: two of its columns go by the name of {key}, {other} and "
+                f"{column}, and differ: rename one"
+            )
+        if getattr(table[other], "dtype", np.dtype(object)).kind in "OSU":
+            found[key] = column
+    return found
+
+
+def _agree(a: Any, b: Any) -> bool:
+    """Say whether columns hold the same numbers, as far as both hold any."""
+    if isinstance(a, list) or isinstance(b, list):
+        return True
+    return bool(np.allclose(a, b, rtol=0, atol=1e-4, equal_nan=True))
 
 
 def _key(column: str) -> str:

@@ -366,9 +366,7 @@ def test_zero_degrees_have_the_sign_that_can_be_told():
         (pair(("x", "y"), units=("arcsec", "pix")), "numbers in pix in the column x"),
         (pair(("x", "y"), units=("zork", "pix")), "column x: .*'zork' is not known"),
         (words("east", DMS), "column RA, or all of it sexagesimal"),
-        (words("204.25", DMS, dtype=object), "^never")
-        if False
-        else (Table({"ra": [HMS, "204.25"], "dec": [DMS, DMS]}), "'204.25' is not"),
+        (Table({"ra": [HMS, "204.25"], "dec": [DMS, DMS]}), "'204.25' is not"),
         (words("13:77:00", DMS), "column RA, or all of it sexagesimal"),
         (words(HMS, DMS, ("rad", "deg")), "sexagesimal words are not in rad"),
         (words(HMS, DMS, ("hms", "hms")), "column Dec, .*: they are hours"),
@@ -378,12 +376,22 @@ def test_zero_degrees_have_the_sign_that_can_be_told():
         (pair(RADEC, meta={"COOSYS": "galactic"}), "ra and dec, received the frame"),
         (pair(("lon", "lat")), "expected the columns x and y"),
         (Table({"ra": np.zeros((1, 2)), "dec": [0.0]}), "one value a row"),
+        (Table({"RA": [1.0], "DEC": [2.0], "ra": [3.0]}), "two .* ra, RA and ra, and"),
+        (Table({"x": [1.0], "y": [2.0], "X": [3.0]}), "two .* of x, x and X, and diff"),
     ],
 )
 def test_what_cannot_be_understood_is_refused_in_one_line(table, message):
     with pytest.raises(ValueError, match=f"mine: .*{message}") as caught:
         find_positions(table, "mine")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_columns_of_one_name_numbers_count_before_words(order):
+    columns = {"RA": [HMS], "Dec": [DMS], "RA (deg)": [1.0], "Dec (deg)": [2.0]}
+    table = Table(columns)[list(columns)[::order]]
+    _, sky = find_positions(table, "mine")
+    assert (sky.ra[0], sky.dec[0]) == (1.0, 2.0)
 
 
 def test_coordinates_that_need_an_observer_are_refused():
