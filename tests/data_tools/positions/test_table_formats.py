@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from astropy.io import fits
+from astropy.io.votable import from_table
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.time import Time
 from pyarrow import parquet
@@ -297,3 +298,31 @@ def test_a_file_of_images_alone_has_no_table(tmp_path):
     fits.PrimaryHDU(np.zeros((3, 3))).writeto(tmp_path / "image.fits")
     with pytest.raises(ValueError, match="there is no table in it"):
         read_positions(tmp_path / "image.fits")
+
+
+@pytest.mark.parametrize("layout", ["tabledata", "binary", "binary2"])
+def test_a_votable_without_all_its_rows_is_refused(tmp_path, layout):
+    path = tmp_path / "t.vot"
+    from_table(Table({"x": [1.0] * 90, "y": [2.0] * 90})).to_xml(
+        str(path), tabledata_format=layout
+    )
+    text = path.read_text()
+    path.write_text(text.replace("<TABLE>", '<TABLE nrows="90">'))
+    assert len(read_positions(path)) == 90
+    path.write_text(text.replace("<TABLE>", '<TABLE nrows="91">'))
+    with pytest.raises(ValueError, match="91 rows expected, 90 found"):
+        read_positions(path)
+
+
+@pytest.mark.parametrize("layout", ["binary", "binary2"])
+def test_rows_of_a_votable_that_are_no_base64_are_refused(tmp_path, layout):
+    path = tmp_path / "t.vot"
+    from_table(Table({"x": [1.0] * 90, "y": [2.0] * 90})).to_xml(
+        str(path), tabledata_format=layout
+    )
+    text = path.read_text()
+    assert len(read_positions(path)) == 90
+    at = text.index("<", text.index("<STREAM") + 1) - 100
+    path.write_text(f"{text[:at]}!{text[at + 1 :]}")
+    with pytest.raises(ValueError, match="damaged: no base64"):
+        read_positions(path)
