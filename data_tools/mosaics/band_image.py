@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from astropy.io import fits
+from astropy.io.fits.verify import VerifyError
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, maximum_filter, minimum_filter
 
@@ -128,6 +129,13 @@ class BandImage:
             )
             self.has_weight = self._weight is not None
             self.has_quality = self._quality is not None
+        except VerifyError as e:
+            self.close()
+            what = str(e).partition(",")[0]
+            raise ValueError(
+                f"{self.path}: the header is not readable: {what}; write a text in "
+                "quotes ('N/A'), a number without a comma or a unit"
+            ) from e
         except BaseException:
             self.close()
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import warnings
 from pathlib import Path
@@ -33,6 +34,12 @@ _BENDING_TABLES = re.compile(
     r"|D2IMEXT|D2IMFILE|NPOLEXT|NPOLFILE|AXISCORR|DVERR\d*"
 )
 _TABLE_NAMES = {"WCSDVARR", "D2IMARR"}
+
+#: Keywords of numbers that wcslib takes for zero, or cuts, where it does not read them.
+_NUMBERS = re.compile(
+    r"(CRVAL|CRPIX|CDELT|CROTA)\d|(CD|PC|PV)\d+_\d+|PC0\d\d0\d\d|[AB]P?_\d+_\d+"
+    r"|LONPOLE|LATPOLE"
+)
 
 #: Years from which an equinox is believed.
 _EQUINOX_YEARS = 1800, 2200
@@ -68,7 +75,8 @@ def read_wcs(header: fits.Header, hdus: fits.HDUList, path: Path) -> WCS:
             warnings.simplefilter("ignore", AstropyWarning)
             wcs = WCS(plain, fobj=hdus).celestial
     except Exception as e:  # wcslib has a dozen errors without a common parent
-        raise ValueError(f"{path}: the WCS is not readable: {e}") from e
+        reason = " ".join(str(e).split())
+        raise ValueError(f"{path}: the WCS is not readable: {reason}") from e
     if not wcs.has_celestial:
         raise ValueError(
             f"{path}: expected a celestial WCS (CTYPE1 = 'RA---TAN' and so on) in the "
@@ -98,8 +106,25 @@ def _left_over(header: fits.Header, hdus: fits.HDUList) -> list[str]:
 
 
 def _as_wcslib_reads(header: fits.Header) -> fits.Header:
-    """Return a copy in which RADESYS is in capitals and EQUINOX no text (``J2000``)."""
+    """Return a copy in which RADESYS is in capitals and EQUINOX no text (``J2000``).
+
+    Numbers are so too, and have no exponent of Fortran (``2.04D+02``).
+    """
     header = header.copy()
+    for card in [c for c in header.cards if _NUMBERS.fullmatch(c.keyword)]:
+        is_text = isinstance(card.value, str)
+        if not is_text and "D" not in card.image[10:].partition("/")[0].upper():
+            continue
+        try:
+            number = float(str(card.value).upper().replace("D", "E"))
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise ValueError(
+                f"expected a number in {card.keyword}; received {card.value!r}"
+            )
+        del header[card.keyword]
+        header[card.keyword] = number
     for key in ("RADESYS", "RADECSYS"):
         if key in header:
             header[key] = str(header[key]).strip().upper()

@@ -196,6 +196,16 @@ def test_a_file_without_wcs_is_refused(path):
     refused(edit(path, CTYPE1=None, CTYPE2=None), "expected a celestial WCS")
 
 
+@pytest.mark.parametrize("keyword", ["EXPTIME", "PHOTFLAM", "BUNIT", "FILTER"])
+@pytest.mark.parametrize("written", ["N/A", "NaN", "1200,5", "3 s"])
+def test_a_card_that_is_not_as_fits_writes_it_is_refused(path, keyword, written):
+    content = path.read_bytes()
+    at = content.index(f"{keyword:8}=".encode())
+    card = f"{keyword:8}= {written}".ljust(80).encode()
+    path.write_bytes(content[:at] + card + content[at + 80 :])
+    refused(path, f"the header is not readable: .*{keyword}.*; write a text in quotes")
+
+
 def test_a_missing_file_is_named(tmp_path):
     refused(tmp_path / "absent.fits", "no such mosaic", FileNotFoundError)
 

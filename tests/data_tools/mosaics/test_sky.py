@@ -125,6 +125,34 @@ def test_an_equinox_that_is_no_year_is_refused(image):
         BandImage(image(EQUINOX="of date"))
 
 
+def put(path, keyword, written):
+    """Write a card as no library would."""
+    content = path.read_bytes()
+    at = content.index(f"{keyword:8}=".encode())
+    card = f"{keyword:8}= {written}".ljust(80).encode()
+    path.write_bytes(content[:at] + card + content[at + 80 :])
+    return path
+
+
+@pytest.mark.parametrize("written", ["2.0425D+02", "'204.25'", "'2.0425D2'"])
+def test_numbers_of_the_wcs_are_read_as_they_are_meant(image, written):
+    with closing(BandImage(image())) as plane:
+        right = to_icrs(plane.wcs, [40.0], [30.0])
+    path = put(image(CRVAL1=204.25), "CRVAL1", written)
+    with closing(BandImage(path)) as plane:
+        assert right[0] + 204.25 - MIDDLE.ra.deg == pytest.approx(
+            to_icrs(plane.wcs, [40.0], [30.0])[0], abs=1e-9
+        )
+
+
+@pytest.mark.parametrize("keyword", ["CRVAL1", "CRVAL2", "CRPIX1"])
+@pytest.mark.parametrize("written", ["'N/A'", "'13:37:00'", "'nan'", "N/A", "NaN"])
+def test_words_for_numbers_of_the_wcs_are_refused_by_name(image, keyword, written):
+    path = put(image(CRVAL1=204.25, CRVAL2=-29.87), keyword, written)
+    with pytest.raises(ValueError, match=f"^{path}: the WCS is not .*{keyword}"):
+        BandImage(path)
+
+
 @pytest.mark.parametrize("name", ["FK5", "FK4", "galactic"])
 def test_bands_in_different_frames_are_compared_on_the_sky(image, m83, name):
     galactic = name == "galactic"
