@@ -207,7 +207,7 @@ def find_positions(
         is not known.
     """
     is_told, name = name is not None, name or "the table"
-    lower = _by_key(table, name)
+    lower = _by_key(table, name, is_told)
     of_file = table.meta.get(ORIGIN_KEY)
     pixels, refused = [], []
     for *pair, origin in (*PIXEL_NAMES, (*PHYSICAL_NAMES, None)):
@@ -234,13 +234,18 @@ def find_positions(
     return pixels, sky
 
 
-def _by_key(table: Table, name: str) -> dict[str, str]:
+def _by_key(table: Table, name: str, is_told: bool) -> dict[str, str]:
     """Return columns by their names in small letters.
 
-    Of two that go by one name of positions the first that holds numbers counts: words
-    beside numbers are the same in sexagesimal. Two of different numbers are an error.
+    Of two that go by one name of positions that of a pair in small letters counts, as
+    catalogues of this package have it; else numbers count before words, which are the
+    same in sexagesimal. Two of different numbers are an error otherwise.
     """
+    exact = set(table.colnames)
+    pairs = [set(pair[:2]) for pair in (*PIXEL_NAMES, *SKY_NAMES)]
+    plain_names = set().union(*(pair for pair in pairs if pair <= exact))
     found: dict[str, str] = {}
+    differ = []
     for column in table.colnames:
         key = _key(column)
         other = found.setdefault(key, column)
@@ -250,13 +255,19 @@ def _by_key(table: Table, name: str) -> dict[str, str]:
             same = _agree(cells(table[other]), cells(table[column]))
         except ValueError:
             same = True  # one is no column of numbers at all
-        if not same:
+        if not same and key not in plain_names:
             raise ValueError(
                 f"{name}: two of its columns go by the name of {key}, {other} and "
                 f"{column}, and differ: rename one"
             )
-        if getattr(table[other], "dtype", np.dtype(object)).kind in "OSU":
+        if not same:
+            differ.append(f"{key} of {other} and {column}")
+        if key in plain_names:
+            found[key] = key
+        elif getattr(table[other], "dtype", np.dtype(object)).kind in "OSU":
             found[key] = column
+    if differ and is_told:
+        logger.warning("%s: columns differ, used is %s", name, ", ".join(differ))
     return found
 
 

@@ -377,7 +377,7 @@ def test_zero_degrees_have_the_sign_that_can_be_told():
         (pair(("lon", "lat")), "expected the columns x and y"),
         (Table({"ra": np.zeros((1, 2)), "dec": [0.0]}), "one value a row"),
         (Table({"RA": [1.0], "DEC": [2.0], "ra": [3.0]}), "two .* ra, RA and ra, and"),
-        (Table({"x": [1.0], "y": [2.0], "X": [3.0]}), "two .* of x, x and X, and diff"),
+        (Table({"X": [1.0], "Y": [2.0], "x": [3.0]}), "two .* of x, X and x, and diff"),
     ],
 )
 def test_what_cannot_be_understood_is_refused_in_one_line(table, message):
@@ -392,6 +392,14 @@ def test_of_two_columns_of_one_name_numbers_count_before_words(order):
     table = Table(columns)[list(columns)[::order]]
     _, sky = find_positions(table, "mine")
     assert (sky.ra[0], sky.dec[0]) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_catalogue_of_ours_is_known_beside_columns_in_capitals(order, caplog):
+    columns = {"X": [7.0], "Y": [8.0], "x": [1.0], "y": [2.0]}
+    (found,), _ = find_positions(Table(columns)[list(columns)[::order]], "mine")
+    assert found.names == ("x", "y")
+    assert "mine: columns differ, used is" in caplog.text
 
 
 def test_coordinates_that_need_an_observer_are_refused():
