@@ -308,8 +308,9 @@ def _from_hdf5(values: Any) -> Column:
 
     is_text = h5py.check_string_dtype(values.dtype) is not None
     read = np.array(values.asstr()[...], np.str_) if is_text else values[...]
-    unit = values.attrs.get("unit", values.attrs.get("units"))
-    column = Column(read, description=values.attrs.get("description"))
+    said = {key.lower(): value for key, value in values.attrs.items()}
+    unit = said.get("unit", said.get("units"))
+    column = Column(read, description=said.get("description"))
     if unit is not None and read.dtype.kind in "iuf":
         column.unit = unit.decode() if isinstance(unit, bytes) else str(unit)
     return column

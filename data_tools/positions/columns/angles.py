@@ -81,7 +81,7 @@ def read_unit(unit: Any) -> u.UnitBase | None:
     for words in (text.lower(), bare):
         if words in _UNITS:
             return _UNITS[words]
-    if not bare:
+    if bare in _NO_VALUE or bare == "unitless":
         return None
     if _HOURS.fullmatch(bare):
         return u.hourangle

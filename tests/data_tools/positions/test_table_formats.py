@@ -250,10 +250,11 @@ def test_a_fits_column_s_ucd_tells_what_it_is(tmp_path):
     assert sky.ra.tolist() == [7.0]
 
 
-def test_columns_as_single_data_sets_are_a_table(tmp_path):
+@pytest.mark.parametrize("word", ["unit", "units", "UNIT", "Units"])
+def test_columns_as_single_data_sets_are_a_table(tmp_path, word):
     with h5py.File(tmp_path / "t.hdf5", "w") as file:
         file["cat/x"] = [1.0, 2.0]
-        file["cat/x"].attrs["unit"] = "pix"
+        file["cat/x"].attrs[word] = "pix"
         file["cat/name"] = ["é", "b"]
     table = read_positions(tmp_path / "t.hdf5")
     assert table["x"].unit == u.pix

@@ -121,6 +121,7 @@ UNITS = {
     "[deg]": pair(RADEC, units=("[deg]", "[deg]")),
     "(degrees)": pair(RADEC, units=("(degrees)", "(degrees)")),
     "in the name": pair(("RA (deg)", "Dec [deg]")),
+    "words for none": pair(RADEC, units=("none", "-")),
     "radians": QTable({"ra": [SKY.ra.to(u.rad)], "dec": [SKY.dec.to(u.rad)]}),
     "RADIANS": Table(
         {
