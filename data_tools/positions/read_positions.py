@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data_tools.positions.bounds import unpacked
 from data_tools.positions.places import find_places
-from data_tools.positions.regions import SUFFIXES, read_regions
+from data_tools.positions.regions import SUFFIXES, read_regions, told_layout
 from data_tools.positions.table_formats import read_any_table
 
 logger = logging.getLogger(__name__)
@@ -27,9 +27,9 @@ def read_positions(path: str | Path) -> QTable:
     HDF5 (`data_tools.positions.table_formats`); text: ECSV, CSV, plain columns,
     VizieR's, IPAC's and SExtractor's, the machine-readable tables of journals
     (`data_tools.positions.text_tables`), LEGUS's ``.tab``
-    (`data_tools.positions.legus`); regions of DS9 and CASA by their ending
-    (`data_tools.positions.regions.read_regions`); each of them also packed by gzip,
-    bzip2 or xz.
+    (`data_tools.positions.legus`); regions of DS9 and CASA by their
+    ending or their first line (`data_tools.positions.regions.read_regions`); each of
+    them also packed by gzip, bzip2 or xz.
 
     Parameters
     ----------
@@ -70,8 +70,9 @@ def read_positions(path: str | Path) -> QTable:
             warnings.simplefilter("ignore", AstropyWarning)
             with unpacked(path) as (inside, held):
                 name = path.with_name(inside.name)
-                if name.suffix.lower() in SUFFIXES:
-                    return read_regions(inside, SUFFIXES[name.suffix.lower()])
+                layout = SUFFIXES.get(name.suffix.lower()) or told_layout(inside)
+                if layout is not None:
+                    return read_regions(inside, layout)
                 return read_any_table(inside, name, held)
     except Exception as e:  # every format's reader has errors of its own
         reason = str(e).strip().split("\n")[0] or type(e).__name__

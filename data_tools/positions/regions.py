@@ -179,6 +179,14 @@ def read_regions(path: str | Path, layout: str) -> QTable:
     return _as_table(drawn, np.array(places), _ORIGIN[layout])
 
 
+def told_layout(path: Path) -> str | None:
+    """Return the format of regions that a file's first line names, if it does."""
+    with path.open("rb") as file:
+        begin = file.read(100).removeprefix(codecs.BOM_UTF8)
+    first = {b"# Region file format: DS9": "ds9", b"#CRTF": "crtf"}
+    return next((name for sign, name in first.items() if begin.startswith(sign)), None)
+
+
 def _decode(data: bytes) -> str:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16")

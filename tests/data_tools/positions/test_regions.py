@@ -274,3 +274,16 @@ def test_a_polygon_on_the_sky_may_cross_the_meridian(tmp_path):
     (tmp_path / "p.reg").write_text("icrs\npolygon(359.9,1,0.1,1,0.1,2,359.9,2)\n")
     ra = read_positions(tmp_path / "p.reg")["ra"].value[0]
     assert min(ra, 360 - ra) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("text", "x"),
+    [
+        ("# Region file format: DS9 version 4.1\nimage\ncircle(161,121,3)\n", 161),
+        ("#CRTFv0\ncircle[[160pix,120pix],3pix]\n", 160),
+    ],
+)
+@pytest.mark.parametrize("name", ["regions.txt", "regions", "regions.csv"])
+def test_regions_are_known_by_their_first_line(tmp_path, text, x, name):
+    (tmp_path / name).write_text(text)
+    assert read_positions(tmp_path / name)["x"].value.tolist() == [x]
