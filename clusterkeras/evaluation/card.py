@@ -79,15 +79,17 @@ def sharpness(found: Mapping[str, Any]) -> str:
             f"{taken:.1%} of them reach p_cluster 0.5"
         )
         said.append(f"Cluster or not: AUC {found['auc']:.3f} (guessing: 0.5){told}.")
-    if not found["knows_parameters"]:
+    unknown = [p.label for p in PARAMETERS if p.name in found["unknown"]]
+    if unknown:
         said.append(
-            "**It has learnt next to nothing of the parameters**: the prior itself "
-            "would keep every limit of calibration, too. More mocks or more epochs."
+            f"**Next to nothing that the prior does not say: {', '.join(unknown)}.** "
+            "That limits of calibration are kept means little here: the prior, too, "
+            "keeps them all. More mocks, more epochs, or the images don't show it."
         )
     if found["knows_presence"] is False:
         said.append(
             "**It hardly tells clusters from look-alikes**: on a mosaic next to no "
-            "candidate will reach p_cluster 0.5. More mocks or more epochs."
+            "candidate will reach p_cluster 0.5. More mocks, or more epochs."
         )
     return "\n".join(said)
 

@@ -45,8 +45,9 @@ COMPLETENESS = 0.9
 #: `detect` finds in M83's disc.
 SHARE_ON_MOSAIC = 0.03
 
-#: Below this gain over the prior in nats a posterior is called next to the prior: each
-#: of four 68 % intervals is then more than three quarters of the prior's.
+#: A parameter whose 68 % interval is longer than this part of the prior's is called
+#: unknown; all are where less than so many nats are gained over the prior.
+MOST_WIDTH = 0.8
 LEAST_GAIN = 1.0
 
 #: Below this area under the ROC curve, or this share of clusters that would be taken
@@ -374,17 +375,22 @@ def sharpness_report(
         ``gain_over_prior`` in nats and its standard error; ``width_over_prior``, the
         median length of each parameter's 68 % interval over the prior's; ``auc``, where
         0.5 is guessing, and ``taken_on_mosaic``, as in `presence_report`;
-        ``knows_parameters`` and ``knows_presence``, whether that is more than next to
-        nothing. None of presence where there is no report of it.
+        ``unknown``, the parameters of which that is next to nothing, and
+        ``knows_presence``. None of presence where there is no report of it.
     """
     score = overall["negative_log_probability"]
+    nothing = not score["gain_over_prior"] >= LEAST_GAIN
     found: dict[str, Any] = {
         "gain_over_prior": score["gain_over_prior"],
         "gain_error": score["standard_error"],
         "width_over_prior": {
             name: row["width_over_prior"] for name, row in overall["parameters"].items()
         },
-        "knows_parameters": bool(score["gain_over_prior"] >= LEAST_GAIN),
+        "unknown": [
+            name
+            for name, row in overall["parameters"].items()
+            if nothing or row["width_over_prior"] > MOST_WIDTH
+        ],
         **dict.fromkeys(("auc", "taken_on_mosaic", "knows_presence")),
     }
     if presence is not None:

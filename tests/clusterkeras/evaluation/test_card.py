@@ -42,14 +42,14 @@ def test_parameter_table_holds_each_parameter_s_scores(metrics):
 @pytest.mark.parametrize(
     "change, said",
     [
-        ({"knows_parameters": False}, "learnt next to nothing of the parameters"),
+        ({"unknown": ["log_age", "a_v"]}, "prior does not say: log age, A_V.**"),
         ({"knows_presence": False}, "hardly tells clusters from look-alikes"),
     ],
 )
 def test_what_a_model_knows_comes_first_and_a_plain_word_where_it_is_nothing(
     metrics, change, said
 ):
-    found = metrics["sharpness"] | {"knows_parameters": True, "knows_presence": True}
+    found = metrics["sharpness"] | {"unknown": [], "knows_presence": True}
     first = card.tables(metrics | {"sharpness": found}).split("### ")[1]
     assert f"{found['gain_over_prior']:.2f} ± " in first
     assert f"A_V {found['width_over_prior']['a_v']:.2f}" in first

@@ -127,9 +127,9 @@ def test_evaluate_scores_a_saved_model_on_a_mock_set(model, mocks, tmp_path, cap
     assert abs(score["mean"] - score["prior"]) < 3
     printed = capsys.readouterr()
     # which keeps limits of calibration, and is told before them
-    assert not metrics["sharpness"]["knows_parameters"]
+    assert metrics["sharpness"]["unknown"]
     assert printed.out.startswith("Beside the prior: ")
-    said = printed.out.index("learnt next to nothing of the parameters")
+    said = printed.out.index("Next to nothing that the prior does not say")
     assert said < printed.out.index("limits missed")
     assert "max |ECP - alpha|" in printed.out and "100%" in printed.err
 

@@ -209,18 +209,27 @@ def test_the_prior_keeps_every_limit_and_is_said_to_know_nothing(calibrated, box
     assert found["auc"] == 0.5 and found["taken_on_mosaic"] == 0
     for width in found["width_over_prior"].values():
         assert width == pytest.approx(1, abs=0.02)
-    assert not found["knows_parameters"] and not found["knows_presence"]
+    assert found["unknown"] == list(PARAMETER_NAMES) and not found["knows_presence"]
 
 
 def test_a_sharp_model_is_said_to_know_and_how_much(calibrated, box):
     report, found = sharpness(calibrated, box)
-    assert found["knows_parameters"] and found["gain_over_prior"] > 1
+    assert found["unknown"] == [] and found["gain_over_prior"] > 1
     clusters = calibrated.select(calibrated.is_cluster)
     low, high = np.quantile(clusters.draws[..., 1], [0.16, 0.84], axis=1)
     expected = np.median(high - low) / (0.68 * np.ptp(box["a_v"]))
     assert found["width_over_prior"]["a_v"] == pytest.approx(expected)
     wide = [row for row in report["strata"]["predicted"] if row["n"]]
     assert all(0 < row["parameters"]["a_v"]["width_over_prior"] < 1 for row in wide)
+
+
+def test_a_parameter_as_wide_as_the_prior_is_named_where_others_are_known(
+    calibrated, box
+):
+    mixed = calibrated.draws.copy()
+    mixed[..., 1] = prior_alone(calibrated, box).draws[..., 1]
+    _, found = sharpness(dataclasses.replace(calibrated, draws=mixed), box)
+    assert found["unknown"] == ["a_v"]
 
 
 @pytest.mark.parametrize("p, taken", [(0.98, 0.0), (0.99, 1.0), (1.0, 1.0)])
