@@ -123,16 +123,19 @@ class Comparison(Mapping[str, Any]):
         have a match. ``parameters``: of those matches, for each parameter the bias
         (median of posterior median minus truth), the scatter (1.4826 median absolute
         deviation) and the share of truths between the 16 and 84 % columns, which
-        should be 0.68.
+        should be 0.68. ``highest_p_cluster``: of all rows; None where none has one.
     posterior : dict of str to ndarray (pairs,)
         ``<parameter>_median``, ``_p16`` and ``_p84`` of the rows of those matches.
     truth : dict of str to ndarray (pairs,)
         Their true parameters.
+    not_taken : pair of dict
+        The same two of the matches that do not count as clusters.
     """
 
     numbers: dict[str, Any]
     posterior: dict[str, NDArray[np.float64]]
     truth: dict[str, NDArray[np.float64]]
+    not_taken: tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]
 
     def __getitem__(self, name: str) -> Any:
         """Return some of the numbers."""
@@ -161,7 +164,7 @@ class Comparison(Mapping[str, Any]):
         )
         yield (
             f"rows with p_cluster >= {P_CLUSTER} that are clusters: "
-            f"{_percent(self['purity'])}"
+            f"{_percent(self['purity'])}{self._why_none()}"
         )
         yield f"{'parameter':<24}{'n':>5}{'bias':>9}{'scatter':>9}{'in 68 %':>9}"
         for name, score in self["parameters"].items():
@@ -169,6 +172,12 @@ class Comparison(Mapping[str, Any]):
                 numbers = f"{score['bias']:>9.3f}{score['scatter']:>9.3f}"
                 inside = f"{_percent(score['coverage']):>9}"
                 yield f"{name:<24}{score['n']:>5}{numbers}{inside}"
+
+    def _why_none(self) -> str:
+        highest = self["highest_p_cluster"]
+        if highest is None or highest >= P_CLUSTER:
+            return ""
+        return f" (the highest p_cluster is {highest:.2g})"
 
     def plot(self) -> Figure:
         """Draw posterior against truth, and the completeness."""
@@ -239,12 +248,18 @@ def compare(
     aside = true["x"] + _ASIDE * match_px
     chance_row, chance_cluster = match(x, y, aside, true["y"], match_px)
     by_chance = _completeness(true, chance_cluster, are_clusters[chance_row])
-    posterior = {
-        f"{name}_{part}": catalogue.numbers(f"{name}_{part}")[row[taken]]
-        for name in names
-        for part in ("median", "p16", "p84")
-    }
-    truth_of_taken = {name: true[name][cluster[taken]] for name in names}
+
+    def of(chosen: NDArray[np.bool_]) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
+        posterior = {
+            f"{name}_{part}": catalogue.numbers(f"{name}_{part}")[row[chosen]]
+            for name in names
+            for part in ("median", "p16", "p84")
+        }
+        return posterior, {name: true[name][cluster[chosen]] for name in names}
+
+    posterior, truth_of_taken = of(taken)
+    p_cluster = catalogue.numbers("p_cluster")
+    p_cluster = p_cluster[np.isfinite(p_cluster)]
     found = {
         "rows": len(catalogue),
         "clusters": len(true["x"]),
@@ -254,11 +269,12 @@ def compare(
             "by_chance": by_chance["all"],
         },
         "purity": _share(int(taken.sum()), int(are_clusters.sum())),
+        "highest_p_cluster": float(p_cluster.max()) if len(p_cluster) else None,
         "parameters": {
             name: _score(posterior, truth_of_taken[name], name) for name in names
         },
     }
-    return Comparison(found, posterior, truth_of_taken)
+    return Comparison(found, posterior, truth_of_taken, of(~taken))
 
 
 def _percent(share: float | None) -> str:
@@ -373,18 +389,26 @@ def _draw(found: Comparison) -> Figure:
     figure.set_layout_engine("constrained")
     *panels, last, words = figure.subplots(2, 3).ravel()
     taken = len(next(iter(found.truth.values())))
-    figure.suptitle(
+    title = (
         f"Of {found['clusters']} true clusters the {taken} that are found and taken "
         f"for a cluster (p_cluster ≥ {P_CLUSTER}, no overlap)"
     )
+    drawn, true, grey = found.posterior, found.truth, {}
+    if not taken:
+        # what was found instead: bars as long as the axes are a model that knows little
+        (drawn, true), grey = found.not_taken, {"color": "0.5"}
+        title += (
+            f"\nInstead, in grey, the {len(next(iter(true.values())))} that are only "
+            f"found{found._why_none()}"
+        )
+    figure.suptitle(title)
     for axes, parameter in zip(panels, PARAMETERS, strict=True):
-        truth = found.truth[parameter.name]
         median, low, high = (
-            found.posterior[f"{parameter.name}_{part}"]
-            for part in ("median", "p16", "p84")
+            drawn[f"{parameter.name}_{part}"] for part in ("median", "p16", "p84")
         )
         axes.errorbar(
-            truth, median, [median - low, high - median], fmt=".", alpha=0.5, lw=0.8
+            *(true[parameter.name], median, [median - low, high - median]),
+            **{"fmt": ".", "alpha": 0.5, "lw": 0.8, **grey},
         )
         ends = (parameter.low, parameter.high)
         axes.plot(ends, ends, color="black", lw=0.8)
@@ -424,7 +448,9 @@ def _draw_completeness(axes: Any, found: Comparison) -> None:
         xlabel="true visibility [dex]",
         ylabel="share of true clusters",
         ylim=(0, 1.05),
-        title=f"{_percent(found['purity'])} of the rows taken are clusters",
+        title="no row is taken for a cluster"
+        if found["purity"] is None
+        else f"{_percent(found['purity'])} of the rows taken are clusters",
     )
     axes.title.set_fontsize("medium")
     if bins:

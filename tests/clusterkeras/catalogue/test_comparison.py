@@ -64,7 +64,8 @@ def test_clusters_not_taken_for_clusters_are_found_but_not_scored(tmp_path):
     assert result["completeness"]["all"] == {"n": 400, "found": 1.0, "taken": 0.0}
     assert result["purity"] is None
     assert result["parameters"]["log_age"]["n"] == 0
-    assert "none" in repr(result)
+    assert "that are clusters: none (the highest p_cluster is 0.2)" in repr(result)
+    assert result["highest_p_cluster"] == 0.2
 
 
 def test_completeness_in_bins_of_visibility_counts_every_cluster(tmp_path):
@@ -94,6 +95,19 @@ def test_the_picture_says_that_it_shows_what_is_taken_for_a_cluster(tmp_path, p,
     width, height = figure.get_size_inches()
     # a page and no strip
     assert width < 2 * height
+
+
+def test_where_none_is_taken_the_picture_shows_what_is_found_and_the_highest_p(
+    tmp_path,
+):
+    figure = compare(*tables(tmp_path, p_cluster=0.2)).plot()
+    assert "in grey, the 400 that are only found" in figure.get_suptitle()
+    assert "(the highest p_cluster is 0.2)" in figure.get_suptitle()
+    assert figure.axes[4].get_title() == "no row is taken for a cluster"
+    assert len(figure.axes[0].containers[0].lines[0].get_xdata()) == 400
+    (tmp_path / "likely").mkdir()
+    figure = compare(*tables(tmp_path / "likely", p_cluster=0.9)).plot()
+    assert "grey" not in figure.get_suptitle()
 
 
 def test_matches_by_chance_are_counted_where_rows_are_everywhere(tmp_path):
