@@ -147,6 +147,29 @@ def test_every_command_in_the_pages_is_valid(capsys, line, among_described_targe
     assert capsys.readouterr().err == ""  # no old words
 
 
+def test_every_file_that_the_tutorial_reads_was_written_by_a_step_before():
+    text = (ROOT / "docs/tutorial.md").read_text()
+    made = set()
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.S | re.M):
+        if language == "yaml":
+            made |= set(re.findall(r"^# (\S+\.yaml)$", block, re.M))
+        if language != "bash":
+            continue
+        for line in block.replace("\\\n", " ").splitlines():
+            _, *words = shlex.split(line, comments=True)
+            written = words[words.index("-o") + 1] if "-o" in words else None
+            options = ("--target", "--images", "--positions", "--data", "--model")
+            options += ("--catalogue", "--truth", "--backgrounds.clusters")
+            option = None
+            for word in words:
+                option = word if word.startswith("-") else option
+                if option in options and not word.startswith("-"):
+                    assert word.split("/")[0] in made, f"{word} in: {line}"
+            made.add(written)
+            if "--preview" in words:
+                made.add(words[words.index("--preview") + 1])
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_to_a_file_leads_somewhere(page):
     for link in re.findall(r"\]\(([^)#:=]+)(?:#[^)]*)?\)", page.read_text()):
