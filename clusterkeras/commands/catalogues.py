@@ -11,7 +11,6 @@ from clusterkeras.commands.command import (
     add_images,
     add_model,
     add_output,
-    add_overwrite,
     add_runner,
 )
 
@@ -130,7 +129,12 @@ def _add_compare(parser: ArgumentParser) -> None:
         help="Directory for comparison.json and comparison.png; made if it is not "
         "there.",
     )
-    add_overwrite(parser)
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="Whether to write also over files that are not as this package wrote "
+        "them, or into a directory with other files.",
+    )
     parser.add_argument("--match_px", type=float, default=4.0)
 
 

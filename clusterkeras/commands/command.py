@@ -99,12 +99,7 @@ def add_output(parser: ArgumentParser) -> None:
 
 def add_overwrite(parser: ArgumentParser) -> None:
     """Add ``--overwrite``, for outputs where something else is."""
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="Write also over files that are not as this package wrote them, or into a "
-        "directory with other files. What is read is never written over.",
-    )
+    parser.add_argument("--overwrite", action="store_true")
 
 
 def add_runner(parser: ArgumentParser) -> None:

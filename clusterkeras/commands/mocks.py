@@ -158,7 +158,10 @@ COMMANDS: dict[str, Command] = {
         "clusterkeras check --images F336W.fits F438W.fits F814W.fits -o check.json",
         _add_check,
         _check,
-        ("data_tools.preparation.check:check",),
+        (
+            "data_tools.preparation.check:check",
+            "data_tools.preparation.check:write_check",
+        ),
         takes_target=True,
         uses_tensorflow=False,
     ),

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,6 +15,7 @@ from clusterkeras.network.backbones import FusedBatchNormalization
 from clusterkeras.network.ensemble import Ensemble
 from clusterkeras.network.layers.photometry import PhotometricFeatures
 from clusterkeras.network.model import ClusterModel
+from clusterkeras.network.model_file import find_model
 from clusterkeras.network.published_model import PublishedModel
 
 TINY = {"backbone": "resnet_tiny", "hidden": 8, "flow_depth": 1, "flow_width": 4}
@@ -111,10 +111,7 @@ def test_importing_the_package_imports_no_keras():
 
 
 def test_a_user_s_keras_settings_change_no_answer_and_stay():
-    stored = np.load(
-        Path(clusterkeras.__file__).parents[1]
-        / "saved_models/m83-wfc3-uvis/example.npz"
-    )
+    stored = np.load(find_model("m83-wfc3-uvis").with_name("example.npz"))
     images = stored["images"].astype("f4")
     model = clusterkeras.load_model()
     plain = model.summarise(images)
