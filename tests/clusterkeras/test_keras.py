@@ -205,3 +205,28 @@ def test_the_command_line_takes_tensorflow_whatever_the_user_s_file_says(tmp_pat
         TF_USE_LEGACY_KERAS="1",
     )
     assert out.split()[-1:] == ["ClusterModel"], error
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"floatx": "float8"}, "floatx: expected one of float16, float32, float64"),
+        ({"floatx": ["float32"]}, "floatx: expected one of float16, float32, float64"),
+        ({"image_data_format": "first"}, "image_data_format: expected one of"),
+        ({"epsilon": "small"}, "epsilon: expected a number such as 1e-07"),
+        ([1], "expected a mapping"),
+    ],
+)
+def test_settings_that_keras_cannot_take_name_their_file(tmp_path, settings, message):
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    code = """
+import clusterkeras
+try:
+    clusterkeras.load_model
+except ImportError as error:
+    print(error)
+from clusterkeras.commands import cli
+"""
+    out, error = run(code, KERAS_HOME=str(tmp_path), KERAS_BACKEND="")
+    assert out.startswith(f"{tmp_path}/keras.json: {message}"), error
+    assert not error

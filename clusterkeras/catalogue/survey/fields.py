@@ -64,8 +64,9 @@ def read_fields(path: str | Path) -> tuple[FieldFiles, ...]:
     Parameters
     ----------
     path : str or Path
-        YAML: a list of ``field``, ``images`` and ``positions``, paths relative to the
-        file.
+        YAML: a list of ``field``, ``images`` and ``positions``. Paths are relative to
+        the file and stay in its directory (a list from elsewhere reads nothing beside
+        it by ``..``); mosaics that lie elsewhere have whole paths.
 
     Returns
     -------
@@ -101,15 +102,24 @@ def _field(path: Path, number: int, values: Any) -> FieldFiles:
         entry = build(_Entry, values, "field")
         return FieldFiles(
             entry.field,
-            # a user's mosaics may lie anywhere; what is written is named by the field
-            tuple(path.parent / image for image in entry.images),
-            path.parent / entry.positions,
+            tuple(_beside(path, image) for image in entry.images),
+            _beside(path, entry.positions),
         )
     except ValueError as error:
         raise ValueError(
             f"{path}: entry {number}: {error} (expected `field`, a name, `images`, a "
             "list, one a band, and `positions`)"
         ) from error
+
+
+def _beside(path: Path, written: str) -> Path:
+    """Return what a list names: in its directory, or wherever a whole path says."""
+    if ".." in Path(written).parts:
+        raise ValueError(
+            f"expected a path within the list's directory, or a whole one from the "
+            f"root on; received {written!r}"
+        )
+    return path.parent / written
 
 
 def part_of(output: str | Path, field: FieldFiles) -> Path:

@@ -380,6 +380,7 @@ def test_the_commands_follow_from_mocks_to_a_served_catalogue(capsys, tmp_path):
     run(
         *("fit", "--data", mocks, "-o", run_directory, "--training.epochs", 1),
         *("--training.batch_size", 16, "--training.picture_epochs", 0),
+        *("--model.backbone", "resnet_tiny", "--model.posterior", "mixture"),
         *("--model.components", 2, "--model.hidden", 16),
     )
     run(
