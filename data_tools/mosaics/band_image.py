@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, maximum_filter, minimum_filter
 
 from data_tools.mosaics.calibration import read_band, read_calibration
-from data_tools.mosaics.extensions import find_science, quality_beside, weights_beside
+from data_tools.mosaics.extensions import (
+    check_once,
+    find_science,
+    quality_beside,
+    weights_beside,
+)
 from data_tools.mosaics.fits_file import OpenFile, open_fits
 from data_tools.mosaics.sky import read_physical, read_wcs
 from data_tools.mosaics.stored_pixels import StoredPixels
@@ -114,6 +119,8 @@ class BandImage:
             hdu = find_science(self._file.hdus, self.path)
             self._science = self._pixels(hdu)
             header = hdu.header
+            for one in (header, self._file.hdus[0].header):
+                check_once(one, self.path)
             # a keyword that the image lacks may stand in the file's first header
             both = ChainMap(header, self._file.hdus[0].header)
             self.shape: tuple[int, int] = hdu.shape
@@ -159,8 +166,15 @@ class BandImage:
     ) -> StoredPixels | None:
         """Return a map of the pixels, in this file or the one beside it."""
         for hdu in self._file.hdus:
-            if hdu.name == name and getattr(hdu, "shape", None) == self.shape:
-                return self._pixels(hdu)
+            if hdu.name == name and hdu.is_image and hdu.shape:
+                if hdu.shape == self.shape:
+                    return self._pixels(hdu)
+                raise ValueError(
+                    f"{self.path}: expected {words} ({name}) of {self.shape[0]} x "
+                    f"{self.shape[1]} pixels (rows x columns) as the science image; "
+                    f"received {' x '.join(map(str, hdu.shape))}; take the extension "
+                    "away to do without"
+                )
         if beside is None:
             return None
         file = open_fits(beside)

@@ -23,6 +23,11 @@ _OTHERS = re.compile(
 #: Names of the science, where others are beside it.
 _SCIENCE = re.compile(r"(?i)(sci|drz|drc|image|data|science|mosaic)([^a-z]|$)")
 
+#: Keywords that places, fluxes and exposure are read from.
+_READ = re.compile(
+    r"(CTYPE|CUNIT|CRVAL|CRPIX|CDELT|CROTA)\d|(CD|PC|PV|LTM)\d+_\d+|LTV\d|RADE(C?SYS)"
+    r"|EQUINOX|PHOT[A-Z]+|[A-Z]*EXPTIME|NCOMBINE|BUNIT|BSCALE|BZERO|BLANK|FILTER\d?"
+)
 #: Ends of the names of files that AstroDrizzle writes beside the science.
 _OTHER_FILES = re.compile(r"(?i)[_-](wht|ctx|con|err|rms|dq)\.fits?(\.\w+)?$")
 
@@ -83,6 +88,33 @@ def find_science(hdus: fits.HDUList, path: Path) -> Any:
             "extension that is meant SCI (EXTNAME), or give it in a file of its own"
         )
     return science[0][1]
+
+
+def check_once(header: fits.Header, path: Path) -> None:
+    """Refuse a header that says two things of what is read from it.
+
+    Readers differ in which of two cards of one keyword they take.
+
+    Parameters
+    ----------
+    header : Header
+        Of an image.
+    path : Path
+        What messages call it.
+
+    Raises
+    ------
+    ValueError
+        If a keyword of places, fluxes or exposure has two values.
+    """
+    read = [key for key in header if _READ.fullmatch(key)]
+    for key in dict.fromkeys(key for key in read if read.count(key) > 1):
+        values = dict.fromkeys(str(header[key, i]) for i in range(header.count(key)))
+        if len(values) > 1:
+            raise ValueError(
+                f"{path}: expected {key} once in the header; received "
+                f"{' and '.join(values)}: keep the card that is meant"
+            )
 
 
 def _listed(images: list[tuple[int, Any]]) -> str:

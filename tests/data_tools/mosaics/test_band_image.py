@@ -192,6 +192,17 @@ def test_weights_beside_that_do_not_fit_are_refused_by_name(path, tmp_path):
         BandImage(science)
 
 
+@pytest.mark.parametrize("name", ["WHT", "DQ"])
+def test_maps_in_the_file_that_do_not_fit_are_refused(path, tmp_path, name):
+    drc = as_drc(path, tmp_path)
+    with fits.open(drc, mode="update") as hdus:
+        hdus.append(fits.ImageHDU(np.ones((5, 6), np.float32), name=name))
+        if name == "WHT":
+            del hdus["WHT", 1]
+    with pytest.raises(ValueError, match=rf"\({name}\) of 300 x .*received 5 x 6"):
+        BandImage(drc)
+
+
 def test_a_file_without_wcs_is_refused(path):
     refused(edit(path, CTYPE1=None, CTYPE2=None), "expected a celestial WCS")
 

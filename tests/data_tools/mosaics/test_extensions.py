@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from data_tools.mosaics.extensions import find_science
+from data_tools.mosaics.extensions import check_once, find_science
 
 SHAPE = (6, 8)
 PATH = "file.fits"
@@ -71,3 +71,27 @@ def test_a_file_that_astrodrizzle_names_a_map_is_refused(end):
 def test_two_chips_are_told_to_be_an_exposure():
     with pytest.raises(ValueError, match="found 2; give the drizzled mosaic"):
         chosen("SCI", "SCI")
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("CRVAL1", (204.25, 204.26)),
+        ("CTYPE1", ("RA---TAN", "GLON-TAN")),
+        ("CD1_1", (1e-5, -1e-5)),
+        ("PHOTFLAM", (1e-18, 2e-18)),
+        ("EXPTIME", (1000.0, 2000.0)),
+    ],
+)
+def test_a_keyword_with_two_values_is_refused(key, values):
+    header = fits.Header()
+    for value in values:
+        header.append((key, value))
+    with pytest.raises(ValueError, match=rf"file.fits: expected {key} once .* and "):
+        check_once(header, PATH)
+
+
+def test_a_card_that_is_there_twice_alike_counts_once():
+    header = fits.Header([("CRVAL1", 2.0), ("CRVAL1", 2.0), ("HISTORY", "a")])
+    header.append(("HISTORY", "b"))
+    check_once(header, PATH)
