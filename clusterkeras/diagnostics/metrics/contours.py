@@ -10,10 +10,11 @@ over clusters (the truth does, and the truth is one more draw of its posterior).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter1d
 
 from clusterkeras.diagnostics.metrics.arrays import as_finite
 
@@ -90,28 +91,36 @@ def density(
         If a draw is not finite or lies outside the box.
     """
     places = _cells(draws, low, high, cells)
-    halves = [np.zeros((cells, cells)) for _ in range(2)]
+    halves = np.zeros((2, cells, cells))
     for i, half in enumerate(halves):
         np.add.at(half, tuple(places[i::2].T), 1)
-
-    def score(width: float) -> float:
-        smooth = [gaussian_filter(half, width, mode="reflect") for half in halves]
-        return sum(
-            np.sum(other * np.log(one + _FLAT * one.mean()))
-            for one, other in zip(smooth, halves[::-1], strict=True)
-        )
-
-    counts, width = sum(halves), max(_WIDTHS, key=score)
-    pilot = gaussian_filter(counts, width, mode="reflect")
+    kernels = _kernels(cells)
+    smooth = _smoothed(halves, kernels[:, None])
+    smooth += _FLAT * smooth.mean((-2, -1), keepdims=True)
+    best = np.sum(halves[::-1] * np.log(smooth), (1, 2, 3)).argmax()
+    counts, width = halves.sum(0), _WIDTHS[best]
+    pilot = _smoothed(counts, kernels[best])
     typical = np.exp(np.sum(counts * np.log(pilot + 1e-9)) / counts.sum())
     factor = np.sqrt(typical / (pilot + 1e-9))
     wanted = width * np.minimum(factor, _MOST_WIDER)
     nearest = np.abs(np.log(wanted[..., None] / _WIDTHS)).argmin(axis=-1)
-    smooth = sum(
-        gaussian_filter(np.where(nearest == i, counts, 0), w, mode="reflect")
-        for i, w in enumerate(_WIDTHS)
-    )
+    of_width = nearest == np.arange(len(_WIDTHS))[:, None, None]
+    smooth = _smoothed(of_width * counts, kernels).sum(0)
     return smooth / smooth.sum()
+
+
+@lru_cache(maxsize=4)
+def _kernels(cells: int) -> NDArray[np.float64]:
+    """Return the matrix (cells, cells) that smooths a column, for each width."""
+    one = np.eye(cells)
+    smooth = [gaussian_filter1d(one, w, axis=0, mode="reflect") for w in _WIDTHS]
+    return np.stack(smooth)
+
+
+def _smoothed(
+    maps: NDArray[np.float64], kernels: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    return kernels @ maps @ kernels.swapaxes(-1, -2)
 
 
 def levels(
