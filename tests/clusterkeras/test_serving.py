@@ -75,6 +75,10 @@ def single(target, posterior):
     return model
 
 
+#: What does not depend on the posterior's kind.
+of_any_kind = pytest.mark.parametrize("model", ["mixture"], indirect=True)
+
+
 @pytest.fixture(scope="module")
 def exported(model, tmp_path_factory):
     return serving.export(model, tmp_path_factory.mktemp("served"), "m83", 7)
@@ -276,6 +280,7 @@ WRONG = {
 }
 
 
+@of_any_kind
 @pytest.mark.parametrize("case", WRONG)
 def test_inputs_of_other_shapes_and_types_are_refused(exported, signatures, case):
     shapes, message = WRONG[case]
@@ -330,6 +335,7 @@ def test_a_version_is_never_overwritten(model, exported):
     assert (exported / "saved_model.pb").stat().st_mtime_ns == before
 
 
+@of_any_kind
 @pytest.mark.parametrize(
     ("name", "version", "message"),
     [
@@ -373,6 +379,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tiny, tmp_path, room):
     assert not list((tmp_path / "NGC-628-core").iterdir())
 
 
+@of_any_kind
 @pytest.mark.parametrize("at", [0.001, 0.1, 0.5, 0.9, 0.999])
 @pytest.mark.parametrize(
     "file", ["saved_model.pb", "variables/variables.index", WEIGHTS]
