@@ -120,7 +120,8 @@ def render(
         size = math.log10(arcsec) + RADIUS_DEX * rng.standard_normal()
         wanted = [row["log_age"], row["a_v"], row["log_mass"], size]
         parameters = np.clip(wanted, *box)
-        x, y, flux = maker.clusters.stars(parameters, rng)
+        drawn = maker.clusters.draw(parameters, rng)
+        x, y, flux = drawn.x, drawn.y, drawn.flux
         factor = row["flux"] / flux.sum(axis=0)
         flux *= factor
         x0, y0 = rng.uniform(-1, 1, 2)

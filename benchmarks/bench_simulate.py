@@ -87,7 +87,7 @@ def time_stages(
             field = maker.make_field(rng)
         began = process_time()
         with (
-            timed(seconds, "sampling", ClusterMaker, "stars"),
+            timed(seconds, "sampling", ClusterMaker, "draw"),
             timed(seconds, "rendering", Renderer, "filters", "draw"),
         ):
             examples = list(maker.mocks(field, priors.mocks_per_field, rng, number, 0))
@@ -107,7 +107,8 @@ def clusters(target: Target, renderer: Renderer, n: int) -> Iterator[tuple]:
     maker = ClusterMaker(target, Priors())
     for _ in range(n):
         parameters = np.array([rng.uniform(*target.box[n]) for n in PARAMETER_NAMES])
-        x, y, flux = maker.stars(parameters, rng)
+        drawn = maker.draw(parameters, rng)
+        x, y, flux = drawn.x, drawn.y, drawn.flux
         middle = (target.cutout_px - 1) / 2
         # stars far outside make GalSim's Fourier images needlessly large
         inside = np.maximum(abs(x), abs(y)) < middle + renderer.margin_px - 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from data_tools.foreign.limits import (
     Limits,
@@ -14,8 +14,9 @@ from data_tools.foreign.limits import (
     ordered,
     whole,
 )
-from data_tools.schema import KINDS
-from data_tools.target import EXTINCTION_LAWS
+from data_tools.foreign.typed import build
+from data_tools.schema import KINDS, STELLAR_MODELS
+from data_tools.target import EXTINCTION_LAWS, Target
 
 Range = tuple[float, float]
 
@@ -61,9 +62,17 @@ class Priors:
         log10 of tidal over core radius of those.
     feh_offset : (float, float)
         [Fe/H] of each cluster less the target's, in dex; as far as isochrones reach.
+    stellar_models : dict of str to float
+        Relative shares of the models of `data_tools.schema.STELLAR_MODELS` that each
+        cluster, and each field, is drawn from; the target's own file of isochrones
+        replaces them all.
     extinction_laws : tuple of str
         Laws that each cluster's extinction is drawn from, all equally likely; none for
         the target's alone.
+    r_v : (float, float)
+        Total over selective extinction, A_V / E(B-V), of each cluster's dust.
+    binary_fraction : (float, float)
+        Share of each cluster's stars that have an unresolved companion.
     drizzle_blur_px : dict of str to (float, float)
         Gaussian blur, sigma in pixels, added to the PSF by drizzling, per band; the
         default for a band not named is (0.5, 1.0).
@@ -123,7 +132,10 @@ class Priors:
     king_fraction: float = 0.2
     king_log_concentration: Range = (0.5, 2.0)
     feh_offset: Range = (-0.25, 0.25)
+    stellar_models: dict[str, float] = field(default_factory=lambda: {"MIST": 1.0})
     extinction_laws: tuple[str, ...] = EXTINCTION_LAWS
+    r_v: Range = (3.1, 3.1)
+    binary_fraction: Range = (0.0, 0.0)
     drizzle_blur_px: dict[str, Range] = field(
         default_factory=lambda: {
             "F275W": (0.6, 1.6),
@@ -168,9 +180,15 @@ class Priors:
                 "king_fraction": number(0, 1),
                 "king_log_concentration": ordered(0.1, 3),
                 "feh_offset": ordered(-3, 1),
+                "stellar_models": Limits(
+                    f"shares >= 0 of {list(STELLAR_MODELS)}, and not all zero",
+                    by_name(STELLAR_MODELS, number(0, 1e9)).holds,
+                ),
                 "extinction_laws": Limits(
                     f"among {EXTINCTION_LAWS}", each(one_of(EXTINCTION_LAWS)).holds
                 ),
+                "r_v": ordered(2.3, 5.6),
+                "binary_fraction": ordered(0, 1),
                 "drizzle_blur_px": by_name(None, ordered(0, 3)),
                 "noise_shift_px": ordered(0, 0.5),
                 "band_shift_px": number(0, 2),
@@ -195,6 +213,21 @@ class Priors:
         )
         if self.cluster_fraction < 1 and sum(self.negatives.values()) <= 0:
             raise ValueError("priors: negatives must not all be zero")
+
+        if not sum(self.stellar_models.values()) > 0:
+            raise ValueError("priors: stellar_models must not all be zero")
+
+    def fixed_by(self, target: Target) -> Priors:
+        """Return these priors with what the target fixes (its ``priors``) in place.
+
+        Raises
+        ------
+        ValueError
+            If the target names what no prior is called, or a value out of bounds.
+        """
+        if not target.priors:
+            return self
+        return build(Priors, {**asdict(self), **target.priors}, "priors")
 
     def blur_range(self, band: str) -> Range:
         """Return the range of drizzle blur (sigma, pixels) of a band."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 #: Raised whenever a feature changes its name, type, unit or meaning.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 #: Pixels of a record are stored as float16 of (flux in nJy / this number): the
 #: brightest cluster of the default prior then stays a factor of ten below float16's
@@ -83,6 +83,39 @@ PARAMETERS: tuple[Parameter, ...] = (
 
 PARAMETER_NAMES: tuple[str, ...] = tuple(p.name for p in PARAMETERS)
 
+#: Stellar models that the tables hold. The index is the trait ``stellar_model``.
+STELLAR_MODELS: tuple[str, ...] = ("MIST", "PARSEC", "SSE")
+
+
+@dataclass(frozen=True)
+class Trait:
+    """What a cluster was drawn with, or shows as drawn, beside its parameters.
+
+    Attributes
+    ----------
+    name : str
+        As the record's feature ``traits`` has it at its place in `TRAITS`.
+    unit : str
+        As astropy writes it; empty for a plain number.
+    description : str
+        One line.
+    """
+
+    name: str
+    unit: str
+    description: str
+
+
+TRAITS: tuple[Trait, ...] = (
+    Trait("stellar_model", "", "index into STELLAR_MODELS; -1 for a file of the user"),
+    Trait("feh", "dex", "[Fe/H]"),
+    Trait("extinction_law", "", "index into data_tools.target.EXTINCTION_LAWS"),
+    Trait("r_v", "", "total over selective extinction, A_V / E(B-V)"),
+    Trait("binary_fraction", "", "share of the stars that have a companion"),
+)
+
+TRAIT_NAMES: tuple[str, ...] = tuple(t.name for t in TRAITS)
+
 #: Parts of a mock set, from fields of their own.
 SPLITS = ("train", "validation", "test")
 
@@ -153,6 +186,13 @@ FEATURES: tuple[Feature, ...] = (
         "",
         "the cluster's parameters in the order of PARAMETERS; NaN without cluster",
     ),
+    Feature(
+        "traits",
+        "float32",
+        (len(TRAITS),),
+        "",
+        "what else the cluster was drawn with, in the order of TRAITS; NaN without",
+    ),
     Feature("is_cluster", "int64", (), "", "1 if the object is a cluster, else 0"),
     Feature("kind", "int64", (), "", "index into KINDS"),
     Feature(
@@ -190,6 +230,13 @@ FEATURES: tuple[Feature, ...] = (
         "pix",
         "how far drizzling correlates its noise; see "
         "data_tools.imaging.observation.drizzled",
+    ),
+    Feature(
+        "psf_fwhm_px",
+        "float32",
+        ("bands",),
+        "pix",
+        "full width at half maximum of the PSF in the mosaic's pixels",
     ),
     Feature("field_id", "int64", (), "", "number of the field of the background"),
     Feature("mock_id", "int64", (), "", "number of the record in the whole set"),

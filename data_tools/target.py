@@ -156,9 +156,6 @@ class Target:
         Mocks are all at the distance itself.
     feh : float
         [Fe/H] of the clusters and of the disc.
-    binary_fraction : float
-        Share of the stars, of clusters and disc, that have an unresolved companion;
-        mass ratios are flat (see `data_tools.stars.population`). 0 is off.
     bands : tuple of Band
         In the order of the image's last axis.
     pixel_scale_arcsec : float
@@ -178,6 +175,9 @@ class Target:
     box : dict of str to (float, float)
         Range of each parameter in its own unit: flat prior of the training set and
         support of the posterior.
+    priors : dict of str to any
+        Priors that the galaxy fixes, by the names of `data_tools.Priors`, whatever
+        else a set is drawn with: ``{foreground_a_v: 0.11, r_v: [3.1, 3.1]}``.
 
     Examples
     --------
@@ -193,7 +193,6 @@ class Target:
     distance_mpc: float = 4.5
     distance_uncertainty_mpc: float | None = None
     feh: float = 0.0
-    binary_fraction: float = 0.0
     bands: tuple[Band, ...] = ()
     pixel_scale_arcsec: float = 0.0396
     cutout_px: int = 64
@@ -203,6 +202,7 @@ class Target:
     isochrones_format: str = "parsec"
     psf: dict[str, str] = field(default_factory=dict)
     box: dict[str, tuple[float, float]] = field(default_factory=_default_box)
+    priors: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check every value and bring mappings into the parameters' order."""
@@ -214,7 +214,6 @@ class Target:
                 "distance_mpc": above(0, 10_000),
                 "distance_uncertainty_mpc": optional(number(0, 10_000)),
                 "feh": number(-5, 2),
-                "binary_fraction": number(0, 1),
                 "bands": each(Limits("a Band", lambda v: isinstance(v, Band))),
                 "pixel_scale_arcsec": number(0.005, 1),
                 # 512 pixels in 3 bands are 3 MB a record
@@ -280,8 +279,9 @@ class Target:
         plain = dataclasses.asdict(self)
         plain["bands"] = [dataclasses.asdict(b) for b in self.bands]
         plain["box"] = {k: list(v) for k, v in self.box.items()}
-        if plain["distance_uncertainty_mpc"] is None:
-            del plain["distance_uncertainty_mpc"]
+        for name, left_out in (("distance_uncertainty_mpc", None), ("priors", {})):
+            if plain[name] == left_out:
+                del plain[name]
         return plain
 
     @classmethod
@@ -293,6 +293,12 @@ class Target:
         ValueError
             On an unknown key or a value outside its range.
         """
+        if isinstance(values, Mapping) and "binary_fraction" in values:
+            # where it stood before a target could fix any prior
+            values = dict(values)
+            fraction = values.pop("binary_fraction")
+            own = {"binary_fraction": [fraction, fraction]}
+            values["priors"] = own | values.get("priors", {})
         bands = values.get("bands", ()) if isinstance(values, Mapping) else ()
         _require(
             isinstance(bands, list | tuple) and all(isinstance(b, dict) for b in bands),

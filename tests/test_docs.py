@@ -15,6 +15,7 @@ from data_tools.schema import (
     KINDS,
     PARAMETERS,
     PIXEL_UNIT_NJY,
+    TRAITS,
     catalogue_columns,
 )
 from data_tools.tables import FILES, load_tables
@@ -42,6 +43,13 @@ def parameter_rows():
     ]
 
 
+def trait_rows():
+    return [
+        f"| `{t.name}` |{' ' + t.unit if t.unit else ''} | {t.description} |"
+        for t in TRAITS
+    ]
+
+
 def kind_rows():
     return [f"| {i} | `{name}` |" for i, name in enumerate(KINDS)]
 
@@ -65,6 +73,7 @@ def column_rows():
     [
         ("record", record_rows),
         ("record", parameter_rows),
+        ("record", trait_rows),
         ("record", kind_rows),
         ("catalogue", column_rows),
         ("catalogue", flag_rows),
@@ -114,7 +123,6 @@ def test_the_target_of_the_tutorial_is_complete(among_described_targets):
     written = yaml.safe_load(Path("ngcx.yaml").read_text())
     # all but what has a sensible default, and no key twice
     assert set(target.to_dict()) - set(written) == {
-        "binary_fraction",
         "isochrones",
         "isochrones_format",
         "psf",

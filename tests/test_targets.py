@@ -125,13 +125,11 @@ def pixels_with_half_the_light(target):
     """Count the fewest pixels that hold half of a cluster of 3000 Msun and 100 Myr."""
     radius = np.log10(3.0 / target.pc_per_arcsec)
     rng = np.random.default_rng(2)
-    x, y, flux = ClusterMaker(target, QUICK).stars(
-        np.array([8.0, 0.2, 3.5, radius]), rng
-    )
+    one = ClusterMaker(target, QUICK).draw(np.array([8.0, 0.2, 3.5, radius]), rng)
     renderer = Renderer(target.cutout_px)
     spectra = psf_spectra(target, renderer.grid, 7, np.full(len(target.bands), 0.8))
     middle = (target.cutout_px - 1) / 2
-    light = renderer.draw(x + middle, y + middle, flux, spectra)[..., -1]
+    light = renderer.draw(one.x + middle, one.y + middle, one.flux, spectra)[..., -1]
     ordered = np.sort(light, axis=None)[::-1]
     return np.searchsorted(np.cumsum(ordered), ordered.sum() / 2)
 

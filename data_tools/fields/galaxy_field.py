@@ -60,7 +60,7 @@ class FieldMaker:
 
     def __init__(self, target: Target, priors: Priors) -> None:
         self.target = target
-        self.priors = priors
+        self.priors = priors = priors.fixed_by(target)
         self._starlight = Starlight(target, priors.foreground_a_v)
         self._renderer = Renderer(priors.field_px, 0)
 

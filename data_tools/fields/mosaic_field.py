@@ -110,7 +110,7 @@ class BackgroundMaker:
                     f"{px} px; received {value}"
                 )
         self.target = target
-        self.priors = priors
+        self.priors = priors = priors.fixed_by(target)
         self._tile_px = backgrounds.tile_px
         self._radius_px = backgrounds.mask_radius_arcsec / target.pixel_scale_arcsec
         self._mosaics = open_mosaics(

@@ -25,6 +25,8 @@ LARGEST_GRID = 256
 _JOIN_ARCSEC = (0.28, 0.44)
 #: From this share of the largest grid's half side on, wings fade to zero.
 _FADE = 0.8
+#: A half maximum is looked for so far from the middle, in such steps, in pixels.
+_HALF_MAXIMUM_PX, _FINE_PX = 5.0, 0.05
 
 
 def _sample(
@@ -208,3 +210,27 @@ def psf_spectra(
         np.multiply(base, along_y[:, None], out=spectra[i])
         spectra[i] *= along_x[: n // 2 + 1]
     return spectra
+
+
+def fwhm_px(image: np.ndarray) -> float:
+    """Return the diameter of the circle as large as what is above half the maximum.
+
+    Parameters
+    ----------
+    image : (side, side) ndarray
+        On the finer grid, centred on [side // 2, side // 2].
+
+    Returns
+    -------
+    float
+        In pixels of the mosaic.
+    """
+    middle = len(image) // 2
+    axis = np.arange(-_HALF_MAXIMUM_PX, _HALF_MAXIMUM_PX, _FINE_PX)
+    places = np.meshgrid(axis, axis)
+    reach = min(middle, int(OVERSAMPLING * (_HALF_MAXIMUM_PX + 4)))
+    part = slice(middle - reach, middle + reach + 1)
+    places = np.multiply(places, OVERSAMPLING) + reach
+    fine = map_coordinates(image[part, part], places, order=3)
+    area = (fine > fine.max() / 2).sum() * _FINE_PX**2
+    return float(2 * np.sqrt(area / np.pi))

@@ -106,7 +106,7 @@ class Injector:
 
     def __init__(self, target: Target, priors: Priors, mosaics: Mosaics) -> None:
         self.target = target
-        self.priors = priors
+        self.priors = priors = priors.fixed_by(target)
         self.mosaics = mosaics
         self._clusters = ClusterMaker(target, priors)
         self._renderer = Renderer(STAMP_PX)
@@ -201,15 +201,17 @@ class Injector:
                     )
                 )
             seen = self._seen(self._depth(places[i]), seed)
-            # of its own: how many draws it takes may hang on a last digit
-            x, y, flux = self._clusters.stars(parameters[i], rng.spawn(1)[0])
+            cluster = self._clusters.draw(parameters[i], rng)
             row, column = corners[i]
             light = self._renderer.draw(
-                x + places[i, 0] - column, y + places[i, 1] - row, flux, psf
+                cluster.x + places[i, 0] - column,
+                cluster.y + places[i, 1] - row,
+                cluster.flux,
+                psf,
             )
             stamps[i] = light + seen.noise(light, rng)
             with np.errstate(divide="ignore"):
-                magnitude[i] = njy_to_ab(flux.sum(axis=0))
+                magnitude[i] = njy_to_ab(cluster.flux.sum(axis=0))
             background = self.mosaics.cutout(*places[i], self.target.cutout_px)
             variance = seen.pixel_variance(background.filled())
             # as in a training set: what a cutout shows of it

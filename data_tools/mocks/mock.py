@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.fft
 
 from data_tools.fields.galaxy_field import FieldMaker, GalaxyField
 from data_tools.imaging.observation import Observation
+from data_tools.imaging.psf import fwhm_px
 from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import visibility
 from data_tools.mocks.negatives import NegativeMaker
 from data_tools.priors import Priors
-from data_tools.schema import KINDS, PARAMETER_NAMES, PIXEL_UNIT_NJY
+from data_tools.schema import KINDS, PARAMETER_NAMES, PIXEL_UNIT_NJY, TRAIT_NAMES
 from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target
 
@@ -59,7 +61,7 @@ class MockMaker:
         backgrounds: Backgrounds | None = None,
     ) -> None:
         self.target = target
-        self.priors = priors
+        self.priors = priors = priors.fixed_by(target)
         if backgrounds is None:
             self._fields = FieldMaker(target, priors)
         else:
@@ -114,7 +116,11 @@ class MockMaker:
         """
         px = self.target.cutout_px
         seen = field.observation
-        psf = self._renderer.filters(seen.psf(self.target, self._renderer.grid))
+        spectra = seen.psf(self.target, self._renderer.grid)
+        psf = self._renderer.filters(spectra)
+        # with the star on the middle of the grid
+        images = np.fft.fftshift(scipy.fft.irfft2(spectra), axes=(1, 2))
+        fwhm = np.array([fwhm_px(image) for image in images])
         stored_field = _stored(field.image)
         for i in range(n):
             drawn, beside, inside = rng.spawn(3)
@@ -135,9 +141,11 @@ class MockMaker:
                 stored_background = _stored(background)
             variance = seen.pixel_variance(background)
             parameters = np.full(len(PARAMETER_NAMES), np.nan)
+            traits = np.full(len(TRAIT_NAMES), np.nan)
             if kind == "cluster":
                 parameters = self._parameters(drawn)
-                light = self.cluster(parameters, centre, psf, inside)
+                light, drawn_with = self.cluster(parameters, centre, psf, inside)
+                traits = np.array([drawn_with[name] for name in TRAIT_NAMES])
             else:
                 light = self._negatives.draw(
                     kind, centre, psf, variance, seen.electron_njy, inside
@@ -146,6 +154,7 @@ class MockMaker:
                 "cluster": _stored(light),
                 "background": stored_background,
                 "parameters": parameters.astype(np.float32),
+                "traits": traits.astype(np.float32),
                 "is_cluster": int(kind == "cluster"),
                 "kind": KINDS.index(kind),
                 "log_snr": visibility(light, variance, seen.electron_njy),
@@ -153,6 +162,7 @@ class MockMaker:
                 "electron_njy": seen.electron_njy.astype(np.float32),
                 "background_variance": variance.astype(np.float32),
                 "noise_shift_px": seen.noise_shift_px.astype(np.float32),
+                "psf_fwhm_px": fwhm.astype(np.float32),
                 "field_id": field_id,
                 "mock_id": first_mock_id + i,
             }
@@ -200,7 +210,7 @@ class MockMaker:
         angle = rng.uniform(0, 2 * np.pi)
         place = distance * np.array([np.cos(angle), np.sin(angle)])
         if rng.random() < 0.5:
-            return self.cluster(self._parameters(rng), place, psf, rng)
+            return self.cluster(self._parameters(rng), place, psf, rng)[0]
         return self._negatives.draw(
             "bright_star", place, psf, seen.white_variance, seen.electron_njy, rng
         )
@@ -211,7 +221,7 @@ class MockMaker:
         centre: np.ndarray,
         psf: np.ndarray | Filters,
         rng: np.random.Generator,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, dict[str, float]]:
         """Draw one cluster.
 
         Parameters
@@ -227,11 +237,12 @@ class MockMaker:
 
         Returns
         -------
-        (px, px, bands) ndarray of float32
-            Noise-free light in nJy per pixel.
+        light : (px, px, bands) ndarray of float32
+            Noise-free, in nJy per pixel.
+        traits : dict of str to float
+            The numbers of `data_tools.schema.TRAITS`, by name.
         """
-        x, y, flux = self.clusters.stars(parameters, rng)
+        drawn = self.clusters.draw(parameters, rng)
         middle = (self._renderer.size_px - 1) / 2
-        return self._renderer.draw(
-            x + (middle + centre[0]), y + (middle + centre[1]), flux, psf
-        )
+        x, y = drawn.x + (middle + centre[0]), drawn.y + (middle + centre[1])
+        return self._renderer.draw(x, y, drawn.flux, psf), drawn.traits

@@ -244,16 +244,17 @@ def _clusters(
         chunk = range(first, min(first + _CLUSTERS_AT_ONCE, len(x)))
         star_x, star_y, star_flux = [], [], []
         for i in chunk:
-            # of its own: how many draws it takes may hang on a last digit
-            dx, dy, flux = maker.clusters.stars(parameters[i], rng.spawn(1)[0])
-            star_x.append(x[i] + dx)
-            star_y.append(y[i] + dy)
-            star_flux.append(flux)
+            cluster = maker.clusters.draw(parameters[i], rng)
+            star_x.append(x[i] + cluster.x)
+            star_y.append(y[i] + cluster.y)
+            star_flux.append(cluster.flux)
             # as in a training set: on the cutout whose middle is nearest
             column = int(np.clip(np.floor(x[i]) - half + 1, 0, size - 2 * half))
             row = int(np.clip(np.floor(y[i]) - half + 1, 0, size - 2 * half))
             background = field.image[row : row + 2 * half, column : column + 2 * half]
-            alone = cutout.draw(x[i] + dx - column, y[i] + dy - row, flux, cutout_psf)
+            alone = cutout.draw(
+                star_x[-1] - column, star_y[-1] - row, cluster.flux, cutout_psf
+            )
             log_snr[i] = visibility(
                 alone, seen.pixel_variance(background), seen.electron_njy
             )

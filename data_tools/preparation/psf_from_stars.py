@@ -15,10 +15,15 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 from photutils.aperture import CircularAperture
 from photutils.psf import EPSFBuilder, EPSFStar, EPSFStars
-from scipy.ndimage import map_coordinates
 from tqdm import tqdm
 
-from data_tools.imaging.psf import LARGEST_GRID, OVERSAMPLING, n_positions, psf_spectra
+from data_tools.imaging.psf import (
+    LARGEST_GRID,
+    OVERSAMPLING,
+    fwhm_px,
+    n_positions,
+    psf_spectra,
+)
 from data_tools.mosaics.mosaic import opened
 from data_tools.preparation.isolated_stars import (
     STAMP_PX,
@@ -46,8 +51,6 @@ _JOIN_PX = (7.0, 11.0)
 #: Between these frequencies, in cycles per pixel, nothing of a PSF is left by pixel and
 #: drizzling.
 _FINEST = (0.6, 0.95)
-#: A half maximum is looked for so far from the middle, in such steps, in pixels.
-_HALF_MAXIMUM_PX, _FINE_PX = 5.0, 0.03
 
 
 @dataclass(frozen=True)
@@ -181,27 +184,6 @@ def encircled_energy(
     radius = radius_arcsec / pixel_scale_arcsec * OVERSAMPLING
     inside = CircularAperture((middle, middle), radius).do_photometry(image)[0][0]
     return float(inside / OVERSAMPLING**2)
-
-
-def fwhm_px(image: np.ndarray) -> float:
-    """Return the diameter of the circle as large as what is above half the maximum.
-
-    Parameters
-    ----------
-    image : (side, side) ndarray
-        As `StarPsf.image`.
-
-    Returns
-    -------
-    float
-        In pixels of the mosaic.
-    """
-    middle = len(image) // 2
-    axis = np.arange(-_HALF_MAXIMUM_PX, _HALF_MAXIMUM_PX, _FINE_PX)
-    places = np.meshgrid(axis, axis)
-    fine = map_coordinates(image, np.multiply(places, OVERSAMPLING) + middle, order=3)
-    area = (fine > fine.max() / 2).sum() * _FINE_PX**2
-    return float(2 * np.sqrt(area / np.pi))
 
 
 def _shipped(target: Target) -> np.ndarray:

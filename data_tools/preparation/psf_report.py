@@ -10,13 +10,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
-from data_tools.imaging.psf import OVERSAMPLING
+from data_tools.imaging.psf import OVERSAMPLING, fwhm_px
 from data_tools.mosaics.extensions import files_of
 from data_tools.preparation.psf_from_stars import (
     GOOD_STARS,
     StarPsf,
     encircled_energy,
-    fwhm_px,
     psf_from_stars,
     write_psf,
 )

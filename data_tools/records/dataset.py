@@ -18,9 +18,11 @@ from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY
 from data_tools.target import Target
 
 #: Shards read at once and records held while shuffling: neighbours in a shard share
-#: their field, and a batch should not. 4096 records of 64x64x3 are 200 MB.
+#: their field, and a batch should not. 4096 of 64x64x3 with partners are 400 MB.
 _SHARDS_AT_ONCE = 32
 _SHUFFLE_RECORDS = 4096
+#: Neighbours in a shard among which backgrounds change places.
+_PARTNERS = 64
 
 #: Features that belong to the background and follow it into a new pair.
 _OF_BACKGROUND = (
@@ -163,16 +165,33 @@ def _turned(images: tf.Tensor, px: int, seed: tf.Tensor) -> tf.Tensor:
     return tf.gather(images, tf.gather(orientations, chosen), batch_dims=1)
 
 
-def _paired_anew(record: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Put each cluster of a batch on the background of another record."""
-    count = tf.size(record["kind"])
+def _with_partners(serialised: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Give each of some neighbouring records of a shard another of them, at random."""
+    count = tf.size(serialised)
     step = 1 + tf.cast(seed, tf.int32) % tf.maximum(count - 1, 1)
-    own = tf.range(count)
-    partner = (own + step) % count
-    # a peak is the middle of its own background, and no place for a cluster
-    peak = record["kind"] == KINDS.index("field_peak")
-    partner = tf.where(peak | tf.gather(peak, partner), own, partner)
-    return {**record, **{k: tf.gather(record[k], partner) for k in _OF_BACKGROUND}}
+    return serialised, tf.roll(serialised, -step, 0)
+
+
+def _on_background_of(
+    record: dict[str, tf.Tensor], partner: dict[str, tf.Tensor]
+) -> dict[str, tf.Tensor]:
+    """Put each cluster on its partner's background, if that is of the same field.
+
+    A peak is the middle of its own background, and no place for a cluster; an
+    association that a cluster was born in stays with it.
+    """
+    stays = record["field_id"] != partner["field_id"]
+    for one in (record, partner):
+        stays |= one["kind"] == KINDS.index("field_peak")
+    moved = {
+        name: tf.where(
+            tf.reshape(stays, (-1, *[1] * (record[name].shape.rank - 1))),
+            record[name],
+            partner[name],
+        )
+        for name in _OF_BACKGROUND
+    }
+    return {**record, **moved}
 
 
 def _labels(
@@ -197,15 +216,19 @@ def _labels(
 
 
 def _batch(
-    serialised: tf.Tensor, seeds: tf.Tensor, target: Target, training: bool, seed: int
+    serialised: tuple[tf.Tensor, ...],
+    seeds: tf.Tensor,
+    target: Target,
+    training: bool,
+    seed: int,
 ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """Make images and labels of a batch of records; see `make_dataset`."""
     px, bands = target.cutout_px, len(target.bands)
-    count = tf.size(serialised)
-    record = parse(serialised, px, bands)
+    count = tf.size(serialised[0])
+    record = parse(serialised[0], px, bands)
     if training:
-        record = _paired_anew(record, seeds[0])
-        noise = _fresh_noise((count, px, px * bands), seeds[1:3])
+        record = _on_background_of(record, parse(serialised[1], px, bands))
+        noise = _fresh_noise((count, px, px * bands), seeds[0:2])
     else:
         noise = _own_noise(record["mock_id"], (count, px, px * bands), seed)
     cluster = decode_image(record["cluster"], px, bands)
@@ -218,7 +241,7 @@ def _batch(
     noise = _drizzled(tf.sqrt(photon_variance) * noise, shift, bands)
     images = decode_image(record["background"], px, bands) + cluster + noise
     if training:
-        images = _turned(tf.reshape(images, (-1, px * px, bands)), px, seeds[3:5])
+        images = _turned(tf.reshape(images, (-1, px * px, bands)), px, seeds[2:4])
     log_snr = log_visibility(cluster, photon_variance, variance)
     images = tf.reshape(images, (-1, px, px, bands))
     return images, _labels(record, log_snr, target)
@@ -268,7 +291,10 @@ def _records(path: tf.Tensor, count: tf.Tensor) -> tf.data.Dataset:
 def _serialised(
     shards: Sequence[tuple[Path, int]], total: int, shuffled: bool, seed: int
 ) -> tf.data.Dataset:
-    """Read the first records of a split, in their order or shuffled anew each time."""
+    """Read the first records of a split, in their order or shuffled anew each time.
+
+    Shuffled, each comes with a neighbour of its shard, another one each time.
+    """
     paths, counts = zip(*shards, strict=True)
     before = np.cumsum((0, *counts[:-1]))
     counts = np.clip(total - before, 0, counts)
@@ -277,14 +303,17 @@ def _serialised(
         (np.array([str(p) for p in paths])[used], counts[used])
     )
     if not shuffled:
-        return files.interleave(_records, cycle_length=1)
+        return files.interleave(_records, cycle_length=1).map(lambda one: (one,))
+    groups = files.shuffle(int(used.sum()), seed).interleave(
+        lambda path, count: _records(path, count).batch(_PARTNERS),
+        cycle_length=_SHARDS_AT_ONCE,
+        num_parallel_calls=tf.data.AUTOTUNE,
+    )
+    steps = tf.data.Dataset.random(seed, rerandomize_each_iteration=True)
     return (
-        files.shuffle(int(used.sum()), seed)
-        .interleave(
-            _records,
-            cycle_length=_SHARDS_AT_ONCE,
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+        tf.data.Dataset.zip(groups, steps)
+        .map(_with_partners)
+        .unbatch()
         .shuffle(_SHUFFLE_RECORDS, seed)
     )
 
@@ -301,13 +330,13 @@ def make_dataset(
     """Read a split of a mock set as batches of images and labels; one epoch.
 
     For training, records are shuffled, each cluster is put on the background of
-    another record of its batch (so of the same split; a peak of a field stays where it
-    is, and whoever would take its place too), flipped and turned, all anew in each
-    epoch. Otherwise order, pair and orientation are the records' own. In both
-    the cluster brings its photon noise, Gaussian with the variance ``max(c, 0) *
-    electron_njy`` of the background's exposure and correlated as the background's
-    noise: from `seed` and the epoch in training, else from `seed` and ``mock_id``, so
-    that each record always looks the same.
+    another record of its field, flipped and turned, all anew in each epoch: the image
+    keeps one PSF, one zero point, one exposure. A peak of a field stays where it is,
+    and whoever would take its place too. Otherwise order, pair and orientation are
+    the records' own. In both the cluster brings its photon noise, Gaussian with the
+    variance ``max(c, 0) * electron_njy`` of the background's exposure and correlated
+    as the background's noise: from `seed` and the epoch in training, else from `seed`
+    and ``mock_id``, so that each record always looks the same.
 
     Parameters
     ----------
@@ -368,7 +397,7 @@ def make_dataset(
     make_batch = tf.autograph.experimental.do_not_convert(make_batch)
     total = min(limit or info.splits[split], info.splits[split])
     records = _serialised(info.shards[split], total, training, seed)
-    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(5)
+    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(4)
     return (
         tf.data.Dataset.zip(records.batch(batch_size), seeds)
         .map(make_batch, num_parallel_calls=tf.data.AUTOTUNE)

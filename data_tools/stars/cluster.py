@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from data_tools.stars.population import (
     sample,
 )
 from data_tools.stars.profile import EFF, King, positions, smooth_positions
+from data_tools.stars.traits import Traits, as_numbers, draw_traits
 from data_tools.target import Target
 
 #: Stars of a cluster that are placed one by one, brightest first, at most.
@@ -29,6 +30,26 @@ MAX_CLUMPS = 500
 MAX_FAINT_POINTS = 1500
 _POINT_ELECTRONS = 100.0
 _SPACING_PX = 1.2
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One cluster as points of light.
+
+    Attributes
+    ----------
+    x, y : (n,) ndarray
+        Offsets from the centre in pixels.
+    flux : (n, bands) ndarray
+        In nJy.
+    traits : dict of str to float
+        The numbers of `data_tools.schema.TRAITS`, by name.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    traits: dict[str, float]
 
 
 class ClusterMaker:
@@ -49,15 +70,11 @@ class ClusterMaker:
 
     def __init__(self, target: Target, priors: Priors) -> None:
         self.target = target
-        self.priors = priors
-        laws = priors.extinction_laws or (target.extinction_law,)
-        #: Targets that differ by their extinction law, of which each cluster takes one.
-        self._targets = [replace(target, extinction_law=law) for law in laws]
+        self.priors = priors = priors.fixed_by(target)
         for log_age in target.box["log_age"]:
             population_of(target, log_age)
         reached = isochrones_of(target).fehs[[0, -1]]
-        #: Lowest and highest [Fe/H] of a cluster.
-        self._feh = np.clip(target.feh + np.array(priors.feh_offset), *reached)
+        self._feh = reached
         #: (bands,) electrons that one nJy gives over the target's exposure.
         self.electrons_per_njy = 1 / np.array([b.electron_njy for b in target.bands])
 
@@ -65,15 +82,17 @@ class ClusterMaker:
         """Return the target's population of an age (log10 yr), before dust."""
         return population_of(self.target, log_age)
 
-    def _drawn_population(self, log_age: float, rng: np.random.Generator) -> Population:
-        """Return a population of an age, of a [Fe/H] and extinction law by chance."""
-        target = self._targets[rng.integers(len(self._targets))]
-        return population_of(replace(target, feh=rng.uniform(*self._feh)), log_age)
+    def _population(self, log_age: float, traits: Traits) -> Population:
+        """Return the population of an age that a cluster of these traits has."""
+        feh = float(np.clip(traits.feh, *self._feh))
+        target = replace(self.target, feh=feh, extinction_law=traits.extinction_law)
+        return population_of(target, log_age)
 
-    def stars(
-        self, parameters: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw the stars of one cluster, and points for those too many to draw.
+    def draw(self, parameters: np.ndarray, rng: np.random.Generator) -> Cluster:
+        """Draw one cluster: its stars, and points for those too many to draw.
+
+        Traits, stars and places have randomness of their own: two clusters that differ
+        in one of them are alike in the others.
 
         Parameters
         ----------
@@ -81,24 +100,26 @@ class ClusterMaker:
             In the order and units of `data_tools.schema.PARAMETERS`.
         rng : numpy.random.Generator
             Source of randomness.
-
-        Returns
-        -------
-        x, y : (n,) ndarray
-            Offsets from the centre in pixels.
-        flux : (n, bands) ndarray
-            In nJy.
         """
+        of_traits, of_stars, of_places = rng.spawn(3)
+        traits = draw_traits(self.target, self.priors, of_traits)
         log_age, a_v, log_mass, log_radius = parameters
         stars = sample(
-            self._drawn_population(log_age, rng),
+            self._population(log_age, traits),
             10**log_mass,
             a_v,
-            rng,
+            of_stars,
             MAX_STARS,
             self.electrons_per_njy,
             LEAST_ELECTRONS,
         )
+        x, y, flux = self._placed(stars, log_radius, of_places)
+        return Cluster(x, y, flux, as_numbers(traits))
+
+    def _placed(
+        self, stars: DrawnStars, log_radius: float, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Place stars and what stands for the others; return x, y (pixels) and flux."""
         if rng.random() < self.priors.king_fraction:
             profile = King(rng.uniform(*self.priors.king_log_concentration))
         else:

@@ -217,15 +217,19 @@ def _paired(
     )
 
 
-def population_of(target: Target, log_age: float) -> Population:
+def population_of(
+    target: Target, log_age: float, binary_fraction: float = 0.0
+) -> Population:
     """Return a target's population of an age.
 
     Parameters
     ----------
     target : Target
-        Names isochrones, metallicity, distance and share of binaries.
+        Names isochrones, metallicity and distance.
     log_age : float
         log10 of the age in years.
+    binary_fraction : float
+        Share of the stars of the IMF that have a companion.
 
     Raises
     ------
@@ -237,7 +241,7 @@ def population_of(target: Target, log_age: float) -> Population:
         grid.at(log_age, target.feh),
         grid.vega_ab,
         target.distance_modulus,
-        target.binary_fraction,
+        binary_fraction,
     )
 
 

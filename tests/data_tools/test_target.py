@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
+from data_tools.priors import Priors
 from data_tools.target import Band, Target, ab_to_njy, ab_zero_point, njy_to_ab
 
 
@@ -79,10 +80,6 @@ def test_a_box_in_another_order_is_brought_into_the_parameters_order(m83):
         ({"pixel_scale_arcsec": 40.0}, ">= 0.005, at most 1; received 40.0"),
         ({"cutout_px": 60}, "a multiple of 8 >= 16, .*; received 60"),
         ({"cutout_px": 8}, "a multiple of 8 >= 16, .*; received 8"),
-        (
-            {"binary_fraction": 1.2},
-            "binary_fraction must be a number >= 0, at most 1; rec",
-        ),
         ({"extinction_law": "SMC"}, "one of .*CCM89.*; received 'SMC'"),
         ({"isochrones_format": "padova"}, "one of .*parsec.*; received 'padova'"),
         ({"psf": {"F555W": "psf.fits"}}, "psf must be a mapping keyed by .*F336W"),
@@ -170,3 +167,30 @@ def test_a_distance_s_uncertainty_is_kept_and_checked(m83):
     assert Target.from_dict(without.to_dict()) == without
     with pytest.raises(ValueError, match="distance_uncertainty_mpc must be between 0"):
         dataclasses.replace(m83, distance_uncertainty_mpc=5.0)
+
+
+def test_what_a_target_fixes_is_not_drawn(m83):
+    fixed = dataclasses.replace(m83, priors={"r_v": [3.1, 3.1], "foreground_a_v": 0.11})
+    assert Target.from_dict(fixed.to_dict()) == fixed
+    priors = Priors(zero_point_mag=0.02).fixed_by(fixed)
+    assert priors.r_v == (3.1, 3.1)
+    assert (priors.foreground_a_v, priors.zero_point_mag) == (0.11, 0.02)
+    assert Priors().fixed_by(m83) == Priors()
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"rv": 3.1}, "priors: unknown key 'rv'; nearest to it: r_v"),
+        ({"r_v": [1.0, 3.1]}, "r_v must be"),
+        ({"r_v": "grey"}, "r_v"),
+    ],
+)
+def test_what_no_prior_is_called_cannot_be_fixed(m83, own, message):
+    with pytest.raises(ValueError, match=message):
+        Priors().fixed_by(dataclasses.replace(m83, priors=own))
+
+
+def test_files_of_before_that_fix_binaries_are_read(m83):
+    plain = {**m83.to_dict(), "binary_fraction": 0.3}
+    assert Target.from_dict(plain).priors == {"binary_fraction": [0.3, 0.3]}

@@ -159,9 +159,11 @@ def draw_models(
         spectra = seen.psf(target, renderer.grid)
         images = []
         for row in parameters[first : first + _BATCH]:
-            x, y, flux = clusters.stars(row, rng)
+            cluster = clusters.draw(row, rng)
             dx, dy = middle + rng.uniform(-1, 1, 2) * priors.centre_offset_px
-            images.append(renderer.draw(x + dx, y + dy, flux, spectra))
+            images.append(
+                renderer.draw(cluster.x + dx, cluster.y + dy, cluster.flux, spectra)
+            )
         fluxes.append(rings(np.float32(images))[0])
     return parameters, np.concatenate(fluxes).reshape(n, -1)
 

@@ -105,7 +105,8 @@ def test_cluster_is_drawn_as_galsim_draws_it(
 ):
     rng = np.random.default_rng(11)
     clusters = ClusterMaker(target, Priors())
-    x, y, flux = clusters.stars(np.array([log_age, 0.5, log_mass, log_radius]), rng)
+    one = clusters.draw(np.array([log_age, 0.5, log_mass, log_radius]), rng)
+    x, y, flux = one.x, one.y, one.flux
     # GalSim's images grow with its farthest star
     inside = np.flatnonzero(np.maximum(np.abs(x), np.abs(y)) < 44)
     x, y, flux = x[inside] + 31.5, y[inside] + 31.5, flux[inside]

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from data_tools.imaging.psf import OVERSAMPLING, psf_image, psf_spectra
+from data_tools.imaging.psf import OVERSAMPLING, fwhm_px, psf_image, psf_spectra
 from data_tools.imaging.render import Renderer
 from data_tools.preparation.psf_from_stars import (
     encircled_energy,
-    fwhm_px,
     psf_from_stars,
     write_psf,
 )

@@ -6,6 +6,7 @@ import pytest
 from data_tools.imaging.psf import psf_spectra
 from data_tools.imaging.render import Renderer
 from data_tools.priors import Priors
+from data_tools.schema import TRAIT_NAMES
 from data_tools.stars import cluster
 from data_tools.stars.cluster import (
     MAX_CLUMPS,
@@ -26,7 +27,7 @@ def test_light_is_that_of_the_mass(maker, log_mass):
     parameters = np.array([8.0, 0.5, log_mass, -1.0])
     rng = np.random.default_rng(1)
     n = 200 if log_mass < 4 else 20
-    light = np.array([maker.stars(parameters, rng)[2].sum(0) for _ in range(n)])
+    light = np.array([maker.draw(parameters, rng).flux.sum(0) for _ in range(n)])
     expected = 10**log_mass * maker.population(8.0).mean_flux(0.5)
     error = light.std(0) / np.sqrt(n)
     assert (np.abs(light.mean(0) - expected) < 4 * error).all()
@@ -37,10 +38,10 @@ def test_half_of_the_light_is_inside_the_half_light_radius(maker, log_radius):
     rng = np.random.default_rng(2)
     inside = total = 0.0
     for _ in range(30):
-        x, y, flux = maker.stars(np.array([9.0, 0.0, 5.5, log_radius]), rng)
-        radius = np.hypot(x, y) * maker.target.pixel_scale_arcsec
-        inside += flux[radius < 10**log_radius].sum()
-        total += flux.sum()
+        drawn = maker.draw(np.array([9.0, 0.0, 5.5, log_radius]), rng)
+        radius = np.hypot(drawn.x, drawn.y) * maker.target.pixel_scale_arcsec
+        inside += drawn.flux[radius < 10**log_radius].sum()
+        total += drawn.flux.sum()
     assert np.isclose(inside / total, 0.5, atol=0.02)
 
 
@@ -76,13 +77,17 @@ def test_images_are_those_of_all_stars_within_photon_noise(
         light = renderer.draw(x + 31.5, y + 31.5, flux, psf)
         return light * limited.electrons_per_njy
 
+    def points(maker, seed):
+        drawn = maker.draw(parameters, np.random.default_rng(seed))
+        return drawn.x, drawn.y, drawn.flux
+
     placed, rest, every = [], [], []
     for seed in range(8):
-        fast = limited.stars(parameters, np.random.default_rng(seed))
+        fast = points(limited, seed)
         with monkeypatch.context() as patch:
             patch.setattr(cluster, "MAX_STARS", 10**9)
             patch.setattr(cluster, "LEAST_ELECTRONS", 1e-30)
-            stars = limited.stars(parameters, np.random.default_rng(seed))
+            stars = points(limited, seed)
         np.testing.assert_allclose(
             *(one[2].sum(0, dtype=float) for one in (fast, stars)), rtol=1e-5
         )
@@ -119,7 +124,9 @@ def test_images_are_those_of_all_stars_within_photon_noise(
 
 def test_dust_dims_the_blue_band_most(maker):
     clean, dusty = (
-        maker.stars(np.array([9.0, a_v, 5.0, -1.0]), np.random.default_rng(3))[2].sum(0)
+        maker.draw(np.array([9.0, a_v, 5.0, -1.0]), np.random.default_rng(3)).flux.sum(
+            0
+        )
         for a_v in (0.0, 2.0)
     )
     dimming = -2.5 * np.log10(dusty / clean)
@@ -128,23 +135,26 @@ def test_dust_dims_the_blue_band_most(maker):
 
 
 def test_number_of_points_stays_bounded_at_any_mass(maker):
-    x, _, _ = maker.stars(np.array([7.0, 0.0, 6.0, -1.0]), np.random.default_rng(4))
-    assert len(x) <= MAX_STARS + MAX_CLUMPS + MAX_FAINT_POINTS
+    drawn = maker.draw(np.array([7.0, 0.0, 6.0, -1.0]), np.random.default_rng(4))
+    assert len(drawn.x) <= MAX_STARS + MAX_CLUMPS + MAX_FAINT_POINTS
 
 
 def test_same_seed_gives_the_same_cluster(maker):
     first, second = (
-        maker.stars(np.array([7.3, 1.0, 4.0, -1.0]), np.random.default_rng(5))
+        maker.draw(np.array([7.3, 1.0, 4.0, -1.0]), np.random.default_rng(5))
         for _ in range(2)
     )
-    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    for name in ("x", "y", "flux"):
+        assert np.array_equal(getattr(first, name), getattr(second, name))
+    assert first.traits == second.traits
+    assert list(first.traits) == list(TRAIT_NAMES)
 
 
 def drawn(priors, target=None, n=30):
     """Return the colours (last band less first, mag) of heavy clusters of one age."""
     target = target or Target.load("m83-wfc3-uvis")
     maker, rng = ClusterMaker(target, priors), np.random.default_rng(3)
-    rows = (maker.stars(np.array([9.5, 3.0, 6.0, -1.0]), rng)[2] for _ in range(n))
+    rows = (maker.draw(np.array([9.5, 3.0, 6.0, -1.0]), rng).flux for _ in range(n))
     flux = np.array([row.sum(0) for row in rows])
     return 2.5 * np.log10(flux[:, -1] / flux[:, 0])
 
