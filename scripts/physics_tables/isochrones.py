@@ -8,7 +8,7 @@ import numpy as np
 
 from physics_tables.inputs import Archive
 
-LOG_AGES = np.round(np.arange(6.5, 10.151, 0.05), 2)
+LOG_AGES = np.round(np.arange(6.0, 10.151, 0.05), 2)
 # At +0.5 the grid lacks stars below 0.5 solar masses.
 METALLICITIES = np.array([-0.5, -0.25, 0.0, 0.25])
 LAST_EEP = 1409  # MIST's post-AGB point; what follows is the white dwarf.
