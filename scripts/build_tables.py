@@ -29,7 +29,7 @@ from physics_tables.isochrones import isochrone_arrays, read_isochrones
 from physics_tables.provenance import provenance
 from physics_tables.psf import psf_arrays
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BANDS = ("F336W", "F438W", "F814W")
 EXTRA_BANDS = ("F275W", "F475W", "F555W")
 
@@ -37,6 +37,7 @@ EXTRA_BANDS = ("F275W", "F475W", "F555W")
 # Arrays with an axis of bands: all that the file of the extra bands holds.
 PER_BAND = (
     *("bands", "pivot", "vega_ab", "photflam", "sun_vega", "bc", "extinction"),
+    "r_v_change",
     *("psf_core", "psf_core_scale", "psf_wing"),
 )
 

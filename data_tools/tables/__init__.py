@@ -15,7 +15,7 @@ from importlib.resources.abc import Traversable
 
 import numpy as np
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 #: Bands of each file. The first also holds the isochrones and all that does not
 #: depend on the band; another is read only where one of its bands is asked for.
@@ -32,6 +32,7 @@ _BAND_AXES = {
     "sun_vega": 0,
     "bc": -1,
     "extinction": -1,
+    "r_v_change": -1,
     "psf_core": 0,
     "psf_core_scale": 0,
     "psf_wing": 0,
@@ -77,6 +78,10 @@ class Tables:
         Bolometric correction: M_Vega = 4.74 - 2.5 log L - bc, in mag.
     extinction : ndarray, shape (laws, temperatures, gravities, bands)
         A_band / A_V at R_V = 3.1 and A_V = 1.
+    r_v : ndarray, shape (laws, nodes)
+        Values of R_V, rising, from the lowest to the highest that a law states.
+    r_v_change : ndarray, shape (laws, nodes, 2, bands)
+        Shift and slope: at that R_V, A_band / A_V = shift + slope times that at 3.1.
     psf_core : ndarray, shape (bands, 56, 51, 51), float32
         Fraction of the flux within about 0.2 arcsec that falls in one native
         pixel centred at this offset; samples are ``psf_core_step_arcsec``
@@ -121,6 +126,8 @@ class Tables:
     bc_log_g: np.ndarray
     bc: np.ndarray
     extinction: np.ndarray
+    r_v: np.ndarray
+    r_v_change: np.ndarray
     psf_core: np.ndarray
     psf_core_scale: np.ndarray
     psf_wing: np.ndarray

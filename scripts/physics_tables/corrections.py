@@ -19,6 +19,11 @@ from physics_tables.spectra import (
 
 LAWS = ("CCM89", "F99", "G23")
 R_V = 3.1
+# The range of R_V that each law states.
+R_V_RANGE = {"CCM89": (2.0, 6.0), "F99": (2.0, 6.0), "G23": (2.3, 5.6)}
+# The coolest star that the change with R_V is fitted to. In F275W a cooler one is
+# seen through the red leak.
+R_V_LEAST_TEFF = {"F275W": 5500.0}
 # IAU 2015 Resolution B3 and CODATA 2018, cgs.
 SOLAR_LUMINOSITY = 3.828e33
 SOLAR_BOLOMETRIC_MAGNITUDE = 4.74
@@ -84,16 +89,32 @@ def pickles_giants(
     return np.array(temperatures)[order], np.array(corrections)[order]
 
 
-def extinction_law(name: str, wavelength: np.ndarray) -> np.ndarray:
-    """Return A(lambda)/A_V at R_V = 3.1, zero outside 1900-11500 Angstrom."""
+def extinction_law(name: str, wavelength: np.ndarray, r_v: float = R_V) -> np.ndarray:
+    """Return A(lambda)/A_V, zero outside 1500-20000 Angstrom."""
     from astropy import units as u
     from dust_extinction.parameter_averages import CCM89, F99, G23
 
-    law = {"CCM89": CCM89, "F99": F99, "G23": G23}[name](Rv=R_V)
+    law = {"CCM89": CCM89, "F99": F99, "G23": G23}[name](Rv=r_v)
     inside = (wavelength > 1500) & (wavelength < 20000)
     curve = np.zeros_like(wavelength)
     curve[inside] = law(wavelength[inside] * u.AA)
     return curve
+
+
+def r_v_nodes(law: str) -> np.ndarray:
+    """Return the values of R_V at which a law's change is stored, evenly in 1/R_V."""
+    low, high = R_V_RANGE[law]
+    below = np.linspace(1 / low, 1 / R_V, 4)
+    above = np.linspace(1 / R_V, 1 / high, 4)
+    return 1 / np.concatenate([below, above[1:]])
+
+
+def band_coefficients(
+    spectra: np.ndarray, through: np.ndarray, curve: np.ndarray, a_v: float = 1.0
+) -> np.ndarray:
+    """Return A_band / A_V of spectra, shape (spectra,), all on one wavelength grid."""
+    dim = spectra @ (through * 10 ** (-0.4 * a_v * curve))
+    return -2.5 * np.log10(dim / (spectra @ through)) / a_v
 
 
 def photometry_arrays(
@@ -115,18 +136,24 @@ def photometry_arrays(
         [correction(mean[:, k], bolometric, vega[b]) for k, b in enumerate(names)],
         axis=1,
     )
-    a_v = 1.0
+    # Fine sampling first: the law must be evaluated inside the bands.
+    fine = np.arange(1900.0, 11500.0)
+    on_fine = np.stack([np.interp(fine, wave, s) for s in spectra])
+    through = [np.interp(fine, *bands[b], left=0.0, right=0.0) * fine for b in names]
     coefficients = np.empty((len(LAWS), len(teff), len(names)))
+    r_v = np.stack([r_v_nodes(law) for law in LAWS])
+    changes = np.empty((len(LAWS), r_v.shape[1], 2, len(names)))
     for n, law in enumerate(LAWS):
-        # Fine sampling first: the law must be evaluated inside the bands.
-        fine = np.arange(1900.0, 11500.0)
-        dimming = 10 ** (-0.4 * a_v * extinction_law(law, fine))
+        curve = extinction_law(law, fine)
+        curves = [extinction_law(law, fine, x) for x in r_v[n]]
         for k, b in enumerate(names):
-            through = np.interp(fine, *bands[b], left=0.0, right=0.0) * fine
-            bright = np.stack([np.interp(fine, wave, s) for s in spectra]) @ through
-            weighted = through * dimming
-            dim = np.stack([np.interp(fine, wave, s) for s in spectra]) @ weighted
-            coefficients[n, :, k] = -2.5 * np.log10(dim / bright) / a_v
+            standard = band_coefficients(on_fine, through[k], curve)
+            coefficients[n, :, k] = standard
+            warm = teff >= R_V_LEAST_TEFF.get(b, 0.0)
+            for i, other in enumerate(curves):
+                there = band_coefficients(on_fine[warm], through[k], other)
+                slope, shift = np.polyfit(standard[warm], there, 1)
+                changes[n, i, :, k] = shift, slope
 
     nodes = np.unique(teff)
     grid_bc = np.empty((len(nodes), len(LOG_G_NODES), len(names)))
@@ -173,4 +200,6 @@ def photometry_arrays(
         "bc_log_g": LOG_G_NODES,
         "bc": np.concatenate([cold_bc, grid_bc, hot_bc]).astype(np.float32),
         "extinction": np.stack([pad(g) for g in grid_ext]).astype(np.float32),
+        "r_v": r_v,
+        "r_v_change": changes,
     }

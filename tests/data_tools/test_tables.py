@@ -77,7 +77,7 @@ def test_bands_come_in_the_order_asked_for_from_either_file():
             np.testing.assert_array_equal(
                 getattr(mixed, name)[k], getattr(alone, name)[0]
             )
-        for name in ("bc", "extinction"):
+        for name in ("bc", "extinction", "r_v_change"):
             np.testing.assert_array_equal(
                 getattr(mixed, name)[..., k], getattr(alone, name)[..., 0]
             )
@@ -108,6 +108,8 @@ def test_arrays_have_the_stated_shapes_and_are_finite_and_read_only(bands):
         "log_g": (points,),
         "bc": (temperatures, gravities, n),
         "extinction": (3, temperatures, gravities, n),
+        "r_v": (3, 7),
+        "r_v_change": (3, 7, 2, n),
         "psf_core": (n, 56, 51, 51),
         "psf_core_scale": (n,),
         "psf_wing": (n, 161, 161),
@@ -401,5 +403,5 @@ def test_a_missing_table_says_how_to_make_it(monkeypatch, fresh_cache):
 
 def test_a_table_of_another_schema_is_refused(monkeypatch, fresh_cache):
     monkeypatch.setattr(tables_module, "SCHEMA_VERSION", 99)
-    with pytest.raises(ValueError, match=r"schema 1, this code reads 99"):
+    with pytest.raises(ValueError, match=r"schema 2, this code reads 99"):
         load_tables()
