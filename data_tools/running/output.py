@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import functools
+import hashlib
 import os
+import platform
 import re
 import secrets
 import shutil
@@ -96,11 +99,18 @@ def check_file(path: str | Path, what: str, endings: Iterable[str]) -> Path:
 PARTIAL = ".partial"
 _PARTIAL = re.compile(rf".*\.[0-9a-f]+{re.escape(PARTIAL)}(\.[^.]+)?")
 
+#: What follows an output's name and a dot: by chance, whose process, its number.
+_OWNED = re.compile(
+    rf"[0-9a-f]{{8}}(?P<owner>[0-9a-f]{{8}})(?P<process>[0-9a-f]+){re.escape(PARTIAL)}"
+    r"(\.[^.]+)?"
+)
+
 
 def partial_path(path: Path, suffix: str = "") -> Path:
     """Return a name beside a path that nobody else has, for what is not yet whole."""
     # a dot first: readers of partitioned tables and model servers skip such names
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}{suffix}")
+    number = f"{secrets.token_hex(4)}{_owner()}{os.getpid():x}"
+    return path.with_name(f".{path.name}.{number}{PARTIAL}{suffix}")
 
 
 def is_partial(path: Path) -> bool:
@@ -108,9 +118,51 @@ def is_partial(path: Path) -> bool:
     return _PARTIAL.fullmatch(path.name) is not None
 
 
+@functools.cache
+def _owner() -> str:
+    """Return what only a user's processes that see one another have alike.
+
+    On another machine, in another container or after a restart, numbers of processes
+    say nothing of those here.
+    """
+    where = [platform.node(), getattr(os, "getuid", str)()]
+    with suppress(OSError):  # where there is no /proc
+        where.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        where.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.blake2b(repr(where).encode(), digest_size=4).hexdigest()
+
+
+def _remove_left(path: Path) -> None:
+    """Remove what processes of this user that have ended left of an output."""
+    start = f".{path.name}."
+    with suppress(OSError):
+        for name in os.listdir(path.parent):
+            if not name.startswith(start):
+                continue
+            left = _OWNED.fullmatch(name, len(start))
+            if left and left["owner"] == _owner() and not _lives(left["process"]):
+                _remove(path.with_name(name))
+
+
+def _lives(process: str) -> bool:
+    """Say whether a process lives, by its number in hexadecimal digits."""
+    try:
+        os.kill(int(process, 16), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's by now, or no process' number
+        pass
+    return True
+
+
 @contextmanager
 def _moved_when_whole(partial: Path, path: Path) -> Iterator[None]:
-    """Move what is written at `partial` to `path`; or remove it, if writing fails."""
+    """Move what is written at `partial` to `path`; or remove it, if writing fails.
+
+    What killed processes have left of it goes before.
+    """
+    if isinstance(path, Path):
+        _remove_left(path)
     try:
         yield
         if isinstance(partial, Path):  # a bucket has nothing to seal and to flush
@@ -180,7 +232,8 @@ def whole_path(path: Path) -> Iterator[Path]:
     The path is one of its own beside `path`, with the same suffix, so that two
     processes never write into the same file and a writer that goes by the suffix does
     the right thing. What is there in the end is brought onto the disk and renamed. What
-    was at `path` stays until then, and for good if writing fails.
+    was at `path` stays until then, and for good if writing fails. What a process of
+    the same user that was killed left of an earlier try is removed.
 
     Parameters
     ----------
@@ -232,7 +285,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def whole_directory(path: Path) -> Iterator[Path]:
     """Make a directory to fill, which appears under its name only when whole.
 
-    What a kill has left of an earlier try is removed.
+    What a kill has left of an earlier try is removed, as by `whole_path`.
 
     Parameters
     ----------
@@ -249,9 +302,6 @@ def whole_directory(path: Path) -> Iterator[Path]:
     OSError
         As `whole_path`; or if a directory is there that is not empty.
     """
-    for left in path.parent.glob(f".{path.name}.*"):
-        if is_partial(left):
-            _remove(left)
     partial = partial_path(path)
     with _moved_when_whole(partial, path):
         partial.mkdir()

@@ -129,14 +129,6 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     assert {p.name for p in tmp_path.iterdir()} == kept
 
 
-def test_what_a_kill_left_of_a_directory_is_removed_when_it_is_made_again(tmp_path):
-    for name in (".7.2e.partial", ".77.2e.partial"):
-        (tmp_path / name / "deep").mkdir(parents=True)
-    with whole_directory(tmp_path / "7"):
-        pass
-    assert {p.name for p in tmp_path.iterdir()} == {"7", ".77.2e.partial"}
-
-
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -155,11 +147,54 @@ with (
 """
 
 
-def test_what_a_kill_leaves_is_known_as_such(tmp_path):
+@pytest.fixture
+def killed(tmp_path):
+    """Return the names of what a killed process left of a file, table and directory."""
     subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)])
-    left = [path.name for path in tmp_path.iterdir()]
-    assert len(left) == 3
-    assert sum(name.endswith(".ecsv") for name in left) == 1
-    assert all(name.startswith(".") for name in left)
+    return {path.name for path in tmp_path.iterdir()}
+
+
+def test_what_a_kill_leaves_is_known_as_such(killed, tmp_path):
+    assert len(killed) == 3
+    assert sum(name.endswith(".ecsv") for name in killed) == 1
+    assert all(name.startswith(".") for name in killed)
     remove_partial(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_kill_left_of_an_output_is_removed_when_it_is_written(killed, tmp_path):
+    with whole_file(tmp_path / "other") as file:
+        file.write(b"of another name")
+    assert killed < {path.name for path in tmp_path.iterdir()}
+    with (
+        whole_file(tmp_path / "file"),
+        whole_path(tmp_path / "table.ecsv") as path,
+        whole_directory(tmp_path / "1"),
+    ):
+        path.touch()
+        assert not killed & {path.name for path in tmp_path.iterdir()}
+    assert {p.name for p in tmp_path.iterdir()} == {"other", "file", "table.ecsv", "1"}
+
+
+def test_what_is_not_of_a_dead_process_of_ours_stays(killed, tmp_path):
+    (name,) = (name for name in killed if name.startswith(".file."))
+    number = name.removeprefix(".file.").removesuffix(".partial")
+    chance, owner, process = number[:8], number[8:16], number[16:]
+    others = {
+        f".file.{chance}{owner}{os.getppid():x}.partial",  # it lives
+        f".file.{chance}{owner}{os.getpid():x}.partial",  # so does this one
+        f".file.{chance}{owner[::-1]}{process}.partial",  # of another machine, or user
+        f".file.{chance}{owner}{process * 9}.partial",  # no number of a process
+        f".file.{chance}{owner}0.partial",
+        ".file.2e.partial",  # of whoever
+        f".file.{number}",
+        f"file.{number}.partial",
+        f".file.ecsv.{number}.partial",  # of another output
+        f".file.{number}.partial.tar.gz",
+    }
+    for other in others:
+        (tmp_path / other).write_text("kept")
+    with whole_file(tmp_path / "file") as file:
+        file.write(b"new")
+    there = {path.name for path in tmp_path.iterdir()}
+    assert there == {*others, *(killed - {name}), "file"}
