@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import os
 import resource
 import shutil
@@ -19,48 +20,81 @@ from clusterkeras.network.posterior_model import Recalibration
 from data_tools.schema import PARAMETER_NAMES
 
 WEIGHTS = "variables/variables.data-00000-of-00001"
+PX = 16
 
-#: Loads a SavedModel as a server would, with TensorFlow alone.
+#: Loads SavedModels as a server would, with TensorFlow alone.
 SERVE_ALONE = """
 import sys
 import numpy as np
 import tensorflow as tf
 
-directory, inputs, outputs = sys.argv[1:]
-model = tf.saved_model.load(directory)
-given = np.load(inputs)
-images = tf.constant(given["images"])
-results = {}
-calls = {
-    "serving_default": {},
-    "samples": {"seed": tf.constant(given["seed"])},
-    "log_prob": {"parameters": tf.constant(given["parameters"])},
-}
-for name, arguments in calls.items():
-    results.update(model.signatures[name](images=images, **arguments))
-np.savez(outputs, **{key: value.numpy() for key, value in results.items()})
+for place in sys.argv[1:]:
+    directory, inputs, outputs = place.split(":")
+    model = tf.saved_model.load(directory)
+    given = np.load(inputs)
+    images = tf.constant(given["images"])
+    results = {}
+    calls = {
+        "serving_default": {},
+        "samples": {"seed": tf.constant(given["seed"])},
+        "log_prob": {"parameters": tf.constant(given["parameters"])},
+    }
+    for name, arguments in calls.items():
+        results.update(model.signatures[name](images=images, **arguments))
+    np.savez(outputs, **{key: value.numpy() for key, value in results.items()})
 print([m for m in ("clusterkeras", "data_tools", "tensorflow_probability", "keras")
        if m in sys.modules])
 """
 
+KINDS = [*POSTERIORS, "ensemble"]
 
-@pytest.fixture(scope="module", params=[*POSTERIORS, "ensemble"])
-def model(request, m83):
-    """Make a small model whose posteriors differ from image to image.
 
-    The ensemble has members of two heads and is recalibrated.
+@pytest.fixture(scope="module")
+def make(m83):
+    """Return a function that makes a small model of a kind, once.
+
+    Its posteriors differ from image to image. The ensemble has members of two heads and
+    is recalibrated.
     """
-    keras.utils.set_random_seed(3)
-    if request.param == "ensemble":
-        members = [single(m83, head) for head in ("mixture", "flow")]
-        return Ensemble(members, Recalibration((0.8, 1.0, 1.0, 0.9), 1.5, 0.2, 1.3))
-    return single(m83, request.param)
+    target = dataclasses.replace(m83, cutout_px=PX)
+
+    @functools.cache
+    def make(kind):
+        keras.utils.set_random_seed(3)
+        if kind == "ensemble":
+            members = [single(target, head) for head in ("mixture", "flow")]
+            return Ensemble(members, Recalibration((0.8, 1.0, 1.0, 0.9), 1.5, 0.2, 1.3))
+        return single(target, kind)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def export_once(make, tmp_path_factory):
+    """Return a function that exports the model of a kind, once."""
+    served = tmp_path_factory.mktemp("served")
+
+    @functools.cache
+    def export(kind):
+        return serving.export(make(kind), served / kind, "m83", 7)
+
+    return export
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def model(make, kind):
+    return make(kind)
 
 
 def single(target, posterior):
     config = ModelConfig(
         # to which a dark image says nothing
-        backbone="resnet_small",
+        backbone="resnet_tiny",
         posterior=posterior,
         components=3,
         flow_depth=2,
@@ -76,12 +110,12 @@ def single(target, posterior):
 
 
 #: What does not depend on the posterior's kind.
-of_any_kind = pytest.mark.parametrize("model", ["mixture"], indirect=True)
+of_any_kind = pytest.mark.parametrize("kind", ["mixture"], indirect=True)
 
 
 @pytest.fixture(scope="module")
-def exported(model, tmp_path_factory):
-    return serving.export(model, tmp_path_factory.mktemp("served"), "m83", 7)
+def exported(export_once, kind):
+    return export_once(kind)
 
 
 @pytest.fixture(scope="module")
@@ -90,26 +124,27 @@ def signatures(exported):
 
 
 @pytest.fixture(scope="module")
-def images(model):
+def images():
     rng = np.random.default_rng(5)
     scale = 10 ** rng.uniform(0, 3, (5, 1, 1, 1))
-    return (scale * rng.standard_normal((5, *model.image_shape))).astype(np.float32)
+    return (scale * rng.standard_normal((5, PX, PX, 3))).astype(np.float32)
 
 
 def test_tensorflow_alone_gives_the_keras_model_s_numbers(
-    model, exported, images, tmp_path, other_kernels
+    make, export_once, images, tmp_path, other_kernels
 ):
     """Serve as on an older processor: what it gives may differ by rounding alone."""
-    summary = model.summarise(images)
-    # where the posterior is: in its far tail rounding alone moves the density
-    parameters = np.asarray(summary["median"])
     seed = np.arange(len(images), dtype=np.int32)
-    np.savez(tmp_path / "in.npz", images=images, parameters=parameters, seed=seed)
+    summaries, places = {}, []
+    for kind in KINDS:
+        summaries[kind] = make(kind).summarise(images)
+        # where the posterior is: in its far tail rounding alone moves the density
+        parameters = np.asarray(summaries[kind]["median"])
+        given, found = (tmp_path / f"{kind}-{word}.npz" for word in ("in", "out"))
+        np.savez(given, images=images, parameters=parameters, seed=seed)
+        places.append(f"{export_once(kind)}:{given}:{found}")
     served = subprocess.run(
-        [
-            *(sys.executable, "-I", "-c", SERVE_ALONE),
-            *(str(exported), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")),
-        ],
+        [sys.executable, "-I", "-c", SERVE_ALONE, *places],
         cwd=tmp_path,
         env={**os.environ, **other_kernels},
         capture_output=True,
@@ -122,21 +157,20 @@ def test_tensorflow_alone_gives_the_keras_model_s_numbers(
     assert "data_tools" not in imported
     assert "tensorflow_probability" not in imported
 
-    raw = model(images, training=False)["posterior"]
-    expected = {
-        **summary,
-        "samples": model.draw_from(raw, seed, serving.SAMPLES),
-        "log_prob": model.posterior(raw).log_prob(parameters),
-    }
-    assert not np.any(expected["bad_pixels"])
-    received = np.load(tmp_path / "out.npz")
-    assert set(received) == set(expected)
-    assert differing(received["samples"], expected["samples"]) < 1e-3
-    del expected["samples"]
-    for key, value in expected.items():
-        np.testing.assert_allclose(
-            received[key], value, rtol=1e-3, atol=1e-3, err_msg=key
-        )
+    for kind, summary in summaries.items():
+        model = make(kind)
+        raw = model(images, training=False)["posterior"]
+        log_prob = model.posterior(raw).log_prob(summary["median"])
+        samples = model.draw_from(raw, seed, serving.SAMPLES)
+        expected = {**summary, "samples": samples, "log_prob": log_prob}
+        assert not np.any(expected["bad_pixels"])
+        received = np.load(tmp_path / f"{kind}-out.npz")
+        assert set(received) == set(expected)
+        assert differing(received["samples"], expected.pop("samples")) < 1e-3
+        for key, value in expected.items():
+            np.testing.assert_allclose(
+                received[key], value, rtol=1e-3, atol=1e-3, err_msg=f"{kind} {key}"
+            )
 
 
 def test_shapes_follow_the_batch(signatures, images):
@@ -197,37 +231,45 @@ def test_log_prob_outside_the_box_is_minus_infinity(model, signatures, images):
     assert np.all(log_prob.numpy() == -np.inf)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e38])
+@pytest.fixture(scope="module")
+def medians(model, images):
+    """Return parameters where the posterior of each image is."""
+    return np.asarray(model.summarise(images)["median"])
+
+
 def test_a_row_with_gaps_is_answered_and_flagged_and_no_other_feels_it(
-    model, signatures, images, value
+    signatures, images, medians
 ):
-    gaps = images.copy()
-    gaps[1, 30:34, 30:34] = value
-    gaps[3, :2, :, 1] = value
+    values = [np.nan, np.inf, -np.inf, 1e38]
+    many = np.concatenate(4 * [images])
+    parameters = np.concatenate(4 * [medians])
+    gaps = many.copy()
+    for n, value in enumerate(values):
+        gaps[5 * n + 1, 6:10, 6:10] = value
+        gaps[5 * n + 3, :2, :, 1] = value
     inputs = {
         "serving_default": {},
-        "samples": {"seed": np.arange(5, dtype="i4")},
-        "log_prob": {"parameters": np.asarray(model.summarise(images)["median"])},
+        "samples": {"seed": np.arange(20, dtype="i4")},
+        "log_prob": {"parameters": parameters},
     }
+    untouched = np.arange(20) % 5 % 2 == 0
     for name, others in inputs.items():
-        whole = signatures[name](images=images, **others)
+        whole = signatures[name](images=many, **others)
         found = signatures[name](images=gaps, **others)
-        assert found["bad_pixels"].numpy().tolist() == [0, 48, 0, 128, 0]
+        assert found["bad_pixels"].numpy().tolist() == 4 * [0, 48, 0, 32, 0]
         for key in set(found) - {"bad_pixels"}:
             assert np.all(np.isfinite(found[key])), key
-            for row in (0, 2, 4):
-                np.testing.assert_array_equal(found[key][row], whole[key][row])
+            np.testing.assert_array_equal(found[key][untouched], whole[key][untouched])
 
 
 @pytest.mark.parametrize("bands", [slice(None), slice(1, 2)])
-def test_a_row_with_a_band_of_gaps_alone_gets_nan(model, signatures, images, bands):
+def test_a_row_with_a_band_of_gaps_alone_gets_nan(signatures, images, medians, bands):
     gaps = images.copy()
     gaps[2, ..., bands] = np.nan
-    parameters = np.asarray(model.summarise(images)["median"])
     found = {
         **signatures["serving_default"](images=gaps),
         **signatures["samples"](images=gaps, seed=np.zeros(5, "i4")),
-        **signatures["log_prob"](images=gaps, parameters=parameters),
+        **signatures["log_prob"](images=gaps, parameters=medians),
     }
     assert found.pop("bad_pixels")[2] == np.isnan(gaps[2]).sum()
     assert found.pop("unlike_mocks")[2] == -10
@@ -237,8 +279,8 @@ def test_a_row_with_a_band_of_gaps_alone_gets_nan(model, signatures, images, ban
         assert np.all(np.isfinite(values[[0, 1, 3, 4]])), key
 
 
-def test_the_density_at_parameters_that_are_no_numbers(model, signatures, images):
-    parameters = np.asarray(model.summarise(images)["median"]).copy()
+def test_the_density_at_parameters_that_are_no_numbers(signatures, images, medians):
+    parameters = medians.copy()
     parameters[1, 2], parameters[2] = np.nan, np.inf
     parameters[3] = -1e38
     found = signatures["log_prob"](images=images, parameters=parameters)["log_prob"]
@@ -265,24 +307,33 @@ def test_no_images_give_no_rows(signatures, images):
 
 
 WRONG = {
-    "bands": ({"images": (5, 64, 64, 4)}, "images"),
-    "side": ({"images": (5, 128, 64, 3)}, "images"),
-    "rank": ({"images": (64, 64, 3)}, "images"),
-    "parameters": ({"images": (5, 64, 64, 3), "parameters": (5, 3)}, "parameters"),
+    "bands": ({"images": (5, 16, 16, 4)}, "images"),
+    "side": ({"images": (5, 32, 16, 3)}, "images"),
+    "rank": ({"images": (16, 16, 3)}, "images"),
+    "parameters": ({"images": (5, 16, 16, 3), "parameters": (5, 3)}, "parameters"),
     "one row of parameters": (
-        {"images": (5, 64, 64, 3), "parameters": (1, 4)},
+        {"images": (5, 16, 16, 3), "parameters": (1, 4)},
         "as many rows",
     ),
-    "one image": ({"images": (1, 64, 64, 3), "parameters": (5, 4)}, "as many rows"),
-    "one seed": ({"images": (5, 64, 64, 3), "seed": (1,)}, "as many rows"),
-    "rank of seeds": ({"images": (5, 64, 64, 3), "seed": (5, 1)}, "seed"),
-    "type": ({"images": (5, 64, 64, 3), "seed": (5,)}, "seed.*int32"),
+    "one image": ({"images": (1, 16, 16, 3), "parameters": (5, 4)}, "as many rows"),
+    "one seed": ({"images": (5, 16, 16, 3), "seed": (1,)}, "as many rows"),
+    "rank of seeds": ({"images": (5, 16, 16, 3), "seed": (5, 1)}, "seed"),
+    "type": ({"images": (5, 16, 16, 3), "seed": (5,)}, "seed.*int32"),
 }
+
+
+@pytest.fixture(scope="module")
+def plain_signatures(exported):
+    """Return the signatures as a server runs them, without this package."""
+    loaded = tf.saved_model.load(str(exported))
+    return lambda name, **inputs: loaded.signatures[name](**inputs)
 
 
 @of_any_kind
 @pytest.mark.parametrize("case", WRONG)
-def test_inputs_of_other_shapes_and_types_are_refused(exported, signatures, case):
+def test_inputs_of_other_shapes_and_types_are_refused(
+    signatures, plain_signatures, case
+):
     shapes, message = WRONG[case]
     types = {"seed": np.float32 if case == "type" else np.int32}
     inputs = {k: np.zeros(v, types.get(k, "f4")) for k, v in shapes.items()}
@@ -291,17 +342,17 @@ def test_inputs_of_other_shapes_and_types_are_refused(exported, signatures, case
     )
     with pytest.raises(ValueError, match=message):
         signatures[name](**inputs)
-    # as a server runs it, without this package
-    signature = tf.saved_model.load(str(exported)).signatures[name]
     with pytest.raises(tf.errors.InvalidArgumentError):
-        signature(**{k: tf.constant(v) for k, v in inputs.items()})
+        plain_signatures(name, **{k: tf.constant(v) for k, v in inputs.items()})
 
 
+@of_any_kind
 def test_inputs_that_are_missing_or_too_much_are_named(signatures, images):
     with pytest.raises(ValueError, match=r"expected .*'seed'.*received \['images'\]"):
         signatures["samples"](images=images)
 
 
+@of_any_kind
 def test_numbers_of_other_types_are_taken_as_they_are(signatures, images):
     counts = np.abs(images).astype("uint16")
     wanted = signatures["serving_default"](images=counts.astype("f4"))["median"]
@@ -328,6 +379,7 @@ def test_warm_up_requests_can_be_answered(exported, signatures):
     assert sorted(asked) == sorted(signatures)
 
 
+@of_any_kind
 def test_a_version_is_never_overwritten(model, exported):
     before = (exported / "saved_model.pb").stat().st_mtime_ns
     with pytest.raises(FileExistsError, match="this version exists"):
@@ -380,7 +432,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tiny, tmp_path, room):
 
 
 @of_any_kind
-@pytest.mark.parametrize("at", [0.001, 0.1, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("at", [0.001, 0.5, 0.999])
 @pytest.mark.parametrize(
     "file", ["saved_model.pb", "variables/variables.index", WEIGHTS]
 )
