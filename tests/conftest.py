@@ -15,13 +15,23 @@ from astropy.io import fits
 from data_tools.target import Target
 
 
-@pytest.fixture(autouse=True)
-def same_seeds():
-    """Seed every global generator, so that a test does not depend on its order."""
-    random.seed(1)
-    np.random.seed(1)
+@pytest.fixture(scope="module", autouse=True)
+def same_seeds_of_keras():
+    """Seed Keras and TensorFlow, so that a file's tests do not depend on those before.
+
+    Not each test's: a TensorFlow that is seeded forgets all that it has compiled, and
+    compiling takes longer than most tests. Layers are seeded by `same_seeds`, and the
+    packages' own draws by their arguments.
+    """
     if "keras" in sys.modules:
         sys.modules["keras"].utils.set_random_seed(1)
+
+
+@pytest.fixture(autouse=True)
+def same_seeds():
+    """Seed Python and NumPy, so that a test does not depend on its order."""
+    random.seed(1)
+    np.random.seed(1)
 
 
 @pytest.fixture(scope="session")
