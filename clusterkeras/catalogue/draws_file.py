@@ -11,6 +11,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from data_tools.foreign.hdf5 import sound_copy
+from data_tools.foreign.reading import reading
 from data_tools.running.output import whole_path
 from data_tools.running.seal import BLANK, KEY
 from data_tools.schema import PARAMETERS
@@ -85,14 +87,28 @@ def read_draws(
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is of another catalogue.
+        If it is damaged, or of another catalogue.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of draws")
-    with h5py.File(path) as file:
+    with (
+        reading(path, "a file of draws"),
+        sound_copy(path, path.stat().st_size) as file,
+    ):
         draws = file["draws"][:]
         # a file of before 0.2 has none: the rows are the catalogue's
         places = file["places"][:] if "places" in file else own
+    if (
+        draws.ndim != 3
+        or draws.shape[2] != len(PARAMETERS)
+        or places.shape[1:] != (2,)
+        or {draws.dtype.kind, places.dtype.kind} != {"f"}
+    ):
+        raise ValueError(
+            f"{path}: expected draws of shape (rows, draws, {len(PARAMETERS)}) and "
+            f"places of shape (rows, 2), all numbers; received {draws.shape} and "
+            f"{places.shape}"
+        )
     known = set(map(tuple, places[np.isfinite(places).all(axis=1)].tolist()))
     lost = [
         at

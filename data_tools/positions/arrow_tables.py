@@ -16,7 +16,7 @@ from astropy.table.serialize import _construct_mixins_from_columns
 from astropy.time import Time
 from numpy.typing import NDArray
 
-from data_tools.positions.bounds import check_memory
+from data_tools.foreign.bounds import check_memory
 
 if TYPE_CHECKING:
     import pyarrow as pa

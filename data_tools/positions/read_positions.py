@@ -12,7 +12,7 @@ from astropy.utils.exceptions import AstropyWarning
 from astropy.wcs import WCS
 from numpy.typing import NDArray
 
-from data_tools.positions.bounds import unpacked
+from data_tools.foreign.bounds import unpacked
 from data_tools.positions.places import find_places
 from data_tools.positions.regions import SUFFIXES, read_regions, told_layout
 from data_tools.positions.table_formats import read_any_table
@@ -48,7 +48,7 @@ def read_positions(path: str | Path) -> QTable:
         If there is no such file.
     ValueError
         If it is not readable as a table, or asks for much more memory than it holds
-        numbers (`data_tools.positions.bounds`).
+        numbers (`data_tools.foreign.bounds`).
 
     Examples
     --------

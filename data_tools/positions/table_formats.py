@@ -16,8 +16,9 @@ from astropy.io import fits
 from astropy.table import Column, MaskedColumn, QTable, Table
 from numpy.typing import NDArray
 
+from data_tools.foreign.bounds import check_memory, check_text, check_values
+from data_tools.foreign.hdf5 import sound_copy
 from data_tools.positions.arrow_tables import read_parquet
-from data_tools.positions.bounds import check_memory, check_text, check_values
 from data_tools.positions.columns.frames import FRAMES_KEY, votable_frames
 from data_tools.positions.columns.names import find_positions
 from data_tools.positions.text_tables import read_text_tables
@@ -96,10 +97,8 @@ def _read(kind: str | None, path: Path, name: Path, held: int) -> QTable:
         with fits.open(path, memmap=False, character_as_bytes=True) as hdus:
             return _choose(_in_fits(hdus, path.stat().st_size, held), name)
     if kind == "HDF5":
-        import h5py
-
-        with h5py.File(path) as file:
-            return _choose(_in_hdf5(file, held), name)
+        with sound_copy(path, held) as file:
+            return _choose(_in_hdf5(file), name)
     content = path.read_bytes()
     check_text(content, held)
     if kind == "VOTable":
@@ -273,7 +272,7 @@ def _from_votable(found: Any, meta: dict[str, Any]) -> Table:
     return table
 
 
-def _in_hdf5(file: Any, held: int) -> _Tables:
+def _in_hdf5(file: Any) -> _Tables:
     """Find tables as astropy, h5py and TOPCAT write them, or a column a data set."""
     import h5py
 
@@ -283,9 +282,6 @@ def _in_hdf5(file: Any, held: int) -> _Tables:
     def note(title: str, found: Any) -> None:
         if not isinstance(found, h5py.Dataset) or found.ndim == 0:
             return
-        if found.is_virtual or found.external:
-            raise ValueError(f"{title} of it lies in another file: save it as a whole")
-        check_memory(found.size * found.dtype.itemsize, held)
         if found.dtype.names and found.ndim == 1:
             tables[title] = lambda: Table.read(
                 file, format="hdf5", path=title, character_as_bytes=False

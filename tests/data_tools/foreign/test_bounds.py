@@ -12,8 +12,8 @@ import pytest
 from astropy.io import fits
 from pyarrow import parquet
 
-from data_tools.positions import bounds
-from data_tools.positions.bounds import check_memory
+from data_tools.foreign import bounds
+from data_tools.foreign.bounds import check_memory
 from data_tools.positions.read_positions import read_positions
 
 VOTABLE = (
