@@ -1,5 +1,6 @@
 """What a file holds tells its format; what is in it comes out, or one line says why."""
 
+import base64
 import bz2
 import gzip
 import lzma
@@ -313,6 +314,52 @@ def test_a_votable_without_all_its_rows_is_refused(tmp_path, layout):
     path.write_text(text.replace("<TABLE>", '<TABLE nrows="91">'))
     with pytest.raises(ValueError, match="91 rows expected, 90 found"):
         read_positions(path)
+
+
+@pytest.mark.parametrize("layout", ["binary", "binary2"])
+@pytest.mark.parametrize("has_words", [False, True])
+@pytest.mark.parametrize("lost", [1, 5, 703])
+def test_binary_rows_of_a_votable_that_are_cut_short_are_refused(
+    tmp_path, layout, has_words, lost
+):
+    path = tmp_path / "t.vot"
+    table = Table({"x": [1.0] * 90, "y": [2.0] * 90})
+    if has_words:
+        table["name"] = np.array(["a", "bcd", ""] * 30, object)
+    from_table(table).to_xml(str(path), tabledata_format=layout)
+    text = path.read_text()
+    assert len(read_positions(path)) == 90
+    start = text.index(">", text.index("<STREAM")) + 1
+    end = text.index("<", start)
+    stream = base64.b64decode(text[start:end])
+    part = base64.b64encode(stream[:-lost]).decode()
+    path.write_text(f"{text[:start]}{part}{text[end:]}")
+    with pytest.raises(ValueError, match="its binary rows are cut short: after"):
+        read_positions(path)
+
+
+def test_a_votable_s_base64_that_ends_too_early_is_refused(tmp_path):
+    path = tmp_path / "t.vot"
+    from_table(Table({"x": [1.0] * 90, "y": [2.0] * 90})).to_xml(
+        str(path), tabledata_format="binary"
+    )
+    text = path.read_text()
+    end = text.index("</STREAM")
+    path.write_text(text[:end].rstrip()[:-6] + text[end:])
+    with pytest.raises(ValueError, match="its binary rows are cut short"):
+        read_positions(path)
+
+
+def test_a_votable_with_text_rows_beside_binary_ones_is_read(tmp_path):
+    path = tmp_path / "t.vot"
+    texts = []
+    for layout in ("tabledata", "binary"):
+        table = Table({"x": [1.0] * 3, "y": [2.0] * 3})
+        from_table(table).to_xml(str(path), tabledata_format=layout)
+        texts.append(path.read_text())
+    start, end = (texts[1].index(tag) for tag in ("<TABLE", "</RESOURCE>"))
+    path.write_text(texts[0].replace("<TABLE", texts[1][start:end] + "<TABLE", 1))
+    assert len(read_positions(path)) == 3
 
 
 @pytest.mark.parametrize("layout", ["binary", "binary2"])
