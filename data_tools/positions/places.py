@@ -22,8 +22,10 @@ from data_tools.positions.columns.names import (
 logger = logging.getLogger(__name__)
 
 #: Median distance, in pixels, between pixel and sky positions of one table above
-#: which its user is asked about the origin ...
+#: which the table is not of these mosaics as they are, ...
 _DISAGREEMENT_PX = 0.5
+#: ... by a shift if that is more than this share of the distance, ...
+_COMMON = 0.5
 #: ... and above which the pixels are those of another image.
 _OTHER_IMAGE_PX = 5.0
 #: A row disagrees that is further apart than that distance, and than the median times
@@ -65,11 +67,14 @@ def find_places(
 
     Which columns hold them is told by their names, in any case of letters; see
     `data_tools.positions.columns`. Where a table has pixels and sky positions, pixels
-    are used if both agree to 5 px (median) on this mosaic; else the pixels are those of
-    another image, and sky positions are used. In single rows that are further apart
-    than the others the sky position is used. A row that has one of the two is placed
-    by that. What is not as plain as ``x`` and ``y``, or ``ra`` and ``dec``, is told in
-    the log.
+    are used if both agree to 0.5 px (median) on this mosaic. If they are shifted
+    against each other by more, the sky positions are used, as they mean the same on
+    every image; rows that are more than 0.5 px apart are doubtful, and up to 5 px all
+    may be. Beyond that the pixels are those of another image, without a doubt. Without
+    a common shift the sky positions are rounded: pixels are used, with the same doubt.
+    In single rows that are further apart than the others the sky position is used. A
+    row that has one of the two is placed by that. What is not as plain as ``x`` and
+    ``y``, or ``ra`` and ``dec``, is told in the log.
 
     Parameters
     ----------
@@ -184,40 +189,62 @@ def _of_both(
             _without(has_pixels & (~has_sky | no_sky)),
         )
         return Places(*on_sky, sky.impossible)
-    limit = max(_DISAGREEMENT_PX, _MEDIANS * distance)
-    differs = has_pixels & has_sky & (apart > limit)
+    far = max(_DISAGREEMENT_PX, _MEDIANS * distance)
+    limit, all_by_sky = far, False
     if distance > _DISAGREEMENT_PX:
+        limit = _DISAGREEMENT_PX
+        told = has_pixels & has_sky & ~no_sky & ~_is_sentinel(chosen.x, chosen.y)
+        all_by_sky = _are_shifted(x - on_sky[0], y - on_sky[1], told, distance)
         logger.warning(
-            "%s: %s and %s are %.1f px apart (median); %s are used, with the first "
-            "pixel called %d: is that its origin, and is it of these mosaics?",
+            "%s: %s and %s are %.1f px apart (median), %s: are they of these mosaics? "
+            "Take the columns away that are not",
             name,
             names,
             sky_names,
             distance,
-            names,
-            used,
+            "most of them in one direction, so the sky positions are used"
+            if all_by_sky
+            else "in all directions, as rounded sky positions are, so the pixels are "
+            f"used, with the first called {used}",
         )
     else:
         _say_which(chosen, used, origin, name)
-    by_sky = ~has_pixels | (differs & ~no_sky)
+    differs = has_pixels & has_sky & (apart > limit)
+    to_sky = ~no_sky & has_sky & (all_by_sky | (apart > far))
     if differs.any():
         untold = int((differs & no_sky).sum())
         logger.warning(
-            "%s: in %d of %d rows %s and %s are more than %.1f px apart: the sky "
-            "positions are used%s; these rows have the flag position",
+            "%s: in %d of %d rows %s and %s are more than %.1f px apart%s%s; these "
+            "rows have the flag position",
             name,
             int(differs.sum()),
             len(x),
             names,
             sky_names,
             limit,
+            ": the sky positions are used" if limit == far else "",
             f", save {untold} that are 0, 0 or the like" if untold else "",
         )
+    by_sky = ~has_pixels | to_sky
     return Places(
         np.where(by_sky, on_sky[0], x),
         np.where(by_sky, on_sky[1], y),
         differs | sky.impossible,
     )
+
+
+def _are_shifted(
+    dx: NDArray[np.float64],
+    dy: NDArray[np.float64],
+    told: NDArray[np.bool_],
+    distance: float,
+) -> bool:
+    """Say whether pixels are off by a common shift, and not by the sky's rounding."""
+    told = told & np.isfinite(dx) & np.isfinite(dy)
+    if not told.any():
+        return False
+    shift = math.hypot(np.median(dx[told]), np.median(dy[told]))
+    return shift > max(_DISAGREEMENT_PX, _COMMON * distance)
 
 
 def _without(rows: NDArray[np.bool_]) -> str:

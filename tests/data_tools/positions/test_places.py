@@ -82,6 +82,35 @@ def test_rows_that_are_all_rounded_do_not_disagree(table, wcs):
     assert not places.doubtful.any()
 
 
+@pytest.mark.parametrize("off", [(0.6, 0), (-1.0, 1.0), (2.0, 2.0), (0, -4.9)])
+@pytest.mark.parametrize("origin", [None, 0, 1])
+def test_a_table_of_shifted_pixels_is_placed_by_the_sky_and_flagged(
+    table, wcs, caplog, off, origin
+):
+    table["x"] += off[0] + (origin or 0)
+    table["y"] += off[1] + (origin or 0)
+    table["x"][6] = np.nan
+    with caplog.at_level(logging.WARNING):
+        places = find_places(table, wcs, origin, "mine")
+    np.testing.assert_allclose([places.x, places.y], [X, Y], atol=1e-6)
+    np.testing.assert_array_equal(places.doubtful, np.arange(7) < 6)
+    assert "in one direction, so the sky positions are used" in caplog.text
+    assert "mine: in 6 of 7 rows x, y and ra, dec are more than 0.5 px" in caplog.text
+
+
+def test_a_table_with_coarse_sky_positions_is_placed_by_pixels_and_flagged(wcs, caplog):
+    x, y = np.random.default_rng(1).uniform(5, 95, (2, 200))
+    ra, dec = wcs.wcs_pix2world(x, y, 0)
+    step = 5e-5  # deg, some 4 px
+    ra, dec = (np.round(v / step) * step for v in (ra, dec))
+    table = Table({"x": x, "y": y, "ra": ra, "dec": dec})
+    with caplog.at_level(logging.WARNING):
+        places = find_places(table, wcs)
+    np.testing.assert_array_equal([places.x, places.y], [x, y])
+    assert places.doubtful.mean() > 0.8
+    assert "in all directions, as rounded sky positions are" in caplog.text
+
+
 def test_rows_that_count_from_one_among_others_from_zero_are_found(table, wcs):
     table["x"][ODD] += 1
     table["y"][ODD] += 1
