@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections import ChainMap
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import numpy as np
 from astropy.io import fits
 from astropy.io.fits.verify import VerifyError
 from numpy.typing import NDArray
-from scipy.ndimage import binary_dilation, maximum_filter, minimum_filter
 
 from data_tools.mosaics.calibration import read_band, read_calibration
 from data_tools.mosaics.extensions import (
@@ -20,9 +20,12 @@ from data_tools.mosaics.extensions import (
     quality_beside,
     weights_beside,
 )
-from data_tools.mosaics.fits_file import OpenFile, open_fits
+from data_tools.mosaics.gaps import HALF_A_STEP, find_marks, has_mark, rounded_zeros
 from data_tools.mosaics.sky import read_physical, read_wcs
-from data_tools.mosaics.stored_pixels import StoredPixels
+from data_tools.mosaics.stored.fits_file import OpenFile, open_fits
+from data_tools.mosaics.stored.stored_pixels import StoredPixels
+
+logger = logging.getLogger(__name__)
 
 #: Rows that a mosaic which cannot be mapped gives at once: one strip costs about as
 #: much as one cutout, because compressed tiles are rows of the whole image.
@@ -34,15 +37,9 @@ _STRIPS_KEPT = 3
 #: flags).
 SATURATED_BITS = 256 | 2048
 
-#: Where zeros were stored in steps with dithering, half a step from zero is as good as
-#: zero. Noise falls there too, but does not fill squares of this side ...
-_EMPTY_PX = 9
-#: ... which end so many pixels short of the slanting edge of what they lie in.
-_EDGE_PX = 4
-_HALF_A_STEP = 0.5005
-
-#: Rows of a weight map, evenly spread, that its own noise is seen in.
-_WEIGHT_ROWS = 64
+#: Rows, evenly spread, in which an image's marks for no data are looked for, and the
+#: noise of a weight map.
+_MARK_ROWS, _WEIGHT_ROWS = 128, 64
 #: A weight is none if it is no more than this share of a usual one, ...
 _REST = 1e-4
 #: ... or than what noise around zero makes: so many times the spread of the weights
@@ -60,8 +57,10 @@ class BandImage:
 
     Where a mosaic has no data its pixels are zero, or its weights. Lossy compression
     with dithering makes numbers around zero of both: weights within half a step of its
-    rounding count as zero, and so do pixels, without weights, in patches of
-    9 x 9 or more (a single one cannot be told from noise).
+    rounding count as zero, and so do pixels, without weights, in patches of some 81
+    pixels that are three or more wide, or 41 in a row (a single one cannot be told from
+    noise). A number far outside of all others that many pixels have (-999, 1e30) stands
+    for no data too, and the log says so.
 
     Parameters
     ----------
@@ -190,41 +189,45 @@ class BandImage:
 
     def _calibrated(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         pixels = self._science.read(rows, columns)
+        missing = self._missing(pixels, rows, columns) | self._dark
+        if self._zero_is_missing and self._science.rounded:
+            missing |= rounded_zeros(self._science, rows, columns)
+        if self._marks:
+            missing |= has_mark(pixels, self._marks, self._science.lossy)
+        pixels[missing] = np.nan
+        return pixels * np.float32(self.calibration.njy_per_unit)
+
+    def _missing(
+        self, pixels: NDArray[np.float32], rows: slice, columns: slice
+    ) -> NDArray[np.bool_]:
+        """Say which pixels are no data by themselves and by their weights."""
+        missing = ~np.isfinite(pixels)
         if self._weight is not None:
             weight = self.weight(rows, columns)
-            missing = (weight == 0) | (
+            missing |= (weight == 0) | (
                 (pixels == 0) & (weight < _REST_OF_ZERO * self._weights_seen[0])
             )
-        elif not self._zero_is_missing:
-            missing = np.zeros(pixels.shape, bool)
-        elif self._science.rounded:
-            missing = self._empty(rows, columns)
-        else:
-            missing = pixels == 0
-        missing |= ~np.isfinite(pixels) | self._dark
-        pixels = pixels * np.float32(self.calibration.njy_per_unit)
-        pixels[missing] = np.nan
-        return pixels
+        elif self._zero_is_missing and not self._science.rounded:
+            missing |= pixels == 0
+        return missing
 
-    def _empty(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
-        """Say where zeros were that lossy compression has turned into noise."""
-        margin = _EMPTY_PX + _EDGE_PX
-        around = tuple(
-            slice(max(s.start - margin, 0), min(s.stop + margin, size))
-            for s, size in zip((rows, columns), self.shape, strict=True)
-        )
-        pixels, step = self._science.read(*around), self._science.step(*around)
-        near_zero = np.abs(pixels) <= _HALF_A_STEP * step
-        # a binary opening, along one axis after the other
-        squares = minimum_filter(near_zero, _EMPTY_PX, mode="constant")
-        empty = maximum_filter(squares, _EMPTY_PX, mode="constant")
-        if empty.any():
-            empty = binary_dilation(empty, iterations=_EDGE_PX, mask=near_zero)
-        empty |= (pixels == 0) & (step == 0)
-        return empty[
-            rows.start - around[0].start : rows.stop - around[0].start,
-            columns.start - around[1].start : columns.stop - around[1].start,
-        ]
+    @functools.cached_property
+    def _marks(self) -> tuple[float, ...]:
+        """Numbers that stand for no data beside those that `_missing` knows."""
+        every, some = slice(0, self.shape[1]), []
+        for row in np.unique(np.linspace(0, self.shape[0] - 1, _MARK_ROWS).astype(int)):
+            where = slice(row, row + 1), every
+            pixels = self._science.read(*where)
+            some.append(pixels[~self._missing(pixels, *where)])
+        marks = find_marks(np.concatenate(some), self._science.lossy)
+        if marks:
+            logger.warning(
+                "%s: pixels of %s are taken for no data: many have exactly that, far "
+                "outside of all others",
+                self.path,
+                " and ".join(f"{mark:g}" for mark in marks),
+            )
+        return marks
 
     @functools.cached_property
     def _weights_seen(self) -> tuple[float, float]:
@@ -264,7 +267,7 @@ class BandImage:
         least = np.float32(self._weights_seen[1])
         if self._weight.rounded:
             step = self._weight.step(rows, columns)
-            least = np.maximum(least, np.float32(_HALF_A_STEP) * step)
+            least = np.maximum(least, np.float32(HALF_A_STEP) * step)
         return np.where(weight > least, weight, np.float32(0))
 
     def saturated(self, rows: slice, columns: slice) -> NDArray[np.bool_]:

@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.io.fits.hdu.compressed import SUBTRACTIVE_DITHER_2
 from numpy.typing import DTypeLike, NDArray
 
-from data_tools.mosaics.fits_file import OpenFile, reading_fits, tile_steps
+from data_tools.mosaics.stored.fits_file import OpenFile, reading_fits, tile_steps
 
 #: Rows read of a mapped file until its memory is given back. The kernel maps 64 kB
 #: around what is read, so that these are 64 MB.
@@ -92,6 +92,11 @@ class StoredPixels:
             return None
         tiles = [-(-n // t) for n, t in zip(hdu.shape, hdu.tile_shape, strict=True)]
         return steps.reshape(tiles) * abs(self._scale)
+
+    @property
+    def lossy(self) -> bool:
+        """Whether equal pixels may be stored with small differences."""
+        return isinstance(self.hdu, fits.CompImageHDU) and self.hdu.header["BITPIX"] < 0
 
     @property
     def rounded(self) -> bool:

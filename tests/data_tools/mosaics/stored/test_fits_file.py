@@ -12,7 +12,7 @@ import pytest
 from astropy.io import fits
 
 from data_tools.mosaics.band_image import BandImage
-from data_tools.mosaics.fits_file import open_fits
+from data_tools.mosaics.stored.fits_file import open_fits
 
 SHAPE = (60, 80)
 
@@ -169,7 +169,7 @@ def test_a_damaged_or_short_compressed_file_is_refused(plain, tmp_path, kind, cu
 def test_what_would_fill_the_memory_is_refused_before_it_is_read(
     plain, tmp_path, kind, monkeypatch
 ):
-    monkeypatch.setattr("data_tools.mosaics.fits_file._ALWAYS_OPENED", 2**20)
+    monkeypatch.setattr("data_tools.mosaics.stored.fits_file._ALWAYS_OPENED", 2**20)
     header = fits.getheader(plain)
     packed = tmp_path / f"large.fits{kind}"
     fits.PrimaryHDU(np.zeros((1000, 1000), "f4"), header).writeto(tmp_path / "l.fits")
@@ -178,7 +178,7 @@ def test_what_would_fill_the_memory_is_refused_before_it_is_read(
 
 
 def test_a_large_mosaic_of_noise_opens(plain, tmp_path, monkeypatch):
-    monkeypatch.setattr("data_tools.mosaics.fits_file._ALWAYS_OPENED", 0)
+    monkeypatch.setattr("data_tools.mosaics.stored.fits_file._ALWAYS_OPENED", 0)
     packed = tmp_path / "large.fits.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
     open_fits(packed).hdus.close()
