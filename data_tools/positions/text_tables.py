@@ -135,12 +135,13 @@ def _tables(text: str) -> list[list[tuple[int, str]]]:
 
 def _read_lines(lines: list[tuple[int, str]]) -> Table:
     head: list[str] = []
+    others: list[str] = []
     body: list[tuple[int, str]] = []
     for number, line in lines:
         if not _COMMENT.match(line):
             body.append((number, line))
-        elif not body:
-            head.append(_COMMENT.sub("", line, count=1))
+        else:
+            (others if body else head).append(_COMMENT.sub("", line, count=1))
     if body and _RULE.match(body[0][1]):  # the upper edge of a box
         body = [at for at in body if not at[1].startswith(("+-", "+="))]
     if not body:
@@ -168,7 +169,7 @@ def _read_lines(lines: list[tuple[int, str]]) -> Table:
                 f"line {number} has {len(row)} columns, {len(names)} are named: is it "
                 "cut short, or is there a mark of columns in a text without quotes?"
             )
-    table = Table(meta={"comments": head} if head else None)
+    table = Table(meta={"comments": head + others} if head or others else None)
     every = (word for _, row in rows for word in row)
     decimal = mark == ";" or any(
         _WITH_COMMA.match(w) and "," in w and not _MAYBE_THOUSANDS.match(w)

@@ -16,6 +16,14 @@ from astropy.coordinates import (
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from data_tools.positions.columns.comments import (
+    FIRST_OF_FK5,
+    comment_lines,
+    equinox_year,
+    mentioned_frame,
+    stated_frames,
+)
+
 #: Key of a table's metadata with the frames that its format states of columns by their
 #: names, and of all others by None.
 FRAMES_KEY = "frames_of_columns"
@@ -67,16 +75,14 @@ _KEYS = (
 )
 _KEYS += ("coordsys", "coordsystem", "coord_system")
 
-#: An equinox alone is one of FK5 from this year on (FITS standard 4.0, section 8.3).
-_FIRST_OF_FK5 = 1984.0
-
 #: Frames in the words of a column's description, as VizieR has them.
 _DESCRIBED = re.compile(
     r"\b(ICRS|FK5|FK4|B1950|supergalactic|galactic|ecliptic)\b", re.IGNORECASE
 )
-#: ... and in a comment: "RADESYS = FK5", or VizieR's "#Coosys J2000: eq_FK5 J2000".
-_COMMENT = re.compile(
-    r"\b(?:radesys|frame|coosys\s+\w+)\s*[=:]\s*['\"]?([\w.-]+)", re.IGNORECASE
+#: Columns that such a sentence may be of, beside ``ra`` and ``dec``.
+_OTHER_COLUMNS = re.compile(
+    r"_?(?:s?g(?:al)?_?(?:lon|lat|l|b)|lon|lat|l|b|lii|bii)(?:\W.*|_deg)?",
+    re.IGNORECASE,
 )
 
 
@@ -122,6 +128,8 @@ def frame_of(
     for words in _said(table, columns, named):
         if _is_frame(words) and (allowed is None or _frame(words).name in allowed):
             return _frame(words)
+    if named == "equatorial":
+        _check_comments(table, columns)
     return _frame(default) if default else None
 
 
@@ -177,8 +185,8 @@ def _stated(table: Table, columns: tuple[str, str]) -> Iterator[str]:
     if system:
         yield f"{system} {equinox}"
     elif equinox:
-        year = _year(equinox)
-        yield f"{'fk4' if year < _FIRST_OF_FK5 else 'fk5'} {equinox}"
+        year = equinox_year(equinox)
+        yield f"{'fk4' if year < FIRST_OF_FK5 else 'fk5'} {equinox}"
         yield f"ecliptic {equinox}"
 
 
@@ -193,9 +201,24 @@ def _said(table: Table, columns: tuple[str, str], named: str | None) -> Iterator
     yield from (meta[key] for key in _KEYS if key in meta)
     if named == "J2000":  # VizieR's texts call all of that FK5 in a comment
         return
-    comments = table.meta.get("comments", [])
-    lines = [line for line in comments if isinstance(line, str)]
-    yield from _alone([m for line in lines for m in _COMMENT.findall(line)])
+    lines = comment_lines(table)
+    yield from _alone(stated_frames(lines))
+    if named in ("equatorial", None):
+        yield from mentioned_frame(lines)
+
+
+def _check_comments(table: Table, columns: tuple[str, str]) -> None:
+    """Refuse ``ra`` and ``dec`` that comments call another kind of coordinates."""
+    if any(_OTHER_COLUMNS.fullmatch(name) for name in table.colnames):
+        return  # these are meant
+    lines = comment_lines(table)
+    said = [words for words in stated_frames(lines) if _is_frame(words)]
+    said += mentioned_frame(lines)
+    if said and all(_frame(m).name not in _ALLOWED["equatorial"][0] for m in said):
+        raise ValueError(
+            f"expected right ascension and declination in {' and '.join(columns)}; its "
+            f"comments say {said[0]}; rename the columns"
+        )
 
 
 def _metadata(table: Table) -> dict[str, str]:
@@ -214,13 +237,6 @@ def _metadata(table: Table) -> dict[str, str]:
 def _alone(words: list[str]) -> list[str]:
     """Return words if they are all the same: of two frames nothing is told."""
     return words[:1] if len({word.lower() for word in words}) == 1 else []
-
-
-def _year(equinox: str) -> float:
-    try:
-        return float(equinox.lstrip("JBjb"))
-    except ValueError as e:
-        raise ValueError(f"the equinox {equinox!r} is not known") from e
 
 
 def _is_frame(words: str) -> bool:
@@ -246,4 +262,4 @@ def _frame(words: str) -> BaseCoordinateFrame:
     if not equinox or "equinox" not in frame.frame_attributes:
         return frame()
     letter = "B" if equinox[0] == "b" or name.startswith("fk4") else "J"
-    return frame(equinox=f"{letter}{_year(equinox)}")
+    return frame(equinox=f"{letter}{equinox_year(equinox)}")
