@@ -200,7 +200,7 @@ FEATURES: tuple[Feature, ...] = (
         "float32",
         (),
         "dex",
-        "visibility: log10 S/N of the object on this background; NaN for empty",
+        "visibility: log10 S/N of the object on its field; NaN for empty",
     ),
     Feature(
         "centre",

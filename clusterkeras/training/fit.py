@@ -34,6 +34,7 @@ from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.running.output import whole_path
 from data_tools.running.work_directory import claimed
+from data_tools.schema import SCHEMA_VERSION
 
 #: Packages whose versions go into ``configuration.yaml``.
 PACKAGES = ("clusterkeras", "tensorflow", "keras", "tensorflow-probability", "numpy")
@@ -111,7 +112,7 @@ def fit(
     }
     versions = {"python": platform.python_version()}
     versions |= {name: metadata.version(name) for name in PACKAGES}
-    notes = {"versions": versions}
+    notes = {"versions": versions, "schema_version": SCHEMA_VERSION}
     with claimed(
         *(output, "configuration.yaml", configuration),
         notes=notes,

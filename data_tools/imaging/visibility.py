@@ -3,35 +3,144 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import combinations_with_replacement
 
 import numpy as np
 import scipy.fft
 
+from data_tools.imaging.field_spectrum import FieldSpectrum, rings
 from data_tools.imaging.psf import OVERSAMPLING, n_positions, psf_spectra
 from data_tools.target import Target, njy_to_ab
 
 #: Side of the finer grid on which the sharpness of the PSF is summed.
 _PSF_GRID = 128
+#: Least share of a band's power that the others don't tell of: more than the estimates
+#: of how much they do are good for.
+_LEAST_OWN = 0.01
+#: Each leaves at most half of the error.
+_NEWTON_STEPS = 6
 
 
-def visibility(
-    cluster: np.ndarray, variance: np.ndarray, electron_njy: np.ndarray
-) -> float:
-    """Return the visibility, log10 S/N of an object against everything else.
+@dataclass(frozen=True)
+class Signal:
+    """What an object brings that can be told from its field.
 
-    The S/N is that of the optimal sum over pixels and bands (Horne 1986, PASP 98,
-    609): S/N^2 = sum c^2 / (sigma^2 + c e), where c is the object's noise-free flux in
-    a pixel, sigma^2 the variance per pixel of the field in that band (photons, read-out
-    and crowding, as if pixels were independent:
-    `data_tools.imaging.observation.Observation.pixel_variance`) and e the flux of one
-    electron, so that c e is the variance of the object's own photons.
+    Attributes
+    ----------
+    power : (rings, bands, bands) ndarray
+        Sum over each ring of frequencies (`field_spectrum.rings`) of the products of
+        two bands' Fourier coefficients, nJy2.
+    photons : (bands,) ndarray
+        Variance per pixel of the object's own photon noise, nJy2, where its light is.
+    """
+
+    power: np.ndarray
+    photons: np.ndarray
+
+    def log_snr(self, spectrum: FieldSpectrum, factor: float = 1.0) -> float:
+        """Return the visibility of the object, made brighter by a factor.
+
+        Parameters
+        ----------
+        spectrum : FieldSpectrum
+            Of the field that it stands in.
+        factor : float
+            By which all its light is multiplied.
+
+        Returns
+        -------
+        float
+            log10 S/N; NaN where there is no object.
+        """
+        noise = spectrum.power.copy()
+        bands = np.arange(len(self.photons))
+        noise[:, bands, bands] += factor * self.photons
+        snr2 = factor**2 * _whitened(self.power, noise)
+        return 0.5 * math.log10(snr2) if snr2 > 0 else math.nan
+
+
+def _whitened(signal: np.ndarray, noise: np.ndarray) -> float:
+    """Return the sum over rings of the trace of signal divided by noise.
+
+    Band by band: what a band adds is what the bands before it don't tell of it. So no
+    library's matrix product is used, whose last digits differ between processors.
+    """
+    total = 0.0
+    least = _LEAST_OWN * np.einsum("rbb->rb", noise)
+    for band in range(noise.shape[-1]):
+        own = np.maximum(noise[:, 0, 0], least[:, band])
+        total += float((signal[:, 0, 0] / own).sum())
+        slope = noise[:, 1:, 0] / own[:, None]
+        told = slope[:, :, None] * signal[:, None, 0, 1:]
+        signal = (
+            signal[:, 1:, 1:]
+            - told
+            - told.swapaxes(1, 2)
+            + slope[:, :, None] * (slope * signal[:, :1, 0])[:, None]
+        )
+        noise = noise[:, 1:, 1:] - slope[:, :, None] * noise[:, None, 0, 1:]
+    return total
+
+
+def signal(light: np.ndarray, electron_njy: np.ndarray) -> Signal:
+    """Return what can be seen of an object's light.
+
+    The light is tapered to zero at the edges of the cutout (von Hann), so that what is
+    cut off there, or goes on beyond, makes no edge. The mean is no part of it: that of
+    the field is not known.
 
     Parameters
     ----------
-    cluster : (px, px, bands) or (pixels, bands) ndarray
+    light : (px, px, bands) ndarray
         Noise-free light of the object in nJy.
-    variance : (bands,) ndarray
-        Variance per pixel in nJy2.
+    electron_njy : (bands,) ndarray
+        Flux of one electron in nJy.
+    """
+    px = len(light)
+    light = np.ascontiguousarray(np.moveaxis(light, -1, 0), np.float32) * _taper(px)
+    ring = rings(px)
+    modes = scipy.fft.rfft2(light).reshape(len(light), -1).take(ring.order, axis=1)
+    modes *= ring.weight
+    parts = modes.view(np.float32)
+    power = np.empty((len(ring.first), len(light), len(light)))
+    for i, j in combinations_with_replacement(range(len(light)), 2):
+        power[:, i, j] = np.add.reduceat(parts[i] * parts[j], 2 * ring.first)
+        power[:, j, i] = power[:, i, j]
+    positive = np.maximum(light, 0)
+    total = positive.sum(axis=(1, 2))
+    mean = np.square(positive).sum(axis=(1, 2)) / np.where(total > 0, total, 1)
+    return Signal(power / px**2, mean * electron_njy)
+
+
+@lru_cache(maxsize=4)
+def _taper(px: int) -> np.ndarray:
+    wave = np.sin(np.pi * (np.arange(px) + 0.5) / px) ** 2
+    return (wave[:, None] * wave).astype(np.float32)
+
+
+def visibility(
+    light: np.ndarray, spectrum: FieldSpectrum, electron_njy: np.ndarray
+) -> float:
+    """Return the visibility, log10 S/N of an object against everything else.
+
+    The S/N is that of the matched filter (Turin 1960, IRE Trans. Inf. Theory 6, 311)
+    in all bands: S/N^2 = sum over frequencies k of c_k^H (P_k + N)^-1 c_k. c_k are the
+    Fourier coefficients of the object's noise-free light in the bands (`signal`), P_k
+    the field's power spectrum, noise and crowding together
+    (`field_spectrum.measure_spectrum`), so that the same filter has a scatter of one
+    over the field. N is the noise of the object's own photons, white, in each band that
+    where the object's light is: sum c^2 / sum c times the flux of one electron. So a
+    faint object is limited by the field, and S/N of a bright one is the root of its
+    electrons.
+
+    Parameters
+    ----------
+    light : (px, px, bands) ndarray
+        Noise-free light of the object in nJy.
+    spectrum : FieldSpectrum
+        Of the field, for cutouts of that side.
     electron_njy : (bands,) ndarray
         Flux of one electron in nJy.
 
@@ -40,13 +149,32 @@ def visibility(
     float
         NaN where there is no object (all pixels zero).
     """
-    cluster = np.asarray(cluster, np.float32)
-    noise = np.maximum(cluster, 0)
-    noise *= np.asarray(electron_njy, np.float32)
-    noise += np.asarray(variance, np.float32)
-    np.divide(cluster, noise, out=noise)
-    snr2 = float(np.vdot(cluster, noise))
-    return 0.5 * math.log10(snr2) if snr2 > 0 else math.nan
+    return signal(light, electron_njy).log_snr(spectrum)
+
+
+def brightness_at(
+    log_snr: float,
+    light: np.ndarray,
+    spectrum: FieldSpectrum,
+    electron_njy: np.ndarray,
+) -> float:
+    """Return the factor by which light has to be multiplied to be so visible.
+
+    Parameters
+    ----------
+    log_snr : float
+        Visibility asked for, log10 S/N.
+    light, spectrum, electron_njy
+        As for `visibility`.
+    """
+    there = signal(light, electron_njy)
+    faint = Signal(there.power, 0 * there.photons)
+    # what gives it if the object's own photons didn't count, then Newton steps in log
+    # space: S/N goes from linear to square root in the factor
+    factor = 10.0 ** (log_snr - faint.log_snr(spectrum))
+    for _ in range(_NEWTON_STEPS):
+        factor *= 10.0 ** (log_snr - there.log_snr(spectrum, factor))
+    return factor
 
 
 def depth(

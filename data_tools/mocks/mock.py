@@ -9,6 +9,7 @@ import numpy as np
 import scipy.fft
 
 from data_tools.fields.galaxy_field import FieldMaker, GalaxyField
+from data_tools.imaging.field_spectrum import FieldSpectrum, measure_spectrum
 from data_tools.imaging.observation import Observation
 from data_tools.imaging.psf import fwhm_px
 from data_tools.imaging.render import Filters, Renderer
@@ -122,6 +123,7 @@ class MockMaker:
         images = np.fft.fftshift(scipy.fft.irfft2(spectra), axes=(1, 2))
         fwhm = np.array([fwhm_px(image) for image in images])
         stored_field = _stored(field.image)
+        spectrum = measure_spectrum(field.image, px)
         for i in range(n):
             drawn, beside, inside = rng.spawn(3)
             kind = self._kind(drawn)
@@ -139,7 +141,6 @@ class MockMaker:
                 light = self._neighbour(psf, seen, beside)
                 background = background + light + seen.noise(light, beside)
                 stored_background = _stored(background)
-            variance = seen.pixel_variance(background)
             parameters = np.full(len(PARAMETER_NAMES), np.nan)
             traits = np.full(len(TRAIT_NAMES), np.nan)
             if kind == "cluster":
@@ -148,7 +149,7 @@ class MockMaker:
                 traits = np.array([drawn_with[name] for name in TRAIT_NAMES])
             else:
                 light = self._negatives.draw(
-                    kind, centre, psf, variance, seen.electron_njy, inside
+                    kind, centre, psf, spectrum, seen.electron_njy, inside
                 )
             yield {
                 "cluster": _stored(light),
@@ -157,10 +158,12 @@ class MockMaker:
                 "traits": traits.astype(np.float32),
                 "is_cluster": int(kind == "cluster"),
                 "kind": KINDS.index(kind),
-                "log_snr": visibility(light, variance, seen.electron_njy),
+                "log_snr": visibility(light, spectrum, seen.electron_njy),
                 "centre": centre.astype(np.float32),
                 "electron_njy": seen.electron_njy.astype(np.float32),
-                "background_variance": variance.astype(np.float32),
+                "background_variance": seen.pixel_variance(background).astype(
+                    np.float32
+                ),
                 "noise_shift_px": seen.noise_shift_px.astype(np.float32),
                 "psf_fwhm_px": fwhm.astype(np.float32),
                 "field_id": field_id,
@@ -211,8 +214,9 @@ class MockMaker:
         place = distance * np.array([np.cos(angle), np.sin(angle)])
         if rng.random() < 0.5:
             return self.cluster(self._parameters(rng), place, psf, rng)[0]
+        sky = FieldSpectrum.white(seen.white_variance, self.target.cutout_px)
         return self._negatives.draw(
-            "bright_star", place, psf, seen.white_variance, seen.electron_njy, rng
+            "bright_star", place, psf, sky, seen.electron_njy, rng
         )
 
     def cluster(

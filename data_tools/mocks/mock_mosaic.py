@@ -13,6 +13,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from data_tools.fields.galaxy_field import FieldMaker, GalaxyField
+from data_tools.imaging.field_spectrum import measure_spectrum
 from data_tools.imaging.render import Renderer
 from data_tools.imaging.visibility import visibility
 from data_tools.mocks.mock import MockMaker
@@ -238,6 +239,7 @@ def _clusters(
     seen = field.observation
     cutout_psf = cutout.filters(seen.psf(target, cutout.grid))
     half = target.cutout_px // 2
+    spectrum = measure_spectrum(field.image, target.cutout_px)
     source = np.float32(0)
     log_snr = np.empty(len(x))
     for first in range(0, len(x), _CLUSTERS_AT_ONCE):
@@ -251,13 +253,10 @@ def _clusters(
             # as in a training set: on the cutout whose middle is nearest
             column = int(np.clip(np.floor(x[i]) - half + 1, 0, size - 2 * half))
             row = int(np.clip(np.floor(y[i]) - half + 1, 0, size - 2 * half))
-            background = field.image[row : row + 2 * half, column : column + 2 * half]
             alone = cutout.draw(
                 star_x[-1] - column, star_y[-1] - row, cluster.flux, cutout_psf
             )
-            log_snr[i] = visibility(
-                alone, seen.pixel_variance(background), seen.electron_njy
-            )
+            log_snr[i] = visibility(alone, spectrum, seen.electron_njy)
         source = source + canvas.source_grid(
             np.concatenate(star_x), np.concatenate(star_y), np.concatenate(star_flux)
         )
@@ -299,7 +298,7 @@ def _truth(
         truth[parameter.name].description = parameter.description
     truth["log_snr"] = log_snr
     truth["log_snr"].unit = "dex"
-    truth["log_snr"].description = "visibility: log10 S/N on the field around it"
+    truth["log_snr"].description = "visibility: log10 S/N on the field"
     return truth
 
 

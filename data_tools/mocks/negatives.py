@@ -8,8 +8,9 @@ import numpy as np
 from scipy.special import gammaincinv
 
 from data_tools.fields.disc import gaussian_random_field
+from data_tools.imaging.field_spectrum import FieldSpectrum
 from data_tools.imaging.render import Filters, Renderer
-from data_tools.imaging.visibility import visibility
+from data_tools.imaging.visibility import brightness_at
 from data_tools.stars.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
 from data_tools.stars.population import sample
 
@@ -61,7 +62,7 @@ class NegativeMaker:
         kind: str,
         centre: np.ndarray,
         psf: np.ndarray | Filters,
-        variance: np.ndarray,
+        spectrum: FieldSpectrum,
         electron_njy: np.ndarray,
         rng: np.random.Generator,
     ) -> np.ndarray:
@@ -75,8 +76,8 @@ class NegativeMaker:
             Offset (x, y) in pixels from the middle of the image.
         psf : (bands, grid, grid // 2 + 1) ndarray or Filters
             PSFs, as for `data_tools.imaging.render.Renderer.draw`.
-        variance, electron_njy : (bands,) ndarray
-            Of the background, as for `data_tools.imaging.visibility.visibility`.
+        spectrum, electron_njy
+            Of the field, as for `data_tools.imaging.visibility.visibility`.
         rng : numpy.random.Generator
             Source of randomness.
 
@@ -85,7 +86,7 @@ class NegativeMaker:
         (px, px, bands) ndarray
             Noise-free light in nJy per pixel.
         """
-        return self._makers[kind](centre, psf, variance, electron_njy, rng)
+        return self._makers[kind](centre, psf, spectrum, electron_njy, rng)
 
     def _light(self, x, y, flux, centre, psf) -> np.ndarray:
         middle = (self._renderer.size_px - 1) / 2
@@ -96,22 +97,13 @@ class NegativeMaker:
     @staticmethod
     def _scaled(
         light: np.ndarray,
-        variance: np.ndarray,
+        spectrum: FieldSpectrum,
         electron_njy: np.ndarray,
         rng: np.random.Generator,
     ) -> np.ndarray:
         """Scale light to a drawn S/N, so that negatives are as visible as clusters."""
         log_snr = rng.uniform(*_LOG_SNR)
-        # pixels that hold next to nothing don't change the S/N
-        seen = light[(light > 1e-3 * light.max(axis=(0, 1))).any(axis=-1)]
-        # the scale that gives it if the object's own photons didn't count, then
-        # Newton steps in log space: S/N goes from linear to square root in the scale
-        scale = 10.0 ** (log_snr - visibility(seen, variance, 0 * electron_njy))
-        for _ in range(6):
-            scale *= 10.0 ** (
-                log_snr - visibility(seen * scale, variance, electron_njy)
-            )
-        return light * scale
+        return light * brightness_at(log_snr, light, spectrum, electron_njy)
 
     def _star_fluxes(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n, bands) fluxes with the colours of real stars, scaled near one."""
@@ -126,23 +118,23 @@ class NegativeMaker:
             fluxes.append(flux * (10 ** rng.uniform(-0.6, 0.6) / electrons))
         return np.array(fluxes)
 
-    def _empty(self, centre, psf, variance, electron_njy, rng) -> np.ndarray:
+    def _empty(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
         px = self._renderer.size_px
         return np.zeros((px, px, self._n_bands), np.float32)
 
-    def _bright_star(self, centre, psf, variance, electron_njy, rng) -> np.ndarray:
+    def _bright_star(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
         flux = self._star_fluxes(1, rng)
         light = self._light(np.zeros(1), np.zeros(1), flux, centre, psf)
-        return self._scaled(light, variance, electron_njy, rng)
+        return self._scaled(light, spectrum, electron_njy, rng)
 
-    def _blend(self, centre, psf, variance, electron_njy, rng) -> np.ndarray:
+    def _blend(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
         n = int(rng.integers(2, 6))
         flux = self._star_fluxes(n, rng)
         x, y = rng.uniform(0.7, 2.5) * rng.standard_normal((2, n))
         light = self._light(x, y, flux, centre, psf)
-        return self._scaled(light, variance, electron_njy, rng)
+        return self._scaled(light, spectrum, electron_njy, rng)
 
-    def _association(self, centre, psf, variance, electron_njy, rng) -> np.ndarray:
+    def _association(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
         mass = 10 ** rng.uniform(2.5, 4.3)
         stars = sample(
             self._clusters.population(rng.uniform(6.6, 8.0)),
@@ -162,7 +154,7 @@ class NegativeMaker:
         return self._light(x, y, flux, centre, psf)
 
     def _background_galaxy(
-        self, centre, psf, variance, electron_njy, rng
+        self, centre, psf, spectrum, electron_njy, rng
     ) -> np.ndarray:
         """Draw a Sersic (1963) galaxy, red by dust, age and redshift."""
         n_points = MAX_FAINT_POINTS
@@ -186,9 +178,9 @@ class NegativeMaker:
         magnitude[self._blue_to_red[1:]] = -np.cumsum(colour)
         flux = np.repeat(10 ** (-0.4 * magnitude)[None] / n_points, n_points, axis=0)
         light = self._light(x, y, flux, centre, psf)
-        return self._scaled(light, variance, electron_njy, rng)
+        return self._scaled(light, spectrum, electron_njy, rng)
 
-    def _dust_edge(self, centre, psf, variance, electron_njy, rng) -> np.ndarray:
+    def _dust_edge(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
         """Draw smooth light of the disc beside a dust lane or between two.
 
         Of the light behind the dust only what exceeds its minimum is kept: the rest
@@ -233,11 +225,11 @@ class NegativeMaker:
             ).astype(np.float32)
         image = self._renderer.convolve(None, psf, light)
         image -= image.min((0, 1))
-        return self._scaled(image, variance, electron_njy, rng)
+        return self._scaled(image, spectrum, electron_njy, rng)
 
-    def _artefact(self, centre, psf, variance, electron_njy, rng) -> np.ndarray:
+    def _artefact(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
         """Draw a cosmic-ray track or a hot pixel in one band, without PSF."""
-        light = self._empty(centre, psf, variance, electron_njy, rng)
+        light = self._empty(centre, psf, spectrum, electron_njy, rng)
         px = self._renderer.size_px
         band = rng.integers(light.shape[-1])
         length = int(rng.integers(1, 9))
@@ -247,4 +239,4 @@ class NegativeMaker:
         column = np.rint(middle + centre[0] + step * np.cos(angle)).astype(int)
         row = np.rint(middle + centre[1] + step * np.sin(angle)).astype(int)
         light[row, column, band] = rng.exponential(1.0, length) + 0.1
-        return self._scaled(light, variance, electron_njy, rng)
+        return self._scaled(light, spectrum, electron_njy, rng)

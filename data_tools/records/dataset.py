@@ -68,30 +68,6 @@ def decode_image(raw: tf.Tensor, px: int, bands: int) -> tf.Tensor:
     return tf.cast(rows, tf.float32) * PIXEL_UNIT_NJY
 
 
-def log_visibility(
-    cluster: tf.Tensor, photon_variance: tf.Tensor, background_variance: tf.Tensor
-) -> tf.Tensor:
-    """Return visibility of objects on their backgrounds, as `visibility.visibility`.
-
-    Parameters
-    ----------
-    cluster : (B, rows, columns) tensor
-        Noise-free light in nJy.
-    photon_variance : (B, rows, columns) tensor
-        Variance of that light's photon noise, nJy2.
-    background_variance : (B, 1, columns) tensor
-        Variance per pixel of the background, nJy2.
-
-    Returns
-    -------
-    (B,) tensor
-        log10 of the S/N of the optimal sum over all pixels and bands; minus infinity
-        where there is no light.
-    """
-    snr2 = tf.square(cluster) / (photon_variance + background_variance)
-    return tf.math.log(tf.reduce_sum(snr2, axis=(1, 2))) * (0.5 / math.log(10))
-
-
 def crowding(
     background_variance: tf.Tensor, electron_njy: tf.Tensor, target: Target
 ) -> tf.Tensor:
@@ -194,11 +170,10 @@ def _on_background_of(
     return {**record, **moved}
 
 
-def _labels(
-    record: dict[str, tf.Tensor], log_snr: tf.Tensor, target: Target
-) -> dict[str, tf.Tensor]:
+def _labels(record: dict[str, tf.Tensor], target: Target) -> dict[str, tf.Tensor]:
     """Return what `make_dataset` gives beside the images."""
     middle = tf.constant([0.5 * (a + b) for a, b in target.box.values()])
+    log_snr = record["log_snr"]
     has_object = tf.math.is_finite(log_snr)
     is_cluster = record["is_cluster"] == 1
     return {
@@ -233,18 +208,17 @@ def _batch(
         noise = _own_noise(record["mock_id"], (count, px, px * bands), seed)
     cluster = decode_image(record["cluster"], px, bands)
     # each feature of a band beside the pixels of a row
-    electron, variance, shift = (
+    electron, shift = (
         tf.tile(record[name], (1, px))[:, None]
-        for name in ("electron_njy", "background_variance", "noise_shift_px")
+        for name in ("electron_njy", "noise_shift_px")
     )
     photon_variance = tf.nn.relu(cluster) * electron
     noise = _drizzled(tf.sqrt(photon_variance) * noise, shift, bands)
     images = decode_image(record["background"], px, bands) + cluster + noise
     if training:
         images = _turned(tf.reshape(images, (-1, px * px, bands)), px, seeds[2:4])
-    log_snr = log_visibility(cluster, photon_variance, variance)
     images = tf.reshape(images, (-1, px, px, bands))
-    return images, _labels(record, log_snr, target)
+    return images, _labels(record, target)
 
 
 def _name_damage(path: bytes) -> bytes:

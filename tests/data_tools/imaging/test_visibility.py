@@ -1,35 +1,166 @@
-"""Visibility is the optimal S/N of an object, depth where it is five for a star."""
+"""Visibility is the S/N of the matched filter, depth where a star has five."""
+
+import dataclasses
 
 import numpy as np
+import pytest
+import scipy.fft
 
+from data_tools.fields.galaxy_field import FieldMaker
+from data_tools.imaging.field_spectrum import FieldSpectrum, measure_spectrum, rings
 from data_tools.imaging.psf import psf_spectra
 from data_tools.imaging.render import Renderer
-from data_tools.imaging.visibility import depth, visibility
+from data_tools.imaging.visibility import (
+    _taper,
+    brightness_at,
+    depth,
+    signal,
+    visibility,
+)
+from data_tools.priors import Priors
 from data_tools.target import ab_to_njy
 
-
-def test_faint_object_is_limited_by_the_background():
-    light = np.zeros((8, 8, 2))
-    light[3, 3] = [3.0, 4.0]
-    # S/N^2 = 9 / 4 + 16 / 16
-    found = visibility(light, np.array([4.0, 16.0]), np.zeros(2))
-    assert np.isclose(found, 0.5 * np.log10(3.25))
+PX = 64
 
 
-def test_bright_object_is_limited_by_its_own_photons():
-    light = np.full((8, 8, 1), 1e6)
-    # 64 pixels of 1e6 / 0.25 electrons each: S/N is the root of all electrons
-    found = visibility(light, np.array([1e-3]), np.array([0.25]))
-    assert np.isclose(found, 0.5 * np.log10(64e6 / 0.25), atol=1e-6)
+def blob(sigma, colour=(1.0,), centre=(31.5, 31.5)):
+    """Return a Gaussian of unit flux times a colour."""
+    row, column = np.mgrid[:PX, :PX]
+    square = (row - centre[0]) ** 2 + (column - centre[1]) ** 2
+    light = np.exp(-square / (2 * sigma**2))
+    return (light / light.sum())[..., None] * np.array(colour)
 
 
-def test_negative_light_has_no_photons_and_still_counts():
-    light = -np.ones((4, 4, 1))
-    assert np.isclose(visibility(light, np.ones(1), np.ones(1)), np.log10(4))
+def snr(*args):
+    return 10 ** visibility(*args)
 
 
-def test_empty_cutout_has_no_visibility():
-    assert np.isnan(visibility(np.zeros((4, 4, 3)), np.ones(3), np.ones(3)))
+def test_a_faint_object_in_independent_noise_has_the_s_n_of_its_pixels():
+    """Horne (1986), for an object much smaller than the cutout."""
+    light = blob(1.5, (3.0, 4.0))
+    spectrum = FieldSpectrum.white([4.0, 16.0], PX)
+    expected = np.sqrt((light**2 / [4.0, 16.0]).sum())
+    assert snr(light, spectrum, np.zeros(2)) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0, 3.0])
+def test_the_s_n_of_a_bright_object_is_the_root_of_its_electrons(sigma):
+    light, electron = blob(sigma, (1e7, 3e7)), np.array([0.25, 0.5])
+    electrons = (light.sum(axis=(0, 1)) / electron).sum()
+    found = snr(light, FieldSpectrum.white([1.0, 1.0], PX), electron)
+    assert found == pytest.approx(np.sqrt(electrons), rel=0.04)
+
+
+@pytest.mark.parametrize("flux", [10, 100, 1000, 1e4])
+def test_between_both_it_is_near_the_best_that_can_be_had(flux):
+    """Of all filters the best has S/N^2 = sum c^2 / (variance + c e) in white noise."""
+    light, electron = blob(2.0, (flux,)), 0.5
+    best = np.sqrt((light**2 / (1 + light * electron)).sum())
+    found = snr(light, FieldSpectrum.white([1.0], PX), np.array([electron]))
+    assert 0.85 * best < found < 1.05 * best
+
+
+def test_dark_light_has_no_photons_and_still_counts():
+    light, spectrum = blob(1.5, (5.0,)), FieldSpectrum.white([1.0], PX)
+    found = snr(-light, spectrum, np.array([100.0]))
+    assert found == pytest.approx(snr(light, spectrum, np.zeros(1)))
+
+
+def test_an_empty_cutout_has_no_visibility():
+    spectrum = FieldSpectrum.white(np.ones(3), PX)
+    assert np.isnan(visibility(np.zeros((PX, PX, 3)), spectrum, np.ones(3)))
+
+
+def test_even_light_cannot_be_told_from_a_level():
+    """What is left of it is the taper's slope over the whole cutout."""
+    spectrum = FieldSpectrum.white([1.0], PX)
+    even = np.full((PX, PX, 1), 1 / PX**2)
+    assert snr(even, spectrum, np.zeros(1)) < 0.1 * snr(
+        blob(1.5), spectrum, np.zeros(1)
+    )
+
+
+@pytest.mark.parametrize("coefficient", [0.0, 0.5, 0.9])
+def test_what_bands_have_in_common_counts_once(coefficient):
+    """(c1, c2) C^-1 (c1, c2) for two bands of unit variance."""
+    power = np.array([[1, coefficient], [coefficient, 1]])
+    spectrum = FieldSpectrum(PX, np.tile(power, (len(rings(PX).first), 1, 1)))
+    for colour in ((1, 1), (1, 0), (1, -1), (2, 1)):
+        expected = np.array(colour) @ np.linalg.solve(power, colour)
+        found = snr(blob(1.5, colour), spectrum, np.zeros(2))
+        alone = snr(blob(1.5), FieldSpectrum.white([1.0], PX), np.zeros(1))
+        assert (found / alone) ** 2 == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4])
+def test_many_bands_are_whitened_as_by_the_inverse_matrix(bands):
+    rng = np.random.default_rng(bands)
+    root = rng.standard_normal((len(rings(PX).first), bands, bands)) + np.eye(bands)
+    spectrum = FieldSpectrum(PX, root @ root.swapaxes(1, 2) + 0.3 * np.eye(bands))
+    light = rng.standard_normal((PX, PX, bands))
+    there = signal(light, np.zeros(bands))
+    expected = np.einsum("rij,rji->", np.linalg.inv(spectrum.power), there.power)
+    assert 10 ** (2 * there.log_snr(spectrum)) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("log_snr", [0.2, 1.0, 2.0, 3.2])
+def test_light_is_made_as_bright_as_asked(log_snr):
+    light, electron = blob(1.5, (3.0, 1.0)), np.array([0.2, 0.2])
+    spectrum = FieldSpectrum.white([4.0, 4.0], PX)
+    factor = brightness_at(log_snr, light, spectrum, electron)
+    assert visibility(factor * light, spectrum, electron) == pytest.approx(
+        log_snr, abs=0.02
+    )
+
+
+def matched_filter(light, spectrum):
+    """Return the filter (px, px, bands) whose output has unit scatter."""
+    ring = rings(PX)
+    number = np.repeat(
+        np.arange(len(ring.first)), np.diff(ring.first, append=len(ring.order))
+    )
+    modes = scipy.fft.rfft2(np.moveaxis(light, -1, 0) * _taper(PX))
+    flat = modes.reshape(len(modes), -1)
+    out = np.zeros_like(flat)
+    inverse = np.linalg.inv(spectrum.power)[number]
+    out[:, ring.order] = np.einsum("mab,bm->am", inverse, flat[:, ring.order])
+    image = scipy.fft.irfft2(out.reshape(modes.shape), (PX, PX))
+    return np.moveaxis(image, 0, -1) / snr(light, spectrum, np.zeros(light.shape[-1]))
+
+
+@pytest.fixture(scope="module")
+def fields(m83):
+    maker = FieldMaker(m83, dataclasses.replace(Priors(), field_px=512))
+    return [maker.make(np.random.default_rng(seed)) for seed in range(10)]
+
+
+def plummer(radius_px, seen, target):
+    """Return the light of a smooth cluster as bright as the noise in each band."""
+    share = (np.arange(1500) + 0.5) / 1500 * 0.97
+    r = radius_px * np.sqrt(share / (1 - share))
+    turn = np.pi * (3 - np.sqrt(5)) * np.arange(len(r))
+    renderer = Renderer(PX)
+    flux = np.tile(np.sqrt(seen.white_variance) / len(r), (len(r), 1))
+    return renderer.draw(
+        *(31.5 + r * np.cos(turn), 31.5 + r * np.sin(turn), flux),
+        seen.psf(target, renderer.grid),
+    )
+
+
+@pytest.mark.parametrize("radius_px", [1, 2, 4, 8, 14])
+def test_at_random_places_the_filter_scatters_by_one(m83, fields, radius_px):
+    """As if pixels were independent it scattered by five to twenty."""
+    found = []
+    for field in fields:
+        spectrum = measure_spectrum(field.image, PX)
+        weights = matched_filter(plummer(radius_px, field.observation, m83), spectrum)
+        places = np.random.default_rng(radius_px).integers(0, 512 - PX + 1, (300, 2))
+        output = [
+            np.vdot(weights, field.image[r : r + PX, c : c + PX]) for r, c in places
+        ]
+        found.append(output - np.median(output))
+    low, high = np.percentile(found, (15.87, 84.13))
+    assert (high - low) / 2 == pytest.approx(1, abs=0.1)
 
 
 def test_a_star_at_the_depth_has_a_signal_to_noise_of_five(m83):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter, shift
 
+from data_tools.imaging.field_spectrum import measure_spectrum
 from data_tools.imaging.visibility import visibility
 from data_tools.mocks.mock import MockMaker
 from data_tools.priors import Priors
@@ -65,10 +66,11 @@ def test_shares_of_clusters_and_kinds_are_those_asked_for(records):
     assert all((KINDS[r["kind"]] == "cluster") == r["is_cluster"] for r in records)
 
 
-def test_visibility_is_that_of_what_is_stored(records):
+def test_visibility_is_that_of_what_is_stored_on_its_field(records, field):
+    spectrum = measure_spectrum(field.image, 64)
     for record in records[:40]:
         light = record["cluster"].astype(np.float32) * PIXEL_UNIT_NJY
-        found = visibility(light, record["background_variance"], record["electron_njy"])
+        found = visibility(light, spectrum, record["electron_njy"])
         assert np.isclose(record["log_snr"], found, atol=1e-3, equal_nan=True)
 
 

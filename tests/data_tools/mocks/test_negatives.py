@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from data_tools.imaging.field_spectrum import FieldSpectrum
 from data_tools.imaging.psf import psf_spectra
 from data_tools.imaging.render import Renderer
 from data_tools.imaging.visibility import visibility
@@ -14,7 +15,7 @@ from data_tools.schema import KINDS
 from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target
 
-VARIANCE, ELECTRON = np.full(3, 4.0), np.full(3, 0.2)
+SPECTRUM, ELECTRON = FieldSpectrum.white(np.full(3, 4.0), 64), np.full(3, 0.2)
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def draw():
     rng = np.random.default_rng(8)
 
     def one(kind, centre=(0.0, 0.0)):
-        return maker.draw(kind, np.array(centre), spectra, VARIANCE, ELECTRON, rng)
+        return maker.draw(kind, np.array(centre), spectra, SPECTRUM, ELECTRON, rng)
 
     one.kinds = maker.kinds
     return one
@@ -53,7 +54,7 @@ def test_empty_is_empty(draw):
     "kind", ["bright_star", "blend", "background_galaxy", "dust_edge"]
 )
 def test_visibility_is_spread_over_the_range_of_clusters(draw, kind):
-    found = [visibility(draw(kind), VARIANCE, ELECTRON) for _ in range(40)]
+    found = [visibility(draw(kind), SPECTRUM, ELECTRON) for _ in range(40)]
     assert 0.2 - 0.05 < min(found) < 1.2
     assert 2.2 < max(found) < 3.2 + 0.05
 
@@ -89,7 +90,7 @@ def test_background_galaxy_is_red_in_whatever_order_the_bands_come():
     rng = np.random.default_rng(8)
     for _ in range(5):
         light = maker.draw(
-            "background_galaxy", np.zeros(2), spectra, VARIANCE, ELECTRON, rng
+            "background_galaxy", np.zeros(2), spectra, SPECTRUM, ELECTRON, rng
         )
         flux = light.sum((0, 1))
         assert flux[0] > flux[1] > flux[2]
