@@ -70,9 +70,12 @@ class Priors:
         Laws that each cluster's extinction is drawn from, all equally likely; none for
         the target's alone.
     r_v : (float, float)
-        Total over selective extinction, A_V / E(B-V), of each cluster's dust.
+        Total over selective extinction, A_V / E(B-V), of each cluster's dust: the
+        range of nearly all sight lines in the Milky Way (Fitzpatrick & Massa 2007, ApJ
+        663, 320).
     binary_fraction : (float, float)
-        Share of each cluster's stars that have an unresolved companion.
+        Share of each cluster's stars that have an unresolved companion: from none to
+        the 0.7 of O stars (Sana et al. 2012, Science 337, 444).
     drizzle_blur_px : dict of str to (float, float)
         Gaussian blur, sigma in pixels, added to the PSF by drizzling, per band; the
         default for a band not named is (0.5, 1.0).
@@ -134,8 +137,8 @@ class Priors:
     feh_offset: Range = (-0.25, 0.25)
     stellar_models: dict[str, float] = field(default_factory=lambda: {"MIST": 1.0})
     extinction_laws: tuple[str, ...] = EXTINCTION_LAWS
-    r_v: Range = (3.1, 3.1)
-    binary_fraction: Range = (0.0, 0.0)
+    r_v: Range = (2.5, 5.0)
+    binary_fraction: Range = (0.0, 0.7)
     drizzle_blur_px: dict[str, Range] = field(
         default_factory=lambda: {
             "F275W": (0.6, 1.6),

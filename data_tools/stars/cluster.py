@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -84,9 +84,14 @@ class ClusterMaker:
 
     def _population(self, log_age: float, traits: Traits) -> Population:
         """Return the population of an age that a cluster of these traits has."""
-        feh = float(np.clip(traits.feh, *self._feh))
-        target = replace(self.target, feh=feh, extinction_law=traits.extinction_law)
-        return population_of(target, log_age)
+        return population_of(
+            self.target,
+            log_age,
+            traits.binary_fraction,
+            feh=float(np.clip(traits.feh, *self._feh)),
+            law=traits.extinction_law,
+            r_v=traits.r_v,
+        )
 
     def draw(self, parameters: np.ndarray, rng: np.random.Generator) -> Cluster:
         """Draw one cluster: its stars, and points for those too many to draw.

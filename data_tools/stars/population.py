@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 
 from data_tools.stars.isochrones import Isochrone, IsochroneGrid
+from data_tools.stars.stellar_photometry import R_V, r_v_change
 from data_tools.target import AB_ZERO_NJY, Target
 
 #: Break masses and slopes of the initial mass function, dN/dm ~ m^-alpha (Kroupa
@@ -18,12 +19,10 @@ IMF_SLOPES = np.array([1.3, 2.3])
 #: Natural log of the flux ratio of one magnitude.
 _MAGNITUDE = np.float32(-0.4 * np.log(10.0))
 
-#: Companions stand at so many mass ratios (Gauss-Legendre): light and its variance are
-#: within 1 and 2 % of a fine integral's.
-_MASS_RATIOS = 5
 
-
-def _segment_integral(low: np.ndarray, high: np.ndarray, power: float) -> np.ndarray:
+def _segment_integral(
+    low: np.ndarray, high: np.ndarray, power: np.ndarray
+) -> np.ndarray:
     """Integrate m^power from low to high (power is not -1 for this IMF)."""
     return (high ** (power + 1) - low ** (power + 1)) / (power + 1)
 
@@ -69,6 +68,25 @@ def stars_below(mass: np.ndarray) -> np.ndarray:
     return _BELOW[segment] + _GROWTH[segment] * mass ** _POWERS[segment]
 
 
+def _mass_below(mass: float) -> float:
+    """Return the mass of stars lighter than a mass, per Msun of stars formed."""
+    edges = np.minimum(IMF_BREAKS, mass)
+    return float(
+        _IMF_FACTORS @ _segment_integral(edges[:-1], edges[1:], 1 - IMF_SLOPES)
+    )
+
+
+def _companions_of_heavier(mass: float) -> float:
+    """Return how many companions per Msun of their own mass heavier stars have.
+
+    A primary of mass m adds 1 / m at all lower masses; per Msun of primaries formed.
+    """
+    edges = np.maximum(IMF_BREAKS, mass)
+    return float(
+        _IMF_FACTORS @ _segment_integral(edges[:-1], edges[1:], -IMF_SLOPES - 1)
+    )
+
+
 @lru_cache(maxsize=4)
 def _load(
     path: str | None, file_format: str, bands: tuple[str, ...], law: str
@@ -80,13 +98,21 @@ def _load(
     return IsochroneGrid.from_mist_cmd(path, bands, law)
 
 
-def isochrones_of(target: Target) -> IsochroneGrid:
-    """Return the isochrones a target names, or the shipped ones; loaded once."""
+def isochrones_of(target: Target, law: str | None = None) -> IsochroneGrid:
+    """Return the isochrones a target names, or the shipped ones; loaded once.
+
+    Parameters
+    ----------
+    target : Target
+        Names them.
+    law : str, optional
+        Extinction law, if not the target's.
+    """
     return _load(
         target.isochrones,
         target.isochrones_format,
         target.band_names,
-        target.extinction_law,
+        law or target.extinction_law,
     )
 
 
@@ -94,21 +120,30 @@ def isochrones_of(target: Target) -> IsochroneGrid:
 class Population:
     """A simple stellar population as seen at the target, before dust.
 
-    A point is a star of the isochrone, or a pair of stars that are seen as one.
-
     Attributes
     ----------
     number : (n,) ndarray
-        Expected stars or pairs at each point per Msun of stars formed.
+        Expected stars at each point of an isochrone per Msun of stars formed; a star
+        and its companion, which are seen as one, count once.
     flux : (n, bands) ndarray
-        Flux of one of them in nJy, without extinction.
+        Flux of one of them in nJy, without companion and extinction.
     extinction : (n, bands) ndarray
         A_band / A_V of it.
+    mass, mass_current : (n,) ndarray
+        Its initial and its present mass in Msun; the first never falls.
+    edges : (n + 1,) ndarray
+        Initial masses in Msun between which the points stand for all stars.
+    paired : (n,) ndarray
+        Share of the stars of each point that have a companion.
     """
 
     number: np.ndarray
     flux: np.ndarray
     extinction: np.ndarray
+    mass: np.ndarray
+    mass_current: np.ndarray
+    edges: np.ndarray
+    paired: np.ndarray
 
     @classmethod
     def from_isochrone(
@@ -123,6 +158,13 @@ class Population:
         A point stands for the initial masses half-way to its neighbours. Stars beyond
         the last point are remnants and give no light.
 
+        The IMF is that of single stars and of primaries. A companion's mass is q times
+        its primary's, q flat in (0, 1] at all masses, as among stars like the Sun
+        (Raghavan et al. 2010, ApJS 190, 1, section 5.3.1; Duchene & Kraus 2013, ARA&A
+        51, 269). One that is lighter than the isochrone's first star counts with its
+        mass and gives no light. One whose primary has died is a single star; nothing
+        passes from one to the other.
+
         Parameters
         ----------
         isochrone : Isochrone
@@ -132,7 +174,7 @@ class Population:
         distance_modulus : float
             In mag.
         binary_fraction : float
-            Share of the stars of the IMF that have a companion; see `_paired`.
+            Share of the stars of the IMF that have a companion.
         """
         mass = isochrone.mass_initial
         edges = np.empty(len(mass) + 1)
@@ -145,103 +187,109 @@ class Population:
         # above zero: a last digit, other on another processor, must not decide whether
         # a point of no width takes a random number
         number = np.maximum(np.diff(stars_below(edges)), 1e-300)
-        single = cls(number, flux, isochrone.extinction)
-        if binary_fraction == 0:
-            return single
-        return _paired(single, mass, np.diff(edges), binary_fraction)
+        paired = np.zeros(len(mass))
+        if binary_fraction:
+            widowed = binary_fraction * _companions_of_heavier(mass[-1])
+            primaries = binary_fraction * number
+            number += widowed * np.diff(edges)
+            paired = primaries / number
+            # companions add half of their primaries' mass in the mean
+            number /= 1 + 0.5 * binary_fraction
+        return cls(
+            number,
+            flux,
+            isochrone.extinction,
+            mass,
+            isochrone.mass_current,
+            edges,
+            paired,
+        )
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether any star has a companion."""
+        return bool(self.paired[0])
+
+    @property
+    def living_mass(self) -> float:
+        """Mass of the stars that live, in Msun per Msun of stars formed.
+
+        What winds have taken and remnants hold is not in it; stars lighter than the
+        isochrone's first live all.
+        """
+        mass = self.mass_current
+        if self.has_pairs:
+            light = 0.5 * self.mass[0] ** 2 / self.mass
+            light += self.of_companions(mass[:, None])[:, 0]
+            mass = mass + self.paired * light
+        return float(self.number @ mass) + _mass_below(self.mass[0])
+
+    def of_companions(self, values: np.ndarray) -> np.ndarray:
+        """Return the mean of values (n, k) of stars over each point's companions.
+
+        Companions lighter than the first point count as zero.
+        """
+        columns, kind = values.T, values.dtype
+        total = np.cumsum(columns * np.diff(self.edges).astype(kind), axis=1)
+        # of the point's own range only what is lighter than the primary
+        total -= columns * (self.edges[1:] - self.mass).astype(kind)
+        total /= self.mass.astype(kind)
+        return total.T
 
     def reddened(self, a_v: float) -> np.ndarray:
-        """Return the flux of each point behind dust, (n, bands) in nJy."""
+        """Return the flux of each point's star behind dust, (n, bands) in nJy."""
         return self.flux * np.exp(_MAGNITUDE * np.float32(a_v) * self.extinction)
 
     def mean_flux(self, a_v: float = 0.0) -> np.ndarray:
         """Return the expected flux of one Msun of stars, (bands,) in nJy."""
-        return self.number @ self.reddened(a_v)
-
-
-def _paired(
-    single: Population, mass: np.ndarray, span: np.ndarray, fraction: float
-) -> Population:
-    """Return a share of a population's stars unresolved companions of the same age.
-
-    The IMF is that of the primaries. The companion's mass is q times the primary's, q
-    flat in (0, 1] at all masses, as among stars like the Sun (Raghavan et al. 2010,
-    ApJS 190, 1, section 5.3.1; Duchene & Kraus 2013, ARA&A 51, 269). A companion that
-    is lighter than the isochrone's first star counts with its mass and gives no light.
-    One whose primary has died is a single star; nothing passes from one to the other.
-
-    Parameters
-    ----------
-    single : Population
-        Of single stars, in the isochrone's order.
-    mass, span : (n,) ndarray
-        Initial mass of its points and the range each stands for, in Msun.
-    fraction : float
-        Share of the primaries with a companion, in (0, 1].
-
-    Returns
-    -------
-    Population
-        Per Msun of stars formed, companions counted.
-    """
-    # a primary of mass m adds 1/m to the density of companions at all lower masses
-    widowed = sum(
-        factor * _segment_integral(low, high, -slope - 1)
-        for factor, slope, low, high in zip(
-            _IMF_FACTORS,
-            IMF_SLOPES,
-            np.maximum(IMF_BREAKS[:-1], mass[-1]),
-            np.maximum(IMF_BREAKS[1:], mass[-1]),
-            strict=True,
-        )
-    )
-    numbers = [(1 - fraction) * single.number + fraction * widowed * span]
-    fluxes, extinctions = [single.flux], [single.extinction]
-    log_flux = np.log(single.flux)
-    nodes, weights = np.polynomial.legendre.leggauss(_MASS_RATIOS)
-    for ratio, share in zip(0.5 * (1 + nodes), 0.5 * weights, strict=True):
-        flux, extinction = (
-            np.stack([np.interp(ratio * mass, mass, x, left=low) for x in column.T], 1)
-            for column, low in ((log_flux, -np.inf), (single.extinction, 0.0))
-        )
-        flux = np.exp(flux)
-        both = single.flux + flux
-        numbers.append(fraction * share * single.number)
-        fluxes.append(both)
-        extinctions.append((single.flux * single.extinction + flux * extinction) / both)
-    # companions add half of their primaries' mass in the mean
-    return Population(
-        np.concatenate(numbers) / (1 + 0.5 * fraction),
-        np.concatenate(fluxes),
-        np.concatenate(extinctions),
-    )
+        flux = self.reddened(a_v)
+        light = self.number @ flux
+        if self.has_pairs:
+            light += (self.number * self.paired) @ self.of_companions(flux)
+        return light
 
 
 def population_of(
-    target: Target, log_age: float, binary_fraction: float = 0.0
+    target: Target,
+    log_age: float,
+    binary_fraction: float = 0.0,
+    *,
+    feh: float | None = None,
+    law: str | None = None,
+    r_v: float = R_V,
 ) -> Population:
     """Return a target's population of an age.
 
     Parameters
     ----------
     target : Target
-        Names isochrones, metallicity and distance.
+        Names isochrones, metallicity, extinction law and distance.
     log_age : float
         log10 of the age in years.
     binary_fraction : float
         Share of the stars of the IMF that have a companion.
+    feh : float, optional
+        [Fe/H], if not the target's.
+    law : str, optional
+        Extinction law, if not the target's.
+    r_v : float
+        A_V / E(B-V) of the dust.
 
     Raises
     ------
     ValueError
-        If the isochrones do not reach that age or the target's metallicity.
+        If the isochrones do not reach that age or metallicity.
     """
-    grid = isochrones_of(target)
+    law = law or target.extinction_law
+    grid = isochrones_of(target, law)
+    isochrone = grid.at(log_age, target.feh if feh is None else feh)
+    if r_v != R_V:
+        shift, slope = r_v_change(target.band_names, law, r_v)
+        extinction = isochrone.extinction * slope.astype(np.float32)
+        extinction += shift.astype(np.float32)
+        isochrone = replace(isochrone, extinction=extinction)
     return Population.from_isochrone(
-        grid.at(log_age, target.feh),
-        grid.vega_ab,
-        target.distance_modulus,
-        binary_fraction,
+        isochrone, grid.vega_ab, target.distance_modulus, binary_fraction
     )
 
 
@@ -251,20 +299,31 @@ class DrawnStars:
 
     Attributes
     ----------
-    point : (n,) ndarray
-        Index of each bright star's point in the population, brightest first.
     flux : (n, bands) ndarray
-        Flux of the bright stars in nJy, dust applied.
+        Flux of the bright stars in nJy, dust applied; the star that would be brightest
+        without companions first.
+    extinction : (n, bands) ndarray
+        A_band / A_V of each.
     faint_flux : (bands,) ndarray
         Summed flux of all the others, which are too many to place one by one.
     faint_flux2 : (bands,) ndarray
         Sum of their squared fluxes, nJy2: the variance of their light.
+    faint_extinction : (bands,) ndarray
+        A_band / A_V of their summed light.
+    mass : float
+        Initial mass in Msun as drawn, companions counted; what has died, or is lighter
+        than the isochrone's first star, in expectation.
+    number : float
+        Stars of the isochrone drawn, a star and its companion counted once.
     """
 
-    point: np.ndarray
     flux: np.ndarray
+    extinction: np.ndarray
     faint_flux: np.ndarray
     faint_flux2: np.ndarray
+    faint_extinction: np.ndarray
+    mass: float
+    number: float
 
 
 def sample(
@@ -281,14 +340,15 @@ def sample(
     The number of stars at each point of the isochrone is a Poisson deviate, so all
     sums (and their stochastic scatter) are those of a cluster drawn star by star
     (Cerviño & Luridiana 2006, A&A 451, 475). The brightest are returned one by one,
-    the rest as summed light.
+    with companions of their own, the rest as summed light with that of a mean
+    companion.
 
     Parameters
     ----------
     population : Population
         What to draw from.
     mass : float
-        Initial mass in Msun, reached in expectation.
+        Initial mass in Msun, companions counted, reached in expectation.
     a_v : float
         Extinction of all stars in mag.
     rng : numpy.random.Generator
@@ -301,19 +361,83 @@ def sample(
     least : float
         Stars of no more than this brightness are not returned one by one.
     """
-    counts = rng.poisson(mass * population.number)
-    alive = np.flatnonzero(counts)
-    counts = counts[alive]
-    flux = population.flux[alive] * np.exp(
-        _MAGNITUDE * np.float32(a_v) * population.extinction[alive]
-    )
+    expected = mass * population.number
+    counts = rng.poisson(expected)
+    flux = population.reddened(a_v)
     brightness = flux @ np.asarray(weight, np.float32)
-    bright = np.flatnonzero(brightness > least)
+    bright = np.flatnonzero((brightness > least) & (counts > 0))
     bright = bright[np.argsort(-brightness[bright], kind="stable")]
     bright = bright[: np.searchsorted(np.cumsum(counts[bright]), max_stars, "right")]
-    index = np.repeat(bright, counts[bright])
+    point = np.repeat(bright, counts[bright])
+    own, extinction = flux.take(point, 0), population.extinction.take(point, 0)
     rest = counts.astype(float)
     rest[bright] = 0.0
+    in_all = population.mass * (1 + 0.5 * population.paired)
+    drawn_mass = mass + float((counts - expected) @ in_all)
+    flux2 = flux**2
+    faint, faint2 = rest @ flux, rest @ flux2
+    faint_extinction = rest @ (flux * population.extinction) / np.maximum(faint, 1e-30)
+    if population.has_pairs:
+        of_faint = _companions_of(population, rest, flux, flux2)
+        faint, faint2 = faint + of_faint[0], faint2 + of_faint[1]
+        drawn_mass += _with_companions(population, a_v, point, own, extinction, rng)
     return DrawnStars(
-        alive[index], flux.take(index, axis=0), rest @ flux, rest @ flux**2
+        own,
+        extinction,
+        faint,
+        faint2,
+        faint_extinction,
+        drawn_mass,
+        float(counts.sum()),
     )
+
+
+def _companions_of(
+    population: Population, counts: np.ndarray, flux: np.ndarray, flux2: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the expected light of the companions of so many stars of each point.
+
+    And what they add to the sum of squared fluxes: theirs, and twice the product with
+    their primaries'.
+    """
+    edges, mass = population.edges, population.mass
+    # a primary of mass m adds 1 / m companions per Msun at all lower masses
+    density = counts * population.paired / mass
+    heavier = np.cumsum(density[::-1])[::-1] - density
+    companions = heavier * np.diff(edges) + density * (mass - edges[:-1])
+    both = (counts * population.paired) @ (flux * population.of_companions(flux))
+    return companions @ flux, companions @ flux2 + 2 * both
+
+
+def _with_companions(
+    population: Population,
+    a_v: float,
+    point: np.ndarray,
+    flux: np.ndarray,
+    extinction: np.ndarray,
+    rng: np.random.Generator,
+) -> float:
+    """Add the light of companions to stars, in place.
+
+    Returns what their companions are heavier than expected, in Msun.
+    """
+    chance, ratio = rng.random((len(point), 2)).T
+    mass, paired = population.mass, population.paired[point]
+    star = np.flatnonzero(chance < paired)
+    companion = ratio[star] * mass[point[star]]
+    excess = companion.sum() - 0.5 * float(paired @ mass[point])
+    shines = companion > mass[0]
+    star, companion = star[shines], companion[shines]
+    upper = np.searchsorted(mass, companion)
+    lower = upper - 1
+    part = ((companion - mass[lower]) / (mass[upper] - mass[lower]))[:, None]
+    part = part.astype(np.float32)
+    # the logarithm of the flux goes evenly from point to point
+    faint, k = population.flux[lower], population.extinction[lower]
+    k = k + part * (population.extinction[upper] - k)
+    light = faint * (population.flux[upper] / faint) ** part
+    light *= np.exp(_MAGNITUDE * np.float32(a_v) * k)
+    both = flux[star] + light
+    extinction[star] += light / both * (k - extinction[star])
+    flux[star] = both
+    return excess

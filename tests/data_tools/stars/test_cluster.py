@@ -16,10 +16,13 @@ from data_tools.stars.cluster import (
 )
 from data_tools.target import Target
 
+#: Clusters of which all are alike but for the stars that they happened to get.
+PLAIN = {"r_v": (3.1, 3.1), "binary_fraction": (0.0, 0.0)}
+
 
 @pytest.fixture(scope="module")
 def maker():
-    return ClusterMaker(Target.load("m83-wfc3-uvis"), Priors())
+    return ClusterMaker(Target.load("m83-wfc3-uvis"), Priors(**PLAIN))
 
 
 @pytest.mark.parametrize("log_mass", [3.0, 4.5, 6.0])
@@ -67,7 +70,7 @@ def test_images_are_those_of_all_stars_within_photon_noise(
     target = maker.target
     radius = 10**log_radius / target.pixel_scale_arcsec
     parameters = np.array([log_age, 0.0, log_mass, log_radius])
-    priors = Priors(eff_eta=(1.5, 1.5), king_fraction=0.0)
+    priors = Priors(**PLAIN, eff_eta=(1.5, 1.5), king_fraction=0.0)
     limited = ClusterMaker(target, priors)
     renderer = Renderer(64)
     blur = np.array([np.mean(priors.blur_range(name)) for name in target.band_names])
@@ -150,6 +153,38 @@ def test_same_seed_gives_the_same_cluster(maker):
     assert list(first.traits) == list(TRAIT_NAMES)
 
 
+@pytest.mark.parametrize("r_v", [2.5, 3.1, 5.0])
+def test_dust_of_another_r_v_dims_by_the_law_of_ccm89(r_v):
+    # a(x) + b(x) / R_V at the bands' pivots, CCM89 (ApJ 345, 245), equations 3a and 3b
+    a = [0.32999, -0.77530, 0.01979, 0.72085, -0.02427, -0.50447, 0.17699, 1.0]
+    b = [-2.09002, 5.30260, -0.62251, -5.38434, 1.07233, 2.28305, 1.41338, 0.0]
+    y = 1e4 / np.array([3355, 4326, 8030]) - 1.82
+    expected = 2.0 * (np.polyval(a, y) + np.polyval(b, y) / r_v)
+    priors = Priors(**PLAIN | {"r_v": (r_v, r_v)}, extinction_laws=("CCM89",))
+    one = ClusterMaker(Target.load("m83-wfc3-uvis"), priors)
+    clean, dusty = (
+        one.draw(np.array([9.0, x, 5.0, -1.0]), np.random.default_rng(3)).flux.sum(0)
+        for x in (0.0, 2.0)
+    )
+    # bands are broad: by a few per cent
+    np.testing.assert_allclose(-2.5 * np.log10(dusty / clean), expected, rtol=0.06)
+
+
+def test_clusters_with_companions_hold_their_mass_in_light():
+    # half of the stars in pairs dim a cluster of the same mass by 0.03 mag: companions
+    # hold a fifth of its mass and give some light
+    priors = Priors(**PLAIN | {"binary_fraction": (0.5, 0.5)}, feh_offset=(0, 0))
+    one, parameters = (
+        ClusterMaker(Target.load("m83-wfc3-uvis"), priors),
+        [8.5, 0, 5, -1],
+    )
+    rng = np.random.default_rng(1)
+    light = [one.draw(np.array(parameters), rng).flux.sum(0) for _ in range(60)]
+    expected = 1e5 * one.population(8.5).mean_flux() * 10 ** (-0.4 * 0.029)
+    error = np.std(light, axis=0) / np.sqrt(60)
+    assert (np.abs(np.mean(light, axis=0) - expected) < 4 * error).all()
+
+
 def drawn(priors, target=None, n=30):
     """Return the colours (last band less first, mag) of heavy clusters of one age."""
     target = target or Target.load("m83-wfc3-uvis")
@@ -160,7 +195,7 @@ def drawn(priors, target=None, n=30):
 
 
 def test_clusters_scatter_in_metallicity_and_law_only_as_far_as_priors_say():
-    fixed = {"feh_offset": (0.0, 0.0), "extinction_laws": ()}
+    fixed = PLAIN | {"feh_offset": (0.0, 0.0), "extinction_laws": ()}
     scatter = np.std(drawn(Priors(**fixed)))
     assert np.std(drawn(Priors(**fixed | {"feh_offset": (-0.25, 0.25)}))) > 3 * scatter
     laws = Priors(**fixed | {"extinction_laws": ("CCM89", "G23")})
@@ -169,10 +204,14 @@ def test_clusters_scatter_in_metallicity_and_law_only_as_far_as_priors_say():
 
 def test_richer_clusters_are_redder_and_the_isochrones_end_limits_them():
     poor, rich = (
-        drawn(Priors(feh_offset=(offset, offset), extinction_laws=()), n=10).mean()
+        drawn(
+            Priors(**PLAIN, feh_offset=(offset, offset), extinction_laws=()), n=10
+        ).mean()
         for offset in (-0.25, 0.25)
     )
     assert rich > poor + 0.2
     # [Fe/H] ends at 0.25
-    beyond = drawn(Priors(feh_offset=(0.9, 0.9), extinction_laws=()), n=10).mean()
+    beyond = drawn(
+        Priors(**PLAIN, feh_offset=(0.9, 0.9), extinction_laws=()), n=10
+    ).mean()
     assert np.isclose(beyond, rich, atol=0.02)

@@ -1,6 +1,7 @@
 """Populations: the IMF, its sampling, and the light of a mean cluster."""
 
 import re
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise, product
 from pathlib import Path
@@ -275,44 +276,80 @@ def test_mean_light_with_binaries_is_the_integral_over_masses_and_ratios(
 
 
 @pytest.mark.parametrize("log_age", [7.5, 9.6])
-def test_clusters_with_binaries_are_those_drawn_system_by_system(target, log_age):
+@pytest.mark.parametrize("one_by_one", [300, 1000])
+def test_clusters_with_binaries_are_those_drawn_system_by_system(
+    target, log_age, one_by_one
+):
     fraction, mass, n = 0.6, 3e3, 4000
     isochrone = isochrones_of(target).at(log_age, target.feh)
     rng = np.random.default_rng(17)
     single = population(target, log_age)
     direct = light_star_by_star(isochrone, single, mass, n, rng, fraction)
     pop = population(target, log_age, fraction)
-    draws = (sample(pop, mass, 0.0, rng, 10, np.ones(3)) for _ in range(n))
+    draws = (sample(pop, mass, 0.0, rng, one_by_one, np.ones(3)) for _ in range(n))
     sampled = np.array([stars.flux.sum(0) + stars.faint_flux for stars in draws])
     assert_same_magnitudes_and_colours(direct, sampled)
 
 
-def test_a_companion_makes_a_main_sequence_star_brighter_and_redder(target):
+@pytest.mark.parametrize("fraction", [0.0, 0.7])
+def test_mass_is_drawn_and_lives_as_the_imf_says(target, fraction):
+    pop = population(target, 7.5, fraction)
+    rng, mass, n = np.random.default_rng(1), 2e3, 2000
+    drawn = np.array(
+        [sample(pop, mass, 0.0, rng, 30, np.ones(3)).mass for _ in range(n)]
+    )
+    assert abs(drawn.mean() - mass) < 4 * drawn.std() / np.sqrt(n)
+
+    # the variance of a sum of Poisson numbers N of systems of mass m is sum N m^2
+    def shape(m):
+        return m**-1.3 if m < 0.5 else 0.5 * m**-2.3
+
+    low, high = pop.mass[[0, -1]]
+    whole, _ = quad(lambda m: m * shape(m), 0.08, 120, points=(0.5, 1, 10), limit=200)
+    second, _ = quad(lambda m: m**2 * shape(m), low, high, points=(0.5, 1), limit=200)
+    whole *= 1 + 0.5 * fraction
+    # of companions in expectation at least (1 + f / 2)^2, at most 1 + f + f / 3
+    expected = mass * second / whole
+    least, most = (1 + 0.5 * fraction) ** 2, 1 + fraction + fraction / 3
+    assert 0.9 * least < drawn.var() / expected < 1.1 * most
+    # at 30 Myr stars above 9 Msun have died, a fifth of the mass (Kroupa 2001)
+    living, _ = quad(lambda m: m * shape(m), 0.08, high, points=(0.5, 1), limit=200)
+    assert np.isclose(pop.living_mass, living / whole * (1 + 0.5 * fraction), rtol=0.03)
+
+
+@pytest.fixture(scope="module")
+def with_companions(target):
+    """Return the same stars alone and with companions, and dust on both."""
+    pop = population(target, 8.0)
+
+    def stars(share, a_v):
+        one = replace(pop, paired=np.full(len(pop.number), share))
+        return sample(one, 2e3, a_v, np.random.default_rng(4), 500, np.ones(3))
+
+    return {(share, a_v): stars(share, a_v) for share in (0, 1) for a_v in (0, 1.5)}
+
+
+def test_a_companion_makes_a_main_sequence_star_brighter_and_redder(with_companions):
     # by up to 0.75 mag, two equal stars; it stands to the red of the single stars
-    isochrone = isochrones_of(target).at(8.0, target.feh)
-    single, pop = (population(target, 8.0, f) for f in (0.0, 0.5))
-    mass = isochrone.mass_initial  # the main sequence ends at 5 Msun
-    rows = np.flatnonzero((mass > 1) & (mass < 3))
-    n = len(single.number)
-    pairs = pop.flux.reshape(-1, n, 3)[1:, rows]
-    brighter = 2.5 * np.log10(pairs / single.flux[rows])
+    alone, pairs = (with_companions[share, 0].flux[50:] for share in (0, 1))
+    brighter = 2.5 * np.log10(pairs / alone)
     assert (brighter >= 0).all()
     assert (brighter < 0.7526).all()
-    redder = brighter[..., 2] - brighter[..., 1]  # in F438W - F814W
+    redder = brighter[:, 2] - brighter[:, 1]  # in F438W - F814W
     assert (redder > -1e-3).all()
     assert redder.max() > 0.05
 
 
-def test_dust_dims_a_pair_as_it_dims_its_stars(target):
-    pop = population(target, 8.0, 1.0)
-    n = len(population(target, 8.0).number)
-    pairs = pop.extinction.reshape(-1, n, 3)[1:]
-    primaries = pop.extinction[:n]
-    low, high = primaries.min(0), primaries.max(0)
-    assert ((pairs >= low - 1e-6) & (pairs <= high + 1e-6)).all()
-    # the least mass ratio adds next to nothing
-    heavy = isochrones_of(target).at(8.0, target.feh).mass_initial > 2
-    np.testing.assert_allclose(pairs[0, heavy], primaries[heavy], atol=1e-3)
+def test_dust_dims_a_pair_as_it_dims_its_stars(with_companions):
+    clean, dusty = (with_companions[1, a_v] for a_v in (0, 1.5))
+    dimming = -2.5 * np.log10(dusty.flux / clean.flux) / 1.5
+    # but for two giants that change places where dust reddens them
+    np.testing.assert_allclose(dimming[2:], clean.extinction[2:], rtol=0.003)
+    np.testing.assert_allclose(
+        -2.5 * np.log10(dusty.faint_flux / clean.faint_flux) / 1.5,
+        clean.faint_extinction,
+        rtol=0.01,
+    )
 
 
 def test_the_page_states_what_its_own_commands_give_for_binaries(capsys):
