@@ -87,7 +87,8 @@ class Priors:
     zero_point_mag : float
         Largest error of a field's photometric zero point, in each band: about 0.01 mag
         from the detector (Calamida et al. 2022, AJ 164, 32), the rest for drizzling and
-        charge transfer.
+        charge transfer, and for stellar models, whose colours differ by as much from
+        one another and from real stars.
     exposure_factor : (float, float)
         log10 of the factor between a field's exposure and the target's.
     sky_factor : (float, float)
@@ -96,6 +97,11 @@ class Priors:
         Factor between a field's read-out noise and the target's.
     sky_residual : float
         Largest residual of the sky subtraction as a fraction of the sky.
+    sky_pedestal : (float, float)
+        Level taken away from a field in each band with its sky, in units of the level
+        that 5 % of its pixels lie below: AstroDrizzle takes the least level of a chip
+        for sky, which is meant for sparse fields (DrizzlePac's notes on sky matching)
+        and in one that the galaxy fills is light. (0, 0) leaves all where it is.
     field_old_mass_density : (float, float)
         log10 of the old disc's surface density in Msun / pc^2.
     field_sfr_density : (float, float)
@@ -149,11 +155,12 @@ class Priors:
     )
     noise_shift_px: Range = (0.0, 0.5)
     band_shift_px: float = 0.15
-    zero_point_mag: float = 0.05
+    zero_point_mag: float = 0.1
     exposure_factor: Range = (-0.3, 0.2)
     sky_factor: Range = (-0.2, 0.3)
     read_noise_factor: Range = (0.9, 1.3)
     sky_residual: float = 0.1
+    sky_pedestal: Range = (0.0, 1.0)
     field_old_mass_density: Range = (1.0, 3.0)
     field_sfr_density: Range = (-3.0, -0.7)
     field_dust_a_v: Range = (-1.3, 0.2)
@@ -200,6 +207,7 @@ class Priors:
                 "sky_factor": ordered(-2, 2),
                 "read_noise_factor": ordered(0, 10),
                 "sky_residual": number(0, 1),
+                "sky_pedestal": ordered(0, 2),
                 "field_old_mass_density": ordered(-3, 4),
                 "field_sfr_density": ordered(-6, 2),
                 "field_dust_a_v": ordered(-4, 1),

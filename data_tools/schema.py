@@ -89,12 +89,13 @@ STELLAR_MODELS: tuple[str, ...] = ("MIST", "PARSEC", "SSE")
 
 @dataclass(frozen=True)
 class Trait:
-    """What a cluster was drawn with, or shows as drawn, beside its parameters.
+    """What a cluster or a background was drawn with, or shows, beside parameters.
 
     Attributes
     ----------
     name : str
-        As the record's feature ``traits`` has it at its place in `TRAITS`.
+        As the record's feature ``traits`` has it at its place in `TRAITS`, or
+        ``field_traits`` in `FIELD_TRAITS`.
     unit : str
         As astropy writes it; empty for a plain number.
     description : str
@@ -115,6 +116,17 @@ TRAITS: tuple[Trait, ...] = (
 )
 
 TRAIT_NAMES: tuple[str, ...] = tuple(t.name for t in TRAITS)
+
+#: What a background was drawn with, or shows. A real mosaic tells none of it: NaN.
+FIELD_TRAITS: tuple[Trait, ...] = (
+    Trait(
+        "sky_pedestal",
+        "",
+        "level taken away, over the field's 5th percentile of light; mean of the bands",
+    ),
+)
+
+FIELD_TRAIT_NAMES: tuple[str, ...] = tuple(t.name for t in FIELD_TRAITS)
 
 #: Parts of a mock set, from fields of their own.
 SPLITS = ("train", "validation", "test")
@@ -192,6 +204,13 @@ FEATURES: tuple[Feature, ...] = (
         (len(TRAITS),),
         "",
         "what else the cluster was drawn with, in the order of TRAITS; NaN without",
+    ),
+    Feature(
+        "field_traits",
+        "float32",
+        (len(FIELD_TRAITS),),
+        "",
+        "what the background was drawn with, in the order of FIELD_TRAITS",
     ),
     Feature("is_cluster", "int64", (), "", "1 if the object is a cluster, else 0"),
     Feature("kind", "int64", (), "", "index into KINDS"),

@@ -11,6 +11,7 @@ import yaml
 from clusterkeras.commands import cli
 from data_tools.schema import (
     FEATURES,
+    FIELD_TRAITS,
     FLAGS,
     KINDS,
     PARAMETERS,
@@ -43,11 +44,15 @@ def parameter_rows():
     ]
 
 
-def trait_rows():
+def trait_rows(traits=TRAITS):
     return [
         f"| `{t.name}` |{' ' + t.unit if t.unit else ''} | {t.description} |"
-        for t in TRAITS
+        for t in traits
     ]
+
+
+def field_trait_rows():
+    return trait_rows(FIELD_TRAITS)
 
 
 def kind_rows():
@@ -74,6 +79,7 @@ def column_rows():
         ("record", record_rows),
         ("record", parameter_rows),
         ("record", trait_rows),
+        ("record", field_trait_rows),
         ("record", kind_rows),
         ("catalogue", column_rows),
         ("catalogue", flag_rows),

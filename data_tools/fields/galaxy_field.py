@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from data_tools.target import Target
 #: told otherwise.
 FINDER = {"threshold": 5.0, "fwhm_px": 2.5, "box_px": 48}
 SEPARATION_PX = 3.0
+#: Percentage of a field's pixels below the level that a pedestal is measured in, and
+#: largest difference between bands, in units of the pedestal's range.
+_PEDESTAL_PERCENTILE, _PEDESTAL_SCATTER = 5, 0.1
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,12 @@ class GalaxyField:
     Attributes
     ----------
     image : (px, px, bands) ndarray of float32
-        Noisy image in nJy per pixel, mean sky subtracted.
+        Noisy image in nJy per pixel, sky subtracted, some of the light perhaps with it.
     observation : Observation
         What it was seen through.
     properties : dict of str to float
-        What was drawn: see `data_tools.fields.disc.Disc`.
+        What was drawn: see `data_tools.fields.disc.Disc` and
+        `data_tools.schema.FIELD_TRAITS`.
     corners : (n, 2) ndarray of int, optional
         First pixels (row, column) at which a cutout may be taken; None for anywhere.
     peaks : (n, 2) ndarray
@@ -87,10 +91,34 @@ class FieldMaker:
         image = observation.image(light, rng)
         residual = priors.sky_residual * rng.uniform(-1, 1, len(observation.sky_njy))
         image -= (residual * observation.sky_njy).astype(np.float32)
+        pedestal, taken = self._pedestal(light, rng)
+        image -= pedestal.astype(np.float32)
+        # its photons have left their noise, as those of the sky
+        observation = replace(
+            observation,
+            sky_njy=observation.sky_njy + pedestal,
+            white_variance=observation.white_variance
+            + pedestal * observation.electron_njy,
+        )
         first = len(image) // 3
         middle = slice(first, len(image) - first)
         peaks = find_peaks(image[middle, middle]) + first
-        return GalaxyField(image, observation, disc.properties, peaks=peaks)
+        properties = {**disc.properties, "sky_pedestal": taken.mean()}
+        return GalaxyField(image, observation, properties, peaks=peaks)
+
+    def _pedestal(
+        self, light: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draw what is taken away with the sky: in nJy, and in units of the low level.
+
+        The bands have nearly the same share, since they look at the same place.
+        """
+        low, high = self.priors.sky_pedestal
+        place = rng.random() + rng.uniform(-1, 1, light.shape[-1]) * _PEDESTAL_SCATTER
+        taken = low + (high - low) * np.clip(place, 0, 1)
+        # every fourth pixel along each axis: enough for a level
+        level = np.percentile(light[::4, ::4], _PEDESTAL_PERCENTILE, axis=(0, 1))
+        return taken * level, taken
 
 
 def find_peaks(image: np.ndarray) -> np.ndarray:

@@ -16,7 +16,13 @@ from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import visibility
 from data_tools.mocks.negatives import NegativeMaker
 from data_tools.priors import Priors
-from data_tools.schema import KINDS, PARAMETER_NAMES, PIXEL_UNIT_NJY, TRAIT_NAMES
+from data_tools.schema import (
+    FIELD_TRAIT_NAMES,
+    KINDS,
+    PARAMETER_NAMES,
+    PIXEL_UNIT_NJY,
+    TRAIT_NAMES,
+)
 from data_tools.stars.cluster import ClusterMaker
 from data_tools.target import Target
 
@@ -124,6 +130,7 @@ class MockMaker:
         fwhm = np.array([fwhm_px(image) for image in images])
         stored_field = _stored(field.image)
         spectrum = measure_spectrum(field.image, px)
+        field_traits = [field.properties.get(n, np.nan) for n in FIELD_TRAIT_NAMES]
         for i in range(n):
             drawn, beside, inside = rng.spawn(3)
             kind = self._kind(drawn)
@@ -156,6 +163,7 @@ class MockMaker:
                 "background": stored_background,
                 "parameters": parameters.astype(np.float32),
                 "traits": traits.astype(np.float32),
+                "field_traits": np.array(field_traits, np.float32),
                 "is_cluster": int(kind == "cluster"),
                 "kind": KINDS.index(kind),
                 "log_snr": visibility(light, spectrum, seen.electron_njy),

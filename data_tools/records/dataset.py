@@ -30,6 +30,7 @@ _OF_BACKGROUND = (
     "electron_njy",
     "background_variance",
     "noise_shift_px",
+    "field_traits",
     "field_id",
 )
 

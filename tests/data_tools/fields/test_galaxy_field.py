@@ -22,6 +22,7 @@ SMALL = Priors(
     read_noise_factor=(1.0, 1.0),
     noise_shift_px=(0.0, 0.0),
     sky_residual=0.0,
+    sky_pedestal=(0.0, 0.0),
     field_arm_fraction=0.0,
     field_bulge_fraction=0.0,
 )
@@ -73,6 +74,29 @@ def test_residual_of_the_sky_is_a_share_of_it_and_differs_from_field_to_field(ta
     )
     assert (np.abs(means) < 0.55 * sky).all()
     assert (np.std(means, axis=0) > 0.1 * sky).all()
+
+
+def test_a_pedestal_takes_away_the_level_that_5_percent_of_the_light_is_below(target):
+    # so deep that noise is nothing beside the light
+    deep = {"exposure_factor": (2.0, 2.0), "field_old_mass_density": (3.0, 3.0)}
+    whole, without = (field(target, sky_pedestal=(s, s), **deep) for s in (0.0, 1.0))
+    taken = (whole.image - without.image).mean((0, 1))
+    level = np.percentile(whole.image, 5, axis=(0, 1))
+    assert np.allclose(taken, level, rtol=0.02)
+    # only a constant, and the noise of its photons is remembered
+    assert np.ptp(whole.image - without.image, axis=(0, 1)).max() < 1e-2
+    seen, before = without.observation, whole.observation
+    assert np.allclose(seen.sky_njy - before.sky_njy, taken, rtol=1e-3)
+    photons = taken * seen.electron_njy
+    assert np.allclose(seen.white_variance - before.white_variance, photons, rtol=1e-3)
+
+
+def test_pedestals_fill_their_range_and_the_bands_have_nearly_the_same(target):
+    fields = [field(target, seed, sky_pedestal=(0.0, 1.0)) for seed in range(40)]
+    drawn = np.array([f.properties["sky_pedestal"] for f in fields])
+    assert drawn.min() < 0.2
+    assert drawn.max() > 0.8
+    assert ((drawn >= 0) & (drawn <= 1)).all()
 
 
 def test_a_longer_exposure_is_less_noisy(target):

@@ -10,7 +10,13 @@ from data_tools.imaging.field_spectrum import measure_spectrum
 from data_tools.imaging.visibility import visibility
 from data_tools.mocks.mock import MockMaker
 from data_tools.priors import Priors
-from data_tools.schema import FEATURES, KINDS, PARAMETERS, PIXEL_UNIT_NJY
+from data_tools.schema import (
+    FEATURES,
+    FIELD_TRAIT_NAMES,
+    KINDS,
+    PARAMETERS,
+    PIXEL_UNIT_NJY,
+)
 from data_tools.target import Target
 
 PRIORS = Priors(field_px=128)
@@ -64,6 +70,12 @@ def test_shares_of_clusters_and_kinds_are_those_asked_for(records):
     kinds = {KINDS[r["kind"]] for r in records}
     assert {"cluster", "empty", "bright_star", "blend"} <= kinds
     assert all((KINDS[r["kind"]] == "cluster") == r["is_cluster"] for r in records)
+
+
+def test_a_record_says_what_its_field_was_drawn_with(records, field):
+    for record in records[:5]:
+        traits = dict(zip(FIELD_TRAIT_NAMES, record["field_traits"], strict=True))
+        assert traits["sky_pedestal"] == np.float32(field.properties["sky_pedestal"])
 
 
 def test_visibility_is_that_of_what_is_stored_on_its_field(records, field):

@@ -12,7 +12,7 @@ from data_tools.records.finished_set import Manifest, read_set
 from data_tools.records.plan import MockSet, configuration
 from data_tools.records.shard_file import read_shard, serialise, write_shard
 from data_tools.running.plain_files import write_yaml
-from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY, TRAITS
+from data_tools.schema import FEATURES, FIELD_TRAITS, KINDS, PIXEL_UNIT_NJY, TRAITS
 
 PX, BANDS = 64, 3
 
@@ -38,6 +38,7 @@ def example(number, kind="cluster"):
         "background": np.full((PX, PX, BANDS), number, np.float16),
         "parameters": np.full(4, 2.5 if is_cluster else np.nan, np.float32),
         "traits": np.zeros(len(TRAITS), np.float32),
+        "field_traits": np.zeros(len(FIELD_TRAITS), np.float32),
         "is_cluster": int(is_cluster),
         "kind": KINDS.index(kind),
         "log_snr": np.nan if not cluster.any() else 0.1 * number - 1,
