@@ -102,6 +102,15 @@ class Priors:
         that 5 % of its pixels lie below: AstroDrizzle takes the least level of a chip
         for sky, which is meant for sparse fields (DrizzlePac's notes on sky matching)
         and in one that the galaxy fills is light. (0, 0) leaves all where it is.
+    full_well : (float, float)
+        Electrons that fill a pixel in one exposure, in each field: 63,000 to 72,000
+        over the detector (WFC3 Data Handbook, section 5.6.1). (1e12, 1e12) for pixels
+        that never fill.
+    transfer_loss : (float, float)
+        Share of the light at the far end from the read-out, without sky, that trails
+        behind along the column when the charge is read out. Faint stars lose 0.05 mag
+        more each year since 2009, about half of it where the images are corrected
+        (Kuhn 2026, arXiv:2602.07133); bright ones lose less, which is left out.
     field_old_mass_density : (float, float)
         log10 of the old disc's surface density in Msun / pc^2.
     field_sfr_density : (float, float)
@@ -161,6 +170,8 @@ class Priors:
     read_noise_factor: Range = (0.9, 1.3)
     sky_residual: float = 0.1
     sky_pedestal: Range = (0.0, 1.0)
+    full_well: Range = (63_000.0, 72_000.0)
+    transfer_loss: Range = (0.0, 0.15)
     field_old_mass_density: Range = (1.0, 3.0)
     field_sfr_density: Range = (-3.0, -0.7)
     field_dust_a_v: Range = (-1.3, 0.2)
@@ -208,6 +219,8 @@ class Priors:
                 "read_noise_factor": ordered(0, 10),
                 "sky_residual": number(0, 1),
                 "sky_pedestal": ordered(0, 2),
+                "full_well": ordered(100, 1e12),
+                "transfer_loss": ordered(0, 0.9),
                 "field_old_mass_density": ordered(-3, 4),
                 "field_sfr_density": ordered(-6, 2),
                 "field_dust_a_v": ordered(-4, 1),

@@ -124,6 +124,8 @@ FIELD_TRAITS: tuple[Trait, ...] = (
         "",
         "level taken away, over the field's 5th percentile of light; mean of the bands",
     ),
+    Trait("full_well", "electron", "electrons that fill a pixel in one exposure"),
+    Trait("transfer_loss", "", "share of the light that trails; mean of the bands"),
 )
 
 FIELD_TRAIT_NAMES: tuple[str, ...] = tuple(t.name for t in FIELD_TRAITS)

@@ -87,7 +87,7 @@ class FieldMaker:
         column, row, flux, smooth = self._starlight.draw(disc, observation, rng)
         stars = renderer.source_grid(column, row, flux)
         spectra = observation.psf(self.target, renderer.grid)
-        light = renderer.convolve(stars, spectra, smooth)
+        light = observation.saturated(renderer.convolve(stars, spectra, smooth))
         image = observation.image(light, rng)
         residual = priors.sky_residual * rng.uniform(-1, 1, len(observation.sky_njy))
         image -= (residual * observation.sky_njy).astype(np.float32)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_tools.imaging.psf import n_positions, psf_spectra
+from data_tools.imaging.detector import spilled, trail_spectra, trapped
+from data_tools.imaging.psf import OVERSAMPLING, n_positions, psf_spectra
 from data_tools.priors import Priors
 from data_tools.target import Target
 
@@ -34,6 +35,13 @@ class Observation:
         Offset (x, y) of each band's image from the common pixel grid.
     zero_point_mag : (bands,) ndarray
         How much brighter, in mag, everything is recorded than it is.
+    full_well : float
+        Electrons that fill a pixel in one exposure.
+    exposures : (bands,) ndarray
+        Number of exposures.
+    trail : (bands,) ndarray
+        Share of the light that trails behind along columns when charge is read out;
+        negative for trails towards the first row.
     """
 
     electron_njy: np.ndarray
@@ -44,9 +52,12 @@ class Observation:
     blur_px: np.ndarray
     band_shift_px: np.ndarray
     zero_point_mag: np.ndarray
+    full_well: float
+    exposures: np.ndarray
+    trail: np.ndarray
 
     def psf(self, target: Target, n: int) -> np.ndarray:
-        """Return the Fourier transforms of the PSFs, with the zero points' errors.
+        """Return the Fourier transforms of the PSFs, zero points and trails with them.
 
         Parameters
         ----------
@@ -64,7 +75,32 @@ class Observation:
             target, n, self.psf_position, self.blur_px, self.band_shift_px
         )
         factor = 10 ** (0.4 * self.zero_point_mag)
-        return spectra * factor[:, None, None].astype(np.float32)
+        spectra *= factor[:, None, None].astype(np.float32)
+        if self.trail.any():
+            along_column = np.fft.fftfreq(n) * OVERSAMPLING
+            spectra *= trail_spectra(self.trail, along_column)[:, :, None]
+        return spectra
+
+    def saturated(
+        self, light: np.ndarray, background: np.ndarray | float = 0.0
+    ) -> np.ndarray:
+        """Return light with what fills pixels in one exposure spilled along columns.
+
+        Columns of the detector are taken as columns of the image, and its pixels as of
+        the same size.
+
+        Parameters
+        ----------
+        light : (rows, columns, bands) ndarray
+            Noise-free, nJy per pixel, sky subtracted.
+        background : (rows, columns, bands) ndarray, optional
+            What else is in the pixels, and stays as it is.
+        """
+        room = self.full_well * self.exposures * self.electron_njy - self.sky_njy
+        room = room.astype(np.float32)
+        if (light.max(axis=(0, 1)) + np.max(background) <= room).all():
+            return light
+        return spilled(light, np.maximum(room - background, 0))
 
     def noise(self, light: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw the photon noise that light adds to an image that has its own.
@@ -208,4 +244,10 @@ def draw_observation(
         ),
         band_shift_px=rng.uniform(-1, 1, (n, 2)) * priors.band_shift_px,
         zero_point_mag=rng.uniform(-1, 1, n) * priors.zero_point_mag,
+        full_well=rng.uniform(*priors.full_well),
+        exposures=reads,
+        # at any distance from the read-out, which is on either side
+        trail=trapped(
+            rng.uniform(*priors.transfer_loss) * rng.uniform(-1, 1), sky / reads
+        ),
     )

@@ -130,7 +130,12 @@ class MockMaker:
         fwhm = np.array([fwhm_px(image) for image in images])
         stored_field = _stored(field.image)
         spectrum = measure_spectrum(field.image, px)
-        field_traits = [field.properties.get(n, np.nan) for n in FIELD_TRAIT_NAMES]
+        drawn_with = {
+            **field.properties,
+            "full_well": seen.full_well,
+            "transfer_loss": abs(seen.trail).mean(),
+        }
+        field_traits = [drawn_with.get(name, np.nan) for name in FIELD_TRAIT_NAMES]
         for i in range(n):
             drawn, beside, inside = rng.spawn(3)
             kind = self._kind(drawn)
@@ -145,19 +150,20 @@ class MockMaker:
             window = (slice(row, row + px), slice(column, column + px))
             background, stored_background = field.image[window], stored_field[window]
             if drawn.random() < self.priors.neighbour_fraction:
-                light = self._neighbour(psf, seen, beside)
+                light = seen.saturated(self._neighbour(psf, seen, beside), background)
                 background = background + light + seen.noise(light, beside)
                 stored_background = _stored(background)
             parameters = np.full(len(PARAMETER_NAMES), np.nan)
             traits = np.full(len(TRAIT_NAMES), np.nan)
             if kind == "cluster":
                 parameters = self._parameters(drawn)
-                light, drawn_with = self.cluster(parameters, centre, psf, inside)
-                traits = np.array([drawn_with[name] for name in TRAIT_NAMES])
+                light, own = self.cluster(parameters, centre, psf, inside)
+                traits = np.array([own[name] for name in TRAIT_NAMES])
             else:
                 light = self._negatives.draw(
                     kind, centre, psf, spectrum, seen.electron_njy, inside
                 )
+            light = seen.saturated(light, background)
             yield {
                 "cluster": _stored(light),
                 "background": stored_background,

@@ -159,6 +159,7 @@ def make_mosaic(
         target, dataclasses.replace(priors, field_px=config.size_px)
     ).make(rng)
     light, log_snr = _clusters(maker, field, x, y, parameters, rng)
+    light = field.observation.saturated(light, field.image)
     image = field.image + light + field.observation.noise(light, rng)
 
     wcs = _wcs(config.size_px, target.pixel_scale_arcsec)

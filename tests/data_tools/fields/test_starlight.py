@@ -42,7 +42,8 @@ def seen(m83):
     electron = np.array([b.electron_njy for b in m83.bands])
     zero = np.zeros(3)
     return Observation(
-        electron, 100 * electron**2, zero, zero, 0, zero, np.zeros((3, 2)), zero
+        *(electron, 100 * electron**2, zero, zero, 0, zero, np.zeros((3, 2)), zero),
+        *(1e12, np.ones(3), zero),
     )
 
 

@@ -144,3 +144,57 @@ def test_zero_points_are_off_by_no_more_than_the_prior_says(target):
     off = [draw_observation(target, priors, rng).zero_point_mag for _ in range(200)]
     assert 0.028 < np.abs(off).max() <= 0.03
     assert np.allclose(np.corrcoef(np.transpose(off)), np.eye(3), atol=0.25)
+
+
+def test_what_fills_a_pixel_is_a_full_well_in_each_exposure_less_the_sky(target, seen):
+    # three exposures of 65,000 electrons, in electrons per nJy of the whole exposure
+    full = dataclasses.replace(seen, full_well=65_000.0)
+    light = np.zeros((32, 3, 3), np.float32)
+    light[16, 1] = 1e7
+    found = full.saturated(light)
+    electrons = (found.max((0, 1)) + seen.sky_njy) / seen.electron_njy
+    np.testing.assert_allclose(electrons, [195_000, 195_000, 260_000], rtol=1e-4)
+    # and less by what is there already
+    beside = full.saturated(light, np.full(light.shape, 100.0))
+    np.testing.assert_allclose(found.max((0, 1)) - beside.max((0, 1)), 100, rtol=1e-3)
+    faint = light / 1e6
+    assert full.saturated(faint) is faint
+
+
+def test_full_wells_and_trails_fill_the_range_of_the_detector(target):
+    rng, priors = np.random.default_rng(5), Priors(transfer_loss=(0.1, 0.1))
+    drawn = [draw_observation(target, priors, rng) for _ in range(200)]
+    full = np.array([s.full_well for s in drawn])
+    assert 63_000 <= full.min() < 63_500
+    assert 71_500 < full.max() <= 72_000
+    trail = np.array([s.trail for s in drawn])
+    # near the read-out and far from it, on both of its sides
+    assert trail.min() < -0.08
+    assert trail.max() > 0.08
+    assert np.abs(trail).max() <= 0.1
+    # F814W has the most sky, which fills the traps
+    assert (np.abs(trail[:, 0]) > np.abs(trail[:, 2])).all()
+
+
+def test_a_star_trails_along_its_column_and_keeps_its_light(target, seen):
+    def star(trail):
+        return (
+            np.fft.irfft2(
+                dataclasses.replace(seen, trail=np.full(3, trail)).psf(target, 256)
+            )
+        )[:, ::2, ::2]
+
+    offset = np.fft.fftfreq(128, 1 / 128)
+    clean, trailing = star(0.0), star(0.1)
+    flux, kept = clean.sum((1, 2)), trailing.sum((1, 2))
+    np.testing.assert_allclose(kept / flux, 1, atol=0.015)
+
+    def middle(image, axis):
+        along = image.sum(3 - axis)
+        return (along * offset).sum(1) / along.sum(1)
+
+    moved = [middle(trailing, axis) - middle(clean, axis) for axis in (1, 2)]
+    # 36 pixels, each as much of the charge as any other in the first moment
+    expected = 0.1 * 36 / (1 / np.arange(1, 61)).sum()
+    np.testing.assert_allclose(moved[0], expected, rtol=0.05)
+    np.testing.assert_allclose(moved[1], 0, atol=1e-3)

@@ -78,6 +78,24 @@ def test_a_record_says_what_its_field_was_drawn_with(records, field):
         assert traits["sky_pedestal"] == np.float32(field.properties["sky_pedestal"])
 
 
+def test_clusters_leave_no_pixel_fuller_than_it_can_be(target, field):
+    # wells so shallow that many clusters fill them
+    shallow = dataclasses.replace(field.observation, full_well=2000.0)
+    shallow_field = dataclasses.replace(field, observation=shallow)
+    maker = MockMaker(target, dataclasses.replace(PRIORS, neighbour_fraction=1.0))
+    rng = np.random.default_rng(3)
+    room = 2000 * shallow.exposures * shallow.electron_njy - shallow.sky_njy
+    filled = 0
+    for record in maker.mocks(shallow_field, 40, rng, 0, 0):
+        image = record["background"].astype(float) + record["cluster"]
+        excess = (image * PIXEL_UNIT_NJY / room - 1).max()
+        before = (record["background"] * float(PIXEL_UNIT_NJY) / room - 1).max()
+        # the neighbour has brought its noise, and a record rounds
+        assert excess < max(before, 0) + 2e-3
+        filled += abs(excess) < 2e-3
+    assert filled > 3
+
+
 def test_visibility_is_that_of_what_is_stored_on_its_field(records, field):
     spectrum = measure_spectrum(field.image, 64)
     for record in records[:40]:
