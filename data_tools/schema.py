@@ -46,7 +46,7 @@ PARAMETERS: tuple[Parameter, ...] = (
     Parameter(
         "log_age",
         "dex(yr)",
-        6.6,
+        6.0,
         10.1,
         "log age",
         "log10 of the age in years",

@@ -137,7 +137,7 @@ class NegativeMaker:
     def _association(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
         mass = 10 ** rng.uniform(2.5, 4.3)
         stars = sample(
-            self._clusters.population(rng.uniform(6.6, 8.0)),
+            self._clusters.population(rng.uniform(6.0, 8.0)),
             mass,
             rng.uniform(0, 2),
             rng,

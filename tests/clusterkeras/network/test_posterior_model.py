@@ -72,7 +72,7 @@ def draws_at(model, **values):
     ("values", "share"),
     [
         ({}, 0),
-        ({"log_age": 6.61}, 0.25),
+        ({"log_age": 6.01}, 0.25),
         ({"log_mass": 5.99}, 0.25),
         ({"log_half_light_radius": -1.59}, 0.25),
         ({"a_v": 3.98}, 0.25),
