@@ -76,6 +76,19 @@ class Priors:
     binary_fraction : (float, float)
         Share of each cluster's stars that have an unresolved companion: from none to
         the 0.7 of O stars (Sana et al. 2012, Science 337, 444).
+    a_v_scatter : (float, float)
+        Scatter of A_V from star to star (log-normal) over its mean, of each cluster;
+        the Milky Way's part is the same for all. E(B-V) differs by 0.2 to 1.0 mag
+        within young clusters (Yadav & Sagar 2001, MNRAS 328, 370).
+    a_v_front : (float, float)
+        Share of each cluster's stars that are in front of all dust but the Milky Way's.
+    segregation : (float, float)
+        Radius of the profile of the brightest fifth of the stars that are placed one by
+        one, in units of the others' (de Grijs et al. 2002, MNRAS 331, 245, find massive
+        stars at half the radius in young clusters of the LMC); 1 for none.
+    axis_ratio : (float, float)
+        Short over long axis of each cluster's ellipse: those of the Magellanic Clouds
+        are 0.6 to 1 (Frenk & Fall 1982, MNRAS 199, 565).
     drizzle_blur_px : dict of str to (float, float)
         Gaussian blur, sigma in pixels, added to the PSF by drizzling, per band; the
         default for a band not named is (0.5, 1.0).
@@ -154,6 +167,10 @@ class Priors:
     extinction_laws: tuple[str, ...] = EXTINCTION_LAWS
     r_v: Range = (2.5, 5.0)
     binary_fraction: Range = (0.0, 0.7)
+    a_v_scatter: Range = (0.0, 0.5)
+    a_v_front: Range = (0.0, 0.3)
+    segregation: Range = (0.5, 1.0)
+    axis_ratio: Range = (0.6, 1.0)
     drizzle_blur_px: dict[str, Range] = field(
         default_factory=lambda: {
             "F275W": (0.6, 1.6),
@@ -210,6 +227,10 @@ class Priors:
                 ),
                 "r_v": ordered(2.3, 5.6),
                 "binary_fraction": ordered(0, 1),
+                "a_v_scatter": ordered(0, 2),
+                "a_v_front": ordered(0, 0.4),
+                "segregation": ordered(0.1, 1),
+                "axis_ratio": ordered(0.1, 1),
                 "drizzle_blur_px": by_name(None, ordered(0, 3)),
                 "noise_shift_px": ordered(0, 0.5),
                 "band_shift_px": number(0, 2),

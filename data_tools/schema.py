@@ -58,7 +58,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         0.0,
         4.0,
         "A_V",
-        "extinction in V of all stars of the cluster, foreground included",
+        "extinction in V, foreground included: mean of the stars, each weighed by its "
+        "light (electrons in all bands) without dust",
         "phys.absorption;em.opt.V",
     ),
     Parameter(
@@ -67,7 +68,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         2.5,
         6.0,
         "log mass",
-        "log10 of the initial stellar mass in solar masses",
+        "log10 of the initial stellar mass in solar masses, companions included, as "
+        "expected of the stars",
         "phys.mass",
     ),
     Parameter(
@@ -76,7 +78,8 @@ PARAMETERS: tuple[Parameter, ...] = (
         -1.6,
         -0.2,
         "log r_h",
-        "log10 of the projected half-light radius of the profile in arcsec",
+        "log10 of the projected half-light radius in arcsec: expected of the drawn "
+        "stars, sqrt(a b) of an ellipse",
         "phys.angSize",
     ),
 )
@@ -113,6 +116,25 @@ TRAITS: tuple[Trait, ...] = (
     Trait("extinction_law", "", "index into data_tools.target.EXTINCTION_LAWS"),
     Trait("r_v", "", "total over selective extinction, A_V / E(B-V)"),
     Trait("binary_fraction", "", "share of the stars that have a companion"),
+    Trait("a_v_scatter", "", "scatter of A_V from star to star over its mean"),
+    Trait("a_v_front", "", "share of the stars that are in front of the dust"),
+    Trait(
+        "segregation", "", "radius of the brightest fifth's profile over the others'"
+    ),
+    Trait("axis_ratio", "", "short over long axis of the projected profile"),
+    Trait("a_v_seen", "mag", "as a_v, by light with dust: of what is seen"),
+    Trait("log_mass_drawn", "dex(solMass)", "initial mass of the stars drawn"),
+    Trait("log_mass_current", "dex(solMass)", "mass of the living, in expectation"),
+    Trait(
+        "log_half_light_radius_drawn",
+        "dex(arcsec)",
+        "as log_half_light_radius, measured on the stars drawn where they were put",
+    ),
+    Trait(
+        "log_half_number_radius",
+        "dex(arcsec)",
+        "radius that holds half of the stars by number, in expectation",
+    ),
 )
 
 TRAIT_NAMES: tuple[str, ...] = tuple(t.name for t in TRAITS)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from data_tools.stars.population import (
     population_of,
     sample,
 )
-from data_tools.stars.profile import EFF, King, positions, smooth_positions
+from data_tools.stars.profile import EFF, King, half_radius, positions, smooth_positions
 from data_tools.stars.traits import Traits, as_numbers, draw_traits
 from data_tools.target import Target
 
@@ -31,6 +32,21 @@ MAX_FAINT_POINTS = 1500
 _POINT_ELECTRONS = 100.0
 _SPACING_PX = 1.2
 
+#: Share of the stars that are placed that stand closer to the middle.
+_SEGREGATED = 0.2
+
+#: The extinction of the mean star is drawn again where it would have to be changed by
+#: more than this factor to be the cluster's; after so many tries there is no scatter.
+_MOST_CHANGE = 2.0
+_TRIES = 20
+#: Extinctions that stand for those of the stars that are not placed: Gauss-Hermite, for
+#: the logarithm; light and colour are within 0.01 mag of a fine integral's.
+_DEPTHS, _OF_DEPTHS = np.polynomial.hermite_e.hermegauss(7)
+_OF_DEPTHS = _OF_DEPTHS / _OF_DEPTHS.sum()
+#: Rings for each factor e in radius, to measure that of half the light.
+_LOG_BINS = 50
+_DIM = -0.4 * np.log(10)
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -44,12 +60,50 @@ class Cluster:
         In nJy.
     traits : dict of str to float
         The numbers of `data_tools.schema.TRAITS`, by name.
+    population : Population
+        What its stars were drawn from.
     """
 
     x: np.ndarray
     y: np.ndarray
     flux: np.ndarray
     traits: dict[str, float]
+    population: Population
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """Points of light (see `Cluster`), and log10 of radii in units of the label's."""
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    log_radius_drawn: float
+    log_number_radius: float
+
+
+def _flattened(
+    x: np.ndarray, y: np.ndarray, axis_ratio: float, turn: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a round cluster's places in an ellipse of the same area, turned."""
+    if axis_ratio == 1:
+        return x, y
+    long = axis_ratio**-0.5
+    x, y = long * x, y / long
+    cos, sin = math.cos(turn), math.sin(turn)
+    return cos * x - sin * y, sin * x + cos * y
+
+
+def _log_half_light_radius(radius: np.ndarray, light: np.ndarray) -> float:
+    """Return log10 of the radius that holds half of the light of points, to 1 %."""
+    place = np.log(np.maximum(radius, 1e-4).astype(np.float32))
+    place = (place * np.float32(_LOG_BINS) + np.float32(10 * _LOG_BINS)).astype(int)
+    until = np.cumsum(np.bincount(np.minimum(place, 15 * _LOG_BINS), light))
+    half = 0.5 * until[-1]
+    i = int(np.searchsorted(until, half))
+    before = until[i - 1] if i else 0.0
+    within = (half - before) / max(until[i] - before, 1e-30)
+    return ((i + within) / _LOG_BINS - 10) / math.log(10)
 
 
 class ClusterMaker:
@@ -96,8 +150,8 @@ class ClusterMaker:
     def draw(self, parameters: np.ndarray, rng: np.random.Generator) -> Cluster:
         """Draw one cluster: its stars, and points for those too many to draw.
 
-        Traits, stars and places have randomness of their own: two clusters that differ
-        in one of them are alike in the others.
+        Traits, stars, dust and places have randomness of their own: two clusters that
+        differ in one of them are alike in the others.
 
         Parameters
         ----------
@@ -106,11 +160,12 @@ class ClusterMaker:
         rng : numpy.random.Generator
             Source of randomness.
         """
-        of_traits, of_stars, of_places = rng.spawn(3)
+        of_traits, of_stars, of_places, of_dust = rng.spawn(4)
         traits = draw_traits(self.target, self.priors, of_traits)
         log_age, a_v, log_mass, log_radius = parameters
+        population = self._population(log_age, traits)
         stars = sample(
-            self._population(log_age, traits),
+            population,
             10**log_mass,
             a_v,
             of_stars,
@@ -118,37 +173,111 @@ class ClusterMaker:
             self.electrons_per_njy,
             LEAST_ELECTRONS,
         )
-        x, y, flux = self._placed(stars, log_radius, of_places)
-        return Cluster(x, y, flux, as_numbers(traits))
+        stars, a_v_seen = self._unevenly_dimmed(stars, a_v, traits, of_dust)
+        placed = self._placed(stars, traits, log_radius, of_places)
+        measured = {
+            "a_v_seen": a_v_seen,
+            "log_mass_drawn": math.log10(max(stars.mass, 1e-3)),
+            "log_mass_current": log_mass + math.log10(population.living_mass),
+            "log_half_light_radius_drawn": log_radius + placed.log_radius_drawn,
+            "log_half_number_radius": log_radius + placed.log_number_radius,
+        }
+        return Cluster(
+            placed.x, placed.y, placed.flux, as_numbers(traits) | measured, population
+        )
+
+    def _unevenly_dimmed(
+        self, stars: DrawnStars, a_v: float, traits: Traits, rng: np.random.Generator
+    ) -> tuple[DrawnStars, float]:
+        """Give each star an A_V of its own; return also the mean by light with dust.
+
+        Their mean, by light without dust, is the cluster's: that of the stars that are
+        placed as drawn, that of the others in expectation.
+        """
+        scatter, front = traits.a_v_scatter, traits.a_v_front
+        screen = min(self.priors.foreground_a_v, a_v)
+        behind = a_v - screen
+        if behind == 0 or scatter == front == 0:
+            return stars, a_v
+        weight = self.electrons_per_njy
+        light = (stars.flux * np.exp(-_DIM * a_v * stars.extinction)) @ weight
+        faint = stars.faint_flux * np.exp(-_DIM * a_v * stars.faint_extinction)
+        faint = float(faint @ weight)
+        # of a log-normal factor of mean one
+        sigma = math.sqrt(math.log1p(scatter**2))
+        needed = float(light.sum()) + faint
+        for _ in range(_TRIES):
+            factor = np.exp(sigma * rng.standard_normal(len(light)) - 0.5 * sigma**2)
+            factor[rng.random(len(light)) < front] = 0.0
+            drawn = float(light @ factor) + faint * (1 - front)
+            if needed < _MOST_CHANGE * drawn and drawn < _MOST_CHANGE * needed:
+                break
+        else:
+            return stars, a_v
+        change = needed / drawn
+        more = behind * (change * factor - 1)
+        flux = stars.flux * np.exp(
+            stars.extinction * (_DIM * more).astype(np.float32)[:, None]
+        )
+        depths = change * np.exp(sigma * _DEPTHS - 0.5 * sigma**2)
+        faint_more = behind * (np.append(depths, 0.0) - 1)
+        shares = np.append((1 - front) * _OF_DEPTHS, front)
+        left = np.exp(_DIM * faint_more[:, None] * stars.faint_extinction)
+        faint_flux = stars.faint_flux * (shares @ left)
+        seen, faint_seen = flux @ weight, (stars.faint_flux * left) @ weight * shares
+        excess = (seen @ more + faint_seen @ faint_more) / (
+            seen.sum() + faint_seen.sum()
+        )
+        dimmed = replace(
+            stars,
+            flux=flux,
+            faint_flux=faint_flux,
+            faint_flux2=stars.faint_flux2 * (shares @ left**2),
+        )
+        return dimmed, a_v + float(excess)
 
     def _placed(
-        self, stars: DrawnStars, log_radius: float, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Place stars and what stands for the others; return x, y (pixels) and flux."""
+        self,
+        stars: DrawnStars,
+        traits: Traits,
+        log_radius: float,
+        rng: np.random.Generator,
+    ) -> _Placed:
+        """Place stars and what stands for the others."""
         if rng.random() < self.priors.king_fraction:
             profile = King(rng.uniform(*self.priors.king_log_concentration))
         else:
             profile = EFF(rng.uniform(*self.priors.eff_eta))
-        radius = 10**log_radius / self.target.pixel_scale_arcsec
+        turn = rng.uniform(0, np.pi)
+        label = 10**log_radius / self.target.pixel_scale_arcsec
         clumps, smooth = self._faint(stars)
         flux = np.concatenate([stars.flux, clumps])
+        electrons = flux @ self.electrons_per_njy
+        smooth_electrons = smooth @ self.electrons_per_njy
+        inner, ratio = round(_SEGREGATED * len(stars.flux)), traits.segregation
+        total = electrons.sum() + smooth_electrons
+        share = electrons[:inner].sum() / total if total > 0 else 0.0
+        half_light = half_radius(profile, share, ratio)
+        half_number = half_radius(profile, inner / max(stars.number, 1), ratio)
+        radius = label / half_light
         x, y = positions(profile, radius, len(flux), rng)
-        electrons = smooth @ self.electrons_per_njy
-        if not electrons > 0:
-            return x, y, flux
-        even_x, even_y, share = smooth_positions(
-            profile,
-            radius,
-            min(_POINT_ELECTRONS / electrons, 1.0),
-            _SPACING_PX,
-            MAX_FAINT_POINTS,
-            rng,
-        )
-        return (
-            np.concatenate([x, even_x]),
-            np.concatenate([y, even_y]),
-            np.concatenate([flux, share[:, None] * smooth]),
-        )
+        x[:inner] *= ratio
+        y[:inner] *= ratio
+        if smooth_electrons > 0:
+            even_x, even_y, part = smooth_positions(
+                profile,
+                radius,
+                min(_POINT_ELECTRONS / smooth_electrons, 1.0),
+                _SPACING_PX,
+                MAX_FAINT_POINTS,
+                rng,
+            )
+            x, y = np.concatenate([x, even_x]), np.concatenate([y, even_y])
+            flux = np.concatenate([flux, part[:, None] * smooth])
+            electrons = np.concatenate([electrons, part * smooth_electrons])
+        drawn = _log_half_light_radius(np.hypot(x, y) / label, electrons)
+        x, y = _flattened(x, y, traits.axis_ratio, turn)
+        return _Placed(x, y, flux, drawn, math.log10(half_number / half_light))
 
     def _faint(self, stars: DrawnStars) -> tuple[np.ndarray, np.ndarray]:
         """Split the light of the stars not placed in clumps and smooth light.

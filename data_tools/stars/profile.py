@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -13,6 +14,9 @@ EFF_TRUNCATION = 10.0
 
 #: Radii, in tidal radii, between which the light of a King profile is interpolated.
 _KING_RADII = np.concatenate([[0.0], np.geomspace(1e-5, 1.0, 800)])
+
+#: Radii among which that of half the light is looked for: it comes out to 1e-4.
+_TRIALS = 33
 
 #: Shares of the light inside rings, finer outwards.
 _RINGS = 1 - (1 - np.linspace(0, 1, 129)) ** 2
@@ -42,6 +46,7 @@ class EFF:
         if not self.eta > 1:
             raise ValueError(f"EFF profile: eta must be > 1; received {self.eta}")
 
+    @cached_property
     def _end(self) -> tuple[float, float]:
         """Share of the endless profile inside its end, and r_h in units of a."""
         slope = 1 - self.eta
@@ -61,10 +66,16 @@ class EFF:
         share : ndarray
             Shares in [0, 1).
         """
-        end, half = self._end()
+        end, half = self._end
         # r^2 / a^2 = (1 - share)^(1 / (1 - eta)) - 1
         log_rest = np.log1p(np.asarray(share) * -end)
         return np.sqrt(np.expm1(log_rest * (1 / (1 - self.eta)))) * (1 / half)
+
+    def inside(self, radius: np.ndarray) -> np.ndarray:
+        """Return the share of the light inside radii in half-light radii."""
+        end, half = self._end
+        light = 1 - (1 + (half * np.asarray(radius)) ** 2) ** (1 - self.eta)
+        return np.minimum(light / end, 1.0)
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,16 @@ class King:
         share : ndarray
             Shares in [0, 1).
         """
+        radii, light = self._light
+        return np.interp(share, light, radii)
+
+    def inside(self, radius: np.ndarray) -> np.ndarray:
+        """Return the share of the light inside radii in half-light radii."""
+        return np.interp(radius, *self._light)
+
+    @cached_property
+    def _light(self) -> tuple[np.ndarray, np.ndarray]:
+        """Radii, in half-light radii, and the light inside them."""
         tidal = 10**self.log_concentration
         radii = tidal * _KING_RADII
         edge = math.sqrt(1 + tidal**2)
@@ -104,7 +125,32 @@ class King:
             + (radii / edge) ** 2
         )
         light /= light[-1]
-        return np.interp(share, light, radii) / np.interp(0.5, light, radii)
+        return radii / np.interp(0.5, light, radii), light
+
+
+def half_radius(profile: EFF | King, share: float, ratio: float) -> float:
+    """Return the radius that holds half of two profiles of one shape together.
+
+    Parameters
+    ----------
+    profile : EFF or King
+        Shape of both.
+    share : float
+        Of the light in the smaller one.
+    ratio : float
+        Its radius in units of the larger one's, at most 1.
+
+    Returns
+    -------
+    float
+        In units of the larger one's half-light radius.
+    """
+    if ratio == 1:
+        return 1.0
+    radius = np.linspace(ratio, 1, _TRIALS)
+    inside = share * profile.inside(radius / ratio)
+    inside += (1 - share) * profile.inside(radius)
+    return float(np.interp(0.5, inside, radius))
 
 
 def positions(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
 from data_tools.priors import Priors
-from data_tools.schema import STELLAR_MODELS, TRAIT_NAMES
+from data_tools.schema import STELLAR_MODELS
 from data_tools.target import EXTINCTION_LAWS, Target
 
 
@@ -27,6 +27,14 @@ class Traits:
         A_V / E(B-V).
     binary_fraction : float
         Share of the stars that have an unresolved companion.
+    a_v_scatter : float
+        Scatter of A_V from star to star over its mean, the Milky Way's left out.
+    a_v_front : float
+        Share of the stars in front of all dust but the Milky Way's.
+    segregation : float
+        Radius of the brightest fifth's profile in units of the others'.
+    axis_ratio : float
+        Short over long axis of the projected profile.
     """
 
     stellar_model: str
@@ -34,6 +42,10 @@ class Traits:
     extinction_law: str
     r_v: float
     binary_fraction: float
+    a_v_scatter: float
+    a_v_front: float
+    segregation: float
+    axis_ratio: float
 
 
 def draw_traits(target: Target, priors: Priors, rng: np.random.Generator) -> Traits:
@@ -51,7 +63,7 @@ def draw_traits(target: Target, priors: Priors, rng: np.random.Generator) -> Tra
     rng : numpy.random.Generator
         Source of randomness.
     """
-    numbers = iter(rng.random(len(TRAIT_NAMES)))
+    numbers = iter(rng.random(len(fields(Traits))))
 
     def within(low: float, high: float) -> float:
         return low + (high - low) * next(numbers)
@@ -69,6 +81,10 @@ def draw_traits(target: Target, priors: Priors, rng: np.random.Generator) -> Tra
         extinction_law=among(dict.fromkeys(laws, 1.0)),
         r_v=within(*priors.r_v),
         binary_fraction=within(*priors.binary_fraction),
+        a_v_scatter=within(*priors.a_v_scatter),
+        a_v_front=within(*priors.a_v_front),
+        segregation=within(*priors.segregation),
+        axis_ratio=within(*priors.axis_ratio),
     )
 
 
@@ -76,9 +92,7 @@ def as_numbers(traits: Traits) -> dict[str, float]:
     """Return traits as a record has them, by name."""
     model = traits.stellar_model
     return {
+        **vars(traits),
         "stellar_model": STELLAR_MODELS.index(model) if model else -1,
-        "feh": traits.feh,
         "extinction_law": EXTINCTION_LAWS.index(traits.extinction_law),
-        "r_v": traits.r_v,
-        "binary_fraction": traits.binary_fraction,
     }

@@ -35,6 +35,12 @@ def test_clusters_alone_need_no_negatives():
         ({"eff_eta": (3.0, 1.2)}, r"eff_eta .*received \(3.0, 1.2\)"),
         ({"king_log_concentration": (0.0, 2.0)}, "king_log_concentration"),
         ({"feh_offset": (-4.0, 0.0)}, "feh_offset"),
+        ({"r_v": (1.0, 3.1)}, "r_v"),
+        ({"binary_fraction": (0.0, 1.1)}, "binary_fraction"),
+        ({"a_v_scatter": (-0.1, 0.5)}, "a_v_scatter"),
+        ({"a_v_front": (0.0, 0.9)}, "a_v_front"),
+        ({"segregation": (0.5, 1.2)}, "segregation"),
+        ({"axis_ratio": (0.0, 1.0)}, "axis_ratio"),
         ({"extinction_laws": ("CCM89", "K1")}, "extinction_laws must be among .*'K1'"),
         (
             {"drizzle_blur_px": {"F336W": (0.5, 9.0)}},

@@ -1,5 +1,7 @@
 """Mock clusters: the parameters are what they say."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,21 @@ from data_tools.stars.cluster import (
 from data_tools.target import Target
 
 #: Clusters of which all are alike but for the stars that they happened to get.
-PLAIN = {"r_v": (3.1, 3.1), "binary_fraction": (0.0, 0.0)}
+PLAIN = {
+    "r_v": (3.1, 3.1),
+    "binary_fraction": (0.0, 0.0),
+    "a_v_scatter": (0.0, 0.0),
+    "a_v_front": (0.0, 0.0),
+    "segregation": (1.0, 1.0),
+    "axis_ratio": (1.0, 1.0),
+}
+
+
+def maker_of(**ranges):
+    """Return a maker of clusters of which one thing alone is not plain."""
+    own = PLAIN | {"feh_offset": (0, 0), "extinction_laws": ("CCM89",)}
+    own |= {name: (value, value) for name, value in ranges.items()}
+    return ClusterMaker(Target.load("m83-wfc3-uvis"), Priors(**own))
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +176,7 @@ def test_dust_of_another_r_v_dims_by_the_law_of_ccm89(r_v):
     b = [-2.09002, 5.30260, -0.62251, -5.38434, 1.07233, 2.28305, 1.41338, 0.0]
     y = 1e4 / np.array([3355, 4326, 8030]) - 1.82
     expected = 2.0 * (np.polyval(a, y) + np.polyval(b, y) / r_v)
-    priors = Priors(**PLAIN | {"r_v": (r_v, r_v)}, extinction_laws=("CCM89",))
-    one = ClusterMaker(Target.load("m83-wfc3-uvis"), priors)
+    one = maker_of(r_v=r_v)
     clean, dusty = (
         one.draw(np.array([9.0, x, 5.0, -1.0]), np.random.default_rng(3)).flux.sum(0)
         for x in (0.0, 2.0)
@@ -173,16 +188,139 @@ def test_dust_of_another_r_v_dims_by_the_law_of_ccm89(r_v):
 def test_clusters_with_companions_hold_their_mass_in_light():
     # half of the stars in pairs dim a cluster of the same mass by 0.03 mag: companions
     # hold a fifth of its mass and give some light
-    priors = Priors(**PLAIN | {"binary_fraction": (0.5, 0.5)}, feh_offset=(0, 0))
-    one, parameters = (
-        ClusterMaker(Target.load("m83-wfc3-uvis"), priors),
-        [8.5, 0, 5, -1],
-    )
+    one, parameters = maker_of(binary_fraction=0.5), np.array([8.5, 0, 5, -1])
     rng = np.random.default_rng(1)
-    light = [one.draw(np.array(parameters), rng).flux.sum(0) for _ in range(60)]
+    light = [one.draw(parameters, rng).flux.sum(0) for _ in range(60)]
     expected = 1e5 * one.population(8.5).mean_flux() * 10 ** (-0.4 * 0.029)
     error = np.std(light, axis=0) / np.sqrt(60)
     assert (np.abs(np.mean(light, axis=0) - expected) < 4 * error).all()
+
+
+@pytest.mark.parametrize("log_mass", [3.0, 4.5])
+@pytest.mark.parametrize("log_age", [6.8, 9.0])
+def test_a_v_is_the_mean_of_the_stars_by_their_light_without_dust(
+    monkeypatch, log_mass, log_age
+):
+    # as measured on stars alone: none is left in the light of the others
+    monkeypatch.setattr(cluster, "MAX_STARS", 10**9)
+    monkeypatch.setattr(cluster, "LEAST_ELECTRONS", 1e-30)
+    uneven, even = maker_of(a_v_scatter=0.5, a_v_front=0.3), maker_of()
+    for seed, a_v in enumerate([0.1, 0.6, 2.0, 4.0]):
+        parameters = np.array([log_age, a_v, log_mass, -1.0])
+        one, other = (
+            m.draw(parameters, np.random.default_rng(seed)) for m in (uneven, even)
+        )
+        # what each star's A_V is, by F438W: 1.32 mag per mag, within two per cent
+        own = a_v - 2.5 * np.log10(one.flux[:, 1] / other.flux[:, 1]) / 1.32
+        weight = (other.flux * 10 ** (0.4 * a_v * np.array([1.63, 1.32, 0.59]))) @ (
+            even.electrons_per_njy
+        )
+        assert np.isclose(np.average(own, weights=weight), a_v, rtol=0.015)
+        # seen is what is less dimmed
+        assert one.traits["a_v_seen"] <= a_v + 1e-6
+        assert own.min() >= min(a_v, 0.18) - 0.03 * a_v
+        if a_v > 1:
+            spread = np.sqrt(0.7 * (1 + 0.5**2) - 0.7**2) / 0.7
+            factor = (own - 0.18) / (a_v - 0.18)
+            assert np.isclose(np.mean(factor < 0.03), 0.3, atol=0.05)
+            assert np.isclose(factor.std() / factor.mean(), spread, rtol=0.1)
+
+
+@pytest.mark.parametrize("a_v", [1.0, 4.0])
+def test_light_of_stars_not_placed_is_that_of_all_at_depths_of_their_own(
+    monkeypatch, a_v
+):
+    parameters = np.array([9.6, a_v, 4.5, -1.0])
+    one = maker_of(a_v_scatter=0.5, a_v_front=0.2)
+    monkeypatch.setattr(cluster, "MAX_STARS", 1)
+    faint = [one.draw(parameters, np.random.default_rng(i)) for i in range(8)]
+    monkeypatch.setattr(cluster, "MAX_STARS", 10**9)
+    monkeypatch.setattr(cluster, "LEAST_ELECTRONS", 1e-30)
+    every = [one.draw(parameters, np.random.default_rng(i)) for i in range(8)]
+    ratio = np.array(
+        [a.flux.sum(0) / b.flux.sum(0) for a, b in zip(faint, every, strict=True)]
+    )
+    error = ratio.std(0) / np.sqrt(8)
+    assert (np.abs(ratio.mean(0) - 1) < 0.005 + 4 * error).all()
+
+
+def test_no_more_of_the_light_than_can_be_is_in_front_of_the_dust():
+    # one star that has nearly all light cannot be in front: the mean would not be a_v
+    one = maker_of(a_v_scatter=0.5, a_v_front=0.4)
+    for seed in range(40):
+        drawn = one.draw(np.array([6.7, 2.0, 2.5, -1.0]), np.random.default_rng(seed))
+        assert 0.18 < drawn.traits["a_v_seen"] <= 2.0
+
+
+def seen_of(drawn, maker):
+    """Return radii in arcsec, and electrons, of a cluster's points."""
+    radius = np.hypot(drawn.x, drawn.y) * maker.target.pixel_scale_arcsec
+    return radius, drawn.flux @ maker.electrons_per_njy
+
+
+@pytest.mark.parametrize("segregation", [0.5, 0.8])
+@pytest.mark.parametrize("king", [0.0, 1.0])
+def test_half_of_the_light_is_inside_the_label_whatever_is_inside_it(segregation, king):
+    one = maker_of(segregation=segregation)
+    one = ClusterMaker(one.target, dataclasses.replace(one.priors, king_fraction=king))
+    rng, inside, measured = np.random.default_rng(2), [], []
+    for _ in range(60):
+        drawn = one.draw(np.array([7.5, 0.0, 4.5, -0.8]), rng)
+        radius, light = seen_of(drawn, one)
+        inside.append(light[radius < 10**-0.8].sum() / light.sum())
+        measured.append(drawn.traits["log_half_light_radius_drawn"])
+        # by the definition of a median: half is inside what was measured
+        within = light[radius < 10 ** measured[-1]].sum() / light.sum()
+        assert np.isclose(within, 0.5, atol=0.5 * light.max() / light.sum() + 0.02)
+        assert drawn.traits["log_half_number_radius"] > -0.8
+    assert abs(np.mean(inside) - 0.5) < 4 * np.std(inside) / np.sqrt(60)
+    assert abs(np.mean(measured) + 0.8) < 4 * np.std(measured) / np.sqrt(60) + 0.01
+
+
+def test_the_brightest_fifth_stands_closer_to_the_middle():
+    one, rng, ratio = maker_of(segregation=0.5), np.random.default_rng(3), []
+    for _ in range(30):
+        drawn = one.draw(np.array([7.5, 0.0, 4.0, -0.8]), rng)
+        stars = int((drawn.flux @ one.electrons_per_njy > 25).sum())
+        radius = np.hypot(drawn.x, drawn.y)
+        fifth = stars // 5
+        ratio.append(np.median(radius[:fifth]) / np.median(radius[fifth:stars]))
+    assert np.isclose(np.mean(ratio), 0.5, rtol=0.1)
+
+
+@pytest.mark.parametrize("axis_ratio", [0.6, 1.0])
+def test_an_ellipse_of_the_axis_ratio_holds_half_of_the_light(axis_ratio):
+    # moments of a flattened circle: the ratio of their roots is that of the axes; the
+    # area is that of the circle, so that the ellipse's sqrt(a b) is the label
+    one, rng = maker_of(axis_ratio=axis_ratio), np.random.default_rng(4)
+    ratios, inside, turns = [], [], []
+    for _ in range(20):
+        drawn = one.draw(np.array([9.5, 0.0, 5.5, -0.8]), rng)
+        weight = drawn.flux.sum(1) * (np.hypot(drawn.x, drawn.y) < 20)
+        moments = np.cov(drawn.x, drawn.y, aweights=weight)
+        (short, long), axes = np.linalg.eigh(moments)
+        ratios.append(np.sqrt(short / long))
+        turns.append(np.arctan(axes[1, 1] / axes[0, 1]))
+        along = (axes[:, 1] @ [drawn.x, drawn.y]) * np.sqrt(axis_ratio)
+        across = (axes[:, 0] @ [drawn.x, drawn.y]) / np.sqrt(axis_ratio)
+        radius = np.hypot(along, across) * one.target.pixel_scale_arcsec
+        light = drawn.flux.sum(1)
+        inside.append(light[radius < 10**-0.8].sum() / light.sum())
+    assert np.isclose(np.mean(ratios), axis_ratio, atol=0.07)
+    assert np.isclose(np.mean(inside), 0.5, atol=0.02)
+    if axis_ratio < 1:
+        assert np.ptp(turns) > 1.5
+
+
+def test_masses_drawn_scatter_about_the_label_and_the_living_are_fewer():
+    one, rng = maker_of(), np.random.default_rng(5)
+    traits = [one.draw(np.array([8.5, 0.0, 3.0, -1.0]), rng).traits for _ in range(300)]
+    drawn = 10 ** np.array([t["log_mass_drawn"] for t in traits])
+    assert abs(drawn.mean() - 1e3) < 4 * drawn.std() / np.sqrt(300)
+    # a Kroupa population of 0.3 Gyr has lost to death and winds a quarter to a third
+    # of its mass, remnants aside (Bruzual & Charlot 2003, MNRAS 344, 1000)
+    living = 10 ** (traits[0]["log_mass_current"] - 3)
+    assert 0.65 < living < 0.78
 
 
 def drawn(priors, target=None, n=30):
