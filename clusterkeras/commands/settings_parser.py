@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import os
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ from jsonargparse import ArgumentParser, Namespace, set_loader
 
 from data_tools.foreign.reading import read_text
 from data_tools.foreign.typed import (
+    as_meant,
     attribute_names,
     check_types,
     in_words,
@@ -55,6 +59,7 @@ class SettingsParser(ArgumentParser):
                 where = f"{option}: " if named else ""
                 raise ValueError(f"{where}{yaml_in_words(error)}") from error
         self._check_files(own)
+        args = [*self._as_meant(own), *args[len(own) :]]
         try:
             return super().parse_args(args, *rest, **options)
         except argparse.ArgumentError as error:
@@ -82,10 +87,27 @@ class SettingsParser(ArgumentParser):
                 raise ValueError(with_nearest(f"unknown key '{name}'", known))
             if name in self._classes:
                 check_types(self._classes[name], value, name)
+                values[name] = as_meant(self._classes[name], value, name)
         for action in self._actions:
             if action.dest in values:
                 values[action.dest] = _untyped(action, values[action.dest])
         return super().parse_string(dump_text(values), path, *rest, **options)
+
+    def _as_meant(self, args: Sequence[str]) -> list[str]:
+        """Return arguments in which numbers are written as the parser reads them."""
+        meant, kind, name = [], None, ""
+        for argument in args:
+            option, equals, value = argument.partition("=")
+            if option in self._option_string_actions:
+                action, name = self._option_string_actions[option], option
+                kind = self._classes.get(action.dest, action.type)
+                kind = getattr(action, "_typehint", kind)
+                if equals:
+                    argument = f"{option}={_word_as_meant(kind, value, name)}"
+            else:
+                argument = _word_as_meant(kind, argument, name)
+            meant.append(argument)
+        return meant
 
     def _check_files(self, args: Sequence[str]) -> None:
         """Say what is wrong with a file of one group's options, by its name."""
@@ -108,6 +130,23 @@ class SettingsParser(ArgumentParser):
         for kind in self._classes.values():
             known |= attribute_names(kind)
         return with_nearest(in_words(error, dashes), known)
+
+
+def _word_as_meant(kind: Any, word: str, name: str) -> str:
+    """Return one argument of an option as it is meant: a value, a list, one of some."""
+    if dataclasses.is_dataclass(kind) and os.path.isfile(word):
+        word = json.dumps(read_settings(Path(word)))
+    if word.startswith(("[", "{")):
+        try:
+            values = load_text(word)
+        except yaml.YAMLError:
+            return word  # of which the parser says the same
+        meant = as_meant(kind, values, name)
+        return word if meant == values else json.dumps(meant)
+    inside = typing.get_args(kind)
+    if typing.get_origin(kind) in (list, tuple) and inside:
+        kind = inside[0]
+    return as_meant(kind, word, name)
 
 
 def _untyped(action: argparse.Action, value: Any) -> Any:

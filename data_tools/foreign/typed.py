@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
+import types
 import typing
 from argparse import ArgumentError
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -48,9 +50,88 @@ def check_types(kind: type, values: Mapping[str, Any], group: str) -> Namespace:
     """Refuse values that `build` refuses for their types or names alone."""
     if not isinstance(values, Mapping):
         raise ValueError(f"{group}: expected a mapping; received {values!r}")
+    try:
+        values = as_meant(kind, deepcopy(dict(values)))
+    except ValueError as error:
+        raise ValueError(f"{group}: {error}") from error
     with _told(kind, group):
-        # a copy, as lists in it are made tuples in place
-        return _parser(kind, group).parse_object({group: deepcopy(dict(values))})
+        return _parser(kind, group).parse_object({group: values})
+
+
+#: Numbers by sixties, which YAML 1.1 has, and whole ones that are written by powers.
+_BY_SIXTIES = re.compile(r"[+-]?\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?")
+_BY_POWERS = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE]\+?\d{1,2})?")
+
+
+def as_meant(kind: Any, value: Any, name: str = "") -> Any:
+    """Return plain values, or texts of such, of which jsonargparse makes what is meant.
+
+    A whole number may be written ``1e6``; ``1:30`` is no number, though YAML 1.1 has it
+    for 90.
+
+    Parameters
+    ----------
+    kind : type or annotation
+        What is to become of them.
+    value : plain value
+        As a person wrote it.
+    name : str
+        Of the value, for messages.
+
+    Raises
+    ------
+    ValueError
+        If a number is written by sixties.
+    """
+    if isinstance(value, Mapping):
+        hints = _hints(kind, value)
+        return {
+            key: as_meant(hints.get(key), inside, f"{name}.{key}".lstrip("."))
+            for key, inside in value.items()
+        }
+    kinds = {kind, *(typing.get_args(kind) if _is_union(kind) else ())}
+    if isinstance(value, list | tuple):
+        every = [_elements(one, len(value)) for one in kinds]
+        found = next((of for of in every if of), [None] * len(value))
+        return [
+            as_meant(of, inside, name) for of, inside in zip(found, value, strict=True)
+        ]
+    if not kinds & {int, float} or str in kinds or isinstance(value, bool):
+        return value
+    words = str(value).strip()
+    if _BY_SIXTIES.fullmatch(words):
+        what = "a number" if float in kinds else "a whole number"
+        raise ValueError(f"{name}: expected {what}; received {words}")
+    if float not in kinds and _BY_POWERS.fullmatch(words):
+        exact = Decimal(words)
+        return str(int(exact)) if exact == int(exact) else value
+    return value
+
+
+def _is_union(kind: Any) -> bool:
+    return typing.get_origin(kind) in (typing.Union, types.UnionType)
+
+
+def _hints(kind: Any, value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the annotations of what a mapping holds, by its keys."""
+    for one in typing.get_args(kind) if _is_union(kind) else (kind,):
+        if dataclasses.is_dataclass(one):
+            return typing.get_type_hints(one)
+        if isinstance(typing.get_origin(one), type) and issubclass(
+            typing.get_origin(one), Mapping
+        ):
+            return dict.fromkeys(value, typing.get_args(one)[-1])
+    return {}
+
+
+def _elements(kind: Any, number: int) -> list[Any]:
+    """Return the annotations of what a list or tuple of some length holds."""
+    origin, inside = typing.get_origin(kind), typing.get_args(kind)
+    if not (isinstance(origin, type) and issubclass(origin, Sequence)) or not inside:
+        return []
+    if origin is tuple and inside[-1] is not Ellipsis:
+        return list(inside) if len(inside) == number else []
+    return [inside[0]] * number
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from data_tools.foreign.json_text import load_json
 from data_tools.foreign.reading import read_text, reading
 from data_tools.foreign.yaml_text import in_words, load_text, load_values
 from data_tools.running.output import whole_file
@@ -35,11 +36,11 @@ def write_text(path: Path, text: str) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """Read an object from a JSON file, without its seal.
 
-    A `ValueError` names the file if it has none.
+    A `ValueError` names the file if it has none, or a key twice.
     """
     text = read_text(path, MOST_BYTES)
     with reading(path, "JSON"):
-        values = json.loads(text)
+        values = load_json(text)
     if not isinstance(values, dict):
         raise ValueError(
             f"{path}: expected a JSON object; received a {type(values).__name__}"

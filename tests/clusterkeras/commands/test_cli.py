@@ -90,6 +90,20 @@ def test_a_dotted_option_changes_one_attribute():
     assert args.target == Target.load("m83-wfc3-uvis")
 
 
+def test_whole_numbers_may_be_written_by_powers(tmp_path):
+    for name, content in (("mocks", "n_train: 1e3"), ("all", "mocks: {n_train: 1e3}")):
+        (tmp_path / f"{name}.yaml").write_text(f"{content}\n")
+    for argv in (
+        ["--mocks.n_train", "1e3"],
+        ["--mocks.n_train=1E3"],
+        ["--mocks", "{n_train: 1.0e+3}"],
+        ["--mocks", str(tmp_path / "mocks.yaml")],
+        [f"--config={tmp_path / 'all.yaml'}"],
+    ):
+        args = parsed("simulate", "-o", "mocks", *argv, "--workers", "1e0")
+        assert (args.mocks.n_train, args.workers) == (1000, 1)
+
+
 def test_a_target_is_named_and_overridden(tmp_path):
     own = {**Target.load("m83-wfc3-uvis").to_dict(), "name": "own", "feh": 0.25}
     path = tmp_path / "own.yaml"
@@ -267,6 +281,8 @@ def test_a_wrong_command_line_ends_in_one_line_and_status_2(capsys, argv, messag
         ("--config", "training: 3\n\udcff", "expected text in UTF-8"),
         ("--training", "epoch: 3", "training: unknown key 'epoch'; nearest to it: epo"),
         ("--training", "epochs: 3\nepochs: 4", "line 2, column 1: 'epochs' is given"),
+        ("--config", "training: {epochs: 1:30}", "epochs: expected a whole number; r"),
+        ("--training", "epochs: 1:30", "epochs: expected a whole number; received 1:"),
         ("--training", "epochs: [3]", "training: epochs: expected a whole number"),
         ("--training", "\udcff", "expected text in UTF-8"),
         ("--training", 20_000 * "- ", "nested more than 100 levels"),
@@ -294,7 +310,11 @@ def test_what_is_wrong_in_a_file_of_options_is_named(
         (["--training.epochs", 1_000 * "- "], "nested more than 100 levels"),
         (["--training.epochs", 1_500 * "[" + 1_500 * "]"], "more than 100 levels"),
         (["--training", 1_000 * "{a: "], "nested more than 100 levels"),
-        (["--training.epochs", "1e12"], "--training.epochs: expected a whole number"),
+        (["--training.epochs", "1e12"], "training.epochs must be a whole number >="),
+        (["--training.epochs", "2.5"], "--training.epochs: expected a whole number"),
+        (["--training.epochs", "1:30"], "whole number; received 1:30"),
+        (["--training.epochs=1:30"], "whole number; received 1:30"),
+        (["--training.warmup", "0:30"], "expected a number; received 0:30"),
         (["--model.posterior", "no"], "expected one of 'mixture', 'flow', 'grid'"),
     ],
 )

@@ -27,6 +27,9 @@ class Whole:
     limits: tuple[float, float] = (0.0, 1.0)
     files: dict[str, str] = dataclasses.field(default_factory=dict)
     path: str | None = None
+    most: int | None = None
+    shape: tuple[int, ...] = ()
+    counts: dict[str, int] = dataclasses.field(default_factory=dict)
     parts: tuple[Part, ...] = ()
 
     def __post_init__(self):
@@ -51,6 +54,18 @@ def test_a_text_stays_as_it_is_written(text):
         ({"share": "2"}, 2.0),
         ({"share": 2}, 2.0),
         ({"n": "012"}, 12),
+        ({"n": "1e6"}, 1_000_000),
+        ({"n": "1.5E+3"}, 1500),
+        ({"n": "20."}, 20),
+        ({"n": 1e6}, 1_000_000),
+        ({"most": "2e3"}, 2000),
+        ({"most": "null"}, None),
+        ({"shape": ["1e2", 3.0]}, (100, 3)),
+        ({"counts": {"a": "1e2"}}, {"a": 100}),
+        ({"share": "1e2"}, 100.0),
+        ({"name": "1:30"}, "1:30"),
+        ({"path": "1:30"}, "1:30"),
+        ({"name": "1e6"}, "1e6"),
         ({"on": "yes"}, True),
         ({"on": "true"}, True),
         ({"limits": ["1e-3", 2]}, (1e-3, 2.0)),
@@ -67,7 +82,7 @@ def test_a_number_is_a_number_where_one_belongs(values, expected):
     ("values", "message"),
     [
         ({"nam": "b"}, "unknown key 'nam'; nearest to it: name"),
-        ({"zzzz": "b"}, "unknown key 'zzzz'; known: files, label, limits, n, "),
+        ({"zzzz": "b"}, "unknown key 'zzzz'; known: counts, files, label, "),
         (
             {"parts": [{"label": "a", "wait": 1}]},
             "unknown key 'wait'; nearest to it: w",
@@ -77,6 +92,19 @@ def test_a_number_is_a_number_where_one_belongs(values, expected):
         ({"parts": 3}, "parts: expected a list; received 3"),
         ({"name": 5}, "name: expected text; received 5"),
         ({"n": 1.5}, "n: expected a whole number; received 1.5"),
+        ({"n": "2.5"}, "n: expected a whole number; received 2.5"),
+        ({"n": "1e-3"}, "n: expected a whole number; received 0.001"),
+        ({"n": "1:30"}, "n: expected a whole number; received 1:30"),
+        ({"n": "190:20:30"}, "n: expected a whole number; received 190:20:30"),
+        ({"share": "1:30.5"}, "share: expected a number; received 1:30.5"),
+        ({"share": "-1:30"}, "share: expected a number; received -1:30"),
+        ({"most": "1:30"}, "most: expected a whole number; received 1:30"),
+        ({"limits": ["1:30", 2]}, "limits: expected a number; received 1:30"),
+        ({"counts": {"a": "1:30"}}, "counts.a: expected a whole number; received 1:"),
+        (
+            {"parts": [{"label": "1:30", "weight": "1:30"}]},
+            "weight: expected a number; received 1:30",
+        ),
         ({"n": True}, "n: expected a whole number; received True"),
         ({"n": "x"}, "n: expected a whole number; received x"),
         ({"n": [1]}, "n: expected a whole number; received"),
