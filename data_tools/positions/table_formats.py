@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from data_tools.foreign.bounds import check_memory, check_text, check_values
 from data_tools.foreign.hdf5 import sound_copy
+from data_tools.mosaics.stored.fits_file import check_fits
 from data_tools.positions.arrow_tables import read_parquet
 from data_tools.positions.columns.frames import FRAMES_KEY, votable_frames
 from data_tools.positions.columns.names import find_positions
@@ -44,8 +45,6 @@ _OTHERS = {
 _PROMISES = {".fits": "FITS", ".fit": "FITS", ".parquet": "Parquet", ".vot": "VOTable"}
 _PROMISES |= {".xml": "VOTable", ".hdf5": "HDF5", ".h5": "HDF5"}
 
-#: A header of more cards is none of a table: some ten a column, and metadata.
-_MOST_CARDS = 20_000
 #: The table with the header of the image in a file of SExtractor's (FITS_LDAC).
 _OF_IMAGE = "Field Header Card"
 #: Rows that astropy's reader of VOTables makes room for at once.
@@ -95,9 +94,10 @@ def _read(kind: str | None, path: Path, name: Path, held: int) -> QTable:
     if kind == "Parquet":
         return read_parquet(path, name, held)
     if kind == "FITS":
+        _check_fits(path)
         # words as bytes: so astropy tells which are missing
         with fits.open(path, memmap=False, character_as_bytes=True) as hdus:
-            return _choose(_in_fits(hdus, path.stat().st_size, held), name)
+            return _choose(_in_fits(hdus, held), name)
     if kind == "HDF5":
         with sound_copy(path, held) as file:
             return _choose(_in_hdf5(file), name)
@@ -141,8 +141,7 @@ def _choose(tables: _Tables, name: Path) -> QTable:
     return QTable(chosen[1])
 
 
-def _in_fits(hdus: fits.HDUList, length: int, held: int) -> _Tables:
-    _check_fits(hdus, length)
+def _in_fits(hdus: fits.HDUList, held: int) -> _Tables:
     tables: _Tables = {}
     for i, hdu in enumerate(hdus):
         if not isinstance(hdu, fits.BinTableHDU | fits.TableHDU):
@@ -155,19 +154,12 @@ def _in_fits(hdus: fits.HDUList, length: int, held: int) -> _Tables:
     return tables
 
 
-def _check_fits(hdus: fits.HDUList, length: int) -> None:
+def _check_fits(path: Path) -> None:
     """Refuse a file that is cut short, of which astropy would only warn."""
-    ends = []
-    for hdu in hdus:
-        where = hdu.fileinfo()
-        cards = (where["datLoc"] - where["hdrLoc"]) // 80
-        if cards > _MOST_CARDS:
-            raise ValueError(f"a header of it has {cards} cards: no table needs them")
-        ends.append(where["datLoc"] + hdu.size)
-    if max(ends) > length:
-        raise ValueError(
-            f"the file is cut short: {max(ends)} bytes expected, {length} found"
-        )
+    try:
+        check_fits(path)
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix(f"{path}: ")) from error
 
 
 def _from_fits(hdu: fits.BinTableHDU | fits.TableHDU, held: int) -> Table:

@@ -26,6 +26,14 @@ _BY_HEAD = (
         "ascii.ipac",
     ),
 )
+#: ... and what these are called.
+_LAYOUTS = {
+    "ascii.ecsv": "an ECSV file",
+    "ascii.cds": "a journal's machine-readable table",
+    "ascii.daophot": "a table of IRAF",
+    "ascii.sextractor": "a catalogue of SExtractor",
+    "ascii.ipac": "an IPAC table",
+}
 #: What is no table, or none that can be read without a guess, and what to do.
 _NO_TABLE = (
     (r"\\begin\s*\{(deluxe|long)?tab|\\startdata|\\documentclass", "is LaTeX: save the"
@@ -88,7 +96,7 @@ def read_text_tables(path: Path, content: bytes) -> list[Table]:
             raise ValueError(f"it {what}")
     for pattern, layout in _BY_HEAD:
         if pattern.search(text[:100_000]):
-            table = Table.read(text.splitlines(), format=layout)
+            table = _read_as(layout, text)
             if layout == "ascii.daophot":  # as IRAF counts pixels
                 table.meta[ORIGIN_KEY] = 1
             return [table]
@@ -98,6 +106,18 @@ def read_text_tables(path: Path, content: bytes) -> list[Table]:
     if legus is not None:
         return [legus]
     return [_read_lines(lines) for lines in _tables(text)]
+
+
+def _read_as(layout: str, text: str) -> Table:
+    try:
+        return Table.read(text.splitlines(), format=layout)
+    except Exception as error:  # astropy's readers have errors of all kinds
+        line = text.lstrip().partition("\n")[0].strip()[:60]
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(
+            f"its head is that of {_LAYOUTS[layout]} and the rest is not ({reason}); "
+            f"its first line is {line!r}: write its header anew, or save it as CSV"
+        ) from error
 
 
 def _decode(content: bytes) -> str:

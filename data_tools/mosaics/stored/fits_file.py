@@ -107,7 +107,7 @@ def open_fits(path: Path) -> OpenFile:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such mosaic")
     with reading_fits(path):
-        packed = _check(path)
+        packed = check_fits(path)
         hdus = _opened(path, memmap=not packed)
         in_parts = not packed and any(isinstance(h, fits.CompImageHDU) for h in hdus)
         if in_parts:
@@ -155,8 +155,14 @@ def tile_steps(path: Path, number: int) -> NDArray[np.float64] | None:
     return None if step is None else np.full(len(table.data), abs(float(step)))
 
 
-def _check(path: Path) -> bool:
-    """Hold what a file declares against what it holds; say if it is compressed."""
+def check_fits(path: Path) -> bool:
+    """Hold what a file declares against what it holds; say if it is compressed.
+
+    Raises
+    ------
+    ValueError
+        If it is no FITS file, or damaged, or cut short, or declares too much.
+    """
     held = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(6)
@@ -196,7 +202,8 @@ def _next_header(stream: IO[bytes], first: bool) -> fits.Header | None:
             break
         text += block
         cards = range(0, len(block), _CARD)
-        if any(block[i : i + _CARD].rstrip() == b"END" for i in cards):
+        has_end = any(block[i : i + _CARD].rstrip() == b"END" for i in cards)
+        if has_end and len(block) == _BLOCK:
             return fits.Header.fromstring(text.decode("ascii", errors="replace"))
         if len(text) > _MOST_CARDS * _CARD:
             raise ValueError(
@@ -204,7 +211,7 @@ def _next_header(stream: IO[bytes], first: bool) -> fits.Header | None:
                 "files out of it (HISTORY, COMMENT)"
             )
     if text:
-        raise ValueError("the file is cut short: a header without END")
+        raise ValueError("the file is cut short in a header")
     if first:
         raise ValueError("it does not begin with SIMPLE")
     return None

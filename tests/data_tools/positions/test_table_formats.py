@@ -296,6 +296,17 @@ def test_a_name_that_promises_another_format_is_refused(tmp_path, ending):
         read_positions(tmp_path / f"t.{ending}")
 
 
+@pytest.mark.parametrize("length", [100, 1000, 2880 + 79, 2880 + 800])
+def test_a_fits_table_that_is_cut_in_a_header_is_told(tmp_path, length):
+    path = tmp_path / "t.fits"
+    Table({"x": [1.0, 2.0], "y": [1.0, 2.0]}).write(path)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(
+        ValueError, match=r"t.fits: not .*: the file is cut short in a header"
+    ):
+        read_positions(path)
+
+
 def test_a_file_of_images_alone_has_no_table(tmp_path):
     fits.PrimaryHDU(np.zeros((3, 3))).writeto(tmp_path / "image.fits")
     with pytest.raises(ValueError, match="there is no table in it"):

@@ -261,3 +261,24 @@ def test_a_table_of_one_s_own_with_a_header_is_no_survey_s(tmp_path):
     assert table.colnames == names.split()
     assert table["x"].tolist() == [100, 140, 180, 220]
     assert ORIGIN_KEY not in table.meta
+
+
+#: Texts that begin as a format does, and are none, and what is told of them.
+HEADS = {
+    "#K IRAF = x\n 1 2 3\n": "that of a table of IRAF and the rest is not",
+    "#K IRAF\nid,x,y\n1,2,3\n": "that of a table of IRAF and the rest is not",
+    "#K IRAF = V2\n#N X Y \\\n#U px px \\\n#\n 1.5 2\n": "that of a table of IRAF",
+    "|x|y|\n|double|\n 1 2\n": "that of an IPAC table and the rest is not",
+    "Byte-by-byte Description of file: x\n---\nno\n": "that of a journal's machine",
+    "# %ECSV 1.0\n# ---\n# datatype:\n# - {name: x}\nx y\n1 2\n": "of an ECSV file",
+}
+
+
+@pytest.mark.parametrize("text", HEADS)
+def test_a_head_without_its_table_is_told_with_its_first_line(tmp_path, text):
+    path = tmp_path / "t.txt"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"t.txt: .*{HEADS[text]}") as refused:
+        read_positions(path)
+    assert f"its first line is {text.splitlines()[0][:60]!r}" in str(refused.value)
+    assert "\n" not in str(refused.value)

@@ -201,4 +201,4 @@ def test_a_file_of_very_many_parts_is_refused(plain):
 
 def test_a_part_of_a_header_is_refused(plain):
     plain.write_bytes(plain.read_bytes()[:800])
-    assert re.search("header without END", refused(plain, "cut short"))
+    assert re.search("cut short in a header", refused(plain, "cut short"))
