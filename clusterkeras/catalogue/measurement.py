@@ -130,11 +130,7 @@ def answer(
     """
     flags = cutouts.flags.copy()
     columns: dict[str, NDArray] = {"covered": cutouts.covered, "flags": flags}
-    images, seeds, n = cutouts.images, cutouts.seeds, len(cutouts.images)
-    if n == 0:
-        # batch normalisation refuses no images: a blank one is asked, and dropped
-        images, seeds = np.zeros((1, *images.shape[1:]), "f4"), np.zeros(1, "i4")
-    found = {name: values[:n] for name, values in network(images, seeds).items()}
+    found = network(cutouts.images, cutouts.seeds)
     for name, values in found.items():
         shape = (len(flags), *values.shape[1:])
         columns[name] = np.full(shape, np.nan, np.float32)
