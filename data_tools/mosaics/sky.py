@@ -234,7 +234,7 @@ def to_icrs(
         world = wcs.all_pix2world(x[known], y[known], 0)
         longitude, latitude = world[wcs.wcs.lng], world[wcs.wcs.lat]
         frame = celestial_frame(wcs)
-        ra[known], dec[known] = _turned(longitude, latitude, frame, ICRS())
+        ra[known], dec[known] = turned(longitude, latitude, frame, ICRS())
     return ra, dec
 
 
@@ -260,20 +260,33 @@ def to_pixels(
     x, y = np.full((2, *ra.shape), np.nan)
     known = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
     if known.any():
-        sky = _turned(ra[known], dec[known], ICRS(), celestial_frame(wcs))
+        sky = turned(ra[known], dec[known], ICRS(), celestial_frame(wcs))
         if wcs.wcs.lng > wcs.wcs.lat:
             sky = sky[::-1]
         x[known], y[known] = wcs.all_world2pix(*sky, 0, quiet=True)
     return x, y
 
 
-def _turned(
+def turned(
     longitude: NDArray[np.float64],
     latitude: NDArray[np.float64],
     frame: BaseCoordinateFrame,
     to: BaseCoordinateFrame,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bring degrees from one frame to another; the same frame changes no bit."""
+    """Return degrees of one frame in another; the same frame changes no bit.
+
+    Parameters
+    ----------
+    longitude, latitude : ndarray of float64, shape (n,)
+        Degrees, latitudes within 90; NaN stays NaN.
+    frame, to : BaseCoordinateFrame
+        What they are in, and are to be.
+
+    Returns
+    -------
+    longitude, latitude : ndarray of float64, shape (n,)
+        Degrees.
+    """
     if frame.is_equivalent_frame(to):
         return longitude, latitude
     place = UnitSphericalRepresentation(longitude * u.deg, latitude * u.deg)

@@ -1,4 +1,4 @@
-"""The frame of the sky that a table's columns are in, and from there to ICRS."""
+"""The frame of the sky that a table's columns are in."""
 
 from __future__ import annotations
 
@@ -6,15 +6,11 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import astropy.units as u
-import numpy as np
 from astropy.coordinates import (
     BaseCoordinateFrame,
-    SkyCoord,
     frame_transform_graph,
 )
 from astropy.table import Table
-from numpy.typing import NDArray
 
 from data_tools.positions.columns.comments import (
     FIRST_OF_FK5,
@@ -131,24 +127,6 @@ def frame_of(
     if named == "equatorial":
         _check_comments(table, columns)
     return _frame(default) if default else None
-
-
-def to_icrs(
-    frame: BaseCoordinateFrame, lon: NDArray[np.float64], lat: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return ICRS degrees of degrees in a frame; of ICRS they are the same numbers.
-
-    Parameters
-    ----------
-    frame : BaseCoordinateFrame
-        What they are in.
-    lon, lat : ndarray of float64, shape (n,)
-        Degrees, latitudes within 90; NaN stays NaN.
-    """
-    if frame.name == "icrs":
-        return lon, lat
-    sky = SkyCoord(lon, lat, unit=u.deg, frame=frame).icrs
-    return sky.ra.deg, sky.dec.deg
 
 
 def votable_frames(table: Any, systems: Iterable[Any]) -> dict[str | None, str]:

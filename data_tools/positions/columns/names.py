@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import BaseCoordinateFrame, ConvertError, SkyCoord
+from astropy.coordinates import ICRS, BaseCoordinateFrame, ConvertError, SkyCoord
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from data_tools.mosaics.sky import turned
 from data_tools.positions.columns.angles import (
     angles,
     cells,
@@ -19,7 +20,7 @@ from data_tools.positions.columns.angles import (
     numbers,
     plain,
 )
-from data_tools.positions.columns.frames import frame_of, to_icrs
+from data_tools.positions.columns.frames import frame_of
 
 logger = logging.getLogger(__name__)
 
@@ -344,7 +345,7 @@ def _on_sky(
         names += f" ({frame.name}{f', {equinox.value}' if equinox else ''})"
     elif named == "J2000":
         names += " (J2000, taken for ICRS)"
-    return SkyColumns(names, *to_icrs(frame, lon, lat), off)
+    return SkyColumns(names, *turned(lon, lat, frame, ICRS()), off)
 
 
 def _from_coordinates(table: Table, column: str, name: str) -> SkyColumns:
