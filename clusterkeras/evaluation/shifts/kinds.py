@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
-
+from clusterkeras.evaluation.shifts.images import (
+    ImageChange,
+    bands_reversed,
+    blank,
+    dust_lane,
+    fainter,
+    first_fainter,
+    gradient,
+    misaligned,
+    noise,
+    off_centre,
+    saturated,
+    without_sky,
+)
+from clusterkeras.evaluation.shifts.sets import (
+    Change,
+    brighter_disc,
+    broader_psf,
+    deeper,
+    fixed,
+    law_alone,
+    metallicity,
+    nothing,
+)
 from data_tools.fields.mosaic_field import Backgrounds
-from data_tools.imaging.psf import OVERSAMPLING, psf_image
 from data_tools.priors import Priors
 from data_tools.records.plan import MockSet
 from data_tools.stars.population import isochrones_of
@@ -22,31 +39,8 @@ from data_tools.target import EXTINCTION_LAWS, Target
 #: The set that all others are held to.
 NOMINAL = "nominal"
 
-#: Factor between a broader PSF's total sigma and the nominal one's.
-PSF_FACTOR = 1.15
-#: Error of the zero points in mag, of [Fe/H] in dex, of the position in pixels.
-ZERO_POINT_MAG = 0.1
+#: Error of [Fe/H] in dex.
 FEH_DEX = 0.25
-CENTRE_PX = 2
-
-#: Electrons that fill a pixel of WFC3/UVIS in one exposure, about (WFC3 Instrument
-#: Handbook, section 5.4.5: 63,000 to 72,000 over the detector).
-FULL_WELL_ELECTRONS = 65_000.0
-#: Radius of a saturated core and half-width of its bleeding columns, in pixels.
-_CORE_PX, _BLEED_PX = 4.0, 1.0
-
-#: FWHM of a Gaussian in units of its sigma.
-_FWHM = 2 * math.sqrt(2 * math.log(2))
-_PSF_GRID = 64
-
-Change = Callable[[Target, Priors], tuple[Target, Priors]]
-
-
-def _nothing(target: Target, priors: Priors) -> tuple[Target, Priors]:
-    return target, priors
-
-
-ImageChange = Callable[[NDArray, Target, np.random.Generator], NDArray]
 
 
 @dataclass(frozen=True)
@@ -72,7 +66,7 @@ class Shift:
 
     name: str
     description: str
-    change: Change = _nothing
+    change: Change = nothing
     images: ImageChange | None = None
     has_truth: bool = True
     needs: str = ""
@@ -117,188 +111,98 @@ def whole_sky(backgrounds: Backgrounds) -> Backgrounds:
     return dataclasses.replace(backgrounds, shares={"train": 1.0})
 
 
-def core_sigma_px(target: Target, band: str) -> float:
-    """Return the sigma in pixels of the Gaussian with the FWHM of a band's PSF.
-
-    The PSF is the one in the middle of the detector, or a user's first, pixel included
-    and before any blur by drizzling.
-    """
-    image = psf_image(
-        target.psf.get(band), band, 28, _PSF_GRID, target.pixel_scale_arcsec
-    )
-    radii = np.linspace(0, _PSF_GRID / 4, 500)
-    angles = np.linspace(0, 2 * np.pi, 32, endpoint=False)[:, None]
-    middle = _PSF_GRID // 2
-    places = [middle + radii * np.sin(angles), middle + radii * np.cos(angles)]
-    profile = map_coordinates(image.astype(float), places, order=3).mean(axis=0)
-    half = int(np.argmax(profile < profile[0] / 2))
-    radius = np.interp(
-        -profile[0] / 2, -profile[half - 1 : half + 1], radii[half - 1 : half + 1]
-    )
-    return 2 * radius / OVERSAMPLING / _FWHM
+#: Of a prior that is drawn from a range: what is least, most and beyond in it.
+RANGES: tuple[tuple[str, str, float, float, float], ...] = (
+    ("r_v", "R_V {}", 2.5, 5.0, 5.6),
+    ("a_v_scatter", "extinction scatters by {} A_V from star to star", 0.0, 0.5, 0.8),
+    ("a_v_front", "{} of the stars in front of the dust", 0.0, 0.3, 0.4),
+    ("binary_fraction", "{} of the stars have a companion", 0.0, 0.7, 1.0),
+    ("segregation", "the brightest fifth at {} of the radius", 1.0, 0.5, 0.3),
+    ("axis_ratio", "axis ratio {}", 1.0, 0.6, 0.4),
+    (
+        "sky_pedestal",
+        "sky taken away at {} of the field's 5th percentile",
+        0.0,
+        1.0,
+        2.0,
+    ),
+    ("transfer_loss", "{} of the light trails behind", 0.0, 0.15, 0.3),
+)
 
 
-def broader_psf(target: Target, priors: Priors) -> tuple[Target, Priors]:
-    """Make every band's PSF, drizzling included, `PSF_FACTOR` times as broad.
-
-    With s the sigma of the PSF's core (`core_sigma_px`) and b that of the blur by
-    drizzling, which is drawn from a range, the total is sqrt(s^2 + b^2): so both ends
-    of the range become sqrt(f^2 (s^2 + b^2) - s^2). A core is no Gaussian: over the
-    default ranges the FWHM itself grows by 13 to 19 %.
-    """
-
-    def broader(sigma: float, blur: float) -> float:
-        return math.sqrt(PSF_FACTOR**2 * (sigma**2 + blur**2) - sigma**2)
-
-    blurs = dict(priors.drizzle_blur_px)
-    for band in target.band_names:
-        sigma = core_sigma_px(target, band)
-        low, high = (broader(sigma, blur) for blur in priors.blur_range(band))
-        blurs[band] = (low, high)
-    return target, dataclasses.replace(priors, drizzle_blur_px=blurs)
-
-
-def _deeper(factor: float) -> Change:
-    def change(target: Target, priors: Priors) -> tuple[Target, Priors]:
-        bands = tuple(
-            dataclasses.replace(band, exposure_s=factor * band.exposure_s)
-            for band in target.bands
+def _of_priors() -> tuple[Shift, ...]:
+    """Return a shift for each end of each range, and one beyond it."""
+    return tuple(
+        Shift(
+            f"{name}_{end}",
+            words.format(value) + (", beyond what is drawn" if end == "beyond" else ""),
+            fixed(**{name: (value, value)}),
         )
-        return dataclasses.replace(target, bands=bands), priors
-
-    return change
-
-
-def _metallicity(offset: float) -> Change:
-    def change(target: Target, priors: Priors) -> tuple[Target, Priors]:
-        return (
-            dataclasses.replace(target, feh=target.feh + offset),
-            dataclasses.replace(priors, feh_offset=(0.0, 0.0)),
-        )
-
-    return change
-
-
-def _law(law: str) -> Change:
-    def change(target: Target, priors: Priors) -> tuple[Target, Priors]:
-        return (
-            dataclasses.replace(target, extinction_law=law),
-            dataclasses.replace(priors, extinction_laws=(law,)),
-        )
-
-    return change
-
-
-def _king(target: Target, priors: Priors) -> tuple[Target, Priors]:
-    return target, dataclasses.replace(priors, king_fraction=1.0)
-
-
-def _brighter_disc(target: Target, priors: Priors) -> tuple[Target, Priors]:
-    def brighter(densities: tuple[float, float]) -> tuple[float, float]:
-        low, high = densities
-        return low + math.log10(3), high + math.log10(3)
-
-    return target, dataclasses.replace(
-        priors,
-        field_old_mass_density=brighter(priors.field_old_mass_density),
-        field_sfr_density=brighter(priors.field_sfr_density),
+        for name, words, *values in RANGES
+        for end, value in zip(("least", "most", "beyond"), values, strict=True)
     )
-
-
-def _fainter(images: NDArray, target: Target, rng: np.random.Generator) -> NDArray:
-    return images * 10 ** (-0.4 * ZERO_POINT_MAG)
-
-
-def _first_fainter(
-    images: NDArray, target: Target, rng: np.random.Generator
-) -> NDArray:
-    factors = np.ones(images.shape[-1])
-    factors[0] = 10 ** (-0.4 * ZERO_POINT_MAG)
-    return images * factors
-
-
-def _off_centre(images: NDArray, target: Target, rng: np.random.Generator) -> NDArray:
-    # what comes in at the edge is not in the record: its mirror image
-    missing = images[:, :, CENTRE_PX - 1 :: -1]
-    return np.concatenate([missing, images[:, :, :-CENTRE_PX]], axis=2)
-
-
-def _without_sky(images: NDArray, target: Target, rng: np.random.Generator) -> NDArray:
-    return images - np.median(images, axis=(1, 2), keepdims=True)
-
-
-def _bands_reversed(
-    images: NDArray, target: Target, rng: np.random.Generator
-) -> NDArray:
-    return images[..., ::-1]
-
-
-def _blank(images: NDArray, target: Target, rng: np.random.Generator) -> NDArray:
-    return np.zeros_like(images)
-
-
-def _noise(images: NDArray, target: Target, rng: np.random.Generator) -> NDArray:
-    low, median, high = np.quantile(
-        images, [0.25, 0.5, 0.75], axis=(1, 2), keepdims=True
-    )
-    # 1.349: distance of a Gaussian's quartiles in units of sigma
-    return median + (high - low) / 1.349 * rng.standard_normal(images.shape)
-
-
-def _saturated(images: NDArray, target: Target, rng: np.random.Generator) -> NDArray:
-    full = [FULL_WELL_ELECTRONS * b.n_exposures * b.electron_njy for b in target.bands]
-    side = images.shape[1]
-    row, column = np.indices((side, side)) - (side - 1) / 2
-    hit = (np.hypot(row, column) < _CORE_PX) | (np.abs(column) < _BLEED_PX)
-    return np.where(hit[..., None], full, np.minimum(images, full))
 
 
 #: Every shift, in the order of the table; the first is the one that changes nothing.
 SHIFTS: tuple[Shift, ...] = (
     Shift(NOMINAL, "nothing"),
     Shift("psf_broader", "PSF with drizzling 15 % broader in sigma", broader_psf),
-    Shift("zero_points", "all bands recorded 0.1 mag too faint", images=_fainter),
+    Shift("zero_points", "all bands recorded 0.1 mag too faint", images=fainter),
     Shift(
         "zero_point_first",
         "the first band alone recorded 0.1 mag too faint",
-        images=_first_fainter,
+        images=first_fainter,
     ),
-    Shift("feh_low", "[Fe/H] 0.25 lower, of clusters and disc", _metallicity(-FEH_DEX)),
-    Shift(
-        "feh_high", "[Fe/H] 0.25 higher, of clusters and disc", _metallicity(FEH_DEX)
-    ),
+    Shift("feh_low", "[Fe/H] 0.25 lower, of clusters and disc", metallicity(-FEH_DEX)),
+    Shift("feh_high", "[Fe/H] 0.25 higher, of clusters and disc", metallicity(FEH_DEX)),
     *(
-        Shift(f"extinction_{law.lower()}", f"all extinction by {law}", _law(law))
+        Shift(f"extinction_{law.lower()}", f"all extinction by {law}", law_alone(law))
         for law in EXTINCTION_LAWS
     ),
-    Shift("king", "King profiles for all clusters", _king),
-    Shift("centre", "cutouts 2 px beside the position", images=_off_centre),
+    *_of_priors(),
+    Shift("king", "King profiles for all clusters", fixed(king_fraction=1.0)),
+    Shift("centre", "cutouts 2 px beside the position", images=off_centre),
     Shift(
         "real_background",
         "backgrounds cut from the mosaics that were given",
         needs="images",
     ),
-    Shift("depth_halved", "half the exposure in all bands", _deeper(0.5)),
-    Shift("depth_tripled", "three times the exposure in all bands", _deeper(3.0)),
+    Shift("depth_halved", "half the exposure in all bands", deeper(0.5)),
+    Shift("depth_tripled", "three times the exposure in all bands", deeper(3.0)),
     Shift(
         "disc_brighter",
         "disc with three times the stars, old and young",
-        _brighter_disc,
+        brighter_disc,
+    ),
+    Shift(
+        "dust_lane",
+        "never drawn: the edge of a dust lane, A_V 1, crosses the position",
+        images=dust_lane,
+    ),
+    Shift(
+        "gradient",
+        "never drawn: light rises across the cutout, by three sigma",
+        images=gradient,
+    ),
+    Shift(
+        "misaligned",
+        "never drawn: the first band smeared over three pixels",
+        images=misaligned,
     ),
     Shift("isochrones", "isochrones of the file that was given", needs="isochrones"),
-    Shift("sky_subtracted", "the local median subtracted", images=_without_sky),
-    Shift("bands_reversed", "bands in the wrong order", images=_bands_reversed),
+    Shift("sky_subtracted", "the local median subtracted", images=without_sky),
+    Shift("bands_reversed", "bands in the wrong order", images=bands_reversed),
     Shift(
         "noise",
         "white noise of each image's own median and scatter",
-        images=_noise,
+        images=noise,
         has_truth=False,
     ),
-    Shift("blank", "zero everywhere", images=_blank, has_truth=False),
+    Shift("blank", "zero everywhere", images=blank, has_truth=False),
     Shift(
         "saturated",
         "a saturated star with bleeding columns in the middle",
-        images=_saturated,
+        images=saturated,
         has_truth=False,
     ),
 )

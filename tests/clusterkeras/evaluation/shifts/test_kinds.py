@@ -6,6 +6,7 @@ import scipy.fft
 
 from clusterkeras.evaluation.shifts.kinds import (
     NOMINAL,
+    RANGES,
     SHIFTS,
     UserFiles,
     broader_psf,
@@ -51,6 +52,21 @@ def test_names_are_unique_and_the_nominal_set_is_first():
     assert len(BY_NAME) == len(SHIFTS)
     assert SHIFTS[0].name == NOMINAL
     assert all(shift.description for shift in SHIFTS)
+
+
+@pytest.mark.parametrize("name", [name for name, *_ in RANGES])
+def test_the_ends_of_a_shift_are_those_of_the_prior_and_one_is_beyond(name, m83):
+    low, high = getattr(Priors(), name)
+    values = []
+    fixed = dataclasses.replace(m83, priors={name: [low, low]})
+    for end in ("least", "most", "beyond"):
+        _, priors = BY_NAME[f"{name}_{end}"].change(m83, Priors())
+        values.append(getattr(priors, name)[0])
+        # also where the target fixes it
+        target, priors = BY_NAME[f"{name}_{end}"].change(fixed, Priors())
+        assert getattr(priors.fixed_by(target), name) == (values[-1], values[-1])
+    assert sorted(values[:2]) == [low, high]
+    assert not low <= values[2] <= high
 
 
 def test_shifts_are_chosen_by_name_with_the_nominal_set():
@@ -119,6 +135,31 @@ def test_image_shifts_do_what_they_say(m83, images):
     noise = changed("noise", images, m83)
     assert noise.mean() == pytest.approx(50, abs=0.1)
     assert noise.std() == pytest.approx(1, rel=0.05)
+
+
+def test_what_is_never_drawn_is_dust_over_half_a_ramp_and_one_band_smeared(m83, images):
+    lane = -2.5 * np.log10(changed("dust_lane", images, m83) / images)
+    # A_V 1 of a hot star: 1.64, 1.33, 0.61 mag (CCM89), over half of each image
+    np.testing.assert_allclose(
+        lane.max(axis=(1, 2)), [[1.64, 1.34, 0.61]] * len(images), atol=0.02
+    )
+    assert np.median(lane[..., 0] > 0.8) == pytest.approx(0.5, abs=0.5)
+    assert (lane > 0.3).mean() == pytest.approx(0.5, abs=0.03)
+
+    ramp = changed("gradient", images, m83) - images
+    # the fixture's noise is one nJy
+    assert ramp.min() >= 0
+    assert ramp.max() <= 3.2
+    np.testing.assert_allclose(ramp.mean(axis=(1, 2)), 1.5, rtol=0.1)
+
+    star = images.copy()
+    star[:, 32, 32] += 300
+    smeared = changed("misaligned", star, m83)
+    np.testing.assert_array_equal(smeared[..., 1:], star[..., 1:])
+    row = smeared[:, 32, 31:34, 0].mean(axis=0)
+    np.testing.assert_allclose(row, 150, rtol=0.05)
+    far = smeared[:, :20, :, 0]
+    assert far.std() == pytest.approx(images[:, :20, :, 0].std(), rel=0.05)
 
 
 def test_a_saturated_image_has_a_full_core_and_columns(m83, images):
