@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from clusterkeras.catalogue.measurement import look_again
 from clusterkeras.catalogue.table import flag_names, numbers
 from clusterkeras.diagnostics.plots.recovery import axis_label, corner_plot
-from data_tools.imaging.colours import say_colours
-from data_tools.imaging.cutout_picture import draw_cutout
 from data_tools.mosaics.mosaic import ROUNDING_PX, Mosaics
+from data_tools.pictures.colours import say_colours
+from data_tools.pictures.cutout_picture import draw_cutout
 from data_tools.running.output import check_file, whole_path
 from data_tools.running.seal import PICTURE_METADATA
 from data_tools.schema import PARAMETERS
@@ -195,7 +195,7 @@ def draw_preview(
 ) -> None:
     """Draw cutouts of a catalogue's rows in colour, with their numbers, on one page.
 
-    Colours are those of `data_tools.imaging.colours`. Each cutout has a stretch of its
+    Colours are those of `data_tools.pictures.colours`. Each cutout has a stretch of its
     own, so that a faint cluster is seen beside bright ones; what is white in it is
     given in its corner, as surface brightness.
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from data_tools.imaging.colours import as_rgb, colour_planes, scale_of
 from data_tools.mosaics.mosaic import Mosaics
+from data_tools.pictures.colours import as_rgb, colour_planes, scale_of
 
 #: Rows of the mosaic that are read at once, at least.
 _STRIP_ROWS = 64

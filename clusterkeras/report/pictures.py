@@ -16,9 +16,9 @@ from tqdm import tqdm
 from clusterkeras.catalogue.measurement import batches_of, compile_network, cut_out
 from clusterkeras.config import InferenceConfig
 from clusterkeras.report.contour_lines import Window, encode, window_of
-from data_tools.imaging.colours import as_rgb, colour_planes, scale_of
-from data_tools.imaging.cutout_picture import MIDDLE
 from data_tools.mosaics.mosaic import Mosaics
+from data_tools.pictures.colours import as_rgb, colour_planes, scale_of
+from data_tools.pictures.cutout_picture import MIDDLE
 from data_tools.schema import PARAMETERS
 from data_tools.target import njy_to_ab
 

@@ -28,8 +28,8 @@ from photutils.detection import DAOStarFinder
 from PIL import Image
 
 from data_tools.fields.galaxy_field import FieldMaker
-from data_tools.imaging.colours import Scale, as_rgb, colour_planes, scale_of
 from data_tools.mosaics.mosaic import open_mosaics
+from data_tools.pictures.colours import Scale, as_rgb, colour_planes, scale_of
 from data_tools.priors import Priors
 from data_tools.target import Target, njy_to_ab
 

@@ -18,9 +18,9 @@ from matplotlib.figure import Figure
 
 from clusterkeras.diagnostics.plots.recovery import axis_label
 from clusterkeras.network.loading import load_model
-from data_tools.imaging.colours import say_colours
-from data_tools.imaging.cutout_picture import draw_cutout
 from data_tools.mosaics.mosaic import open_mosaics
+from data_tools.pictures.colours import say_colours
+from data_tools.pictures.cutout_picture import draw_cutout
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 
 DRAWS = 20_000

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from data_tools.imaging.cutout_picture import draw_cutout, scale_bar
+from data_tools.pictures.cutout_picture import draw_cutout, scale_bar
 
 PIVOTS = (3354.8, 4326.2, 8029.5)
 

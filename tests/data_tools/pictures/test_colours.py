@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_tools.imaging.colours import (
+from data_tools.pictures.colours import (
     Scale,
     as_rgb,
     colour_planes,

@@ -10,7 +10,7 @@ from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
-from data_tools.imaging.colours import Scale, as_rgb, colour_planes, scale_of
+from data_tools.pictures.colours import Scale, as_rgb, colour_planes, scale_of
 
 #: Okabe & Ito's yellow, with a dark edge: seen on any light.
 MARK = "#F0E442"

@@ -1,0 +1,1 @@
+"""What people look at: fluxes to colours, cutouts to pictures."""
