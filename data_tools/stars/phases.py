@@ -8,6 +8,8 @@ import numpy as np
 
 #: Mass range, in Msun, of a phase that exists but holds no stars: rows of equal mass.
 _LEAST_SPAN = 1e-15
+#: Above it PARSEC counts stages in another way, in Msun; see `parsec_stages`.
+_OTHER_LABELS_MSUN = 13.9
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,40 @@ def lay(
     for array in (held, span, full):
         array.setflags(write=False)
     return PhasedIsochrone(held, span, full)
+
+
+def parsec_stages(label: np.ndarray, mass: np.ndarray) -> np.ndarray:
+    """Return the stages of an isochrone of PARSEC, which never go back.
+
+    Parameters
+    ----------
+    label : ndarray of int, shape (n,)
+        PARSEC's column of that name, in order of mass.
+    mass : ndarray, shape (n,)
+        Initial mass in Msun.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        0 before the main sequence, 1 on it, 2 subgiants, 3 red giants, 4 to 6 core
+        helium burning, 7 and 8 AGB. Single odd rows join their neighbours.
+
+    Notes
+    -----
+    Above 14 Msun the labels of CMD 3.7 are others: 0 is the main sequence, 1 the way
+    across and most of helium burning, 2 and 3 what follows, as temperature, luminosity
+    and surface hydrogen along the file show. Here they are 1, 4, 5 and 6.
+    """
+    stage = label.copy()
+    odd = (label[1:-1] != label[:-2]) & (label[:-2] == label[2:])
+    stage[1:-1][odd] = label[:-2][odd]
+    massive = (mass > _OTHER_LABELS_MSUN) & (
+        np.logical_or.accumulate((stage == 0) & (mass > _OTHER_LABELS_MSUN))
+        | ((stage == 1) & (np.maximum.accumulate(stage) > 1))
+    )
+    massive = np.logical_or.accumulate(massive)
+    stage[massive] = np.where(stage[massive] == 0, 1, stage[massive] + 3)
+    return np.maximum.accumulate(stage)
 
 
 def resampled(

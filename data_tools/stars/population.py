@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from data_tools.schema import STELLAR_MODELS
 from data_tools.stars.isochrones import Isochrone, IsochroneGrid
 from data_tools.stars.stellar_photometry import R_V, r_v_change
 from data_tools.target import AB_ZERO_NJY, Target
@@ -15,6 +16,9 @@ from data_tools.target import AB_ZERO_NJY, Target
 #: 2001, MNRAS 322, 231, equation 2), from the hydrogen-burning limit to 120 Msun.
 IMF_BREAKS = np.array([0.08, 0.5, 120.0])
 IMF_SLOPES = np.array([1.3, 2.3])
+
+#: SSE ends at [Fe/H] 0.17 and MIST at 0.25, in dex.
+MOST_FEH_BEYOND = 0.1
 
 #: Natural log of the flux ratio of one magnitude.
 _MAGNITUDE = np.float32(-0.4 * np.log(10.0))
@@ -87,32 +91,42 @@ def _companions_of_heavier(mass: float) -> float:
     )
 
 
+@lru_cache(maxsize=16)
+def _load_tables(bands: tuple[str, ...], law: str, model: str) -> IsochroneGrid:
+    return IsochroneGrid.from_tables(bands, law, model)
+
+
 @lru_cache(maxsize=4)
-def _load(
-    path: str | None, file_format: str, bands: tuple[str, ...], law: str
+def _load_file(
+    path: str, file_format: str, bands: tuple[str, ...], law: str
 ) -> IsochroneGrid:
-    if path is None:
-        return IsochroneGrid.from_tables(bands, law)
     if file_format == "parsec":
         return IsochroneGrid.from_parsec(path, bands, law)
     return IsochroneGrid.from_mist_cmd(path, bands, law)
 
 
-def isochrones_of(target: Target, law: str | None = None) -> IsochroneGrid:
-    """Return the isochrones a target names, or the shipped ones; loaded once.
+def isochrones_of(
+    target: Target, law: str | None = None, model: str = STELLAR_MODELS[0]
+) -> IsochroneGrid:
+    """Return the isochrones a target names, or else those of a model; loaded once.
 
     Parameters
     ----------
     target : Target
-        Names them.
+        Names bands and extinction law, and perhaps a file of isochrones.
     law : str, optional
         Extinction law, if not the target's.
+    model : str
+        One of `STELLAR_MODELS`; where the target names a file, it is the file's.
     """
-    return _load(
+    law = law or target.extinction_law
+    if target.isochrones is None:
+        return _load_tables(target.band_names, law, model)
+    return _load_file(
         target.isochrones,
         target.isochrones_format,
         target.band_names,
-        law or target.extinction_law,
+        law,
     )
 
 
@@ -257,6 +271,7 @@ def population_of(
     feh: float | None = None,
     law: str | None = None,
     r_v: float = R_V,
+    model: str = STELLAR_MODELS[0],
 ) -> Population:
     """Return a target's population of an age.
 
@@ -274,6 +289,10 @@ def population_of(
         Extinction law, if not the target's.
     r_v : float
         A_V / E(B-V) of the dust.
+    model : str
+        One of `STELLAR_MODELS`; where the target names a file, it is the file's. A
+        [Fe/H] up to `MOST_FEH_BEYOND` beyond another than the first is taken at its
+        end.
 
     Raises
     ------
@@ -281,8 +300,13 @@ def population_of(
         If the isochrones do not reach that age or metallicity.
     """
     law = law or target.extinction_law
-    grid = isochrones_of(target, law)
-    isochrone = grid.at(log_age, target.feh if feh is None else feh)
+    grid = isochrones_of(target, law, model)
+    feh = target.feh if feh is None else feh
+    if model != STELLAR_MODELS[0] and target.isochrones is None:
+        nearest = min(max(feh, grid.fehs[0]), grid.fehs[-1])
+        if abs(nearest - feh) <= MOST_FEH_BEYOND:
+            feh = float(nearest)
+    isochrone = grid.at(log_age, feh)
     if r_v != R_V:
         shift, slope = r_v_change(target.band_names, law, r_v)
         extinction = isochrone.extinction * slope.astype(np.float32)

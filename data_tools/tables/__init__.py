@@ -1,8 +1,9 @@
 """The tables of stellar and PSF physics that ship with the package.
 
 They are built by ``scripts/build_tables.py``; ``PROVENANCE.md`` beside them says
-where each number comes from. Nothing here computes photometry: see
-``data_tools.stars.isochrones`` and ``data_tools.imaging.psf``.
+where each number comes from. Here are photometry and PSFs, in ``stellar_models`` the
+stars. Nothing here computes photometry: see ``data_tools.stars.isochrones`` and
+``data_tools.imaging.psf``.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ import numpy as np
 
 SCHEMA_VERSION = 2
 
-#: Bands of each file. The first also holds the isochrones and all that does not
-#: depend on the band; another is read only where one of its bands is asked for.
+#: Bands of each file. The first also holds all that does not depend on the band;
+#: another is read only where one of its bands is asked for.
 FILES = {
     "wfc3_uvis.npz": ("F336W", "F438W", "F814W"),
     "wfc3_uvis_extra.npz": ("F275W", "F475W", "F555W"),
@@ -58,20 +59,6 @@ class Tables:
         throughput. For synthetic images only: a real image states its own.
     sun_vega : ndarray, shape (bands,)
         Absolute Vega magnitude of the Sun (CALSPEC spectrum).
-    log_ages : ndarray, shape (ages,)
-        log10 of age in years, rising.
-    fehs : ndarray, shape (fehs,)
-        [Fe/H] in dex, rising.
-    first_eep : ndarray, shape (fehs, ages)
-        First equivalent evolutionary point (EEP) of each isochrone.
-    counts : ndarray, shape (fehs, ages)
-        Number of consecutive EEPs of each isochrone. The points of all of
-        them follow one another, metallicity outermost.
-    mass_initial, mass_current : ndarray, shape (points,)
-        In solar masses, float64. Initial mass never falls within an isochrone.
-    log_l, log_teff, log_g : ndarray, shape (points,)
-        log10 of luminosity in suns, of effective temperature in K, of gravity
-        in cm/s2. Rounded to 2.5e-4 dex or finer.
     bc_log_teff, bc_log_g : ndarray, shape (temperatures,) and (gravities,)
         Nodes of the two grids below.
     bc : ndarray, shape (temperatures, gravities, bands)
@@ -113,15 +100,6 @@ class Tables:
     vega_ab: np.ndarray
     photflam: np.ndarray
     sun_vega: np.ndarray
-    log_ages: np.ndarray
-    fehs: np.ndarray
-    first_eep: np.ndarray
-    counts: np.ndarray
-    mass_initial: np.ndarray
-    mass_current: np.ndarray
-    log_l: np.ndarray
-    log_teff: np.ndarray
-    log_g: np.ndarray
     bc_log_teff: np.ndarray
     bc_log_g: np.ndarray
     bc: np.ndarray
@@ -176,26 +154,23 @@ def table_files(bands: tuple[str, ...]) -> list[Traversable]:
         )
     first, *others = FILES
     wanted = [first, *(name for name in others if set(FILES[name]) & set(bands))]
-    return [resources.files(__name__).joinpath(name) for name in wanted]
+    return [table_file(name) for name in wanted]
 
 
-def _integers(planes: np.ndarray) -> np.ndarray:
-    """Undo the differences, modulo their width, stored one byte plane a row."""
-    width = len(planes)
-    steps = np.ascontiguousarray(planes.T).view(f"<u{width}").ravel()
-    return np.cumsum(steps, dtype=steps.dtype).view(f"<i{width}")
+def table_file(name: str) -> Traversable:
+    """Return a file of this folder, which may be missing."""
+    return resources.files(__name__).joinpath(name)
 
 
-@lru_cache(maxsize=len(FILES))
-def _read(file: Traversable) -> dict[str, np.ndarray]:
-    """Return the arrays of one file, dequantised and read-only.
+def read_arrays(file: Traversable) -> dict[str, np.ndarray]:
+    """Return the arrays of a table as they are stored.
 
     Raises
     ------
     FileNotFoundError
         If the package was installed without it.
     ValueError
-        If it was written for another version of this module.
+        If it was written for another version of this package.
     """
     if not file.is_file():
         raise FileNotFoundError(
@@ -203,7 +178,7 @@ def _read(file: Traversable) -> dict[str, np.ndarray]:
             "Install it again, or make the table with scripts/build_tables.py."
         )
     with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:
-        arrays = {name.removeprefix("iso_"): stored[name] for name in stored.files}
+        arrays = {name: stored[name] for name in stored.files}
     version = int(arrays.pop("schema_version", -1))
     if version != SCHEMA_VERSION:
         raise ValueError(
@@ -211,21 +186,16 @@ def _read(file: Traversable) -> dict[str, np.ndarray]:
             f"{SCHEMA_VERSION}. "
             "Make the table again with scripts/build_tables.py."
         )
-    if "mass_initial" in arrays:
-        step_fraction, step_l, step_teff, step_g = arrays.pop("steps")
-        mass = _integers(arrays["mass_initial"]).view("<f4").astype(np.float64)
-        arrays["mass_initial"] = mass
-        arrays["mass_current"] = (
-            mass * _integers(arrays.pop("mass_fraction")) * step_fraction
-        )
-        steps = {"log_l": step_l, "log_teff": step_teff, "log_g": step_g}
-        for name, step in steps.items():
-            arrays[name] = _integers(arrays[name]) * step
-        for name in ("first_eep", "counts"):
-            arrays[name] = arrays[name].astype(np.int64)
+    return arrays
+
+
+@lru_cache(maxsize=len(FILES))
+def _read(file: Traversable) -> dict[str, np.ndarray]:
+    """Return the arrays of one file of bands, in units of their own and read-only."""
+    arrays = read_arrays(file)
     unit = np.float32(arrays.pop("psf_unit"))
-    for name in ("psf_core", "psf_wing"):
-        arrays[name] = arrays[name].astype(np.float32) / unit
+    for psf in ("psf_core", "psf_wing"):
+        arrays[psf] = arrays[psf].astype(np.float32) / unit
     for array in arrays.values():
         array.setflags(write=False)
     return arrays

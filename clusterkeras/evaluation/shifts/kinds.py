@@ -33,6 +33,7 @@ from clusterkeras.evaluation.shifts.sets import (
 from data_tools.fields.mosaic_field import Backgrounds
 from data_tools.priors import Priors
 from data_tools.records.plan import MockSet
+from data_tools.schema import STELLAR_MODELS
 from data_tools.stars.population import isochrones_of
 from data_tools.target import EXTINCTION_LAWS, Target
 
@@ -158,6 +159,14 @@ SHIFTS: tuple[Shift, ...] = (
     *(
         Shift(f"extinction_{law.lower()}", f"all extinction by {law}", law_alone(law))
         for law in EXTINCTION_LAWS
+    ),
+    *(
+        Shift(
+            f"stars_{model.lower()}",
+            f"all stars, of clusters and fields, as {model} has them",
+            fixed(stellar_models={model: 1.0}),
+        )
+        for model in STELLAR_MODELS
     ),
     *_of_priors(),
     Shift("king", "King profiles for all clusters", fixed(king_fraction=1.0)),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_tools.stars.phases import lay, resampled
+from data_tools.stars.phases import lay, parsec_stages, resampled
 
 MASS = np.array([1.0, 1.5, 1.75, 2.0])
 REST = np.column_stack([np.ones(4), [5.0, 4.0, 1.0, 0.0]])
@@ -46,3 +46,34 @@ def test_points_of_a_stage_are_equally_far_along_its_path():
     mass, rest = resampled(np.array([1.0, 1.1, 2.0]), position, position, 11)
     np.testing.assert_allclose(np.diff(rest[:, 0]), 0.1, atol=1e-6)
     np.testing.assert_allclose(np.diff(mass), 0.1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("label", "mass", "stage"),
+    [
+        # CMD 3.7, solar, log age 7.20, 7.00, 7.15 and 6.00: label at these masses
+        (
+            [0, 1, 1, 2, 3, 4, 5, 6, 7],
+            [1.0, 2.7, 12, 12.93, 12.94, 13.0, 13.3, 13.4, 13.6],
+            [0, 1, 1, 2, 3, 4, 5, 6, 7],
+        ),
+        (
+            [0, 1, 1, 0, 0, 1, 1, 2, 2, 3, 3],
+            [2.6, 3.2, 10, 13.8, 17.0, 18.07, 18.4, 18.8, 18.9, 19.1, 19.3],
+            [0, 1, 1, 1, 1, 4, 4, 5, 5, 6, 6],
+        ),
+        (
+            [0, 1, 1, 2, 2, 3, 3, 4, 4, 1, 1, 2, 2, 3, 3],
+            [1, 3, 5, *np.linspace(13.93, 14.7, 12)],
+            [0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 4, 5, 5, 6, 6],
+        ),
+        ([0, 1, 1, 0, 0, 3], [1, 7, 11, 13, 300, 350], [0, 1, 1, 1, 1, 6]),
+        # one odd row, and one that goes back
+        ([1, 2, 1, 1, 3, 3, 2], [1, 2, 3, 4, 5, 6, 7], [1, 1, 1, 1, 3, 3, 3]),
+    ],
+)
+def test_stages_of_parsec_rise_and_mean_the_same_above_fourteen_suns(
+    label, mass, stage
+):
+    found = parsec_stages(np.array(label), np.array(mass, float))
+    np.testing.assert_array_equal(found, stage)

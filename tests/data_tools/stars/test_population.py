@@ -11,6 +11,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import ks_2samp, kurtosis
 
+from data_tools.schema import STELLAR_MODELS
 from data_tools.stars.population import (
     Population,
     isochrones_of,
@@ -359,3 +360,65 @@ def test_the_page_states_what_its_own_commands_give_for_binaries(capsys):
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 4
     assert set(printed) <= set(page.splitlines())
+
+
+@pytest.mark.parametrize("model", STELLAR_MODELS)
+@pytest.mark.parametrize(
+    ("log_age", "share"),
+    [
+        # Bruzual & Charlot 2003, version 2016, Z = 0.02, Kroupa: mass in stars of one
+        # Msun formed, remnants left out
+        (6.0, 0.999),
+        (6.3, 0.997),
+        (6.6, 0.9525),
+        (7.0, 0.872),
+        (7.5, 0.794),
+        (8.0, 0.731),
+        (8.5, 0.663),
+        (9.0, 0.602),
+        (9.5, 0.521),
+        (10.0, 0.4595),
+    ],
+)
+def test_the_share_of_mass_in_living_stars_is_that_of_published_populations(
+    target, model, log_age, share
+):
+    # the IMF here ends at 120 Msun and theirs at 100
+    assert abs(population_of(target, log_age, model=model).living_mass - share) < 0.015
+
+
+def test_living_mass_falls_with_age_in_pairs_too(target):
+    ages = np.arange(6.0, 10.1, 0.05)
+    single = [population(target, a).living_mass for a in ages]
+    assert single[0] < 1
+    assert (np.diff(single) < 1e-3).all()
+    # companions are light and live on
+    for log_age, alone in ((6.0, single[0]), (9.0, single[60])):
+        pairs = population(target, log_age, 0.5).living_mass
+        assert alone < pairs < alone + 0.03
+
+
+def test_a_target_without_a_file_takes_the_model_asked_for(target):
+    first = population_of(target, 6.75)
+    np.testing.assert_array_equal(
+        population_of(target, 6.75, model=STELLAR_MODELS[0]).flux, first.flux
+    )
+    for model in STELLAR_MODELS[1:]:
+        other = population_of(target, 6.75, model=model)
+        assert np.ptp(other.mean_flux() / first.mean_flux()) > 0.1
+        assert isochrones_of(target, model=model) is isochrones_of(target, model=model)
+
+
+@pytest.mark.parametrize("model", STELLAR_MODELS)
+@pytest.mark.parametrize("feh", [-0.5, 0.25])
+def test_every_model_serves_every_metallicity_of_the_first(target, model, feh):
+    assert (
+        population_of(replace(target, feh=feh), 8.0, model=model).mean_flux().min() > 0
+    )
+
+
+@pytest.mark.parametrize("model", STELLAR_MODELS)
+@pytest.mark.parametrize("feh", [-0.7, 0.5])
+def test_a_metallicity_that_no_model_reaches_is_refused(target, model, feh):
+    with pytest.raises(ValueError, match="feh must be within the grid"):
+        population_of(replace(target, feh=feh), 8.0, model=model)
