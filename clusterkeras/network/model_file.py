@@ -6,7 +6,6 @@ TensorFlow is imported only when a model is read or written.
 from __future__ import annotations
 
 import dataclasses
-import json
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clusterkeras.config import ModelConfig
+from data_tools.foreign.json_text import load_json
 from data_tools.running.output import check_directory, whole_path
 from data_tools.running.plain_files import write_json
 from data_tools.running.replaced import check_replaced_in
@@ -182,7 +182,7 @@ def _check_archive(path: Path) -> None:
         damaged = archive.testzip()
         if damaged is not None:
             raise ValueError(f"the checksum of {damaged} is wrong")
-        content = json.loads(archive.read("config.json"))
+        content = load_json(archive.read("config.json"))
     held = sizes["model.weights.h5"] // _WEIGHT_BYTES
     declared = _least_weights(content)
     if declared > held:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 
-def load_json(text: str) -> Any:
+def load_json(text: str | bytes) -> Any:
     """Return what JSON says.
 
     Raises

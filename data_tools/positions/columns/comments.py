@@ -22,7 +22,8 @@ _MENTIONED = re.compile(
     r"|\b(?P<equinox>[JB](?:1950|2000))(?:\.0)?\b"
     r"|\b(?:equinox\W{0,3}(?:of\s+|is\s+)?"
     r"|(?:ra|dec|epoch|coord(?:inate)?s?|positions?)\W{0,3}(?=1950|2000|B1950|J2000))"
-    r"(?P<of>[JB]?(?:18|19|20)\d\d(?:\.\d+)?)\b)",
+    r"(?P<of>[JB]?(?:18|19|20)\d\d(?:\.\d+)?)\b"
+    r"|\b(?P<before>1950|2000)(?:\.0)?\s+(?:coord|position|equinox))",
     re.IGNORECASE,
 )
 #: ... and of coordinates that are no right ascensions.
@@ -85,7 +86,8 @@ def mentioned_frame(lines: list[str]) -> list[str]:
 def _of_mention(mention: re.Match[str]) -> str:
     """Return a frame's name and equinox; none for J2000, which is taken for ICRS."""
     name = (mention["frame"] or "").lower()
-    year = mention["year"] or mention["equinox"] or mention["of"] or ""
+    year = mention["year"] or mention["equinox"] or mention["of"]
+    year = year or mention["before"] or ""
     if not name and year:
         number = equinox_year(year)
         name = "" if number == 2000 else "fk4" if number < FIRST_OF_FK5 else "fk5"

@@ -40,6 +40,8 @@ EQUATORIAL = [
     ("positions (1950)", "fk4"),
     ("RA(1950), Dec(1950) in degrees", "fk4"),
     ("epoch 1950", "fk4"),
+    ("1950 coordinates", "fk4"),
+    ("RA, DEC (1950.0)", "fk4"),
     ("FK4", "fk4"),
     ("system: FK4, equinox B1950", "fk4"),
     ("RADESYS = 'FK4'", "fk4"),
