@@ -20,7 +20,13 @@ from data_tools.mosaics.extensions import (
     quality_beside,
     weights_beside,
 )
-from data_tools.mosaics.gaps import HALF_A_STEP, find_marks, has_mark, rounded_zeros
+from data_tools.mosaics.gaps import (
+    HALF_A_STEP,
+    Mark,
+    find_marks,
+    has_mark,
+    rounded_zeros,
+)
 from data_tools.mosaics.sky import read_physical, read_wcs
 from data_tools.mosaics.stored.fits_file import OpenFile, open_fits
 from data_tools.mosaics.stored.stored_pixels import StoredPixels
@@ -193,7 +199,7 @@ class BandImage:
         if self._zero_is_missing and self._science.rounded:
             missing |= rounded_zeros(self._science, rows, columns)
         if self._marks:
-            missing |= has_mark(pixels, self._marks, self._science.lossy)
+            missing |= has_mark(pixels, self._marks)
         pixels[missing] = np.nan
         return pixels * np.float32(self.calibration.njy_per_unit)
 
@@ -212,20 +218,20 @@ class BandImage:
         return missing
 
     @functools.cached_property
-    def _marks(self) -> tuple[float, ...]:
+    def _marks(self) -> tuple[Mark, ...]:
         """Numbers that stand for no data beside those that `_missing` knows."""
         every, some = slice(0, self.shape[1]), []
         for row in np.unique(np.linspace(0, self.shape[0] - 1, _MARK_ROWS).astype(int)):
             where = slice(row, row + 1), every
             pixels = self._science.read(*where)
             some.append(pixels[~self._missing(pixels, *where)])
-        marks = find_marks(np.concatenate(some), self._science.lossy)
+        marks = find_marks(np.concatenate(some))
         if marks:
             logger.warning(
                 "%s: pixels of %s are taken for no data: many have exactly that, far "
                 "outside of all others",
                 self.path,
-                " and ".join(f"{mark:g}" for mark in marks),
+                " and ".join(f"{mark.value:g}" for mark in marks),
             )
         return marks
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import (
@@ -34,6 +37,23 @@ _MOST_NEAR = 0.05
 _LOSSY = 2e-3
 #: More different marks are no marks.
 _MOST_MARKS = 4
+#: As many pixels of an image show it.
+_MOST_PIXELS = 500_000
+
+
+class Mark(NamedTuple):
+    """A number that stands for no data.
+
+    Attributes
+    ----------
+    value : float
+        In units of the pixels.
+    tolerance : float
+        By how much a pixel that has it may differ.
+    """
+
+    value: float
+    tolerance: float
 
 
 def rounded_zeros(
@@ -77,32 +97,37 @@ def rounded_zeros(
     ]
 
 
-def find_marks(sample: NDArray[np.float32], lossy: bool = False) -> tuple[float, ...]:
+def find_marks(sample: NDArray[np.float32]) -> tuple[Mark, ...]:
     """Return the numbers that an image has for no data: -999, 1e30 and the like.
 
     A mark is one value in many pixels, far outside of all others: no noise, no
     constant sky, and no plateau of saturation, as light around that has every value
-    from the sky to the plateau.
+    from the sky to the plateau. Lossy compression may have made it a little different
+    from pixel to pixel.
 
     Parameters
     ----------
     sample : ndarray, shape (n,)
         Finite pixels.
-    lossy : bool
-        Whether equal ones may differ a little.
     """
-    values = _to_three_digits(sample) if lossy else sample
-    marks: list[float] = []
+    sample = sample[:: 1 + sample.size // _MOST_PIXELS]
+    values = _to_three_digits(sample)
+    marks: list[Mark] = []
     while len(marks) <= _MOST_MARKS:
         given, counts = np.unique(values, return_counts=True)
         often = counts >= max(_FEWEST, _LEAST_SHARE * sample.size)
-        by_count = np.argsort(-counts[often], kind="stable")[: 2 * _MOST_MARKS]
-        found = (v for v in given[often][by_count] if _is_far_off(v, values))
-        mark = next(found, None)
-        if mark is None:
+        given, counts = given[often], counts[often]
+        if not given.size:
             return tuple(marks)
-        marks.append(float(mark))
-        values = values[values != mark]
+        # of a mark in most pixels the median is that, of one in few it is the sky
+        away = np.abs(given - np.median(values))
+        first = [np.argsort(-by, kind="stable")[:_MOST_MARKS] for by in (away, counts)]
+        candidates = given[np.concatenate(first)]
+        found = next((v for v in candidates if _is_far_off(v, values)), None)
+        if found is None:
+            return tuple(marks)
+        marks.append(_exact(float(found), sample))
+        values = values[values != found]
     return ()
 
 
@@ -114,25 +139,31 @@ def _to_three_digits(values: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.round(values / unit) * unit
 
 
-def _is_far_off(value: float, values: NDArray[np.floating]) -> bool:
-    others = values[values != value].astype(np.float64)
+def _is_far_off(value: float, values: NDArray[np.float64]) -> bool:
+    others = values[values != value]
     if others.size < _FEWEST:
         return False
     middle = np.median(others)
     spread = np.median(np.abs(others - middle))
-    away = abs(float(value) - middle)
+    away = abs(value - middle)
     if not 0 < _SPREADS * spread < away:
         return False
     near = np.count_nonzero(np.abs(others - value) < away / 2)
     return near < _MOST_NEAR * (values.size - others.size)
 
 
-def has_mark(
-    pixels: NDArray[np.float32], marks: tuple[float, ...], lossy: bool = False
-) -> NDArray[np.bool_]:
+def _exact(value: float, sample: NDArray[np.float32]) -> Mark:
+    """Return a mark of three digits with all, if most pixels have exactly the same."""
+    rounded = Mark(value, _LOSSY * abs(value))
+    given, counts = np.unique(sample[has_mark(sample, (rounded,))], return_counts=True)
+    most = counts.argmax()
+    return Mark(float(given[most]), 0) if counts[most] > counts.sum() / 2 else rounded
+
+
+def has_mark(pixels: NDArray[np.float32], marks: Sequence[Mark]) -> NDArray[np.bool_]:
     """Say which pixels hold one of the marks of `find_marks`."""
-    if not lossy:
-        return np.isin(pixels, np.array(marks, pixels.dtype))
-    return np.any(
-        [np.abs(pixels - mark) <= _LOSSY * abs(mark) for mark in marks], axis=0
-    )
+    found = np.zeros(pixels.shape, bool)
+    for mark in marks:
+        with np.errstate(over="ignore"):  # from 3e38 to -3e38
+            found |= np.abs(pixels - pixels.dtype.type(mark.value)) <= mark.tolerance
+    return found

@@ -94,11 +94,6 @@ class StoredPixels:
         return steps.reshape(tiles) * abs(self._scale)
 
     @property
-    def lossy(self) -> bool:
-        """Whether equal pixels may be stored with small differences."""
-        return isinstance(self.hdu, fits.CompImageHDU) and self.hdu.header["BITPIX"] < 0
-
-    @property
     def rounded(self) -> bool:
         """Whether pixels are stored in steps, so that a zero may be none any more."""
         return self._steps is not None

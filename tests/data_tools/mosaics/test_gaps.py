@@ -79,6 +79,23 @@ def test_a_mark_is_known_after_lossy_compression(tmp_path, rate, write_band, met
     rate[OUTSIDE] = -999
     path = write(tmp_path / "a.fits", rate, write_band, quantize_method=method, **LOSSY)
     np.testing.assert_array_equal(missing(path), OUTSIDE)
+    pixels = fits.getdata(path)  # in whole steps some noise is zero
+    unpacked = write(tmp_path / "b.fits", pixels, write_band)
+    np.testing.assert_array_equal(missing(unpacked), OUTSIDE | (pixels == 0))
+
+
+def test_a_mark_of_whole_numbers_is_known(tmp_path, rate, write_band):
+    counts = np.round(rate * 500 + 100).astype(np.int16)
+    counts[OUTSIDE] = -9999
+    path = write(tmp_path / "a.fits", counts, write_band)
+    np.testing.assert_array_equal(missing(path), OUTSIDE)
+
+
+def test_a_mark_in_few_pixels_or_most_is_known(tmp_path, rate, write_band):
+    for where in ((ROWS < 30) & (COLUMNS < 8), (ROWS > 30) | (COLUMNS > 20)):
+        pixels = np.where(where, np.float32(-999), rate)
+        path = write(tmp_path / "a.fits", pixels, write_band)
+        np.testing.assert_array_equal(missing(path), where)
 
 
 def test_a_band_s_mark_is_no_data_of_the_mosaic(tmp_path, rate, write_band):
