@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clusterkeras import __version__
-from data_tools.mosaics.extensions import files_of
+from data_tools.mosaics.stored.extensions import files_of
 from data_tools.running.output import whole_file
 from data_tools.running.plain_files import differences, read_json
 from data_tools.running.work_directory import claimed

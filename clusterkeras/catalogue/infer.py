@@ -35,8 +35,8 @@ from clusterkeras.catalogue.table import (
 )
 from clusterkeras.config import InferenceConfig
 from clusterkeras.network.model_file import DEFAULT_PRESET
-from data_tools.mosaics.extensions import files_of
 from data_tools.mosaics.mosaic import Mosaics, opened
+from data_tools.mosaics.stored.extensions import files_of
 from data_tools.positions.places import Places, find_places
 from data_tools.positions.read_positions import read_positions
 from data_tools.running.output import check_file

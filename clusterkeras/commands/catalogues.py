@@ -47,7 +47,7 @@ def _detect(args: Namespace) -> str:
     from clusterkeras.detection.candidates import detect
     from clusterkeras.detection.probability_map import FORMATS, draw_map
     from clusterkeras.network.loading import load_model
-    from data_tools.mosaics.extensions import files_of
+    from data_tools.mosaics.stored.extensions import files_of
     from data_tools.running.output import check_file
     from data_tools.running.replaced import check_replaced
 

@@ -86,7 +86,7 @@ def _add_check(parser: ArgumentParser) -> None:
 
 
 def _check(args: Namespace) -> str:
-    from data_tools.mosaics.extensions import files_of
+    from data_tools.mosaics.stored.extensions import files_of
     from data_tools.preparation.check import check, report_lines, write_check
     from data_tools.running.output import check_file
     from data_tools.running.replaced import check_replaced

@@ -18,9 +18,9 @@ from clusterkeras import __version__
 from clusterkeras.config import DetectionConfig
 from clusterkeras.network.model_file import DEFAULT_PRESET
 from data_tools.imaging.peaks import combine, find, strongest_apart
-from data_tools.mosaics.extensions import files_of
 from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.mosaics.sky import to_icrs
+from data_tools.mosaics.stored.extensions import files_of
 from data_tools.running.output import check_file
 from data_tools.running.replaced import check_replaced
 from data_tools.running.table_file import FORMATS, write_table

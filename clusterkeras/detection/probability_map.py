@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from clusterkeras import __version__
 from clusterkeras.network.presence import at_share
-from data_tools.mosaics.extensions import files_of
 from data_tools.mosaics.mosaic import CORE_PX, Cutout, Mosaics, opened
+from data_tools.mosaics.stored.extensions import files_of
 from data_tools.running.output import check_file, whole_file
 from data_tools.running.replaced import check_replaced
 from data_tools.running.seal import BLANK

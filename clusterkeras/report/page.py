@@ -29,8 +29,8 @@ from clusterkeras.report.contour_lines import HOLE, PLANES
 from clusterkeras.report.mosaic_picture import MosaicPicture, mosaic_picture
 from clusterkeras.report.pictures import APERTURE_PX, Pictures, picture_clusters
 from clusterkeras.report.provenance import every_entry, in_words
-from data_tools.mosaics.extensions import files_of
 from data_tools.mosaics.mosaic import Mosaics, opened
+from data_tools.mosaics.stored.extensions import files_of
 from data_tools.pictures.colours import say_colours
 from data_tools.pictures.cutout_picture import scale_bar
 from data_tools.running.output import check_file, whole_file

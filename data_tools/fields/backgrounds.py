@@ -95,7 +95,7 @@ class Backgrounds:
     def files(self) -> tuple[str, ...]:
         """Every file that the fields depend on."""
         # beside it, since a command's help needs the options and not the FITS reader
-        from data_tools.mosaics.extensions import weights_beside
+        from data_tools.mosaics.stored.extensions import weights_beside
 
         weights = [str(w) for w in map(weights_beside, self.images) if w]
         return (*self.images, *weights, *filter(None, [self.clusters]))

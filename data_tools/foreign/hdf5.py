@@ -63,7 +63,12 @@ def sound_copy(path: Path, held: int) -> Iterator[Any]:
 
 
 def _copied(path: Path, new: Path, held: int) -> None:
-    arguments = [json.dumps(sys.path), str(path.absolute()), str(new), str(held)]
+    arguments = [
+        json.dumps([*map(str, sys.path)]),
+        str(path.absolute()),
+        str(new),
+        str(held),
+    ]
     try:
         done = subprocess.run(
             [sys.executable, "-c", _COPY, *arguments],

@@ -14,12 +14,6 @@ from astropy.io.fits.verify import VerifyError
 from numpy.typing import NDArray
 
 from data_tools.mosaics.calibration import read_band, read_calibration
-from data_tools.mosaics.extensions import (
-    check_once,
-    find_science,
-    quality_beside,
-    weights_beside,
-)
 from data_tools.mosaics.gaps import (
     HALF_A_STEP,
     Mark,
@@ -28,6 +22,12 @@ from data_tools.mosaics.gaps import (
     rounded_zeros,
 )
 from data_tools.mosaics.sky import read_physical, read_wcs
+from data_tools.mosaics.stored.extensions import (
+    check_once,
+    find_science,
+    quality_beside,
+    weights_beside,
+)
 from data_tools.mosaics.stored.fits_file import OpenFile, open_fits
 from data_tools.mosaics.stored.stored_pixels import StoredPixels
 

@@ -15,21 +15,15 @@ from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from astropy.wcs.utils import proj_plane_pixel_scales
 from numpy.typing import NDArray
 
+from data_tools.mosaics.agreement import check_bands, check_grid, check_scale
 from data_tools.mosaics.band_image import BandImage
 from data_tools.mosaics.calibration import SHIPPED_INSTRUMENT
 from data_tools.mosaics.cutout import CORE_PX, Cutout, is_saturated
-from data_tools.mosaics.sky import to_icrs, to_pixels
 from data_tools.target import Target
 
 logger = logging.getLogger(__name__)
-
-#: Largest difference between the bands' positions, in pixels.
-WCS_TOLERANCE_PX = 0.1
-#: Largest difference between a mosaic's pixel and the model's, as a fraction.
-SCALE_TOLERANCE = 0.02
 
 #: A whole number is as far from two middles. So that a position and the same one after
 #: a turn through the sky give the same cutout, just below counts as just above.
@@ -310,10 +304,9 @@ def open_mosaics(
 ) -> Mosaics:
     """Open one mosaic per band and check that they belong together.
 
-    The shapes must be equal; the corners and the middle must fall on the same pixel
-    in all bands to `WCS_TOLERANCE_PX`; the pixel must be the model's to
-    `SCALE_TOLERANCE`. Fluxes are calibrated by each file's own PHOTFLAM and PHOTPLAM,
-    see `data_tools.target.ab_zero_point`.
+    They must be on one grid of the model's pixels
+    (`data_tools.mosaics.agreement.check_grid`). Fluxes are calibrated by each file's
+    own PHOTFLAM and PHOTPLAM, see `data_tools.target.ab_zero_point`.
 
     Parameters
     ----------
@@ -372,8 +365,8 @@ def open_mosaics(
     try:
         for path in paths:
             planes.append(BandImage(path))
-        _check_bands(planes, bands)
-        _check_grid(planes, pixel_scale_arcsec)
+        check_bands(planes, bands)
+        check_grid(planes, pixel_scale_arcsec)
         for plane in planes:
             if plane.drop_if_dark():
                 logger.warning(
@@ -422,7 +415,7 @@ def opened(images: Sequence[str | Path] | Mosaics, target: Target) -> Iterator[M
             f"expected mosaics of the bands {', '.join(target.band_names)}; received "
             f"{', '.join(images.bands)}"
         )
-    _check_scale(images.planes[0], target.pixel_scale_arcsec)
+    check_scale(images.planes[0], target.pixel_scale_arcsec)
     if any(plane.closed for plane in images.planes):
         raise ValueError(
             "expected open mosaics; these were closed: use them before that, or give "
@@ -443,51 +436,3 @@ def warn_of_other_instruments(mosaics: Mosaics, target: Target) -> None:
             target.name,
             SHIPPED_INSTRUMENT,
         )
-
-
-def _check_bands(planes: Sequence[BandImage], bands: tuple[str, ...]) -> None:
-    if all(band in plane.band for plane, band in zip(planes, bands, strict=True)):
-        return
-    received = ", ".join("+".join(p.band) for p in planes)
-    message = (
-        f"expected the bands {', '.join(bands)} in this order; received {received}"
-    )
-    in_order = [next((p for p in planes if b in p.band), None) for b in bands]
-    if all(in_order):
-        names = " ".join(p.path.name for p in in_order)
-        raise ValueError(f"{message}: give the files as {names}")
-    raise ValueError(f"{message}: use a model trained for these bands")
-
-
-def _check_scale(plane: BandImage, pixel_scale_arcsec: float) -> None:
-    scales = proj_plane_pixel_scales(plane.wcs) * 3600  # deg
-    if np.any(np.abs(scales / pixel_scale_arcsec - 1) > SCALE_TOLERANCE):
-        raise ValueError(
-            f"{plane.path}: expected pixels of {pixel_scale_arcsec} arcsec (to "
-            f"{SCALE_TOLERANCE:.0%}), received {scales[0]:.4f} x {scales[1]:.4f}; "
-            "drizzle to that scale or train a model for this one"
-        )
-
-
-def _check_grid(planes: Sequence[BandImage], pixel_scale_arcsec: float) -> None:
-    first = planes[0]
-    _check_scale(first, pixel_scale_arcsec)
-    rows, columns = first.shape
-    x = np.array([0, columns - 1, 0, columns - 1, (columns - 1) / 2])
-    y = np.array([0, 0, rows - 1, rows - 1, (rows - 1) / 2])
-    sky = to_icrs(first.wcs, x, y)
-    for plane in planes[1:]:
-        if plane.shape != first.shape:
-            raise ValueError(
-                f"{plane.path}: expected {rows} x {columns} pixels (rows x columns) "
-                f"as in {first.path.name}, received {plane.shape[0]} x "
-                f"{plane.shape[1]}; drizzle the bands onto one grid"
-            )
-        there = to_pixels(plane.wcs, *sky)
-        distance = np.hypot(there[0] - x, there[1] - y).max()
-        if not distance <= WCS_TOLERANCE_PX:
-            raise ValueError(
-                f"{plane.path}: its WCS is {distance:.2f} px away from that of "
-                f"{first.path.name}, expected at most {WCS_TOLERANCE_PX}; drizzle the "
-                "bands onto one grid"
-            )

@@ -13,10 +13,11 @@ import numpy as np
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from data_tools.imaging.visibility import depth
+from data_tools.mosaics.agreement import SCALE_TOLERANCE
 from data_tools.mosaics.calibration import Calibration
-from data_tools.mosaics.extensions import files_of
-from data_tools.mosaics.mosaic import SCALE_TOLERANCE, opened
+from data_tools.mosaics.mosaic import opened
 from data_tools.mosaics.noise import BandNoise, measure_noise
+from data_tools.mosaics.stored.extensions import files_of
 from data_tools.preparation.training_range import BandRange, middle_blur, training_range
 from data_tools.priors import Priors, Range
 from data_tools.running.output import check_file, whole_file

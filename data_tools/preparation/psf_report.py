@@ -11,7 +11,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from data_tools.imaging.psf import OVERSAMPLING, fwhm_px
-from data_tools.mosaics.extensions import files_of
+from data_tools.mosaics.stored.extensions import files_of
 from data_tools.preparation.psf_from_stars import (
     GOOD_STARS,
     StarPsf,

@@ -1,1 +1,1 @@
-"""Images as a FITS file stores them: opened within bounds, their pixels read."""
+"""Images as a FITS file stores them: opened within bounds, found, their pixels read."""

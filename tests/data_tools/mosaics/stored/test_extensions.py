@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from data_tools.mosaics.extensions import check_once, find_science
+from data_tools.mosaics.stored.extensions import check_once, find_science
 
 SHAPE = (6, 8)
 PATH = "file.fits"
