@@ -288,10 +288,8 @@ def _streams(text: str) -> list[tuple[str | None, str]]:
     """Return kind and text of each table's binary rows, None where it has none."""
     found: list[tuple[str | None, str]] = []
     kind = None
-    for part in re.finditer(
-        r"<(?:\w+:)?(TABLE|BINARY2?|STREAM)\b[^>]*>([^<]*)",
-        re.sub("<!--.*?-->", "", text),
-    ):
+    plain = re.sub(r"(?s)<!--.*?-->|<!\[CDATA\[|\]\]>", "", text)
+    for part in re.finditer(r"<(?:\w+:)?(TABLE|BINARY2?|STREAM)\b[^>]*>([^<]*)", plain):
         if part[1] == "TABLE":
             found.append((None, ""))
         elif part[1] != "STREAM":

@@ -361,6 +361,19 @@ def test_a_votable_s_base64_that_ends_too_early_is_refused(tmp_path):
         read_positions(path)
 
 
+@pytest.mark.parametrize("begin", ["<![CDATA[", "<!-- rows\n<TABLE> -->", "\n\t"])
+def test_a_votable_s_rows_in_marks_of_xml_are_read(tmp_path, begin):
+    path = tmp_path / "t.vot"
+    from_table(Table({"x": [1.0] * 3, "y": [2.0] * 3})).to_xml(
+        str(path), tabledata_format="binary"
+    )
+    text = path.read_text()
+    end = "]]>" if "CDATA" in begin else ""
+    text = text.replace("</STREAM", f"{end}</STREAM")
+    path.write_text(text.replace('encoding="base64">', f'encoding="base64">{begin}'))
+    assert len(read_positions(path)) == 3
+
+
 def test_a_votable_with_text_rows_beside_binary_ones_is_read(tmp_path):
     path = tmp_path / "t.vot"
     texts = []
