@@ -89,6 +89,12 @@ class Priors:
     axis_ratio : (float, float)
         Short over long axis of each cluster's ellipse: those of the Magellanic Clouds
         are 0.6 to 1 (Frenk & Fall 1982, MNRAS 199, 565).
+    host_fraction : float
+        Share of the clusters below 50 Myr that lie in an association of their own age;
+        most are born in one (Grasha et al. 2015, ApJ 815, 93; Gouliermis 2018, PASP
+        130, 072001), but not all are seen as young as that.
+    young_stars_fraction : float
+        Share of all records with a loose group of young stars of another age nearby.
     drizzle_blur_px : dict of str to (float, float)
         Gaussian blur, sigma in pixels, added to the PSF by drizzling, per band; the
         default for a band not named is (0.5, 1.0).
@@ -173,6 +179,8 @@ class Priors:
     a_v_front: Range = (0.0, 0.3)
     segregation: Range = (0.5, 1.0)
     axis_ratio: Range = (0.6, 1.0)
+    host_fraction: float = 0.4
+    young_stars_fraction: float = 0.1
     drizzle_blur_px: dict[str, Range] = field(
         default_factory=lambda: {
             "F275W": (0.6, 1.6),
@@ -233,6 +241,8 @@ class Priors:
                 "a_v_front": ordered(0, 0.4),
                 "segregation": ordered(0.1, 1),
                 "axis_ratio": ordered(0.1, 1),
+                "host_fraction": number(0, 1),
+                "young_stars_fraction": number(0, 1),
                 "drizzle_blur_px": by_name(None, ordered(0, 3)),
                 "noise_shift_px": ordered(0, 0.5),
                 "band_shift_px": number(0, 2),

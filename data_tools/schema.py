@@ -123,6 +123,7 @@ TRAITS: tuple[Trait, ...] = (
         "segregation", "", "radius of the brightest fifth's profile over the others'"
     ),
     Trait("axis_ratio", "", "short over long axis of the projected profile"),
+    Trait("host_log_mass", "dex(solMass)", "mass of the host association; NaN if none"),
     Trait("a_v_seen", "mag", "as a_v, by light with dust: of what is seen"),
     Trait("log_mass_drawn", "dex(solMass)", "initial mass of the stars drawn"),
     Trait("log_mass_current", "dex(solMass)", "mass of the living, in expectation"),

@@ -10,13 +10,14 @@ from scipy.spatial import cKDTree
 
 from data_tools.imaging.field_spectrum import FieldSpectrum, measure_spectrum
 from data_tools.imaging.observation import Observation
-from data_tools.imaging.render import Renderer
+from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import visibility
+from data_tools.mocks.surroundings import Around, Surroundings
 from data_tools.mosaics.mosaic import Mosaics
 from data_tools.mosaics.noise import electron_njy, measure_noise, observe
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES
-from data_tools.stars.cluster import ClusterMaker
+from data_tools.stars.cluster import Cluster, ClusterMaker
 from data_tools.target import Target, njy_to_ab
 
 #: Side in pixels of the image that holds a cluster's light: beyond it, 2.5 arcsec from
@@ -93,7 +94,8 @@ class Injected:
 class Injector:
     """Put clusters on mosaics with the noise of their own photons.
 
-    Their stars are drawn as those of a training set. The flux of one electron is that
+    Their stars are drawn as those of a training set, and so are the associations that
+    some were born in. The flux of one electron is that
     of the mosaics' headers, and of their weights where they have some; how drizzling
     correlates noise is measured on them; PSF, blur, offsets and zero points are drawn
     from the priors, anew for every few clusters: what is not known of the mosaic's own
@@ -114,6 +116,7 @@ class Injector:
         self.priors = priors = priors.fixed_by(target)
         self.mosaics = mosaics
         self._clusters = ClusterMaker(target, priors)
+        self._surroundings = Surroundings(self._clusters)
         self._renderer = Renderer(STAMP_PX)
         self._noise = measure_noise(mosaics)
         self._electron_njy = electron_njy(mosaics, target)
@@ -209,14 +212,14 @@ class Injector:
                 )
             seen = self._seen(self._depth(places[i]), seed)
             cluster = self._clusters.draw(parameters[i], rng)
-            row, column = corners[i]
-            light = self._renderer.draw(
-                cluster.x + places[i, 0] - column,
-                cluster.y + places[i, 1] - row,
-                cluster.flux,
-                psf,
+            light = self._drawn(cluster, places[i] - corners[i, ::-1], psf)
+            stamps[i] = light
+            around = self._surroundings.draw(
+                rng, cluster, parameters[i], unrelated=False
             )
-            stamps[i] = light + seen.noise(light, rng)
+            if around is not None:
+                stamps[i] += self._drawn(around, places[i] - corners[i, ::-1], psf)
+            stamps[i] += seen.noise(stamps[i], rng)
             with np.errstate(divide="ignore"):
                 magnitude[i] = njy_to_ab(cluster.flux.sum(axis=0))
             # as in a training set: what a cutout shows of it
@@ -226,6 +229,13 @@ class Injector:
             )
         mosaics = InjectedMosaics(self.mosaics, corners, stamps)
         return Injected(mosaics, log_snr, magnitude)
+
+    def _drawn(
+        self, points: Cluster | Around, place: np.ndarray, psf: Filters
+    ) -> np.ndarray:
+        """Return the light on a stamp of points about a place (x, y) on it."""
+        x, y = points.x + place[0], points.y + place[1]
+        return self._renderer.draw(x, y, points.flux, psf)
 
     def _seen(self, depth: np.ndarray, seed: int) -> Observation:
         rng = np.random.default_rng(seed)

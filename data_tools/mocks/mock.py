@@ -15,6 +15,7 @@ from data_tools.imaging.psf import fwhm_px
 from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import visibility
 from data_tools.mocks.negatives import NegativeMaker
+from data_tools.mocks.surroundings import Around, Surroundings
 from data_tools.priors import Priors
 from data_tools.schema import (
     FIELD_TRAIT_NAMES,
@@ -23,7 +24,7 @@ from data_tools.schema import (
     PIXEL_UNIT_NJY,
     TRAIT_NAMES,
 )
-from data_tools.stars.cluster import ClusterMaker
+from data_tools.stars.cluster import Cluster, ClusterMaker
 from data_tools.target import Target
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class MockMaker:
             self._fields = BackgroundMaker(target, priors, backgrounds)
         self.clusters = ClusterMaker(target, priors)
         self._renderer = Renderer(target.cutout_px, _MARGIN_PX)
+        self.surroundings = Surroundings(self.clusters)
         self._negatives = NegativeMaker(self.clusters, self._renderer)
         kinds = {k: v for k, v in priors.negatives.items() if v > 0}
         self._negative_kinds = tuple(kinds)
@@ -137,7 +139,7 @@ class MockMaker:
         }
         field_traits = [drawn_with.get(name, np.nan) for name in FIELD_TRAIT_NAMES]
         for i in range(n):
-            drawn, beside, inside = rng.spawn(3)
+            drawn, beside, inside, near = rng.spawn(4)
             kind = self._kind(drawn)
             centre = drawn.uniform(-1, 1, 2) * self.priors.centre_offset_px
             row, column = self._corner(field, drawn)
@@ -149,20 +151,32 @@ class MockMaker:
                     row, column = peak
             window = (slice(row, row + px), slice(column, column + px))
             background, stored_background = field.image[window], stored_field[window]
+            others = []
             if drawn.random() < self.priors.neighbour_fraction:
-                light = seen.saturated(self._neighbour(psf, seen, beside), background)
-                background = background + light + seen.noise(light, beside)
-                stored_background = _stored(background)
+                others.append(self._neighbour(psf, seen, beside))
             parameters = np.full(len(PARAMETER_NAMES), np.nan)
             traits = np.full(len(TRAIT_NAMES), np.nan)
+            cluster = None
             if kind == "cluster":
                 parameters = self._parameters(drawn)
-                light, own = self.cluster(parameters, centre, psf, inside)
-                traits = np.array([own[name] for name in TRAIT_NAMES])
-            else:
+                cluster = self.clusters.draw(parameters, inside)
+            around = self.surroundings.draw(near, cluster, parameters)
+            if around is not None:
+                others.append(self._light(around, centre, psf))
+            if others:
+                light = seen.saturated(sum(others), background)
+                background = background + light + seen.noise(light, beside)
+                stored_background = _stored(background)
+            if cluster is None:
                 light = self._negatives.draw(
                     kind, centre, psf, spectrum, seen.electron_njy, inside
                 )
+            else:
+                light = self._light(cluster, centre, psf)
+                own = dict(cluster.traits)
+                if around is not None:
+                    own["host_log_mass"] = around.host_log_mass
+                traits = np.array([own[name] for name in TRAIT_NAMES])
             light = seen.saturated(light, background)
             yield {
                 "cluster": _stored(light),
@@ -227,40 +241,17 @@ class MockMaker:
         angle = rng.uniform(0, 2 * np.pi)
         place = distance * np.array([np.cos(angle), np.sin(angle)])
         if rng.random() < 0.5:
-            return self.cluster(self._parameters(rng), place, psf, rng)[0]
+            cluster = self.clusters.draw(self._parameters(rng), rng)
+            return self._light(cluster, place, psf)
         sky = FieldSpectrum.white(seen.white_variance, self.target.cutout_px)
         return self._negatives.draw(
             "bright_star", place, psf, sky, seen.electron_njy, rng
         )
 
-    def cluster(
-        self,
-        parameters: np.ndarray,
-        centre: np.ndarray,
-        psf: np.ndarray | Filters,
-        rng: np.random.Generator,
-    ) -> tuple[np.ndarray, dict[str, float]]:
-        """Draw one cluster.
-
-        Parameters
-        ----------
-        parameters : (4,) ndarray
-            In the order and units of `data_tools.schema.PARAMETERS`.
-        centre : (2,) ndarray
-            Offset (x, y) in pixels of the centre from the middle of the image.
-        psf : (bands, grid, grid // 2 + 1) ndarray or Filters
-            PSFs, as for `data_tools.imaging.render.Renderer.draw`.
-        rng : numpy.random.Generator
-            Source of randomness.
-
-        Returns
-        -------
-        light : (px, px, bands) ndarray of float32
-            Noise-free, in nJy per pixel.
-        traits : dict of str to float
-            The numbers of `data_tools.schema.TRAITS`, by name.
-        """
-        drawn = self.clusters.draw(parameters, rng)
+    def _light(
+        self, points: Cluster | Around, place: np.ndarray, psf: Filters
+    ) -> np.ndarray:
+        """Return the noise-free light of points about a place (x, y) in pixels."""
         middle = (self._renderer.size_px - 1) / 2
-        x, y = drawn.x + (middle + centre[0]), drawn.y + (middle + centre[1])
-        return self._renderer.draw(x, y, drawn.flux, psf), drawn.traits
+        x, y = points.x + (middle + place[0]), points.y + (middle + place[1])
+        return self._renderer.draw(x, y, points.flux, psf)

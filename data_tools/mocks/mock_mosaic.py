@@ -233,7 +233,10 @@ def _clusters(
     parameters: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the noise-free light of all clusters, and the visibility of each."""
+    """Return the noise-free light of all clusters, and the visibility of each.
+
+    That of the associations they were born in comes with them, but for the visibility.
+    """
     target, size = maker.target, len(field.image)
     canvas = Renderer(size)
     cutout = Renderer(target.cutout_px)
@@ -258,6 +261,13 @@ def _clusters(
                 star_x[-1] - column, star_y[-1] - row, cluster.flux, cutout_psf
             )
             log_snr[i] = visibility(alone, spectrum, seen.electron_njy)
+            around = maker.surroundings.draw(
+                rng, cluster, parameters[i], unrelated=False
+            )
+            if around is not None:
+                star_x.append(x[i] + around.x)
+                star_y.append(y[i] + around.y)
+                star_flux.append(around.flux)
         source = source + canvas.source_grid(
             np.concatenate(star_x), np.concatenate(star_y), np.concatenate(star_flux)
         )

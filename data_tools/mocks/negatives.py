@@ -11,13 +11,12 @@ from data_tools.fields.disc import gaussian_random_field
 from data_tools.imaging.field_spectrum import FieldSpectrum
 from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import brightness_at
+from data_tools.mocks.surroundings import scattered
 from data_tools.stars.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
 from data_tools.stars.population import sample
 
 #: log10 S/N of a single star, blend, galaxy, dust edge or artefact.
 _LOG_SNR = (0.2, 3.2)
-#: Points that stand for an association's stars that are too many to place.
-_FAINT_POINTS = 300
 #: log10 of the A_V of a dust lane's middle in mag, and its flat inner radius in pixels.
 _LANE_LOG_A_V = (-0.3, 0.5)
 _LANE_RADIUS_PX = (1.5, 8.0)
@@ -148,9 +147,7 @@ class NegativeMaker:
         # radius above the box's upper end is no cluster
         largest = 10 ** self._box["log_half_light_radius"][1]
         radius = largest * rng.uniform(1.3, 3.5) / self._pixel_scale
-        faint = np.tile(stars.faint_flux / _FAINT_POINTS, (_FAINT_POINTS, 1))
-        flux = np.concatenate([stars.flux, faint])
-        x, y = radius / 1.177 * rng.standard_normal((2, len(flux)))
+        x, y, flux = scattered(stars, radius / 1.177, rng)
         return self._light(x, y, flux, centre, psf)
 
     def _background_galaxy(

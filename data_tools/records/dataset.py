@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from data_tools.records.finished_set import read_set
 from data_tools.records.shard_file import AGAIN, check_shard
-from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY
+from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY, TRAIT_NAMES
 from data_tools.target import Target
 
 #: Shards read at once and records held while shuffling: neighbours in a shard share
@@ -160,6 +160,7 @@ def _on_background_of(
     stays = record["field_id"] != partner["field_id"]
     for one in (record, partner):
         stays |= one["kind"] == KINDS.index("field_peak")
+        stays |= tf.math.is_finite(one["traits"][:, TRAIT_NAMES.index("host_log_mass")])
     moved = {
         name: tf.where(
             tf.reshape(stays, (-1, *[1] * (record[name].shape.rank - 1))),

@@ -182,6 +182,7 @@ class ClusterMaker:
         stars, a_v_seen = self._unevenly_dimmed(stars, a_v, traits, of_dust)
         placed = self._placed(stars, traits, log_radius, of_places)
         measured = {
+            "host_log_mass": math.nan,
             "a_v_seen": a_v_seen,
             "log_mass_drawn": math.log10(max(stars.mass, 1e-3)),
             "log_mass_current": log_mass + math.log10(population.living_mass),

@@ -30,7 +30,7 @@ def mosaics(tmp_path_factory, write_band, m83):
 
 @pytest.fixture(scope="module")
 def injector(mosaics, m83):
-    return Injector(m83, Priors(zero_point_mag=0.0), mosaics)
+    return Injector(m83, Priors(zero_point_mag=0.0, host_fraction=0.0), mosaics)
 
 
 def added(injected, mosaics):

@@ -16,10 +16,12 @@ from data_tools.schema import (
     KINDS,
     PARAMETERS,
     PIXEL_UNIT_NJY,
+    TRAIT_NAMES,
 )
 from data_tools.target import Target
 
 PRIORS = Priors(field_px=128)
+ALONE = {"host_fraction": 0.0, "young_stars_fraction": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +120,7 @@ def test_clusters_and_backgrounds_are_finite_and_not_the_field_itself(records, f
 
 def test_some_records_have_a_neighbour_and_none_where_none_is_asked_for(target, field):
     def changed(fraction):
-        priors = dataclasses.replace(PRIORS, neighbour_fraction=fraction)
+        priors = dataclasses.replace(PRIORS, neighbour_fraction=fraction, **ALONE)
         maker = MockMaker(target, priors)
         rng = np.random.default_rng(5)
         images = [r["background"] for r in maker.mocks(field, 30, rng, 0, 0)]
@@ -133,6 +135,51 @@ def test_some_records_have_a_neighbour_and_none_where_none_is_asked_for(target, 
     assert np.mean(changed(1.0)) > 0.9
 
 
+def test_a_young_cluster_s_host_is_in_its_background_and_named(target, field):
+    # the same records with and without: the cluster itself stays, the background gains
+    def made(fraction):
+        priors = dataclasses.replace(PRIORS, **ALONE | {"host_fraction": fraction})
+        return list(
+            MockMaker(target, priors).mocks(field, 80, np.random.default_rng(5), 0, 0)
+        )
+
+    place = TRAIT_NAMES.index("host_log_mass")
+    hosts = 0
+    for alone, record in zip(made(0.0), made(1.0), strict=True):
+        np.testing.assert_array_equal(alone["parameters"], record["parameters"])
+        has_host = np.isfinite(record["traits"][place])
+        young = record["is_cluster"] and record["parameters"][0] <= 7.7
+        assert has_host == young
+        assert np.isnan(alone["traits"][place])
+        same = np.array_equal(alone["background"], record["background"])
+        if not has_host:
+            assert same
+        elif record["parameters"][1] < 1 and record["parameters"][2] > 3.5:
+            light = record["background"].astype(float) - alone["background"]
+            assert light.sum() > 0
+            hosts += 1
+    assert hosts > 3
+
+
+def test_unrelated_young_stars_are_near_objects_of_every_kind(target, field):
+    def made(fraction):
+        priors = dataclasses.replace(
+            PRIORS, **ALONE | {"young_stars_fraction": fraction}
+        )
+        return list(
+            MockMaker(target, priors).mocks(field, 60, np.random.default_rng(5), 0, 0)
+        )
+
+    pairs = list(zip(made(0.0), made(0.5), strict=True))
+    changed = [not np.array_equal(a["background"], b["background"]) for a, b in pairs]
+    assert 0.3 < np.mean(changed) < 0.7
+    kinds = {a["kind"] for (a, _), other in zip(pairs, changed, strict=True) if other}
+    assert len(kinds) > 3
+    assert all(
+        np.isnan(b["traits"][TRAIT_NAMES.index("host_log_mass")]) for _, b in pairs
+    )
+
+
 def test_cutouts_start_only_where_the_field_allows(maker, field):
     corners = np.array([[3, 5], [40, 20]])
     limited = dataclasses.replace(field, corners=corners, peaks=np.empty((0, 2)))
@@ -142,7 +189,9 @@ def test_cutouts_start_only_where_the_field_allows(maker, field):
         .tobytes()
         for r, c in corners
     }
-    alone = MockMaker(maker.target, dataclasses.replace(PRIORS, neighbour_fraction=0.0))
+    alone = MockMaker(
+        maker.target, dataclasses.replace(PRIORS, neighbour_fraction=0.0, **ALONE)
+    )
     records = alone.mocks(limited, 20, np.random.default_rng(6), 0, 0)
     assert {r["background"][32].tobytes() for r in records} == allowed
 

@@ -12,7 +12,14 @@ from data_tools.records.finished_set import Manifest, read_set
 from data_tools.records.plan import MockSet, configuration
 from data_tools.records.shard_file import read_shard, serialise, write_shard
 from data_tools.running.plain_files import write_yaml
-from data_tools.schema import FEATURES, FIELD_TRAITS, KINDS, PIXEL_UNIT_NJY, TRAITS
+from data_tools.schema import (
+    FEATURES,
+    FIELD_TRAITS,
+    KINDS,
+    PIXEL_UNIT_NJY,
+    TRAIT_NAMES,
+    TRAITS,
+)
 
 PX, BANDS = 64, 3
 
@@ -37,7 +44,7 @@ def example(number, kind="cluster"):
         "cluster": cluster,
         "background": np.full((PX, PX, BANDS), number, np.float16),
         "parameters": np.full(4, 2.5 if is_cluster else np.nan, np.float32),
-        "traits": np.zeros(len(TRAITS), np.float32),
+        "traits": np.full(len(TRAITS), np.nan, np.float32),
         "field_traits": np.zeros(len(FIELD_TRAITS), np.float32),
         "is_cluster": int(is_cluster),
         "kind": KINDS.index(kind),
@@ -243,6 +250,23 @@ def test_a_peak_of_a_field_keeps_its_background_and_no_other_record_gets_it(
     assert not moved[peak].any()
     assert moved[~peak].mean() > 0.6
     assert set(partner[~peak]).isdisjoint(labels["mock_id"][peak])
+
+
+def test_a_cluster_keeps_its_host_and_no_other_record_gets_it(tmp_path, m83):
+    examples = [example(i) for i in range(24)]
+    for e in examples:
+        e["field_id"] = 7
+        if e["mock_id"] % 4 == 3:
+            e["traits"][TRAIT_NAMES.index("host_log_mass")] = 4.0
+    images, labels = read_all(
+        write_set(tmp_path, m83, examples, 24), "train", 24, training=True
+    )
+    partner = background_of(images)
+    moved = partner != labels["mock_id"]
+    born = labels["mock_id"] % 4 == 3
+    assert not moved[born].any()
+    assert moved[~born].mean() > 0.6
+    assert set(partner[~born]).isdisjoint(labels["mock_id"][born])
 
 
 def test_training_gives_the_visibility_on_the_field_of_the_record(known_set):

@@ -1,0 +1,169 @@
+"""Young stars around the middle: the association a cluster was born in, and others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from data_tools.stars.cluster import LEAST_ELECTRONS, MAX_STARS, Cluster, ClusterMaker
+from data_tools.stars.population import DrawnStars, sample
+
+#: Clusters up to this age, log10 yr, may still lie in the complex they were born in:
+#: young clusters in nearby spirals lose their clustering in 40 to 60 Myr (Grasha et al.
+#: 2015, ApJ 815, 93).
+LAST_HOST_AGE = 7.7
+#: log10 of a host's mass over its cluster's, and sigma of both kinds in pc: those of
+#: associations and of the complexes' inner parts (Gouliermis 2018, PASP 130, 072001).
+_HOST_LOG_MASS = (-0.5, 0.5)
+_SIGMA_PC = (15.0, 40.0)
+#: A host's dust over its cluster's, the Milky Way's left out.
+_HOST_DUST = (0.5, 1.5)
+#: Its middle is so many of its sigma from the cluster, which is most likely born where
+#: it is densest.
+_HOST_OFFSET = 0.5
+#: Ages (log10 yr), masses (log10 Msun) and A_V in mag of unrelated groups.
+_GROUP_LOG_AGE = (6.3, 8.0)
+_GROUP_LOG_MASS = (2.5, 4.3)
+_GROUP_A_V = (0.2, 2.0)
+#: Points that stand for stars that are too many to place.
+_FAINT_POINTS = 300
+
+
+@dataclass(frozen=True)
+class Around:
+    """Young stars around a place as points of light.
+
+    Attributes
+    ----------
+    x, y : (n,) ndarray
+        Offsets from the place in pixels.
+    flux : (n, bands) ndarray
+        In nJy.
+    host_log_mass : float
+        log10 of the initial mass of the host in Msun; NaN for none.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    host_log_mass: float
+
+
+def scattered(
+    stars: DrawnStars, sigma: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Place stars in a round Gaussian.
+
+    Parameters
+    ----------
+    stars : DrawnStars
+        What to place; points stand for those that are too many.
+    sigma : float
+        In any unit.
+    rng : numpy.random.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    x, y : (n,) ndarray
+        Offsets from the middle, in that unit.
+    flux : (n, bands) ndarray
+        In nJy.
+    """
+    faint = np.tile(stars.faint_flux / _FAINT_POINTS, (_FAINT_POINTS, 1))
+    flux = np.concatenate([stars.flux, faint])
+    x, y = sigma * rng.standard_normal((2, len(flux)))
+    return x, y, flux
+
+
+class Surroundings:
+    """Draw the young stars around objects.
+
+    Parameters
+    ----------
+    clusters : ClusterMaker
+        Gives target, priors and populations.
+    """
+
+    def __init__(self, clusters: ClusterMaker) -> None:
+        self._clusters = clusters
+        target = clusters.target
+        self._px_per_pc = 1 / (target.pc_per_arcsec * target.pixel_scale_arcsec)
+        self._half_px = target.cutout_px / 2
+
+    def draw(
+        self,
+        rng: np.random.Generator,
+        cluster: Cluster | None = None,
+        parameters: np.ndarray | None = None,
+        unrelated: bool = True,
+    ) -> Around | None:
+        """Draw what is around an object; None if nothing is.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of randomness.
+        cluster : Cluster, optional
+            If it is one: only a cluster has a host, of its age and population.
+        parameters : (4,) ndarray, optional
+            Of that cluster, as `data_tools.schema.PARAMETERS`.
+        unrelated : bool
+            Whether there may also be a group of another age anywhere near.
+        """
+        of_host, of_group = rng.spawn(2)
+        priors = self._clusters.priors
+        found, log_mass = [], np.nan
+        has_host = of_host.random() < priors.host_fraction
+        if has_host and cluster is not None and parameters[0] <= LAST_HOST_AGE:
+            log_mass = parameters[2] + of_host.uniform(*_HOST_LOG_MASS)
+            found.append(self._host(cluster, parameters, log_mass, of_host))
+        if unrelated and of_group.random() < priors.young_stars_fraction:
+            found.append(self._group(of_group))
+        if not found:
+            return None
+        points = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return Around(*points, float(log_mass))
+
+    def _host(
+        self,
+        cluster: Cluster,
+        parameters: np.ndarray,
+        log_mass: float,
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        screen = min(self._clusters.priors.foreground_a_v, parameters[1])
+        a_v = screen + (parameters[1] - screen) * rng.uniform(*_HOST_DUST)
+        stars = self._sample(cluster.population, log_mass, a_v, rng)
+        sigma = self._sigma(rng)
+        offset = _HOST_OFFSET * sigma * rng.standard_normal(2)
+        x, y, flux = scattered(stars, sigma, rng)
+        return x + offset[0], y + offset[1], flux
+
+    def _group(
+        self, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        first, last = self._clusters.target.box["log_age"]
+        population = self._clusters.population(
+            np.clip(rng.uniform(*_GROUP_LOG_AGE), first, last)
+        )
+        log_mass, a_v = rng.uniform(*_GROUP_LOG_MASS), rng.uniform(*_GROUP_A_V)
+        stars = self._sample(population, log_mass, a_v, rng)
+        x, y, flux = scattered(stars, self._sigma(rng), rng)
+        place = rng.uniform(-self._half_px, self._half_px, 2)
+        return x + place[0], y + place[1], flux
+
+    def _sigma(self, rng: np.random.Generator) -> float:
+        return rng.uniform(*_SIGMA_PC) * self._px_per_pc
+
+    def _sample(self, population, log_mass, a_v, rng) -> DrawnStars:
+        return sample(
+            population,
+            10**log_mass,
+            a_v,
+            rng,
+            MAX_STARS,
+            self._clusters.electrons_per_njy,
+            LEAST_ELECTRONS,
+        )
