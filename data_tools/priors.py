@@ -61,14 +61,15 @@ class Priors:
     king_log_concentration : (float, float)
         log10 of tidal over core radius of those.
     feh_offset : (float, float)
-        [Fe/H] of each cluster less the target's, in dex; as far as isochrones reach.
+        [Fe/H] of each cluster, and of each field's stars, less the target's, in dex;
+        as far as isochrones reach.
     stellar_models : dict of str to float
         Relative shares of the models of `data_tools.schema.STELLAR_MODELS` that each
         cluster, and each field, is drawn from; the target's own file of isochrones
         replaces them all.
     extinction_laws : tuple of str
-        Laws that each cluster's extinction is drawn from, all equally likely; none for
-        the target's alone.
+        Laws that each cluster's and field's extinction is drawn from, all equally
+        likely; none for the target's alone.
     r_v : (float, float)
         Total over selective extinction, A_V / E(B-V), of each cluster's dust: the
         range of nearly all sight lines in the Milky Way (Fitzpatrick & Massa 2007, ApJ
@@ -134,6 +135,17 @@ class Priors:
         log10 of the old disc's surface density in Msun / pc^2.
     field_sfr_density : (float, float)
         log10 of the star-formation rate's surface density in Msun / yr / kpc^2.
+    field_old_decline : (float, float)
+        How fast a field's star formation has declined between 12 and 1 Gyr ago, in 1 /
+        Gyr: the rate goes as exp(decline x lookback time). The Sun's surroundings have
+        declined by a factor 2 to 7 (Aumer & Binney 2009, MNRAS 397, 1286), 0.06 to
+        0.18; a disc may also have grown. (0, 0) for a constant rate.
+    field_burst_fraction : float
+        Share of fields that formed more stars, or fewer, in half a dex of age within
+        the last Gyr.
+    field_burst : (float, float)
+        log10 of the factor of their rate in that time: in patches of a disc it varies
+        by factors of several (Lewis et al. 2015, ApJ 805, 183, for M31).
     field_dust_a_v : (float, float)
         log10 of the median A_V through the disc in mag.
     field_association_share : (float, float)
@@ -201,6 +213,9 @@ class Priors:
     transfer_loss: Range = (0.0, 0.15)
     field_old_mass_density: Range = (1.0, 3.0)
     field_sfr_density: Range = (-3.0, -0.7)
+    field_old_decline: Range = (-0.1, 0.3)
+    field_burst_fraction: float = 0.4
+    field_burst: Range = (-0.5, 0.8)
     field_dust_a_v: Range = (-1.3, 0.2)
     field_association_share: Range = (0.2, 0.7)
     field_arm_fraction: float = 0.4
@@ -256,6 +271,9 @@ class Priors:
                 "transfer_loss": ordered(0, 0.9),
                 "field_old_mass_density": ordered(-3, 4),
                 "field_sfr_density": ordered(-6, 2),
+                "field_old_decline": ordered(-2, 2),
+                "field_burst_fraction": number(0, 1),
+                "field_burst": ordered(-3, 3),
                 "field_dust_a_v": ordered(-4, 1),
                 "field_association_share": ordered(0, 1),
                 "field_arm_fraction": number(0, 1),

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from data_tools.fields.disc import draw_disc
+from data_tools.fields.history import draw_history
 from data_tools.fields.starlight import Starlight
 from data_tools.imaging import peaks as peak_finder
 from data_tools.imaging.observation import Observation, draw_observation
 from data_tools.imaging.render import Renderer
 from data_tools.priors import Priors
+from data_tools.schema import FIELD_TRAIT_NAMES
+from data_tools.stars.traits import as_numbers, draw_traits
 from data_tools.target import Target
 
 #: How peaks of fields are found: as `clusterkeras detect` finds candidates unless it is
@@ -65,7 +68,7 @@ class FieldMaker:
     def __init__(self, target: Target, priors: Priors) -> None:
         self.target = target
         self.priors = priors = priors.fixed_by(target)
-        self._starlight = Starlight(target, priors.foreground_a_v)
+        Starlight(target, priors.foreground_a_v)  # isochrones without an age say so
         self._renderer = Renderer(priors.field_px, 0)
 
     def make(self, rng: np.random.Generator, split: str = "train") -> GalaxyField:
@@ -84,7 +87,12 @@ class FieldMaker:
         n_cells = renderer.canvas_px
         cell_pc = self.target.pixel_scale_arcsec * self.target.pc_per_arcsec
         disc = draw_disc(priors, n_cells, cell_pc, rng)
-        column, row, flux, smooth = self._starlight.draw(disc, observation, rng)
+        # of their own, so that other ranges leave the rest as it is
+        of_traits, of_history = rng.spawn(2)
+        traits = draw_traits(self.target, priors, of_traits)
+        history = draw_history(priors, of_history)
+        starlight = Starlight(self.target, priors.foreground_a_v, traits, history)
+        column, row, flux, smooth = starlight.draw(disc, observation, rng)
         stars = renderer.source_grid(column, row, flux)
         spectra = observation.psf(self.target, renderer.grid)
         light = observation.saturated(renderer.convolve(stars, spectra, smooth))
@@ -103,7 +111,12 @@ class FieldMaker:
         first = len(image) // 3
         middle = slice(first, len(image) - first)
         peaks = find_peaks(image[middle, middle]) + first
-        properties = {**disc.properties, "sky_pedestal": taken.mean()}
+        properties = {
+            **disc.properties,
+            **history.properties,
+            **{k: v for k, v in as_numbers(traits).items() if k in FIELD_TRAIT_NAMES},
+            "sky_pedestal": taken.mean(),
+        }
         return GalaxyField(image, observation, properties, peaks=peaks)
 
     def _pedestal(

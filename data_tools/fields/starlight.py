@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from data_tools.fields.disc import Disc
+from data_tools.fields.history import (
+    MIDDLE_AGES,
+    OLD_AGES,
+    YOUNG_AGES,
+    History,
+    history_of,
+)
 from data_tools.imaging.observation import Observation
-from data_tools.stars.population import population_of
+from data_tools.stars.population import Population, population_of
+from data_tools.stars.traits import Traits, population_with
 from data_tools.target import Target
-
-#: Ages (log yr) that stand for the old disc and the bulge, and their shares of the
-#: mass: a constant star-formation rate between 1 and 12 Gyr, in three steps.
-OLD_AGES = ((9.2, 0.15), (9.6, 0.35), (9.95, 0.50))
-#: Ages that stand for stars formed at a constant rate in the last Gyr. Those of the
-#: first row are still where they were born: a star that drifts at some km/s crosses a
-#: field in 100 Myr.
-YOUNG_AGES = np.arange(6.65, 8.0, 0.1)
-MIDDLE_AGES = np.arange(8.1, 9.0, 0.2)
 
 #: Stars for each pixel that stand where they are, and stars that stand in the middle of
 #: a cell, where those that are fainter still shine as smooth light: a PSF's area holds
@@ -111,14 +110,30 @@ class Starlight:
         Galaxy and instrument.
     foreground_a_v : float
         Extinction by the Milky Way in mag.
+    traits : Traits, optional
+        Stellar model, metallicity, extinction law and R_V of all stars, which are
+        single; the target's own where none are given.
+    history : History, optional
+        When they formed; at constant rates where none is given.
     """
 
-    def __init__(self, target: Target, foreground_a_v: float) -> None:
-        old = [(population_of(target, age), share) for age, share in OLD_AGES]
-        young = [population_of(target, age) for age in YOUNG_AGES]
-        middle = [population_of(target, age) for age in MIDDLE_AGES]
+    def __init__(
+        self,
+        target: Target,
+        foreground_a_v: float,
+        traits: Traits | None = None,
+        history: History | None = None,
+    ) -> None:
+        def population(age: float) -> Population:
+            if traits is None:
+                return population_of(target, age)
+            return population_with(target, age, replace(traits, binary_fraction=0.0))
+
+        old = [population(age) for age, _ in OLD_AGES]
+        young = [population(age) for age in YOUNG_AGES]
+        middle = [population(age) for age in MIDDLE_AGES]
         # every population of the field, one after the other; see `_masses`
-        populations = [p for p, _ in old] * 2 + middle + young * 2
+        populations = old * 2 + middle + young * 2
         sizes = [len(p.number) for p in populations]
         self._of = np.repeat(np.arange(len(populations)), sizes)
         self._number = np.concatenate([p.number for p in populations])
@@ -126,12 +141,7 @@ class Starlight:
         self._extinction = extinction.astype(np.float32)
         flux = np.concatenate([p.reddened(foreground_a_v) for p in populations])
         self._flux = flux.astype(np.float32)
-        self._old_shares = np.array([share for _, share in old])
-        young_to = 10 ** (YOUNG_AGES + 0.05)
-        middle_to = 10 ** (MIDDLE_AGES + 0.1)
-        #: Years that each age stands for.
-        self._young_span = np.diff(young_to, prepend=0)
-        self._middle_span = np.diff(middle_to, prepend=young_to[-1])
+        self._history = history or history_of()
         parts = (_DISC, _BULGE, _DISC, _YOUNG, _ASSOCIATION)
         counts = (len(old), len(old), len(middle), len(young), len(young))
         #: Where the stars of each point lie.
@@ -226,10 +236,10 @@ class Starlight:
         loose = 1 - drawn["association_share"]
         return np.concatenate(
             [
-                old * self._old_shares,
-                bulge * self._old_shares,
-                rate * self._middle_span,
-                loose * rate * self._young_span,
+                old * self._history.old_shares,
+                bulge * self._history.old_shares,
+                rate * self._history.middle_span,
+                loose * rate * self._history.young_span,
                 associations.mass_of_age,
             ]
         )
@@ -242,7 +252,7 @@ class Starlight:
         rate = drawn["association_share"] * drawn["sfr_density"] * 1e-6 * disc.area_pc2
         low, high = _ASSOCIATION_MASS
         mean_mass = np.log(high / low) / (1 / low - 1 / high)
-        expected = rate * self._young_span / mean_mass
+        expected = rate * self._history.young_span / mean_mass
         heavier = max(1.0, expected.sum() / _MAX_ASSOCIATIONS)
         numbers = rng.poisson(expected / heavier)
         n = numbers.sum()
@@ -284,7 +294,7 @@ class Starlight:
             * disc.properties["sfr_density"]
             * 1e-6
             * disc.cell_pc**2
-            * self._young_span.sum()
+            * self._history.young_span.sum()
         )
         if len(associations.mass):
             young += associations.density(n)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_tools.imaging.detector import spilled, trail_spectra, trapped
+from data_tools.imaging.detector.charge import spilled, trail_spectra, trapped
 from data_tools.imaging.psf import OVERSAMPLING, n_positions, psf_spectra
 from data_tools.priors import Priors
 from data_tools.target import Target

@@ -11,12 +11,16 @@ from data_tools.priors import Priors
 from data_tools.stars.population import (
     DrawnStars,
     Population,
-    isochrones_of,
     population_of,
     sample,
 )
 from data_tools.stars.profile import EFF, King, half_radius, positions, smooth_positions
-from data_tools.stars.traits import Traits, as_numbers, draw_traits
+from data_tools.stars.traits import (
+    Traits,
+    as_numbers,
+    draw_traits,
+    population_with,
+)
 from data_tools.target import Target
 
 #: Stars of a cluster that are placed one by one, brightest first, at most.
@@ -131,27 +135,12 @@ class ClusterMaker:
         for model in models:
             for log_age in target.box["log_age"]:
                 population_of(target, log_age, model=model)
-        #: Lowest and highest [Fe/H] of each model's clusters.
-        self._feh = {m: isochrones_of(target, model=m).fehs[[0, -1]] for m in models}
         #: (bands,) electrons that one nJy gives over the target's exposure.
         self.electrons_per_njy = 1 / np.array([b.electron_njy for b in target.bands])
 
     def population(self, log_age: float) -> Population:
         """Return the target's population of an age (log10 yr), before dust."""
         return population_of(self.target, log_age)
-
-    def _population(self, log_age: float, traits: Traits) -> Population:
-        """Return the population of an age that a cluster of these traits has."""
-        model = traits.stellar_model
-        return population_of(
-            self.target,
-            log_age,
-            traits.binary_fraction,
-            feh=float(np.clip(traits.feh, *self._feh[model])),
-            law=traits.extinction_law,
-            r_v=traits.r_v,
-            model=model,
-        )
 
     def draw(self, parameters: np.ndarray, rng: np.random.Generator) -> Cluster:
         """Draw one cluster: its stars, and points for those too many to draw.
@@ -169,7 +158,7 @@ class ClusterMaker:
         of_traits, of_stars, of_places, of_dust = rng.spawn(4)
         traits = draw_traits(self.target, self.priors, of_traits)
         log_age, a_v, log_mass, log_radius = parameters
-        population = self._population(log_age, traits)
+        population = population_with(self.target, log_age, traits)
         stars = sample(
             population,
             10**log_mass,

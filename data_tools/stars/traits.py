@@ -8,6 +8,7 @@ import numpy as np
 
 from data_tools.priors import Priors
 from data_tools.schema import STELLAR_MODELS
+from data_tools.stars.population import Population, isochrones_of, population_of
 from data_tools.target import EXTINCTION_LAWS, Target
 
 
@@ -96,3 +97,21 @@ def as_numbers(traits: Traits) -> dict[str, float]:
         "stellar_model": STELLAR_MODELS.index(model) if model else -1,
         "extinction_law": EXTINCTION_LAWS.index(traits.extinction_law),
     }
+
+
+def population_with(target: Target, log_age: float, traits: Traits) -> Population:
+    """Return a target's population of an age (log10 yr) with traits, before dust.
+
+    [Fe/H] beyond what the isochrones reach is the nearest that they have.
+    """
+    model = traits.stellar_model
+    reached = isochrones_of(target, model=model).fehs[[0, -1]]
+    return population_of(
+        target,
+        log_age,
+        traits.binary_fraction,
+        feh=float(np.clip(traits.feh, *reached)),
+        law=traits.extinction_law,
+        r_v=traits.r_v,
+        model=model,
+    )

@@ -23,6 +23,12 @@ SMALL = Priors(
     noise_shift_px=(0.0, 0.0),
     sky_residual=0.0,
     sky_pedestal=(0.0, 0.0),
+    transfer_loss=(0.0, 0.0),
+    feh_offset=(0.0, 0.0),
+    extinction_laws=(),
+    r_v=(3.1, 3.1),
+    field_old_decline=(0.0, 0.0),
+    field_burst_fraction=0.0,
     field_arm_fraction=0.0,
     field_bulge_fraction=0.0,
 )
@@ -144,3 +150,36 @@ def test_star_formation_makes_a_field_bluer_and_more_crowded(target):
     )
     assert active[..., 0].mean() > 5 * quiet[..., 0].mean()
     assert (scatter(active) > scatter(quiet)).all()
+
+
+def test_each_field_is_of_one_metallicity_law_and_history_of_its_own(target):
+    wide = {
+        "feh_offset": (-0.25, 0.25),
+        "extinction_laws": ("CCM89", "F99", "G23"),
+        "r_v": (2.5, 5.0),
+        "field_old_decline": (-0.1, 0.3),
+    }
+    drawn = [field(target, seed, **wide).properties for seed in range(12)]
+    for name in ("feh", "r_v", "old_decline"):
+        assert np.ptp([d[name] for d in drawn]) > 0.2
+    assert {d["extinction_law"] for d in drawn} == {0, 1, 2}
+    assert {d["stellar_model"] for d in drawn} == {0}
+
+
+def test_old_stars_rich_in_metals_are_redder_as_in_globular_clusters(target):
+    # globular clusters' B-V and V-I grow by 0.159 and 0.156 mag / dex in the mean of
+    # all metallicities (Barmby et al. 2000, AJ 119, 727), and faster near the Sun's
+    def colour(offset):
+        image = field(
+            target,
+            feh_offset=(offset, offset),
+            zero_point_mag=0.0,
+            field_old_mass_density=(3.0, 3.0),
+            field_sfr_density=(-6.0, -6.0),
+            field_dust_a_v=(-4.0, -4.0),
+        ).image
+        blue, red = image.mean((0, 1))[1:]
+        return -2.5 * np.log10(blue / red)
+
+    slope = (colour(0.25) - colour(-0.25)) / 0.5
+    assert 0.25 < slope < 0.9

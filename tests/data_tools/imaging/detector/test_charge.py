@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_tools.imaging.detector import spilled, trail_spectra, trapped
+from data_tools.imaging.detector.charge import spilled, trail_spectra, trapped
 
 
 def column(values):

@@ -1,0 +1,1 @@
+"""What a CCD does to the light that falls on it."""
