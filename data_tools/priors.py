@@ -96,6 +96,21 @@ class Priors:
         130, 072001), but not all are seen as young as that.
     young_stars_fraction : float
         Share of all records with a loose group of young stars of another age nearby.
+
+    nebular_covering : (float, float)
+        Share of each young cluster's ionising light that gas in view takes up: none
+        where it is blown away or leaks (0.4 in the mean over the Magellanic Clouds:
+        Pellegrini et al. 2012, ApJ 755, 40), all where a region is bounded by it.
+    nebular_log_u : (float, float)
+        log10 of that gas's ionisation parameter (H II regions of spirals: Dopita et
+        al. 2006, ApJS 167, 177).
+    nebular_compact : (float, float)
+        Share of the gas's light that lies on the stars; the rest is in a shell.
+    nebular_radius_pc : (float, float)
+        Outer radius of the shell, even in its logarithm: in M83 below 7 pc where a
+        cluster emerges, 7 to 20 pc and more later (Whitmore et al. 2011, ApJ 729, 78).
+    nebular_band_dex : float
+        Scatter (sigma) of the gas's light in each band about what is computed, in dex.
     drizzle_blur_px : dict of str to (float, float)
         Gaussian blur, sigma in pixels, added to the PSF by drizzling, per band; the
         default for a band not named is (0.5, 1.0).
@@ -193,6 +208,12 @@ class Priors:
     axis_ratio: Range = (0.6, 1.0)
     host_fraction: float = 0.4
     young_stars_fraction: float = 0.1
+
+    nebular_covering: Range = (0.0, 1.0)
+    nebular_log_u: Range = (-3.5, -2.0)
+    nebular_compact: Range = (0.0, 1.0)
+    nebular_radius_pc: Range = (1.0, 30.0)
+    nebular_band_dex: float = 0.1
     drizzle_blur_px: dict[str, Range] = field(
         default_factory=lambda: {
             "F275W": (0.6, 1.6),
@@ -258,6 +279,11 @@ class Priors:
                 "axis_ratio": ordered(0.1, 1),
                 "host_fraction": number(0, 1),
                 "young_stars_fraction": number(0, 1),
+                "nebular_covering": ordered(0, 1),
+                "nebular_log_u": ordered(-5, 0),
+                "nebular_compact": ordered(0, 1),
+                "nebular_radius_pc": ordered(0.01, 1000),
+                "nebular_band_dex": number(0, 1),
                 "drizzle_blur_px": by_name(None, ordered(0, 3)),
                 "noise_shift_px": ordered(0, 0.5),
                 "band_shift_px": number(0, 2),

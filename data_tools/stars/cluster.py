@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from data_tools.priors import Priors
+from data_tools.stars.nebula import draw_gas
 from data_tools.stars.population import (
     DrawnStars,
     Population,
@@ -143,7 +144,7 @@ class ClusterMaker:
         return population_of(self.target, log_age)
 
     def draw(self, parameters: np.ndarray, rng: np.random.Generator) -> Cluster:
-        """Draw one cluster: its stars, and points for those too many to draw.
+        """Draw one cluster: its stars, points for those too many to draw, and gas.
 
         Traits, stars, dust and places have randomness of their own: two clusters that
         differ in one of them are alike in the others.
@@ -155,7 +156,7 @@ class ClusterMaker:
         rng : numpy.random.Generator
             Source of randomness.
         """
-        of_traits, of_stars, of_places, of_dust = rng.spawn(4)
+        of_traits, of_stars, of_places, of_dust, of_gas = rng.spawn(5)
         traits = draw_traits(self.target, self.priors, of_traits)
         log_age, a_v, log_mass, log_radius = parameters
         population = population_with(self.target, log_age, traits)
@@ -178,9 +179,13 @@ class ClusterMaker:
             "log_half_light_radius_drawn": log_radius + placed.log_radius_drawn,
             "log_half_number_radius": log_radius + placed.log_number_radius,
         }
-        return Cluster(
-            placed.x, placed.y, placed.flux, as_numbers(traits) | measured, population
+        points = (placed.x, placed.y, placed.flux)
+        gas = draw_gas(
+            self.target, self.priors, parameters, traits, population, stars, of_gas
         )
+        if gas is not None:
+            points = (np.concatenate(both) for both in zip(points, gas, strict=True))
+        return Cluster(*points, as_numbers(traits) | measured, population)
 
     def _unevenly_dimmed(
         self, stars: DrawnStars, a_v: float, traits: Traits, rng: np.random.Generator

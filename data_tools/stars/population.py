@@ -339,6 +339,8 @@ class DrawnStars:
         than the isochrone's first star, in expectation.
     number : float
         Stars of the isochrone drawn, a star and its companion counted once.
+    counts : (n,) ndarray of int
+        How many of them at each point of the population.
     """
 
     flux: np.ndarray
@@ -348,6 +350,7 @@ class DrawnStars:
     faint_extinction: np.ndarray
     mass: float
     number: float
+    counts: np.ndarray
 
 
 def sample(
@@ -413,6 +416,7 @@ def sample(
         faint_extinction,
         drawn_mass,
         float(counts.sum()),
+        counts,
     )
 
 

@@ -36,6 +36,8 @@ class Traits:
         Radius of the brightest fifth's profile in units of the others'.
     axis_ratio : float
         Short over long axis of the projected profile.
+    nebular_covering, nebular_log_u, nebular_compact, nebular_radius_pc : float
+        Ionised gas, were the cluster young; see `data_tools.stars.nebula`.
     """
 
     stellar_model: str
@@ -47,6 +49,10 @@ class Traits:
     a_v_front: float
     segregation: float
     axis_ratio: float
+    nebular_covering: float
+    nebular_log_u: float
+    nebular_compact: float
+    nebular_radius_pc: float
 
 
 def draw_traits(target: Target, priors: Priors, rng: np.random.Generator) -> Traits:
@@ -86,6 +92,10 @@ def draw_traits(target: Target, priors: Priors, rng: np.random.Generator) -> Tra
         a_v_front=within(*priors.a_v_front),
         segregation=within(*priors.segregation),
         axis_ratio=within(*priors.axis_ratio),
+        nebular_covering=within(*priors.nebular_covering),
+        nebular_log_u=within(*priors.nebular_log_u),
+        nebular_compact=within(*priors.nebular_compact),
+        nebular_radius_pc=10 ** within(*np.log10(priors.nebular_radius_pc)),
     )
 
 

@@ -162,6 +162,11 @@ def table_file(name: str) -> Traversable:
     return resources.files(__name__).joinpath(name)
 
 
+def nebula_file() -> Traversable:
+    """Return the file of the light of ionised gas; see ``NEBULA.md`` beside it."""
+    return table_file("nebula.npz")
+
+
 def read_arrays(file: Traversable) -> dict[str, np.ndarray]:
     """Return the arrays of a table as they are stored.
 

@@ -16,6 +16,7 @@ from data_tools.stars.cluster import (
     MAX_STARS,
     ClusterMaker,
 )
+from data_tools.stars.nebula import MAX_GAS_POINTS
 from data_tools.target import Target
 
 #: Clusters of which all are alike but for the stars that they happened to get.
@@ -26,6 +27,7 @@ PLAIN = {
     "a_v_front": (0.0, 0.0),
     "segregation": (1.0, 1.0),
     "axis_ratio": (1.0, 1.0),
+    "nebular_covering": (0.0, 0.0),
 }
 
 
@@ -155,7 +157,7 @@ def test_dust_dims_the_blue_band_most(maker):
 
 def test_number_of_points_stays_bounded_at_any_mass(maker):
     drawn = maker.draw(np.array([7.0, 0.0, 6.0, -1.0]), np.random.default_rng(4))
-    assert len(drawn.x) <= MAX_STARS + MAX_CLUMPS + MAX_FAINT_POINTS
+    assert len(drawn.x) <= MAX_STARS + MAX_CLUMPS + MAX_FAINT_POINTS + MAX_GAS_POINTS
 
 
 def test_same_seed_gives_the_same_cluster(maker):
