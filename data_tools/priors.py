@@ -146,6 +146,14 @@ class Priors:
         behind along the column when the charge is read out. Faint stars lose 0.05 mag
         more each year since 2009, about half of it where the images are corrected
         (Kuhn 2026, arXiv:2602.07133); bright ones lose less, which is left out.
+    cosmic_ray_fraction : float
+        Share of records in which cosmic rays have left tracks in one band. 5 to 9 % of
+        the pixels are hit in 1800 s (WFC3 Instrument Handbook, section 5.4.10): of
+        three exposures of 600 s, two are hit in the same pixel five times in a cutout,
+        which rejection does not always see.
+    gap_fraction : float
+        Share of records with pixels without data, in one band or in all: beyond an
+        edge of the mosaic or in a strip, as the gap between the chips leaves.
     field_old_mass_density : (float, float)
         log10 of the old disc's surface density in Msun / pc^2.
     field_sfr_density : (float, float)
@@ -232,6 +240,8 @@ class Priors:
     sky_pedestal: Range = (0.0, 1.0)
     full_well: Range = (63_000.0, 72_000.0)
     transfer_loss: Range = (0.0, 0.15)
+    cosmic_ray_fraction: float = 0.15
+    gap_fraction: float = 0.05
     field_old_mass_density: Range = (1.0, 3.0)
     field_sfr_density: Range = (-3.0, -0.7)
     field_old_decline: Range = (-0.1, 0.3)
@@ -295,6 +305,8 @@ class Priors:
                 "sky_pedestal": ordered(0, 2),
                 "full_well": ordered(100, 1e12),
                 "transfer_loss": ordered(0, 0.9),
+                "cosmic_ray_fraction": number(0, 1),
+                "gap_fraction": number(0, 1),
                 "field_old_mass_density": ordered(-3, 4),
                 "field_sfr_density": ordered(-6, 2),
                 "field_old_decline": ordered(-2, 2),

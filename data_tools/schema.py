@@ -158,6 +158,8 @@ FIELD_TRAITS: tuple[Trait, ...] = (
     ),
     Trait("full_well", "electron", "electrons that fill a pixel in one exposure"),
     Trait("transfer_loss", "", "share of the light that trails; mean of the bands"),
+    Trait("cosmic_rays", "", "tracks of cosmic rays in one band"),
+    Trait("missing", "", "share of the pixels that have no data"),
 )
 
 FIELD_TRAIT_NAMES: tuple[str, ...] = tuple(t.name for t in FIELD_TRAITS)
@@ -223,7 +225,7 @@ FEATURES: tuple[Feature, ...] = (
         "float16",
         ("px", "px", "bands"),
         "PIXEL_UNIT",
-        "everything else, with its own noise",
+        "everything else, with its own noise; NaN where there are no data",
     ),
     Feature(
         "parameters",

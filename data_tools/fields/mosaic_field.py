@@ -57,8 +57,9 @@ class BackgroundMaker:
     read when they are drawn, and the last few are kept, so that a large mosaic needs
     no more memory than a small one.
 
-    The pixels are left as they are: a model that is trained on the user's own mosaics
-    sees in training what it will see in use, including whatever sky is left in them.
+    The pixels are left as they are, but for the gaps that some mocks are given: a model
+    that is trained on the user's own mosaics sees in training what it will see in use,
+    including whatever sky is left in them.
     Give `simulate` and `infer` the same mosaics, sky subtracted or not.
 
     What is known of the pixels comes from the files: the flux of one electron from

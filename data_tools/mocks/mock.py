@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from data_tools.imaging.observation import Observation
 from data_tools.imaging.psf import fwhm_px
 from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import visibility
+from data_tools.mocks.blemishes import blemished
 from data_tools.mocks.negatives import NegativeMaker
 from data_tools.mocks.surroundings import Around, Surroundings
 from data_tools.priors import Priors
@@ -137,9 +139,12 @@ class MockMaker:
             "full_well": seen.full_well,
             "transfer_loss": abs(seen.trail).mean(),
         }
-        field_traits = [drawn_with.get(name, np.nan) for name in FIELD_TRAIT_NAMES]
+        priors = self.priors
+        if field.corners is not None:
+            # a real mosaic has its own
+            priors = replace(priors, cosmic_ray_fraction=0.0)
         for i in range(n):
-            drawn, beside, inside, near = rng.spawn(4)
+            drawn, beside, inside, near, of_blemishes = rng.spawn(5)
             kind = self._kind(drawn)
             centre = drawn.uniform(-1, 1, 2) * self.priors.centre_offset_px
             row, column = self._corner(field, drawn)
@@ -178,6 +183,15 @@ class MockMaker:
                     own["host_log_mass"] = around.host_log_mass
                 traits = np.array([own[name] for name in TRAIT_NAMES])
             light = seen.saturated(light, background)
+            variance = seen.pixel_variance(background)
+            whole = background
+            background, blemishes = blemished(
+                whole, seen.electron_njy, priors, of_blemishes
+            )
+            if background is not whole:
+                stored_background = _stored(background)
+            around_it = {**drawn_with, **blemishes}
+            field_traits = [around_it.get(name, np.nan) for name in FIELD_TRAIT_NAMES]
             yield {
                 "cluster": _stored(light),
                 "background": stored_background,
@@ -189,9 +203,7 @@ class MockMaker:
                 "log_snr": visibility(light, spectrum, seen.electron_njy),
                 "centre": centre.astype(np.float32),
                 "electron_njy": seen.electron_njy.astype(np.float32),
-                "background_variance": seen.pixel_variance(background).astype(
-                    np.float32
-                ),
+                "background_variance": variance.astype(np.float32),
                 "noise_shift_px": seen.noise_shift_px.astype(np.float32),
                 "psf_fwhm_px": fwhm.astype(np.float32),
                 "field_id": field_id,

@@ -128,6 +128,26 @@ def _drizzled(noise: tf.Tensor, shift: tf.Tensor, bands: int) -> tf.Tensor:
     return (1 - shift) * noise + shift * tf.roll(noise, bands, 2)
 
 
+def _filled(images: tf.Tensor, bands: int) -> tf.Tensor:
+    """Fill pixels without data of images (B, px, px * bands), as `Cutout.filled` does.
+
+    Few images have any, and only these are looked at closely.
+    """
+    missing = tf.reduce_any(tf.math.is_nan(images), axis=(1, 2))
+    which = tf.where(missing)
+    px = images.shape[1]
+    some = tf.reshape(tf.gather(images, which[:, 0]), (-1, px * px, bands))
+    gap = tf.math.is_nan(some)
+    # what is no data stands last
+    ordered = tf.sort(tf.transpose(tf.where(gap, math.inf, some), (0, 2, 1)))
+    n = tf.reduce_sum(tf.cast(~gap, tf.int32), axis=1)
+    middle = tf.maximum(tf.stack([n - 1, n], axis=-1) // 2, 0)
+    median = tf.reduce_mean(tf.gather(ordered, middle, batch_dims=2), axis=-1)
+    some = tf.where(gap, tf.where(n > 0, median, 0)[:, None], some)
+    some = tf.reshape(some, (-1, px, px * bands))
+    return tf.tensor_scatter_nd_update(images, which, some)
+
+
 def _orientations(px: int) -> np.ndarray:
     """Return the eight orientations of a square as (8, px * px) indices of pixels."""
     square = np.arange(px * px, dtype=np.int32).reshape(px, px)
@@ -217,6 +237,7 @@ def _batch(
     photon_variance = tf.nn.relu(cluster) * electron
     noise = _drizzled(tf.sqrt(photon_variance) * noise, shift, bands)
     images = decode_image(record["background"], px, bands) + cluster + noise
+    images = _filled(images, bands)
     if training:
         images = _turned(tf.reshape(images, (-1, px * px, bands)), px, seeds[2:4])
     images = tf.reshape(images, (-1, px, px, bands))

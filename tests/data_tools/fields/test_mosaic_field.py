@@ -343,7 +343,7 @@ def test_mocks_on_real_fields_are_whole(target, write):
     rates = np.random.default_rng(9).normal(0.1, 0.01, (2, SIZE, SIZE))
     rates[:, 100:180, 90:190] = np.nan
     backgrounds = Backgrounds(write(rates=rates), **TILES)
-    mocks = MockMaker(target, Priors(), backgrounds)
+    mocks = MockMaker(target, Priors(gap_fraction=0.0), backgrounds)
     for split in NAMES:
         rng = np.random.default_rng(10)
         field = mocks.make_field(rng, split)
@@ -408,7 +408,7 @@ def test_a_training_set_is_cut_from_mosaics(two_bands, tmp_path):
     made = simulate(
         tmp_path / "set",
         target,
-        Priors(mocks_per_field=8),
+        Priors(mocks_per_field=8, gap_fraction=0.0),
         MockSet(n_train=24, n_validation=8, n_test=8, shard_size=32),
         workers=1,
         progress=False,

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from data_tools.imaging.observation import draw_observation
+from data_tools.mosaics.cutout import Cutout
 from data_tools.priors import Priors
 from data_tools.records import dataset
 from data_tools.records.dataset import damage_named, make_dataset
@@ -164,6 +165,38 @@ def test_a_record_looks_the_same_in_any_batch_and_else_under_another_seed(known_
     # two records with one seed have noise of their own
     noise = [images[i] - images[i].mean() for i in (0, 3)]
     assert abs(np.corrcoef(noise[0][:8].ravel(), noise[1][:8].ravel())[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_pixels_without_data_are_filled_as_a_catalogue_fills_them(
+    tmp_path, m83, training
+):
+    examples = [example(i) for i in range(12)]
+    rng = np.random.default_rng(0)
+    for e in examples:
+        e["field_id"] = 1
+        e["cluster"] = 0 * e["cluster"]
+        e["background"] = rng.normal(10, 1, (PX, PX, BANDS)).astype(np.float16)
+    examples[3]["background"][:, 40:] = np.nan
+    examples[5]["background"][:31, :, 1] = np.nan
+    examples[7]["background"][..., 2] = np.nan
+    write_set(tmp_path, m83, examples)
+    (images, _), *_ = make_dataset(tmp_path, "train", 12, training=training)
+    found = images.numpy()
+    expected = np.array(
+        [
+            Cutout(
+                e["background"].astype(np.float32) * PIXEL_UNIT_NJY,
+                *(0, 0, False, 1.0, False, True),
+            ).filled()
+            for e in examples
+        ]
+    )
+    if training:  # in another order and orientation
+        found, expected = (
+            np.sort(np.sort(a.reshape(12, -1, BANDS), 1), 0) for a in (found, expected)
+        )
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("training", [False, True])

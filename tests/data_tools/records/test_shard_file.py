@@ -102,6 +102,8 @@ def test_what_is_written_is_what_a_check_finds(tmp_path, examples):
         ({"background": np.zeros((8, 8, 3))}, r"background must have shape \(64, 64"),
         ({"cluster": np.zeros((PX, PX, 3))}, "finite float16 .*; received float64"),
         ({"cluster": np.full((PX, PX, 3), np.inf, np.float16)}, "finite.* inf"),
+        ({"cluster": np.full((PX, PX, 3), np.nan, np.float16)}, "finite.* nan"),
+        ({"background": np.full((PX, PX, 3), np.inf, np.float16)}, "finite.* inf"),
     ],
 )
 def test_a_bad_example_is_refused_by_name(values, message):
