@@ -228,7 +228,7 @@ class BandImage:
         marks = find_marks(np.concatenate(some))
         if marks:
             logger.warning(
-                "%s: pixels of %s are taken for no data: many have exactly that, far "
+                "%s: pixels of %s are taken for no data: many have that number, far "
                 "outside of all others",
                 self.path,
                 " and ".join(f"{mark.value:g}" for mark in marks),
