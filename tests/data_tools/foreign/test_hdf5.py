@@ -72,6 +72,21 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(path, seed):
         assert "\n" not in str(error)
 
 
+def test_a_file_whose_reading_does_not_end_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "t.h5"
+    with h5py.File(path, "w") as file:
+        values = np.arange(4000.0).reshape(40, 100)
+        file.create_dataset("z", data=values, chunks=(10, 10), compression="gzip")
+    content = bytearray(path.read_bytes())
+    # its first axis alone, and chunks of two: libhdf5 1.14 looks for them for ever
+    axes = content.index(bytes([1, 2, 1, 0, 0, 0, 0, 0, 40, 0]))
+    content[axes + 1] = 1
+    path.write_bytes(content)
+    monkeypatch.setattr(hdf5, "_SECONDS", 2.0)
+    with pytest.raises(ValueError, match=r"t.h5: not readable as a table: "):
+        read_positions(path)
+
+
 def test_a_file_that_is_cut_short_is_refused(path):
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match="truncated file"):
