@@ -22,7 +22,7 @@ from data_tools.foreign.bounds import check_memory
 
 #: Seconds that reading may take, and bytes a second of a larger file: damage can send
 #: it in circles.
-_SECONDS, _BYTES_PER_SECOND = 60.0, 2e6
+_SECONDS, _BYTES_PER_SECOND = 30.0, 2e6
 
 #: What the other process does: it has this one's packages, and none of its modules.
 _COPY = (
