@@ -400,6 +400,21 @@ _SIZE_PC = tuple(
 )
 
 
+_LIVING = tuple(
+    Column(
+        f"log_mass_current_{key}",
+        "dex(solMass)",
+        f"phys.mass;{ucd}",
+        f"{words} of the log10 of the mass in living stars in solar masses",
+    )
+    for key, ucd, words in (
+        ("median", "stat.median", "median"),
+        ("p16", "stat.percentile", "16th percentile"),
+        ("p84", "stat.percentile", "84th percentile"),
+    )
+)
+
+
 def spread_unit(unit: str) -> str:
     """Return the unit of a difference: two logarithms differ by dex."""
     return "dex" if unit.startswith("dex(") else unit
@@ -429,4 +444,4 @@ def catalogue_columns() -> tuple[Column, ...]:
     )
     bits = "; ".join(f"{bit}: {words}" for bit, words in FLAGS.values())
     flags = Column("flags", "", "meta.code.qual", f"sum of bits, 0 if none. {bits}")
-    return (*_PLACE, *summaries, *_SIZE_PC, *covariances, flags)
+    return (*_PLACE, *summaries, *_SIZE_PC, *_LIVING, *covariances, flags)

@@ -84,6 +84,9 @@ def make_table(
     ra, dec = to_icrs(wcs, x, y)
     values = {**columns, "x": x, "y": y, "ra": ra, "dec": dec}
     values |= size_pc(columns, target)
+    living = columns["log_mass_current"].T
+    for key, value in zip(("median", "p16", "p84"), living, strict=True):
+        values[f"log_mass_current_{key}"] = value
     covariance = columns["covariance"]
     deviation = np.sqrt(np.einsum("bii->bi", covariance))
     for i, a in enumerate(PARAMETER_NAMES):

@@ -10,6 +10,7 @@ import numpy as np
 from data_tools.schema import STELLAR_MODELS
 from data_tools.stars.isochrones import Isochrone, IsochroneGrid
 from data_tools.stars.stellar_photometry import R_V, r_v_change
+from data_tools.tables import load_tables
 from data_tools.target import AB_ZERO_NJY, Target
 
 #: Break masses and slopes of the initial mass function, dN/dm ~ m^-alpha (Kroupa
@@ -315,6 +316,34 @@ def population_of(
     return Population.from_isochrone(
         isochrone, grid.vega_ab, target.distance_modulus, binary_fraction
     )
+
+
+@lru_cache(maxsize=4)
+def living_share(feh: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return ages and how much of the mass formed lives at each, by the shipped model.
+
+    Binaries change it by less than a per cent.
+
+    Parameters
+    ----------
+    feh : float
+        [Fe/H] in dex; the nearest that there is stands for what is beyond.
+
+    Returns
+    -------
+    log_age : (n,) ndarray
+        log10 of years, rising.
+    log_share : (n,) ndarray
+        log10 of the mass in living stars over the initial one.
+    """
+    # the bands do not matter: those of any table
+    grid = IsochroneGrid.from_tables(load_tables().bands)
+    feh = float(np.clip(feh, *grid.fehs[[0, -1]]))
+    shares = [
+        Population.from_isochrone(grid.at(age, feh), grid.vega_ab, 0.0).living_mass
+        for age in grid.log_ages
+    ]
+    return grid.log_ages, np.log10(shares)
 
 
 @dataclass(frozen=True)

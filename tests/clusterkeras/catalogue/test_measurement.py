@@ -16,6 +16,7 @@ from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.network.model import ClusterModel
 from data_tools.mosaics.mosaic import open_mosaics, opened
 from data_tools.schema import FLAGS
+from data_tools.stars.population import living_share
 
 SHAPE = (60, 80)
 PX = 16
@@ -90,6 +91,23 @@ def test_the_numbers_are_the_model_s_own_summary_of_the_cutouts(mosaics, model):
         np.testing.assert_allclose(
             columns[name][good], values, rtol=1e-4, atol=1e-5, err_msg=name
         )
+
+
+def test_living_mass_is_the_initial_one_times_the_share_that_lives_at_its_age(
+    mosaics, model
+):
+    # row by row over many draws; by quantiles of the summary's even draws to 0.05 dex
+    _, columns = measured(mosaics, model, draws=2000)
+    ages, shares = living_share(model.target.feh)
+    for row in (0, 5):
+        draws = columns["draws"][row]
+        living = draws[:, 2] + np.interp(draws[:, 0], ages, shares)
+        expected = np.quantile(living, [0.5, 0.16, 0.84])
+        np.testing.assert_allclose(
+            columns["log_mass_current"][row], expected, atol=0.15
+        )
+        assert columns["log_mass_current"][row, 0] < columns["median"][row, 2]
+    assert np.isnan(columns["log_mass_current"][3]).all()
 
 
 def test_draws_are_of_a_place_and_a_seed_alone(mosaics, model):

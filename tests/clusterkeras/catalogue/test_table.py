@@ -29,6 +29,7 @@ def numbers(n=3):
         "lower": median - np.float32(0.1),
         "upper": median + np.float32(0.2),
         "mean": median,
+        "log_mass_current": median[:, 2:3] + np.array([-0.1, -0.25, 0.15], "f4"),
         "covariance": np.broadcast_to(np.eye(4, dtype="f4"), (n, 4, 4)),
         "flags": np.zeros(n, np.int32),
     }
@@ -73,6 +74,13 @@ def test_ucds_can_be_read_back(table, tmp_path, suffix):
         assert {f.name: f.ucd for f in fields} == {
             c.name: c.ucd for c in catalogue_columns()
         }
+
+
+def test_living_masses_are_the_network_s_answer(table):
+    for key, expected in (("median", 3.9), ("p16", 3.75), ("p84", 4.15)):
+        column = table[f"log_mass_current_{key}"]
+        np.testing.assert_allclose(column.value, expected, rtol=1e-6)
+        assert column.unit == u.Unit("dex(solMass)")
 
 
 def test_sizes_in_pc_are_those_in_arcsec_at_the_distance(m83):

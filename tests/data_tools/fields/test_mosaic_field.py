@@ -226,7 +226,10 @@ def test_a_table_without_a_cluster_on_the_mosaics_is_refused(
 def corners_of_peaks(target, field):
     """Yield the first pixels of the cutouts of some records with a peak."""
     priors = Priors(
-        cluster_fraction=0.0, negatives={"field_peak": 1.0}, neighbour_fraction=0.0
+        cluster_fraction=0.0,
+        negatives={"field_peak": 1.0},
+        neighbour_fraction=0.0,
+        young_stars_fraction=0.0,
     )
     mocks = MockMaker(target, priors)
     for mock in mocks.mocks(

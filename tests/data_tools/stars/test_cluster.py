@@ -320,8 +320,8 @@ def test_masses_drawn_scatter_about_the_label_and_the_living_are_fewer():
     traits = [one.draw(np.array([8.5, 0.0, 3.0, -1.0]), rng).traits for _ in range(300)]
     drawn = 10 ** np.array([t["log_mass_drawn"] for t in traits])
     assert abs(drawn.mean() - 1e3) < 4 * drawn.std() / np.sqrt(300)
-    # a Kroupa population of 0.3 Gyr has lost to death and winds a quarter to a third
-    # of its mass, remnants aside (Bruzual & Charlot 2003, MNRAS 344, 1000)
+    # at 0.3 Gyr stars above 3.4 Msun have died (Schaller et al. 1992, A&AS 96, 269):
+    # 30 % of the mass of a Kroupa IMF
     living = 10 ** (traits[0]["log_mass_current"] - 3)
     assert 0.65 < living < 0.78
 

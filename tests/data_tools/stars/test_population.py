@@ -15,6 +15,7 @@ from data_tools.schema import STELLAR_MODELS
 from data_tools.stars.population import (
     Population,
     isochrones_of,
+    living_share,
     population_of,
     sample,
     stars_below,
@@ -316,6 +317,23 @@ def test_mass_is_drawn_and_lives_as_the_imf_says(target, fraction):
     # at 30 Myr stars above 9 Msun have died, a fifth of the mass (Kroupa 2001)
     living, _ = quad(lambda m: m * shape(m), 0.08, high, points=(0.5, 1), limit=200)
     assert np.isclose(pop.living_mass, living / whole * (1 + 0.5 * fraction), rtol=0.03)
+
+
+def test_the_share_that_lives_falls_as_population_models_say():
+    # integrals of the IMF up to the heaviest star that lives, by the lifetimes of solar
+    # stars of Schaller et al. (1992, A&AS 96, 269): 9.0 Myr of 20 Msun and 12.7 of 15,
+    # 0.44 Gyr of 3 and 0.2 of 4, 10 of 1
+    ages, shares = living_share(0.0)
+
+    def shape(m):
+        return m**-0.3 if m < 0.5 else 0.5 * m**-1.3
+
+    whole, _ = quad(shape, 0.08, 120, points=(0.5,))
+    for log_age, turn_off in ((7.0, 18.5), (8.5, 3.4), (10.0, 1.03)):
+        living, _ = quad(shape, 0.08, turn_off, points=(0.5,))
+        found = 10 ** np.interp(log_age, ages, shares)
+        assert np.isclose(found, living / whole, rtol=0.03)
+    assert (np.diff(shares) < 1e-3).all()
 
 
 @pytest.fixture(scope="module")
