@@ -59,9 +59,9 @@ def test_runs_make_one_model_whose_configuration_names_them(small_target, tmp_pa
 
 
 @pytest.fixture(scope="module")
-def model(m83):
+def model(small_target):
     keras.utils.set_random_seed(4)
-    return ClusterModel(m83, ModelConfig(posterior="mixture", components=2, hidden=8))
+    return ClusterModel(small_target, TINY)
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +99,8 @@ def rewritten(source, target, change):
 
 
 @pytest.fixture(scope="module")
-def small_file(small_target, tmp_path_factory):
-    path = tmp_path_factory.mktemp("small") / "small.keras"
-    ClusterModel(small_target, TINY).save(path)
-    return path
+def small_file(run_directory):
+    return run_directory / presets.MODEL_FILE
 
 
 @pytest.mark.parametrize("at", [0.001, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.999])

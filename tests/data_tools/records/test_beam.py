@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from clusterkeras.commands import cli
 from data_tools.records.plan import MockSet, Plan
 from data_tools.running.plain_files import read_json
 
@@ -109,10 +110,10 @@ def test_a_failing_pipeline_says_why_and_keeps_what_is_finished(copy_set):
     assert len(list(copy_set.glob("*.tfrecord-*"))) == 4
 
 
-def test_workers_beside_the_runner_s_own_options_are_refused(tmp_path):
-    done = simulate(tmp_path / "set", "--workers=2", *IN_MEMORY)
-    assert done.returncode == 1
-    assert "workers are for Beam's local runner" in done.stderr
+def test_workers_beside_the_runner_s_own_options_are_refused(tmp_path, capsys):
+    options = ["-o", str(tmp_path / "set"), "--runner=beam", "--workers=2", *IN_MEMORY]
+    assert cli.main(["simulate", *options]) == 1
+    assert "workers are for Beam's local runner" in capsys.readouterr().err
 
 
 def test_a_worker_with_other_files_than_the_driver_s_refuses_to_work(

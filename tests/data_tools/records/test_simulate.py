@@ -225,7 +225,7 @@ def begun(output):
     return output.exists() and any(".tfrecord-" in p.name for p in output.iterdir())
 
 
-MANY = MockSet(n_train=800, n_validation=40, n_test=40, shard_size=20)
+MANY = MockSet(n_train=400, n_validation=40, n_test=40, shard_size=20)
 
 
 @pytest.mark.slow
@@ -242,17 +242,17 @@ def test_kills_at_random_moments_leave_the_bytes_of_a_run_without(
 
     moments = random.Random(3)
     finished = []
-    for _ in range(5):
+    for _ in range(3):
         process = start(output, MANY, workers=2)
         # at a random moment while it starts, or some shards and moments later
-        enough = whole() + moments.choice([0, 1, 2])
+        enough = whole() + moments.choice([1, 2, 3])
         wait_for(lambda enough=enough: whole() >= enough, process)
         time.sleep(moments.uniform(0, 0.1))
         process.kill()
         assert process.wait() == -signal.SIGKILL
         finished.append(whole())
     assert finished == sorted(finished)
-    assert 1 < finished[-1] < 44
+    assert 1 < finished[-1] < 24
     with pytest.raises(FileNotFoundError, match=r"missing|no manifest"):
         read_set(output)
     simulate(output, m83, small_priors, MANY, workers=2, progress=False)

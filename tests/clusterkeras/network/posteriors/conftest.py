@@ -23,7 +23,8 @@ def make_flow(**arguments):
 
 @pytest.fixture(scope="package")
 def flow():
-    return make_flow()
+    """Return a shallow one: what a coupling does, all six do."""
+    return make_flow(depth=3, width=8)
 
 
 @pytest.fixture(scope="package", params=[*POSTERIORS, "ensemble"])
