@@ -289,7 +289,8 @@ class Priors:
                 "axis_ratio": ordered(0.1, 1),
                 "host_fraction": number(0, 1),
                 "young_stars_fraction": number(0, 1),
-                "nebular_covering": ordered(0, 1),
+                # models differ by a factor of 2 in ionising light
+                "nebular_covering": ordered(0, 2),
                 "nebular_log_u": ordered(-5, 0),
                 "nebular_compact": ordered(0, 1),
                 "nebular_radius_pc": ordered(0.01, 1000),

@@ -25,18 +25,23 @@ _HOT_LOG_TEFF = 4.3
 _INNER = (0.0, 0.9)
 #: Largest distance of the shell's middle from the cluster's, in its radii.
 _OFF_CENTRE = 0.3
-#: Largest scatter of the natural logarithm of the gas's light over the shell, and the
-#: waves on the sphere that make it.
-_CLUMPS, _WAVES = 1.0, 6
+#: Largest scatter of the natural logarithm of the gas's light and of the shell's radius
+#: over the shell, and the waves on the sphere that make them; how far, in radii, it
+#: frays.
+_CLUMPS, _RAGGED, _WAVES = 1.5, 0.3, 6
+_FRAYED = 0.1
 #: Points for the gas of a shell: the first number that is this many for each square
 #: pixel of its disc, or the last.
-_POINTS_PER_PX, _POINTS = 0.8, (200, 600, 1500)
+_POINTS_PER_PX, _POINTS = 0.8, (200, 600, 2000)
 #: Points for the gas on the cluster, and their least distance in pixels.
 _COMPACT_POINTS, _SPACING_PX = 300, 1.2
 #: Points for the gas of a cluster, at most.
 MAX_GAS_POINTS = _POINTS[-1] + _COMPACT_POINTS
 
 _GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
+#: Depths in the shell go on by this, so that they fill each part of it evenly with the
+#: angles: one over the plastic number (Roberts's sequence).
+_DEPTH_STEP = 0.7548776662466927
 
 
 @lru_cache(maxsize=1)
@@ -151,8 +156,8 @@ def gas_points(
 
     A part of it lies where the cluster does; the rest fills a spherical shell, from
     its drawn inner radius to its outer one, about a middle off the cluster's. The shell
-    is brighter on some sides than on others. Points of the shell go round it by the
-    golden angle.
+    is brighter and wider on some sides than on others, and frays. Its points go round
+    it by the golden angle.
 
     Parameters
     ----------
@@ -175,12 +180,16 @@ def gas_points(
     wanted = np.pi * radius_px**2 * _POINTS_PER_PX
     sphere = _sphere(next((n for n in _POINTS if n >= wanted), _POINTS[-1]))
     inner = rng.uniform(*_INNER) ** 3
-    radius = np.cbrt(inner + (1 - inner) * rng.random(sphere.shape[1], np.float32))
-    waves = rng.standard_normal((_WAVES, 3)) * rng.uniform(1, 4, (_WAVES, 1))
-    phases = waves @ sphere + rng.uniform(0, 2 * np.pi, (_WAVES, 1))
-    bumps = np.cos(phases.astype(np.float32)).sum(0)
-    share = np.exp(rng.uniform(0, _CLUMPS) * np.sqrt(2 / _WAVES) * bumps)
+    n = sphere.shape[1]
+    depth = (rng.random() + _DEPTH_STEP * np.arange(n)) % 1
+    waves = rng.standard_normal((2 * _WAVES, 3)) * rng.uniform(1, 4, (2 * _WAVES, 1))
+    phases = waves @ sphere + rng.uniform(0, 2 * np.pi, (2 * _WAVES, 1))
+    bumps = np.cos(phases.astype(np.float32)).reshape(2, _WAVES, n).sum(1)
+    scatter = np.array([[_CLUMPS], [_RAGGED]]) * rng.random((2, 1))
+    share, radius = np.exp(scatter * np.sqrt(2 / _WAVES) * bumps)
     share *= (1 - compact) / share.sum()
+    radius *= np.cbrt(inner + (1 - inner) * depth)
+    radius *= 1 + _FRAYED * rng.standard_normal(n, np.float32)
     off = _OFF_CENTRE * rng.uniform(-1, 1, (2, 1))
     x, y = radius_px * (sphere[:2] * radius + off)
     if not compact:

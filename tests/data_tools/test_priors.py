@@ -38,6 +38,8 @@ def test_clusters_alone_need_no_negatives():
         ({"r_v": (1.0, 3.1)}, "r_v"),
         ({"binary_fraction": (0.0, 1.1)}, "binary_fraction"),
         ({"a_v_scatter": (-0.1, 0.5)}, "a_v_scatter"),
+        ({"nebular_covering": (-0.1, 1.0)}, "nebular_covering"),
+        ({"nebular_radius_pc": (0.0, 30.0)}, "nebular_radius_pc"),
         ({"a_v_front": (0.0, 0.9)}, "a_v_front"),
         ({"segregation": (0.5, 1.2)}, "segregation"),
         ({"axis_ratio": (0.0, 1.0)}, "axis_ratio"),

@@ -120,6 +120,8 @@ RANGES: tuple[tuple[str, str, float, float, float], ...] = (
     ("binary_fraction", "{} of the stars have a companion", 0.0, 0.7, 1.0),
     ("segregation", "the brightest fifth at {} of the radius", 1.0, 0.5, 0.3),
     ("axis_ratio", "axis ratio {}", 1.0, 0.6, 0.4),
+    ("nebular_covering", "{} of young ionising light in gas", 0.0, 1.0, 1.5),
+    ("nebular_radius_pc", "gas of young clusters within {} pc", 1.0, 30.0, 60.0),
     (
         "sky_pedestal",
         "sky taken away at {} of the field's 5th percentile",
