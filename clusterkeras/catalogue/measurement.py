@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 #: The posterior leans on an edge of the training range if this share of it does.
 EDGE_SHARE = 0.2
 
-#: Ages between which the share of the mass that lives is interpolated.
-_LIVING_AGES = 101
-
 #: How well an exposure is known, in dex.
 _EXPOSURE_DEX = 0.01
 
@@ -335,15 +332,14 @@ def compile_network(model: PosteriorModel, draws: int = 0) -> Network:
     from clusterkeras.network.posteriors.base import summarise
 
     ages, shares = living_share(model.target.feh)
-    even_ages = np.linspace(ages[0], ages[-1], _LIVING_AGES)
-    log_share = tf.constant(np.interp(even_ages, ages, shares), tf.float32)
+    log_share, step_age = tf.constant(shares, tf.float32), ages[1] - ages[0]
     of_age, of_mass = (PARAMETER_NAMES.index(n) for n in ("log_age", "log_mass"))
 
     def living_mass(draws: Any) -> Any:
-        place = (draws[..., of_age] - ages[0]) / (even_ages[1] - even_ages[0])
+        place = (draws[..., of_age] - ages[0]) / step_age
         # a place in the table for what is NaN, which stays so by its mass
         place = tf.where(tf.math.is_nan(place), 0.0, place)
-        below = tf.cast(tf.clip_by_value(place, 0, _LIVING_AGES - 2), tf.int32)
+        below = tf.cast(tf.clip_by_value(place, 0, len(ages) - 2), tf.int32)
         part = tf.clip_by_value(place - tf.cast(below, tf.float32), 0, 1)
         low, high = tf.gather(log_share, below), tf.gather(log_share, below + 1)
         return draws[..., of_mass] + low + part * (high - low)

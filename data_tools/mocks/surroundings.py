@@ -73,7 +73,7 @@ def scattered(
     """
     faint = np.tile(stars.faint_flux / _FAINT_POINTS, (_FAINT_POINTS, 1))
     flux = np.concatenate([stars.flux, faint])
-    x, y = sigma * rng.standard_normal((2, len(flux)))
+    x, y = sigma * rng.standard_normal((len(flux), 2)).T
     return x, y, flux
 
 

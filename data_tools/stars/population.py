@@ -10,7 +10,6 @@ import numpy as np
 from data_tools.schema import STELLAR_MODELS
 from data_tools.stars.isochrones import Isochrone, IsochroneGrid
 from data_tools.stars.stellar_photometry import R_V, r_v_change
-from data_tools.tables import load_tables
 from data_tools.target import AB_ZERO_NJY, Target
 
 #: Break masses and slopes of the initial mass function, dN/dm ~ m^-alpha (Kroupa
@@ -20,6 +19,9 @@ IMF_SLOPES = np.array([1.3, 2.3])
 
 #: SSE ends at [Fe/H] 0.17 and MIST at 0.25, in dex.
 MOST_FEH_BEYOND = 0.1
+
+#: Ages at which the share of the mass that lives is tabulated.
+_LIVING_AGES = 83
 
 #: Natural log of the flux ratio of one magnitude.
 _MAGNITUDE = np.float32(-0.4 * np.log(10.0))
@@ -320,30 +322,39 @@ def population_of(
 
 @lru_cache(maxsize=4)
 def living_share(feh: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return ages and how much of the mass formed lives at each, by the shipped model.
+    """Return ages and how much of the mass formed lives at each: the models' mean.
 
     Binaries change it by less than a per cent.
 
     Parameters
     ----------
     feh : float
-        [Fe/H] in dex; the nearest that there is stands for what is beyond.
+        [Fe/H] in dex; the nearest that a model has stands for what is beyond.
 
     Returns
     -------
     log_age : (n,) ndarray
-        log10 of years, rising.
+        log10 of years, evenly rising.
     log_share : (n,) ndarray
         log10 of the mass in living stars over the initial one.
     """
-    # the bands do not matter: those of any table
-    grid = IsochroneGrid.from_tables(load_tables().bands)
-    feh = float(np.clip(feh, *grid.fehs[[0, -1]]))
+    # the band does not matter
+    grids = [_load_tables(("F814W",), "CCM89", model) for model in STELLAR_MODELS]
+    log_age = np.linspace(
+        max(grid.log_ages[0] for grid in grids),
+        min(grid.log_ages[-1] for grid in grids),
+        _LIVING_AGES,
+    )
     shares = [
-        Population.from_isochrone(grid.at(age, feh), grid.vega_ab, 0.0).living_mass
-        for age in grid.log_ages
+        [
+            Population.from_isochrone(
+                grid.at(age, float(np.clip(feh, *grid.fehs[[0, -1]]))), grid.vega_ab, 0
+            ).living_mass
+            for age in log_age
+        ]
+        for grid in grids
     ]
-    return grid.log_ages, np.log10(shares)
+    return log_age, np.log10(np.mean(shares, axis=0))
 
 
 @dataclass(frozen=True)

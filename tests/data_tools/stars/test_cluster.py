@@ -274,7 +274,7 @@ def test_half_of_the_light_is_inside_the_label_whatever_is_inside_it(segregation
         measured.append(drawn.traits["log_half_light_radius_drawn"])
         # by the definition of a median: half is inside what was measured
         within = light[radius < 10 ** measured[-1]].sum() / light.sum()
-        assert np.isclose(within, 0.5, atol=0.5 * light.max() / light.sum() + 0.02)
+        assert np.isclose(within, 0.5, atol=light.max() / light.sum() + 0.02)
         assert drawn.traits["log_half_number_radius"] > -0.8
     assert abs(np.mean(inside) - 0.5) < 4 * np.std(inside) / np.sqrt(60)
     assert abs(np.mean(measured) + 0.8) < 4 * np.std(measured) / np.sqrt(60) + 0.01

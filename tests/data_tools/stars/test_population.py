@@ -373,7 +373,7 @@ def test_dust_dims_a_pair_as_it_dims_its_stars(with_companions):
 
 def test_the_page_states_what_its_own_commands_give_for_binaries(capsys):
     page = (Path(__file__).parents[3] / "docs/science.md").read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", page.partition("## Binaries")[2], re.S)
+    code = re.search(r"```python\n(.*?)```", page.partition("## Binaries")[2], re.S)[1]
     exec(code, {})
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 4
