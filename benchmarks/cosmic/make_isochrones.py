@@ -33,12 +33,13 @@ from data_tools.running.output import check_file, whole_file
 from data_tools.stars.stellar_photometry import vega_magnitudes
 from data_tools.target import Target
 
-#: Range of initial masses of the fits, and the metallicity of their Sun (section 1).
-MASSES_MSUN = (0.1, 100.0)
+#: Range of initial masses: the fits' own (section 1), carried on from 100 Msun to where
+#: the package's IMF ends; and the metallicity of their Sun.
+MASSES_MSUN = (0.1, 120.0)
 SOLAR_Z = 0.02
 #: The fits end at Z = 0.03.
-FEHS = (-0.25, 0.0, 0.17)
-LOG_AGES = np.round(np.arange(6.5, 10.151, 0.05), 2)
+FEHS = (-0.5, -0.25, 0.0, 0.17)
+LOG_AGES = np.round(np.arange(6.0, 10.151, 0.05), 2)
 
 #: Stages of PARSEC's column ``label`` by SSE's type: main sequence (0 and 1),
 #: Hertzsprung gap, first giant branch, core helium burning, early and thermally pulsing

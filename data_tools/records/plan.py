@@ -128,7 +128,8 @@ def configuration(
     """
     used = table_files(target.band_names)
     if target.isochrones is None:
-        used.append(model_file("MIST"))
+        drawn = priors.stellar_models
+        used += [model_file(name) for name in drawn if drawn[name] > 0]
     tables = {file.name: Path(str(file)) for file in used}
     named = [target.isochrones, *target.psf.values()]
     if backgrounds is not None:

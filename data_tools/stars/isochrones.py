@@ -191,10 +191,12 @@ class IsochroneGrid:
             Bands of the shipped table, in the order wanted.
         law : {"CCM89", "F99", "G23"}
             Extinction law.
-        model : {"MIST", "PARSEC"}
+        model : {"MIST", "PARSEC", "SSE"}
             MIST rotates (v/v_crit = 0.4) and reaches [Fe/H] -0.5 to 0.25 and log age
             6.0 to 10.15. PARSEC reaches -0.5 to 0.3 and 6.0 to 10.1; its isochrones
-            are 0.05 dex apart, but 0.12 below log age 6.6 and at [Fe/H] 0.3.
+            are 0.05 dex apart, but 0.12 below log age 6.6 and at [Fe/H] 0.3. SSE
+            reaches -0.5 to 0.17 and 6.0 to 10.15; its stars have no time before the
+            main sequence.
 
         Notes
         -----

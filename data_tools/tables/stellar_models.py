@@ -11,7 +11,7 @@ import numpy as np
 from data_tools.tables import read_arrays, table_file
 
 #: File of each model; it is read only where the model is asked for.
-MODEL_FILES = {"MIST": "mist.npz", "PARSEC": "parsec.npz"}
+MODEL_FILES = {"MIST": "mist.npz", "PARSEC": "parsec.npz", "SSE": "sse.npz"}
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,35 @@ def download(source: Source, folder: Path) -> Path:
     return archive
 
 
+SSE = "sse.dat"
+
+
+def computed(folder: Path, cosmic_python: Path | None) -> Path:
+    """Return the file of SSE's isochrones, computed by COSMIC if it is not there.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the file is or goes.
+    cosmic_python : Path or None
+        Python of an environment with COSMIC (benchmarks/cosmic/requirements.txt).
+    """
+    path = folder / SSE
+    if path.is_file():
+        print(f"  have      {SSE}", flush=True)
+        return path
+    if cosmic_python is None:
+        raise FileNotFoundError(
+            f"{path}: COSMIC computes it in an hour; name the Python of an environment "
+            "that has it by --cosmic-python (benchmarks/cosmic/requirements.txt)."
+        )
+    print(f"  compute   {SSE}", flush=True)
+    top = Path(__file__).resolve().parents[2]
+    script = top / "benchmarks/cosmic/make_isochrones.py"
+    subprocess.run([cosmic_python, script, "-o", path], check=True, cwd=top)
+    return path
+
+
 class Archive:
     """Read-only view of the members of a wheel or of a source archive."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
@@ -26,6 +27,7 @@ LEAST_LOG_L = -9.0  # PARSEC writes -9.999 where there is no light.
 # every 0.05 dex of age from 6.6 on, and every 0.12 dex from 6.0 on.
 PARSEC_FINE = {-0.5: -0.5, 0.0: 0.0}
 PARSEC_COARSE = {-0.5: -0.45, 0.0: 0.05, 0.3: 0.3}
+MOST_LOG_G = 6.0  # SSE's stars past the AGB, on their way to white dwarfs, have more.
 COLUMNS = ("mass_initial", "mass_current", "log_l", "log_teff", "log_g")
 
 
@@ -121,6 +123,20 @@ def read_parsec(fine: Archive, coarse: Archive) -> list[Stars]:
                     here = rows[rows[:, 1] == log_age, 2:]
                     rounded = round(float(log_age), 2)
                     found.append(parsec_isochrone(feh, rounded, here))
+    return found
+
+
+def read_sse(path: Path) -> list[Stars]:
+    """Return SSE's isochrones from the file that COSMIC's stars were written to."""
+    lines = path.read_text().splitlines()
+    names = next(x for x in lines if x.startswith("# Zini")).lstrip("# ").split()
+    wanted = ("MH", "logAge", "label", "Mini", "Mass", "logL", "logTe", "logg")
+    rows = np.loadtxt(lines, usecols=[names.index(name) for name in wanted])
+    rows = rows[rows[:, -1] <= MOST_LOG_G]
+    found = []
+    for feh, log_age in sorted({tuple(key) for key in rows[:, :2].tolist()}):
+        here = rows[(rows[:, 0] == feh) & (rows[:, 1] == log_age), 2:]
+        found.append(Stars(feh, log_age, here[:, 0], here[:, 1:]))
     return found
 
 

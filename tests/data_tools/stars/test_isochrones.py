@@ -311,19 +311,20 @@ def test_models_differ_most_when_supergiants_light_up_and_little_later(grids):
 
     young = np.array([spread(x) for x in np.log10(np.arange(4e6, 16.1e6, 5e5))])
     blue, red, light = young.max(axis=0)
-    assert 0.4 < blue < 0.8
+    assert 0.5 < blue < 0.8
     assert 0.7 < red < 1.2
-    assert 0.6 < light < 1.0
+    assert 0.7 < light < 1.1
     later = np.array([spread(x) for x in np.arange(7.5, 10.05, 0.1)])
     assert later[:, 0].max() < 0.2
     assert later[:, 1].max() < 0.35
-    assert later[:, 2].max() < 0.25
+    assert later[:12, 2].max() < 0.2
+    assert later[:, 2].max() < 0.55  # beyond 0.5 Gyr SSE's stars are faint
 
 
 @pytest.mark.parametrize(
     ("model", "shares"),
     # known of MIST: 41 to 53 % at 4 to 6 Myr
-    [("MIST", (0.39, 0.56)), ("PARSEC", (0.0, 0.31))],
+    [("MIST", (0.39, 0.56)), ("PARSEC", (0.0, 0.31)), ("SSE", (0.0, 0.05))],
 )
 def test_yellow_supergiants_carry_half_of_mists_blue_light_at_five_million_years(
     model, shares

@@ -67,11 +67,11 @@ def test_initial_mass_never_falls_and_present_mass_never_exceeds_it(name):
 @pytest.mark.parametrize("name", STELLAR_MODELS)
 def test_gravity_agrees_with_mass_temperature_and_luminosity(name):
     # log g = log M + 4 log Teff - log L - 10.61 (solar values of IAU 2015 B3).
-    # MIST's own log g departs by up to 0.03 in late phases.
+    # MIST's own log g departs by up to 0.03 in late phases; SSE's Sun is 15 K cooler.
     table = load_model(name)
     expected = np.log10(table.mass_current) + 4 * table.log_teff - table.log_l - 10.6105
     departure = np.abs(table.log_g - expected)
-    assert np.median(departure) < 2e-3
+    assert np.median(departure) < 5e-3
     assert np.quantile(departure, 0.99) < 0.02
 
 
