@@ -182,6 +182,12 @@ def variance_factor(noise_shift_px: np.ndarray) -> np.ndarray:
     return (1 - 2 * noise_shift_px * (1 - noise_shift_px)) ** 2
 
 
+def neighbour_correlation(noise_shift_px: np.ndarray) -> np.ndarray:
+    """Return the correlation coefficient that `drizzled` gives neighbours."""
+    q = noise_shift_px * (1 - noise_shift_px)
+    return q / (1 - 2 * q)
+
+
 def drizzled(noise: np.ndarray, shift_px: np.ndarray) -> np.ndarray:
     """Correlate the noise of neighbouring pixels as drizzling does.
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from astropy.stats import mad_std, sigma_clipped_stats
+from astropy.stats import sigma_clipped_stats
+from scipy.ndimage import gaussian_filter
 
 from data_tools.imaging.observation import (
     Observation,
@@ -32,6 +33,16 @@ _MOST_EQUAL = 0.2
 _DARKEST = 0.25
 _FEWEST_BOXES = 8
 
+#: Within a box it is measured in this share of the pixels, those with the lowest level
+#: by a Gaussian mean of their surroundings, sigma in pixels.
+_DARKER = 0.5
+_LEVEL_PX = 1.5
+#: Quantiles of a Gaussian at minus and plus one sigma.
+_ONE_SIGMA = (0.15866, 0.84134)
+#: Largest product of the power between pixels two apart, in units of the noise's, and
+#: of the scatter in the brighter part over that in the darker: of synthetic discs and
+#: cores of clusters those that are 25 % wrong have more, and few of the others.
+_MOST_CROWDED = 1.6
 #: Variance of the fourth difference (1, -4, 6, -4, 1) of independent unit noise: the
 #: sum of its squares; and what neighbours correlated by rho add to it, per rho.
 _INDEPENDENT, _PER_RHO = 70.0, -112.0
@@ -53,7 +64,7 @@ class BandNoise:
         Level of the darkest quarter of the mosaic, nJy per pixel; NaN without data.
     sigma_njy : float
         Scatter of a pixel by noise there, nJy, at the median weight; NaN where pixels
-        were clipped or rounded, so that none can be seen.
+        were clipped or rounded, or stars are too dense, so that none can be seen.
     correlation : (float, float)
         Correlation coefficient of the noise of neighbours along a column (axis 0) and
         along a row; NaN as above.
@@ -61,6 +72,8 @@ class BandNoise:
         Median of the weight map where there are data; 1 without one.
     weight_range : (float, float)
         5th and 95th percentile of the weight over its median.
+    dark_njy : float
+        Level of the pixels in which noise was measured, nJy per pixel.
     """
 
     band: str
@@ -70,6 +83,7 @@ class BandNoise:
     correlation: tuple[float, float]
     median_weight: float
     weight_range: tuple[float, float]
+    dark_njy: float = 0.0
 
     @property
     def noise_shift_px(self) -> float:
@@ -169,10 +183,12 @@ def _band_noise(band: str, boxes: np.ndarray, weights: np.ndarray) -> BandNoise:
 
     equal = (np.diff(boxes, axis=2) == 0).mean(axis=(1, 2))
     seen = order[equal[order] < _MOST_EQUAL][:count]
-    sigma, correlation = nan, (nan, nan)
+    sigma, correlation, dark = nan, (nan, nan), 0.0
     if len(seen):
         weight = [np.median(weights[i][known[i]]) / median_weight for i in seen]
         sigma, correlation = pixel_noise(boxes[seen] * np.sqrt(weight)[:, None, None])
+        levels = np.quantile(_surroundings(boxes[seen]), _DARKER / 2, axis=(1, 2))
+        dark = float(np.median(levels))
     return BandNoise(
         band,
         covered,
@@ -181,6 +197,7 @@ def _band_noise(band: str, boxes: np.ndarray, weights: np.ndarray) -> BandNoise:
         correlation,
         median_weight,
         (float(low), float(high)),
+        dark,
     )
 
 
@@ -195,19 +212,26 @@ def pixel_noise(boxes: np.ndarray) -> tuple[float, tuple[float, float]]:
 
     Stars and smooth light are taken out by the fourth difference (1, -4, 6, -4, 1)
     along both axes: it keeps the highest spatial frequencies, which a PSF leaves
-    nearly empty and noise fills (the idea of Immerkaer 1996, CVIU 64, 300); what
-    remains of stars are outliers to the median absolute deviation. Noise whose
+    nearly empty and noise fills (the idea of Immerkaer 1996, CVIU 64, 300). It is
+    looked at in the darker half of each box, by the level of its surroundings, where
+    fewest stars are; what remains of them are outliers to the middle 68 %. Noise whose
     neighbours along an axis are correlated by rho, and no others, as
     `data_tools.imaging.observation.drizzled` makes it, has along that axis 70 - 112 rho
     times the variance of a pixel; between pixels two apart (1, 0, -4, 0, 6, 0, -4, 0,
     1) it has 70 times. The ratio gives rho, and rho the variance.
 
-    Measured on synthetic fields, sigma is true to 6 % in F336W, and in F438W but for
-    bright discs (12 %). Where a band's light is a crowd of stars the crowd is taken for
-    noise: in F814W sigma is up to 1.4 times too high in the outskirts of a disc and 2
-    to 3 times in a bright one.
-    Noise correlated beyond neighbours (drizzled to pixels much smaller than the
-    detector's) comes out too low.
+    A crowd of stars has no dark between them. It shows by two things: between pixels
+    two apart along both axes noise has 70^2 times the variance of a pixel, and stars,
+    which fill lower frequencies first, have more; and in the brighter half of a box the
+    fourth difference scatters more. Where the product of the two is 1.6 or more nothing
+    is said.
+
+    Measured: on four drizzled UVIS images sigma is within 4 % of what their authors
+    state, on a STIS image of the disc of M33 within 5 % of the scatter of the
+    difference of two exposures, on synthetic discs and cores of clusters, sparse and
+    dense and through PSFs narrow and wide, within 25 % where anything is said, and
+    mostly within 10 %. Noise correlated beyond neighbours (drizzled to pixels much
+    smaller than the detector's) comes out too low.
 
     Parameters
     ----------
@@ -218,23 +242,66 @@ def pixel_noise(boxes: np.ndarray) -> tuple[float, tuple[float, float]]:
     -------
     sigma : float
         Standard deviation of a pixel in the unit of the image; NaN where most pixels
-        are equal.
+        are equal, or stars are so dense that they can't be told from noise.
     correlation : (float, float)
         rho along a column (axis 0) and along a row (axis 1).
     """
-    near, far_0, far_1 = (
-        np.median(mad_std(_differences(boxes, *lags), axis=(1, 2), ignore_nan=True))
-        for lags in ((1, 1), (2, 1), (1, 2))
-    )
+    level = _surroundings(boxes)
+    scatter = [
+        _scatter(_differences(boxes, *lags), level)
+        for lags in ((1, 1), (2, 1), (1, 2), (2, 2))
+    ]
+    near, far_0, far_1, both = (dark**2 for dark, _ in scatter)
+    unknown = float("nan"), (float("nan"), float("nan"))
     if not near > 0:
-        return float("nan"), (float("nan"), float("nan"))
-    variance = near**2
+        return unknown
+    variance = near
     correlation = []
     for far in (far_0, far_1):
-        rho = float(((near / far) ** 2 - 1) * _INDEPENDENT / _PER_RHO)
+        rho = float((near / far - 1) * _INDEPENDENT / _PER_RHO)
         variance /= _INDEPENDENT + _PER_RHO * min(rho, _LARGEST_RHO)
         correlation.append(rho)
+    excess = both / (_INDEPENDENT**2 * variance)
+    dark, bright = scatter[0]
+    if excess * bright / dark > _MOST_CROWDED:
+        return unknown
     return float(np.sqrt(variance)), (correlation[0], correlation[1])
+
+
+def _surroundings(boxes: np.ndarray) -> np.ndarray:
+    """Return the level around each pixel of boxes (n, rows, columns)."""
+    middle = np.nanmedian(boxes, axis=(1, 2), keepdims=True)
+    known = np.where(np.isfinite(boxes), boxes, middle)
+    return gaussian_filter(known, (0, _LEVEL_PX, _LEVEL_PX))
+
+
+def _scatter(differences: np.ndarray, level: np.ndarray) -> tuple[float, float]:
+    """Return half the middle 68 % where the level is low, and where it is not.
+
+    Parameters
+    ----------
+    differences : (n, rows, columns) ndarray
+        NaN where there are no data.
+    level : (n, rows or more, columns or more) ndarray
+        With the same middle.
+
+    Returns
+    -------
+    float, float
+        Medians of the boxes.
+    """
+    rows, columns = (
+        slice((whole - part) // 2, (whole + part) // 2)
+        for whole, part in zip(level.shape[1:], differences.shape[1:], strict=True)
+    )
+    level = np.where(np.isfinite(differences), level[:, rows, columns], np.nan)
+    limit = np.nanquantile(level, _DARKER, axis=(1, 2), keepdims=True)
+    scatter = []
+    for part in (level <= limit, level > limit):
+        chosen = np.where(part, differences, np.nan)
+        low, high = np.nanquantile(chosen, _ONE_SIGMA, axis=(1, 2))
+        scatter.append(float(np.nanmedian(high - low)) / 2)
+    return scatter[0], scatter[1]
 
 
 def _differences(boxes: np.ndarray, lag_0: int, lag_1: int) -> np.ndarray:
@@ -308,7 +375,7 @@ def observe(
     reads *= (target.read_noise_electrons * electron_njy) ** 2
     # photons of the sky and of light, and read-outs, all add up with the exposure
     measured = np.array([n.white_variance for n in noise]) / depth
-    light = np.maximum([n.sky_njy for n in noise], 0) * electron_njy
+    light = np.maximum([n.dark_njy for n in noise], 0) * electron_njy
     white = np.maximum(measured - light, np.minimum(measured, reads))
     shift = np.array([n.noise_shift_px for n in noise])
     seen = np.isfinite(white)

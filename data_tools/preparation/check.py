@@ -184,8 +184,8 @@ def _noise_rows(m: _Measured, target: Target, priors: Priors) -> list[Row]:
     sigma, rho = noise.sigma_njy, float(np.mean(noise.correlation))
     advice = {
         "sky": _sky_advice(m, priors),
-        "noise": "pixels were clipped or stored in coarse steps, so that none is seen; "
-        "use the drizzled mosaic itself",
+        "noise": "none is seen: pixels were clipped or stored in coarse steps (use the "
+        "drizzled mosaic itself), or stars are too dense",
         "shift": "",
         "depth": "",
     }
@@ -233,7 +233,7 @@ def _noise_advice(m: _Measured, target: Target, priors: Priors) -> str:
     if not exposure > 0:
         return _NO_EXPOSURE
     electron = m.calibration.njy_per_electron_s / exposure
-    light = max(m.noise.sky_njy, 0.0) / electron
+    light = max(m.noise.dark_njy, 0.0) / electron
     electrons2 = m.noise.white_variance / electron**2 - light
     reads = m.band.n_exposures * target.read_noise_electrons**2
     sky = m.band.sky_electrons_s * exposure

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_tools.fields.galaxy_field import FieldMaker
+from data_tools.imaging.observation import neighbour_correlation, variance_factor
 from data_tools.imaging.visibility import depth
 from data_tools.mosaics.noise import BOX_PX, BandNoise, boxes_noise
 from data_tools.priors import Priors, Range
@@ -129,7 +130,7 @@ def _measured(
     sfr_density: float,
     quiet: bool,
 ) -> tuple[BandNoise, ...]:
-    """Draw a field of so many stars, quiet or noisy, and measure it."""
+    """Draw a field of so many stars, quiet or noisy, and say what it shows."""
     end = 0 if quiet else 1
     exposure = priors.exposure_factor[1 - end]
     shift = priors.noise_shift_px[1 - end]
@@ -148,8 +149,17 @@ def _measured(
         noise_shift_px=(shift, shift),
         sky_residual=0.0,
     )
-    image = FieldMaker(target, fixed).make(np.random.default_rng(_SEED)).image
+    field = FieldMaker(target, fixed).make(np.random.default_rng(_SEED))
+    seen, image = field.observation, field.image
     side, bands = _FIELD_PX // BOX_PX, len(target.bands)
     boxes = image.reshape(side, BOX_PX, side, BOX_PX, bands).swapaxes(1, 2)
     boxes = boxes.reshape(-1, BOX_PX, BOX_PX, bands)
-    return boxes_noise(boxes, np.ones_like(boxes), target.band_names)
+    found = boxes_noise(boxes, np.ones_like(boxes), target.band_names)
+    # what was put in, since in a crowd it can't be measured
+    light = np.maximum([n.dark_njy for n in found], 0) * seen.electron_njy
+    variance = variance_factor(seen.noise_shift_px) * (seen.white_variance + light)
+    rho = neighbour_correlation(seen.noise_shift_px)
+    return tuple(
+        dataclasses.replace(n, sigma_njy=float(np.sqrt(v)), correlation=(r, r))
+        for n, v, r in zip(found, variance, rho.tolist(), strict=True)
+    )
