@@ -173,6 +173,10 @@ class Priors:
         log10 of the median A_V through the disc in mag.
     field_association_share : (float, float)
         Share of the stars younger than 100 Myr in loose associations.
+    field_nebular_covering : (float, float)
+        Share of the ionising light of a field's young stars that its gas takes up:
+        half of it and more escapes H II regions and galaxies of some kinds (Pellegrini
+        et al. 2012), little in others.
     field_arm_fraction : float
         Share of fields in or beside a spiral arm.
     field_arm_contrast : (float, float)
@@ -249,6 +253,7 @@ class Priors:
     field_burst: Range = (-0.5, 0.8)
     field_dust_a_v: Range = (-1.3, 0.2)
     field_association_share: Range = (0.2, 0.7)
+    field_nebular_covering: Range = (0.0, 1.0)
     field_arm_fraction: float = 0.4
     field_arm_contrast: Range = (0.3, 1.0)
     field_bulge_fraction: float = 0.15
@@ -315,6 +320,7 @@ class Priors:
                 "field_burst": ordered(-3, 3),
                 "field_dust_a_v": ordered(-4, 1),
                 "field_association_share": ordered(0, 1),
+                "field_nebular_covering": ordered(0, 2),
                 "field_arm_fraction": number(0, 1),
                 "field_arm_contrast": ordered(0, 3),
                 "field_bulge_fraction": number(0, 1),

@@ -148,6 +148,7 @@ TRAIT_NAMES: tuple[str, ...] = tuple(t.name for t in TRAITS)
 #: What a background was drawn with, or shows. A real mosaic tells none of it: NaN.
 FIELD_TRAITS: tuple[Trait, ...] = (
     *TRAITS[:4],
+    *(trait for trait in TRAITS if trait.name in ("nebular_covering", "nebular_log_u")),
     Trait("old_decline", "1 / Gyr", "decline of the rate between 12 and 1 Gyr ago"),
     Trait("burst", "dex", "change of the rate in half a dex of age; 0 for none"),
     Trait("burst_age", "dex(yr)", "log10 of that age in years; NaN for none"),

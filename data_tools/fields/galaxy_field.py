@@ -89,7 +89,11 @@ class FieldMaker:
         disc = draw_disc(priors, n_cells, cell_pc, rng)
         # of their own, so that other ranges leave the rest as it is
         of_traits, of_history = rng.spawn(2)
-        traits = draw_traits(self.target, priors, of_traits)
+        traits = draw_traits(
+            self.target,
+            replace(priors, nebular_covering=priors.field_nebular_covering),
+            of_traits,
+        )
         history = draw_history(priors, of_history)
         starlight = Starlight(self.target, priors.foreground_a_v, traits, history)
         column, row, flux, smooth = starlight.draw(disc, observation, rng)

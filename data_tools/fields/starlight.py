@@ -14,6 +14,7 @@ from data_tools.fields.history import (
     History,
     history_of,
 )
+from data_tools.fields.ionised_gas import IonisedGas
 from data_tools.imaging.observation import Observation
 from data_tools.stars.population import Population, population_of
 from data_tools.stars.traits import Traits, population_with
@@ -56,8 +57,8 @@ class _Associations:
         In cells.
     mass : (n,) ndarray
         In Msun; those of one age follow one another.
-    mass_of_age : (ages,) ndarray
-        Sum of the masses of each of YOUNG_AGES.
+    mass_of_age, number_of_age : (ages,) ndarray
+        Sum of the masses of each of YOUNG_AGES, and how many they are.
     """
 
     column: np.ndarray
@@ -65,6 +66,7 @@ class _Associations:
     sigma: np.ndarray
     mass: np.ndarray
     mass_of_age: np.ndarray
+    number_of_age: np.ndarray
 
     def density(self, n: int) -> np.ndarray:
         """Return the mass in each cell of an n x n map, as if edges met."""
@@ -112,7 +114,8 @@ class Starlight:
         Extinction by the Milky Way in mag.
     traits : Traits, optional
         Stellar model, metallicity, extinction law and R_V of all stars, which are
-        single; the target's own where none are given.
+        single, and the gas that the young ones ionise; the target's own, and no gas,
+        where none are given.
     history : History, optional
         When they formed; at constant rates where none is given.
     """
@@ -142,6 +145,11 @@ class Starlight:
         flux = np.concatenate([p.reddened(foreground_a_v) for p in populations])
         self._flux = flux.astype(np.float32)
         self._history = history or history_of()
+        self._gas = None
+        if traits is not None and traits.nebular_covering:
+            self._gas = IonisedGas(
+                target, traits, self._history, young[0], foreground_a_v
+            )
         parts = (_DISC, _BULGE, _DISC, _YOUNG, _ASSOCIATION)
         counts = (len(old), len(old), len(middle), len(young), len(young))
         #: Where the stars of each point lie.
@@ -183,7 +191,7 @@ class Starlight:
             places[_BULGE] = _Places(disc.bulge)
         # each with randomness of its own, and stars in the order of their points: a
         # last digit, other on another processor, moves a star or two and no more
-        of_groups, of_numbers, of_depth, of_light, *of_places = rng.spawn(8)
+        of_groups, of_numbers, of_depth, of_light, *of_places, of_gas = rng.spawn(9)
         associations = self._associations(disc, places[_YOUNG], of_groups)
         expected = self._masses(disc, associations)[self._of] * self._number
 
@@ -222,7 +230,12 @@ class Starlight:
         a_v = disc.dust.ravel()[cell] * of_depth.random(len(star), np.float32)
         flux = self._flux[star] * np.exp(-_DIM * a_v[:, None] * self._extinction[star])
 
-        smooth = self._smooth(disc, associations, expected, of_light)
+        gas = None
+        if self._gas is not None:
+            ages = np.arange(len(YOUNG_AGES)).repeat(associations.number_of_age)
+            groups = (associations.column, associations.row, associations.mass, ages)
+            gas = self._gas.draw(disc, groups, of_gas)
+        smooth = self._smooth(disc, associations, expected, gas, of_light)
         for band, more in enumerate(flux[~exact].T):
             smooth[band] += np.bincount(cell[~exact], more, n**2).reshape(n, n)
         return column[exact], row[exact], flux[exact], smooth
@@ -262,7 +275,7 @@ class Starlight:
         sigma = rng.uniform(*_ASSOCIATION_RADIUS_PC, n) / 1.177 / disc.cell_pc
         age = np.repeat(np.arange(len(numbers)), numbers)
         return _Associations(
-            column, row, sigma, mass, np.bincount(age, mass, len(numbers))
+            column, row, sigma, mass, np.bincount(age, mass, len(numbers)), numbers
         )
 
     @staticmethod
@@ -285,9 +298,10 @@ class Starlight:
         disc: Disc,
         associations: _Associations,
         expected: np.ndarray,
+        gas: tuple[np.ndarray, np.ndarray] | None,
         rng: np.random.Generator,
     ) -> np.ndarray:
-        """Return the light of stars that are not placed, mixed evenly with the dust."""
+        """Return the light of gas and of stars not placed, mixed evenly with dust."""
         n = len(disc.dust)
         young = disc.young * np.float32(
             (1 - disc.properties["association_share"])
@@ -313,6 +327,11 @@ class Starlight:
                 components.append(
                     (density, light / total, variance / total, _DIM * extinction)
                 )
+
+        if gas is not None:
+            density, colour = gas
+            extinction = _DIM * self._gas.extinction
+            components.append((density, colour, np.zeros(len(colour)), extinction))
 
         smooth = np.zeros((self._flux.shape[1], n, n), np.float32)
         # some rows at a time, which stay in the processor's cache
