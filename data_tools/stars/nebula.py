@@ -9,7 +9,7 @@ import numpy as np
 
 from data_tools.priors import Priors
 from data_tools.stars.population import DrawnStars, Population
-from data_tools.stars.profile import EFF, smooth_positions
+from data_tools.stars.profile import EFF
 from data_tools.stars.stellar_photometry import vega_magnitudes
 from data_tools.stars.traits import Traits
 from data_tools.tables import load_tables, nebula_file
@@ -32,9 +32,9 @@ _CLUMPS, _RAGGED, _WAVES = 1.5, 0.3, 6
 _FRAYED = 0.1
 #: Points for the gas of a shell: the first number that is this many for each square
 #: pixel of its disc, or the last.
-_POINTS_PER_PX, _POINTS = 0.8, (200, 600, 2000)
-#: Points for the gas on the cluster, and their least distance in pixels.
-_COMPACT_POINTS, _SPACING_PX = 300, 1.2
+_POINTS_PER_PX, _POINTS = 0.6, (150, 500, 1600)
+#: Points for the gas on the cluster.
+_COMPACT_POINTS = 200
 #: Points for the gas of a cluster, at most.
 MAX_GAS_POINTS = _POINTS[-1] + _COMPACT_POINTS
 
@@ -143,7 +143,17 @@ def _sphere(n: int) -> np.ndarray:
     along = 1 - (2 * np.arange(n) + 1) / n
     angle = _GOLDEN_ANGLE * np.arange(n)
     across = np.sqrt(1 - along * along)
-    return np.stack([along, across * np.cos(angle), across * np.sin(angle)])
+    sphere = np.stack([along, across * np.cos(angle), across * np.sin(angle)])
+    return sphere.astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def _plummer() -> np.ndarray:
+    """Return points of equal light (2, n) of an EFF profile of eta 2 and r_h 1."""
+    order = np.arange(_COMPACT_POINTS)
+    radius = EFF(2.0).radius((order + 0.5) / _COMPACT_POINTS)
+    angle = _GOLDEN_ANGLE * order
+    return np.stack([radius * np.cos(angle), radius * np.sin(angle)])
 
 
 def gas_points(
@@ -182,11 +192,15 @@ def gas_points(
     inner = rng.uniform(*_INNER) ** 3
     n = sphere.shape[1]
     depth = (rng.random() + _DEPTH_STEP * np.arange(n)) % 1
-    waves = rng.standard_normal((2 * _WAVES, 3)) * rng.uniform(1, 4, (2 * _WAVES, 1))
-    phases = waves @ sphere + rng.uniform(0, 2 * np.pi, (2 * _WAVES, 1))
-    bumps = np.cos(phases.astype(np.float32)).reshape(2, _WAVES, n).sum(1)
+    waves = rng.standard_normal((3, 2 * _WAVES, 1), np.float32)
+    waves *= rng.uniform(1, 4, (2 * _WAVES, 1)).astype(np.float32)
+    phases = rng.uniform(0, 2 * np.pi, (2 * _WAVES, 1)).astype(np.float32)
+    for wave, along in zip(waves, sphere, strict=True):
+        phases = phases + wave * along
+    bumps = np.cos(phases).reshape(2, _WAVES, n).sum(1)
     scatter = np.array([[_CLUMPS], [_RAGGED]]) * rng.random((2, 1))
-    share, radius = np.exp(scatter * np.sqrt(2 / _WAVES) * bumps)
+    scatter *= np.sqrt(2 / _WAVES)
+    share, radius = np.exp(scatter.astype(np.float32) * bumps)
     share *= (1 - compact) / share.sum()
     radius *= np.cbrt(inner + (1 - inner) * depth)
     radius *= 1 + _FRAYED * rng.standard_normal(n, np.float32)
@@ -194,18 +208,11 @@ def gas_points(
     x, y = radius_px * (sphere[:2] * radius + off)
     if not compact:
         return x, y, share
-    near_x, near_y, near = smooth_positions(
-        EFF(2.0),
-        cluster_radius_px,
-        1 / _COMPACT_POINTS,
-        _SPACING_PX,
-        _COMPACT_POINTS,
-        rng,
-    )
+    near_x, near_y = cluster_radius_px * _plummer()
     return (
         np.concatenate([x, near_x]),
         np.concatenate([y, near_y]),
-        np.concatenate([share, compact * near]),
+        np.append(share, np.full(_COMPACT_POINTS, compact / _COMPACT_POINTS)),
     )
 
 
