@@ -11,9 +11,10 @@ from data_tools.fields.disc import gaussian_random_field
 from data_tools.imaging.field_spectrum import FieldSpectrum
 from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import brightness_at
-from data_tools.mocks.surroundings import scattered
+from data_tools.mocks.surroundings import scattered, with_gas
 from data_tools.stars.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
 from data_tools.stars.population import sample
+from data_tools.stars.traits import as_numbers, draw_traits
 
 #: log10 S/N of a single star, blend, galaxy, dust edge or artefact.
 _LOG_SNR = (0.2, 3.2)
@@ -135,10 +136,12 @@ class NegativeMaker:
 
     def _association(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
         mass = 10 ** rng.uniform(2.5, 4.3)
+        log_age, a_v = rng.uniform(6.0, 8.0), rng.uniform(0, 2)
+        population = self._clusters.population(log_age)
         stars = sample(
-            self._clusters.population(rng.uniform(6.0, 8.0)),
+            population,
             mass,
-            rng.uniform(0, 2),
+            a_v,
             rng,
             MAX_STARS,
             self._clusters.electrons_per_njy,
@@ -147,8 +150,16 @@ class NegativeMaker:
         # radius above the box's upper end is no cluster
         largest = 10 ** self._box["log_half_light_radius"][1]
         radius = largest * rng.uniform(1.3, 3.5) / self._pixel_scale
-        x, y, flux = scattered(stars, radius / 1.177, rng)
-        return self._light(x, y, flux, centre, psf)
+        sigma = radius / 1.177
+        points = with_gas(
+            scattered(stars, sigma, rng),
+            self._clusters,
+            (log_age, a_v, sigma),
+            as_numbers(draw_traits(self._clusters.target, self._clusters.priors, rng)),
+            (population, stars),
+            rng,
+        )
+        return self._light(*points, centre, psf)
 
     def _background_galaxy(
         self, centre, psf, spectrum, electron_njy, rng

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_tools.stars.cluster import LEAST_ELECTRONS, MAX_STARS, Cluster, ClusterMaker
-from data_tools.stars.population import DrawnStars, sample
+from data_tools.stars.nebula import draw_gas
+from data_tools.stars.population import DrawnStars, Population, sample
+from data_tools.stars.traits import as_numbers, draw_traits
 
 #: Clusters up to this age, log10 yr, may still lie in the complex they were born in:
 #: young clusters in nearby spirals lose their clustering in 40 to 60 Myr (Grasha et al.
@@ -26,6 +28,8 @@ _HOST_OFFSET = 0.5
 _GROUP_LOG_AGE = (6.3, 8.0)
 _GROUP_LOG_MASS = (2.5, 4.3)
 _GROUP_A_V = (0.2, 2.0)
+#: Radii of their shells of gas, in sigma.
+_SHELL = (0.5, 3.0)
 #: Points that stand for stars that are too many to place.
 _FAINT_POINTS = 300
 
@@ -75,6 +79,44 @@ def scattered(
     flux = np.concatenate([stars.flux, faint])
     x, y = sigma * rng.standard_normal((len(flux), 2)).T
     return x, y, flux
+
+
+def with_gas(
+    points: tuple[np.ndarray, np.ndarray, np.ndarray],
+    clusters: ClusterMaker,
+    group: tuple[float, float, float],
+    traits: dict[str, float],
+    of: tuple[Population, DrawnStars],
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Add to the points of light of a round Gaussian group those of its ionised gas.
+
+    Parameters
+    ----------
+    points : tuple of ndarray
+        As `scattered` gives them, in pixels.
+    clusters : ClusterMaker
+        Target and priors.
+    group : (float, float, float)
+        log10 of its age in years, A_V in mag, sigma in pixels.
+    traits : dict of str to float
+        Metallicity and gas; see `data_tools.stars.nebula.draw_gas`. Its shell goes with
+        sigma.
+    of : (Population, DrawnStars)
+        Its stars, before dust and as drawn.
+    rng : numpy.random.Generator
+        Source of randomness.
+    """
+    log_age, a_v, sigma = group
+    scale = clusters.target.pixel_scale_arcsec
+    radius_pc = rng.uniform(*_SHELL) * sigma * scale * clusters.target.pc_per_arcsec
+    # half of a two-dimensional Gaussian lies within 1.177 sigma
+    parameters = np.array([log_age, a_v, np.nan, np.log10(1.177 * sigma * scale)])
+    traits = traits | {"nebular_radius_pc": radius_pc}
+    gas = draw_gas(clusters.target, clusters.priors, parameters, traits, *of, rng)
+    if gas is None:
+        return points
+    return tuple(np.concatenate(both) for both in zip(points, gas, strict=True))
 
 
 class Surroundings:
@@ -138,20 +180,35 @@ class Surroundings:
         stars = self._sample(cluster.population, log_mass, a_v, rng)
         sigma = self._sigma(rng)
         offset = _HOST_OFFSET * sigma * rng.standard_normal(2)
-        x, y, flux = scattered(stars, sigma, rng)
+        x, y, flux = with_gas(
+            scattered(stars, sigma, rng),
+            self._clusters,
+            (parameters[0], a_v, sigma),
+            cluster.traits,
+            (cluster.population, stars),
+            rng,
+        )
         return x + offset[0], y + offset[1], flux
 
     def _group(
         self, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         first, last = self._clusters.target.box["log_age"]
-        population = self._clusters.population(
-            np.clip(rng.uniform(*_GROUP_LOG_AGE), first, last)
-        )
+        log_age = np.clip(rng.uniform(*_GROUP_LOG_AGE), first, last)
+        population = self._clusters.population(log_age)
         log_mass, a_v = rng.uniform(*_GROUP_LOG_MASS), rng.uniform(*_GROUP_A_V)
         stars = self._sample(population, log_mass, a_v, rng)
-        x, y, flux = scattered(stars, self._sigma(rng), rng)
+        sigma = self._sigma(rng)
+        points = scattered(stars, sigma, rng)
         place = rng.uniform(-self._half_px, self._half_px, 2)
+        x, y, flux = with_gas(
+            points,
+            self._clusters,
+            (log_age, a_v, sigma),
+            as_numbers(draw_traits(self._clusters.target, self._clusters.priors, rng)),
+            (population, stars),
+            rng,
+        )
         return x + place[0], y + place[1], flux
 
     def _sigma(self, rng: np.random.Generator) -> float:

@@ -181,12 +181,13 @@ class ClusterMaker:
             "log_half_number_radius": log_radius + placed.log_number_radius,
         }
         points = (placed.x, placed.y, placed.flux)
+        numbers = as_numbers(traits)
         gas = draw_gas(
-            self.target, self.priors, parameters, traits, population, stars, of_gas
+            self.target, self.priors, parameters, numbers, population, stars, of_gas
         )
         if gas is not None:
             points = (np.concatenate(both) for both in zip(points, gas, strict=True))
-        return Cluster(*points, as_numbers(traits) | measured, population)
+        return Cluster(*points, numbers | measured, population)
 
     def _unevenly_dimmed(
         self, stars: DrawnStars, a_v: float, traits: Traits, rng: np.random.Generator

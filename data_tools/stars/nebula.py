@@ -11,7 +11,6 @@ from data_tools.priors import Priors
 from data_tools.stars.population import DrawnStars, Population
 from data_tools.stars.profile import EFF
 from data_tools.stars.stellar_photometry import vega_magnitudes
-from data_tools.stars.traits import Traits
 from data_tools.tables import load_tables, nebula_file
 from data_tools.target import Target
 
@@ -220,12 +219,12 @@ def draw_gas(
     target: Target,
     priors: Priors,
     parameters: np.ndarray,
-    traits: Traits,
+    traits: dict[str, float],
     population: Population,
     stars: DrawnStars,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Draw the ionised gas of a cluster as points of light.
+    """Draw the ionised gas of a cluster, or of a looser group, as points of light.
 
     It is as bright as the drawn hot stars make it, and as reddened as the hottest of
     them: dust lies before the gas or evenly in both.
@@ -238,8 +237,8 @@ def draw_gas(
         ``nebular_band_dex``.
     parameters : (4,) ndarray
         The cluster's, in the order of `data_tools.schema.PARAMETERS`.
-    traits : Traits
-        The cluster's.
+    traits : dict of str to float
+        The cluster's, as its record has them: ``feh`` and those of gas.
     population, stars : Population, DrawnStars
         Its stars, before dust and as drawn.
     rng : numpy.random.Generator
@@ -255,22 +254,22 @@ def draw_gas(
     None where there is no gas, or none that gives light.
     """
     log_age, a_v, _, log_radius = parameters
-    if not traits.nebular_covering or log_age > oldest_log_age():
+    if not traits["nebular_covering"] or log_age > oldest_log_age():
         return None
     hot = hot_light(population, target)
     drawn = stars.counts @ hot
     if not drawn:
         return None
-    light = gas_light(target, log_age, traits.feh, traits.nebular_log_u)
-    light *= traits.nebular_covering * drawn / (population.number @ hot)
+    light = gas_light(target, log_age, traits["feh"], traits["nebular_log_u"])
+    light *= traits["nebular_covering"] * drawn / (population.number @ hot)
     light *= 10 ** (priors.nebular_band_dex * rng.standard_normal(len(light)))
     hottest = np.argmax(population.number * hot)
     light *= 10 ** (-0.4 * a_v * population.extinction[hottest])
     pixel = target.pixel_scale_arcsec
     x, y, share = gas_points(
-        traits.nebular_radius_pc / target.pc_per_arcsec / pixel,
+        traits["nebular_radius_pc"] / target.pc_per_arcsec / pixel,
         10**log_radius / pixel,
-        traits.nebular_compact,
+        traits["nebular_compact"],
         rng,
     )
     return x, y, share[:, None] * light

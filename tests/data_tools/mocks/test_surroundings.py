@@ -52,6 +52,24 @@ def test_only_young_clusters_have_hosts(clusters, log_age, has_host):
     assert (host is not None) == has_host
 
 
+def test_a_young_host_has_gas_where_its_cluster_s_is_not_gone(m83):
+    def host(covering):
+        gas = {"nebular_covering": (covering, covering), "nebular_band_dex": 0.0}
+        alone = Priors(host_fraction=1.0, young_stars_fraction=0.0, **gas)
+        return host_of(ClusterMaker(m83, alone), np.array([6.4, 0.0, 4.0, -1.0]), 3)[1]
+
+    none, full = host(0.0), host(1.0)
+    n = len(none.flux)
+    assert (full.flux[:n] == none.flux).all()
+    gas = full.flux[n:].sum(0) / none.flux.sum(0)
+    # full covering at 2.5 Myr: 0.84, 0.65 and 2.4 in F336W, F438W and F814W (BC03)
+    assert (np.array([0.4, 0.3, 1.0]) < gas).all()
+    assert (gas < np.array([1.3, 1.1, 4.5])).all()
+    # around the host's middle, as far out as its stars
+    x, y = none.x.mean() - full.x[n:], none.y.mean() - full.y[n:]
+    assert np.median(np.hypot(x, y)) < 3 * none.x.std()
+
+
 def test_dust_of_a_host_is_near_its_cluster_s(clusters):
     parameters = np.array([7.0, 2.0, 5.0, -1.0])
     dimming = []
