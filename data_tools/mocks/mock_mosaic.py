@@ -152,7 +152,7 @@ def make_mosaic(
     rng = np.random.default_rng(config.seed)
     x, y = _places(config, rng)
     parameters = np.column_stack(
-        [rng.uniform(*target.box[name], config.n) for name in PARAMETER_NAMES]
+        [rng.uniform(*target.box[name], config.clusters) for name in PARAMETER_NAMES]
     )
     maker = MockMaker(target, priors)
     field = FieldMaker(
@@ -209,8 +209,8 @@ def _places(
     """Draw places that keep their distance, (n,) x and y in pixels."""
     low, high = config.edge_px, config.size_px - 1 - config.edge_px
     places = np.empty((0, 2))
-    for _ in range(_PLACE_TRIES * config.n):
-        if len(places) == config.n:
+    for _ in range(_PLACE_TRIES * config.clusters):
+        if len(places) == config.clusters:
             break
         place = rng.uniform(low, high, 2)
         distance = np.hypot(*(places - place).T)
@@ -218,7 +218,7 @@ def _places(
             places = np.vstack([places, place])
     else:
         raise ValueError(
-            f"mosaic: only {len(places)} of {config.n} clusters fit on "
+            f"mosaic: only {len(places)} of {config.clusters} clusters fit on "
             f"{config.size_px} px at {config.min_separation_px} px from each other; "
             "ask for fewer, closer together, or a larger mosaic"
         )

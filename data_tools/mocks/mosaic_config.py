@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from data_tools.foreign.limits import check, number, seed, whole
+from data_tools.foreign.limits import check, number, optional, seed, whole
+
+#: Clusters in a million pixels of M83's disc: 1,800 (Silva-Villa et al. 2014, MNRAS
+#: 440, L116) to 3,380 (Bialopetravicius & Narbutis 2020, AJ 160, 264) in seven fields
+#: of 4096 x 4096 pixels are 15 to 29.
+CLUSTERS_PER_MILLION_PIXELS = 25.0
 
 
 @dataclass(frozen=True)
@@ -15,8 +20,9 @@ class MosaicConfig:
     ----------
     size_px : int
         Side in pixels, a multiple of 16.
-    n : int
-        Clusters, drawn from the target's flat box like those of a training set.
+    n : int, optional
+        Clusters, drawn from the target's flat box like those of a training set; 25 in
+        a million pixels, as M83 has them, unless it is given.
     min_separation_px : float
         Smallest distance between two clusters' centres.
     edge_px : float
@@ -26,7 +32,7 @@ class MosaicConfig:
     """
 
     size_px: int = 1536
-    n: int = 250
+    n: int | None = None
     min_separation_px: float = 20.0
     edge_px: float = 32.0
     seed: int = 0
@@ -39,7 +45,7 @@ class MosaicConfig:
             {
                 # it is made in memory: 16,384 pixels a side are 2 GB a band
                 "size_px": whole(128, 16_384, multiple_of=16),
-                "n": whole(1, 1_000_000),
+                "n": optional(whole(1, 1_000_000)),
                 "min_separation_px": number(0, 10_000),
                 "edge_px": number(0, 16_384),
                 "seed": seed(),
@@ -50,3 +56,10 @@ class MosaicConfig:
                 "mosaic: edge_px must be >= 0 and less than half of size_px; received "
                 f"{self.edge_px}"
             )
+
+    @property
+    def clusters(self) -> int:
+        """Number of clusters: `n`, or as many as M83 has on that area."""
+        if self.n is not None:
+            return self.n
+        return max(1, round(CLUSTERS_PER_MILLION_PIXELS * self.size_px**2 / 1e6))

@@ -16,3 +16,12 @@ from data_tools.mocks.mosaic_config import MosaicConfig
 def test_bad_values_are_refused(values, message):
     with pytest.raises(ValueError, match=message):
         MosaicConfig(**values)
+
+
+def test_a_mosaic_has_as_many_clusters_as_m83_has_on_that_area_unless_it_is_told():
+    # 1,800 to 3,380 in seven fields of WFC3/UVIS
+    for size in (1536, 4096, 16_384):
+        fields = size**2 / 4096**2
+        assert 1800 / 7 < MosaicConfig(size_px=size).clusters / fields < 3380 / 7
+    assert MosaicConfig(size_px=128).clusters == 1
+    assert MosaicConfig(n=250).clusters == 250
