@@ -219,6 +219,7 @@ class Injector:
             )
             if around is not None:
                 stamps[i] += self._drawn(around, places[i] - corners[i, ::-1], psf)
+            stamps[i] = seen.saturated(stamps[i])
             stamps[i] += seen.noise(stamps[i], rng)
             with np.errstate(divide="ignore"):
                 magnitude[i] = njy_to_ab(cluster.flux.sum(axis=0))

@@ -54,6 +54,20 @@ def test_light_of_a_cluster_is_that_of_its_magnitude_at_its_place(injector, mosa
     assert found.log_snr[0] > 2
 
 
+def test_a_cluster_fills_no_pixel_beyond_what_it_holds(mosaics, m83):
+    priors = Priors(full_well=(500.0, 500.0), host_fraction=0.0)
+    injector = Injector(m83, priors, mosaics)
+    found = injector.inject(
+        np.array([[150.0, 140.0]]), BRIGHT[None], np.random.default_rng(1)
+    )
+    electrons = np.array([500 * b.n_exposures for b in m83.bands])
+    most = electrons * injector._seen(np.ones(3), 0).electron_njy
+    light = np.nanmax(added(found.mosaics, mosaics), axis=(0, 1))
+    # six times the noise of its photons
+    assert np.all(light < most * (1 + 6 / np.sqrt(electrons)))
+    assert np.all(light > 0.9 * most)
+
+
 def test_a_cluster_has_the_noise_of_its_own_photons(injector, m83):
     seen = injector._seen(np.ones(3), 0)
     rng = np.random.default_rng(3)
