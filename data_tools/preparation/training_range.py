@@ -62,9 +62,9 @@ def training_range(
     which the residual of the sky is added. Noise is compared at the light of the
     mosaic, because light brings photons and, where it is a crowd of stars, scatter
     that passes for noise: fields as bright as the mosaic are drawn, of old stars and
-    of young ones; quiet, with the longest exposure, least sky and read-out noise and
-    most correlation, and noisy, with the opposite. Noise is measured on them by
-    `data_tools.mosaics.noise.boxes_noise`, to about 5 %.
+    of young ones; quiet, with the longest exposure, least sky, pedestal and read-out
+    noise and most correlation, and noisy, with the opposite. Noise is measured on them
+    by `data_tools.mosaics.noise.boxes_noise`, to about 5 %.
 
     Parameters
     ----------
@@ -89,13 +89,19 @@ def training_range(
 
     levels = [n.sky_njy for n in noise]
     red = int(np.nanargmax(levels)) if np.isfinite(levels).any() else 0
-    level = np.nanmax([levels[red], dark[red].sky_njy])
+    # above zero, also where more than all light was taken away with the sky
+    level = np.nanmax([levels[red], dark[red].sky_njy, 1e-3])
     alike = []
-    for density, formation in ((old[1], sfr[0]), (old[0], sfr[1])):
-        whole = _measured(target, priors, density, formation, quiet=True)
-        more = np.log10(level / whole[red].sky_njy)
-        stars = np.clip(density + more, old[0], most), np.clip(formation + more, *sfr)
-        alike += [_measured(target, priors, *stars, quiet=q) for q in (True, False)]
+    for quiet in (True, False):
+        for density, formation in ((old[1], sfr[0]), (old[0], sfr[1])):
+            whole = _measured(target, priors, density, formation, quiet)
+            # a pedestal may leave next to nothing
+            more = np.log10(level / max(whole[red].sky_njy, 1e-3 * level))
+            stars = (
+                np.clip(density + more, old[0], most),
+                np.clip(formation + more, *sfr),
+            )
+            alike.append(_measured(target, priors, *stars, quiet))
 
     blur = middle_blur(target, priors)
     depths = [
@@ -148,6 +154,8 @@ def _measured(
         read_noise_factor=(priors.read_noise_factor[end],) * 2,
         noise_shift_px=(shift, shift),
         sky_residual=0.0,
+        # what is taken away with the sky has left its noise
+        sky_pedestal=(priors.sky_pedestal[end],) * 2,
     )
     field = FieldMaker(target, fixed).make(np.random.default_rng(_SEED))
     seen, image = field.observation, field.image
