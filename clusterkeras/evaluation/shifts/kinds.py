@@ -112,38 +112,47 @@ def whole_sky(backgrounds: Backgrounds) -> Backgrounds:
     return dataclasses.replace(backgrounds, shares={"train": 1.0})
 
 
-#: Of a prior that is drawn from a range: what is least, most and beyond in it.
-RANGES: tuple[tuple[str, str, float, float, float], ...] = (
+#: Of a prior: what it does, what is least of it in the mocks, what is most unless that
+#: is the nominal set itself, and what is beyond all of them, if anything can be.
+RANGES: tuple[tuple[str, str, float, float | None, float | None], ...] = (
     ("r_v", "R_V {}", 2.5, 5.0, 5.6),
     ("a_v_scatter", "extinction scatters by {} A_V from star to star", 0.0, 0.5, 0.8),
     ("a_v_front", "{} of the stars in front of the dust", 0.0, 0.3, 0.4),
     ("binary_fraction", "{} of the stars have a companion", 0.0, 0.7, 1.0),
     ("segregation", "the brightest fifth at {} of the radius", 1.0, 0.5, 0.3),
     ("axis_ratio", "axis ratio {}", 1.0, 0.6, 0.4),
-    ("nebular_covering", "{} of young ionising light in gas", 0.0, 1.0, 1.5),
-    ("nebular_radius_pc", "gas of young clusters within {} pc", 1.0, 30.0, 60.0),
-    (
-        "sky_pedestal",
-        "sky taken away at {} of the field's 5th percentile",
-        0.0,
-        1.0,
-        2.0,
-    ),
+    ("host_fraction", "{} of the young in an association of their age", 0, 1, None),
+    ("young_stars_fraction", "{} beside young stars of another age", 0, 1, None),
+    ("nebular_covering", "gas takes up {} of the ionising light", 0.0, 1.0, None),
+    ("nebular_compact", "{} of the gas's light on the stars", 0.0, 1.0, None),
+    ("nebular_radius_pc", "shells of gas of {} pc", 1.0, 30.0, 60.0),
+    ("nebular_band_dex", "the gas's bands scatter by {} dex", 0.0, None, 0.3),
+    ("zero_point_mag", "zero points up to {} mag off", 0.0, None, 0.2),
+    ("sky_pedestal", "{} of the field's 5th percentile taken away", 0.0, 1.0, 2.0),
+    ("full_well", "pixels that hold {} electrons", 72_000, 63_000, 20_000),
     ("transfer_loss", "{} of the light trails behind", 0.0, 0.15, 0.3),
+    ("cosmic_ray_fraction", "a cosmic ray on {} of the cutouts", 0, 1, None),
+    ("gap_fraction", "pixels without data on {} of the cutouts", 0, 1, None),
 )
 
 
 def _of_priors() -> tuple[Shift, ...]:
     """Return a shift for each end of each range, and one beyond it."""
-    return tuple(
-        Shift(
-            f"{name}_{end}",
-            words.format(value) + (", beyond what is drawn" if end == "beyond" else ""),
-            fixed(**{name: (value, value)}),
-        )
-        for name, words, *values in RANGES
-        for end, value in zip(("least", "most", "beyond"), values, strict=True)
-    )
+    shifts = []
+    for name, words, *values in RANGES:
+        is_range = isinstance(getattr(Priors(), name), tuple)
+        for end, value in zip(("least", "most", "beyond"), values, strict=True):
+            if value is not None:
+                more = ", beyond what is drawn" if end == "beyond" else ""
+                own = (value, value) if is_range else value
+                shifts.append(
+                    Shift(
+                        f"{name}_{end}",
+                        words.format(value) + more,
+                        fixed(**{name: own}),
+                    )
+                )
+    return tuple(shifts)
 
 
 #: Every shift, in the order of the table; the first is the one that changes nothing.
