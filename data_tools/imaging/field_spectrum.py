@@ -13,7 +13,7 @@ import scipy.fft
 _RINGS_PER_OCTAVE = 8
 #: Half the width, in octaves, of the filters whose scatter is measured. Narrower ones
 #: ring, so that each place sees the bright stars of many others; wider ones mix scales.
-_HALF_WIDTH = 1.5
+_HALF_WIDTH = 1.35
 #: Quantiles of a Gaussian at minus and plus one sigma.
 _ONE_SIGMA = (0.15866, 0.84134)
 #: Places along an axis at which the filtered image is looked at, at least, and the
