@@ -138,7 +138,7 @@ def test_a_crowd_of_stars_is_no_noise_or_none_is_seen(m83, density, sfr, blur):
         assert np.isnan(found) or 0.9 < found < 1.25
     if density < 3:
         # the blue is not so crowded that none could be seen
-        assert ratio[0] == pytest.approx(1, abs=0.07)
+        assert ratio[0] == pytest.approx(1, abs=0.1)
     if density < 2 and blur > 0.5:
         assert ratio == pytest.approx([1, 1, 1], abs=0.1)
 
