@@ -1,6 +1,9 @@
 """Mocks: records follow the schema and can be made again."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -22,6 +25,18 @@ from data_tools.target import Target
 
 PRIORS = Priors(field_px=128, cosmic_ray_fraction=0.0, gap_fraction=0.0)
 ALONE = {"host_fraction": 0.0, "young_stars_fraction": 0.0}
+
+
+MAKE_RECORDS = """
+import sys
+import numpy as np
+from data_tools import Priors, Target
+from data_tools.mocks.mock import MockMaker
+maker = MockMaker(Target.load("m83-wfc3-uvis"), Priors(field_px=128))
+rng = np.random.default_rng(2)
+records = list(maker.mocks(maker.make_field(rng), 48, rng, 0, 0))
+np.savez(sys.argv[1], **{k: [r[k] for r in records] for k in records[0]})
+"""
 
 
 @pytest.fixture(scope="module")
@@ -269,3 +284,28 @@ def test_neighbours_of_a_small_cutout_leave_it_finite(target):
     rng = np.random.default_rng(6)
     mocks = maker.mocks(maker.make_field(rng), 100, rng, 0, 0)
     assert all(np.isfinite(mock["background"]).all() for mock in mocks)
+
+
+def test_another_processor_s_kernels_give_the_same_records_but_for_rounding(
+    other_kernels, tmp_path
+):
+    records = []
+    for i, kernels in enumerate([{}, other_kernels]):
+        path = tmp_path / f"{i}.npz"
+        subprocess.run(
+            [sys.executable, "-c", MAKE_RECORDS, str(path)],
+            env={**os.environ, **kernels},
+            check=True,
+        )
+        records.append(dict(np.load(path)))
+    these, others = records
+    for name in ("kind", "is_cluster", "field_id", "mock_id"):
+        np.testing.assert_array_equal(these[name], others[name])
+    for name in ("parameters", "traits", "field_traits", "log_snr", "centre"):
+        np.testing.assert_allclose(these[name], others[name], rtol=2e-5, atol=2e-5)
+    # a last digit may round to the next number that a record holds
+    for name in ("cluster", "background"):
+        first, second = (r[name].astype(float) for r in records)
+        step = 2.0**-10 * np.abs(first) + 1e-4 * np.nanstd(first)
+        assert np.nanmax(np.abs(first - second) / step) < 1.01
+        np.testing.assert_array_equal(np.isnan(first), np.isnan(second))
