@@ -6,7 +6,7 @@ installed), reduces what they carry to isochrones, bolometric corrections,
 extinction coefficients and PSF images of HST WFC3/UVIS, and writes
 
 * ``data_tools/tables/wfc3_uvis.npz``, three bands;
-* ``data_tools/tables/wfc3_uvis_extra.npz``, three more bands;
+* ``data_tools/tables/wfc3_uvis_extra.npz``, four more bands;
 * ``data_tools/tables/mist.npz``, ``parsec.npz`` and ``sse.npz``, isochrones;
 * ``data_tools/tables/PROVENANCE.md``, where each number comes from.
 
@@ -35,7 +35,7 @@ from physics_tables.psf import psf_arrays
 
 SCHEMA_VERSION = 2
 BANDS = ("F336W", "F438W", "F814W")
-EXTRA_BANDS = ("F275W", "F475W", "F555W")
+EXTRA_BANDS = ("F275W", "F475W", "F555W", "F657N")
 
 
 # Arrays with an axis of bands: all that the file of the extra bands holds.

@@ -22,7 +22,7 @@ SCHEMA_VERSION = 2
 #: another is read only where one of its bands is asked for.
 FILES = {
     "wfc3_uvis.npz": ("F336W", "F438W", "F814W"),
-    "wfc3_uvis_extra.npz": ("F275W", "F475W", "F555W"),
+    "wfc3_uvis_extra.npz": ("F275W", "F475W", "F555W", "F657N"),
 }
 
 #: Attributes with an axis of bands, and which axis it is.

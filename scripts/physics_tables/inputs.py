@@ -56,14 +56,15 @@ SOURCES = (
         "astro-sedpy",
         "0.4.1",
         False,
-        "total throughputs of F275W, F336W, F390W, F475W, F555W, F814W",
+        "total throughputs of F275W, F336W, F390W, F475W, F555W, F606W, F814W",
         "WFC3 team, STScI; Johnson 2021, doi:10.5281/zenodo.4582723",
     ),
     Source(
         "pyphot",
         "2.1.1",
         False,
-        "glass transmission of F390W, F438W, F475W; CALSPEC spectra of Vega and Sun",
+        "glass transmission of F390W, F438W, F475W, F606W, F657N; CALSPEC spectra of "
+        "Vega and Sun",
         "Fouesneau, pyphot; Bohlin, Gordon & Tremblay 2014, PASP 126, 711",
     ),
     Source(

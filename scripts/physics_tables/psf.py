@@ -23,6 +23,22 @@ JOIN_ARCSEC = (0.28, 0.44)
 # drizzled UVIS1 images (wfc3uvis1_aper_007_syn.csv).
 F275W_ENERGY_WITHIN_0_40_ARCSEC = 0.8651
 
+# Pivot wavelengths of UVIS1 in Angstrom (the same table of STScI).
+PIVOTS = {
+    "F438W": 4326.2,
+    "F475W": 4773.1,
+    "F555W": 5308.4,
+    "F625W": 6242.6,
+    "F657N": 6566.6,
+    "F775W": 7651.4,
+    "F814W": 8039.1,
+}
+# Bands without PSF, and those that its core and its wings lie between.
+BETWEEN = {
+    "F475W": (("F438W", "F555W"), ("F438W", "F555W")),
+    "F657N": (("F625W", "F775W"), ("F625W", "F814W")),
+}
+
 
 def read_empirical_psf(space_phot: Archive, band: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the (56, 101, 101) PSFs and their (56, 2) detector positions.
@@ -106,21 +122,29 @@ def band_psf(
     """Return the (56, 101, 101) cores and the wings of a band.
 
     What the sources lack is made from the nearest bands. The file of F475W's core
-    is that of F555W, byte for byte, so both its core and its wings lie between
-    F438W's and F555W's, linearly in pivot wavelength. F275W has the wings of
+    is that of F555W, byte for byte, and F657N has none: core and wings of both lie
+    between those of others, linearly in pivot wavelength. F275W has the wings of
     F336W.
     """
-    if band == "F475W":
-        # Pivot wavelengths of STScI: 4326.2, 4773.1 and 5308.4 Angstrom.
-        share = (4773.1 - 4326.2) / (5308.4 - 4326.2)
-        blue = band_psf("F438W", space_phot, fresco)
-        red = band_psf("F555W", space_phot, fresco)
-        half = min(len(blue[1]), len(red[1])) // 2
-        wings = [w[1][cut(w[1], half)] for w in (blue, red)]
-        core = (1 - share) * blue[0] + share * red[0]
-        return core, (1 - share) * wings[0] + share * wings[1]
+    if band in BETWEEN:
+        of_core, of_wing = BETWEEN[band]
+        core = between(
+            band, of_core, [read_empirical_psf(space_phot, b)[0] for b in of_core]
+        )
+        wings = [read_wing(fresco, b) for b in of_wing]
+        half = min(len(wing) for wing in wings) // 2
+        return core, between(band, of_wing, [w[cut(w, half)] for w in wings])
     core, _ = read_empirical_psf(space_phot, band)
     return core, read_wing(fresco, "F336W" if band == "F275W" else band)
+
+
+def between(
+    band: str, neighbours: tuple[str, str], images: list[np.ndarray]
+) -> np.ndarray:
+    """Return an image between two, by the pivot wavelengths of their bands."""
+    blue, red = (PIVOTS[b] for b in neighbours)
+    share = (PIVOTS[band] - blue) / (red - blue)
+    return (1 - share) * images[0] + share * images[1]
 
 
 def cut(image: np.ndarray, half: int) -> tuple[slice, slice]:

@@ -34,12 +34,13 @@ def total_throughputs(sedpy: Archive, pyphot: Archive) -> dict[str, tuple]:
 
     F438W comes as glass only. The rest of the light path (telescope, mirrors,
     window, detector) is the total over the glass of its neighbours, F390W
-    below and F475W above, joined linearly over 4050-4350 Angstrom.
+    below and F475W above, joined linearly over 4050-4350 Angstrom. So does F657N,
+    within F606W: its light path is F606W's.
     """
     total, glass = {}, {}
-    for band in ("F275W", "F336W", "F390W", "F475W", "F555W", "F814W"):
+    for band in ("F275W", "F336W", "F390W", "F475W", "F555W", "F606W", "F814W"):
         total[band] = text_table(sedpy.read(f"/wfc3_uvis_{band.lower()}.par"))
-    for band in ("F390W", "F438W", "F475W"):
+    for band in ("F390W", "F438W", "F475W", "F606W", "F657N"):
         glass[band] = text_table(
             pyphot.read(f"/hst_wfc3_{band.lower()}.csv"), delimiter=","
         )
@@ -55,6 +56,13 @@ def total_throughputs(sedpy: Archive, pyphot: Archive) -> dict[str, tuple]:
     f438w = np.interp(wavelength, *glass["F438W"]) * light_path
     f438w[np.interp(wavelength, *glass["F438W"]) < 1e-3] = 0.0
     total["F438W"] = (wavelength, f438w)
+    wavelength, through = glass["F657N"]
+    inside = (wavelength > 6400) & (wavelength < 6750)
+    wavelength, through = wavelength[inside], through[inside]
+    path = np.interp(wavelength, *total["F606W"]) / np.interp(
+        wavelength, *glass["F606W"]
+    )
+    total["F657N"] = (wavelength, through * path)
     return total
 
 
