@@ -182,8 +182,8 @@ def _split(table: np.ndarray, stages: bool = False) -> list[FileIsochrone]:
 def _rows_by_header(path: Path, first: str) -> tuple[str, list[str], np.ndarray]:
     """Return the comments, the column names and the numbers of a text table.
 
-    The names stand in a comment line whose first word is ``first``; they may be
-    repeated before every isochrone.
+    The names stand in a line, mostly a comment, whose first word is ``first``; they may
+    be repeated before every isochrone.
     """
     comments: list[str] = []
     names: list[str] = []
@@ -202,9 +202,10 @@ def _rows_by_header(path: Path, first: str) -> tuple[str, list[str], np.ndarray]
     # what is no text at all has no names of columns either, and is told so
     with path.open(errors="replace") as lines:
         for line in lines:
-            if line.startswith("#"):
+            words = line.lstrip("# ").split()
+            # those who pass files on take away the mark before the names
+            if line.startswith("#") or words[:1] == [first]:
                 comments.append(line)
-                words = line.lstrip("# ").split()
                 if words and words[0] == first:
                     if names and words != names:
                         raise ValueError(
@@ -212,7 +213,7 @@ def _rows_by_header(path: Path, first: str) -> tuple[str, list[str], np.ndarray]
                             "one photometric system in a file."
                         )
                     names = words
-            elif line.strip():
+            elif words:
                 rows.append(line)
     if not names or not rows:
         raise ValueError(

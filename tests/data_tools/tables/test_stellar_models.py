@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from data_tools.schema import STELLAR_MODELS
+from data_tools.tables import stellar_models
 from data_tools.tables.stellar_models import MODEL_FILES, load_model
 
 
@@ -73,6 +74,20 @@ def test_gravity_agrees_with_mass_temperature_and_luminosity(name):
     departure = np.abs(table.log_g - expected)
     assert np.median(departure) < 5e-3
     assert np.quantile(departure, 0.99) < 0.02
+
+
+def test_a_model_that_is_not_asked_for_is_not_read(monkeypatch):
+    read = []
+    whole = stellar_models.read_arrays
+    monkeypatch.setattr(
+        stellar_models,
+        "read_arrays",
+        lambda file: read.append(file.name) or whole(file),
+    )
+    load_model.cache_clear()
+    load_model("SSE")
+    load_model("SSE")
+    assert read == ["sse.npz"]
 
 
 def test_mist_has_every_eep_up_to_the_white_dwarf():
