@@ -17,6 +17,7 @@ from data_tools.schema import FEATURES, KINDS
 from data_tools.stars.cluster import ClusterMaker
 from data_tools.stars.isochrones import IsochroneGrid
 from data_tools.tables import load_tables, table_files
+from data_tools.tables.stellar_models import model_file
 from data_tools.target import Target
 
 NAMES = sorted(
@@ -162,6 +163,7 @@ def test_any_bands_in_any_order_go_from_yaml_to_a_step_of_training(bands, tmp_pa
     mocks = MockSet(n_train=24, n_validation=0, n_test=0, shard_size=24)
     output = simulate(tmp_path / "set", target, QUICK, mocks, workers=1, progress=False)
     used = {file.name for file in table_files(bands)}
+    used |= {model_file(name).name for name in QUICK.stellar_models}
     assert set(read_configuration(output)["tables"]) == used
     data = make_dataset(output, "train", 8, training=True)
     images, labels = next(iter(data))

@@ -143,7 +143,7 @@ def computed(folder: Path, cosmic_python: Path | None) -> Path:
     print(f"  compute   {SSE}", flush=True)
     top = Path(__file__).resolve().parents[2]
     script = top / "benchmarks/cosmic/make_isochrones.py"
-    subprocess.run([cosmic_python, script, "-o", path], check=True, cwd=top)
+    subprocess.run([cosmic_python, script, "-o", path], check=True)
     return path
 
 

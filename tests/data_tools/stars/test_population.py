@@ -12,6 +12,7 @@ from scipy.integrate import quad
 from scipy.stats import ks_2samp, kurtosis
 
 from data_tools.schema import STELLAR_MODELS
+from data_tools.stars.isochrones import IsochroneGrid
 from data_tools.stars.population import (
     Population,
     isochrones_of,
@@ -425,6 +426,14 @@ def test_a_target_without_a_file_takes_the_model_asked_for(target):
         other = population_of(target, 6.75, model=model)
         assert np.ptp(other.mean_flux() / first.mean_flux()) > 0.1
         assert isochrones_of(target, model=model) is isochrones_of(target, model=model)
+
+
+def test_a_file_of_the_target_replaces_every_model(target, monkeypatch):
+    file = isochrones_of(target, model="SSE")
+    monkeypatch.setattr(IsochroneGrid, "from_parsec", lambda *_: file)
+    own = replace(target, isochrones="any.dat", isochrones_format="parsec")
+    for model in ("MIST", "PARSEC"):
+        assert isochrones_of(own, model=model) is file
 
 
 @pytest.mark.parametrize("model", STELLAR_MODELS)
