@@ -219,7 +219,7 @@ class Priors:
     segregation: Range = (0.5, 1.0)
     axis_ratio: Range = (0.6, 1.0)
     host_fraction: float = 0.4
-    young_stars_fraction: float = 0.1
+    young_stars_fraction: float = 0.05
 
     nebular_covering: Range = (0.0, 1.0)
     nebular_log_u: Range = (-3.5, -2.0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_tools.stars.cluster import LEAST_ELECTRONS, MAX_STARS, Cluster, ClusterMaker
+from data_tools.stars.cluster import LEAST_ELECTRONS, Cluster, ClusterMaker
 from data_tools.stars.nebula import draw_gas
 from data_tools.stars.population import DrawnStars, Population, sample
 from data_tools.stars.traits import as_numbers, draw_traits
@@ -30,8 +30,9 @@ _GROUP_LOG_MASS = (2.5, 4.3)
 _GROUP_A_V = (0.2, 2.0)
 #: Radii of their shells of gas, in sigma.
 _SHELL = (0.5, 3.0)
-#: Points that stand for stars that are too many to place.
-_FAINT_POINTS = 300
+#: Stars that are placed one by one at most, and points that stand for the others.
+_MOST_STARS = 400
+_FAINT_POINTS = 200
 
 
 @dataclass(frozen=True)
@@ -154,17 +155,20 @@ class Surroundings:
         unrelated : bool
             Whether there may also be a group of another age anywhere near.
         """
+        priors, found, log_mass = self._clusters.priors, [], np.nan
+        has_host, has_group = rng.random(2) < (
+            priors.host_fraction if cluster is not None else 0.0,
+            priors.young_stars_fraction if unrelated else 0.0,
+        )
+        has_host = has_host and parameters[0] <= LAST_HOST_AGE
+        if not has_host and not has_group:
+            return None
         of_host, of_group = rng.spawn(2)
-        priors = self._clusters.priors
-        found, log_mass = [], np.nan
-        has_host = of_host.random() < priors.host_fraction
-        if has_host and cluster is not None and parameters[0] <= LAST_HOST_AGE:
+        if has_host:
             log_mass = parameters[2] + of_host.uniform(*_HOST_LOG_MASS)
             found.append(self._host(cluster, parameters, log_mass, of_host))
-        if unrelated and of_group.random() < priors.young_stars_fraction:
+        if has_group:
             found.append(self._group(of_group))
-        if not found:
-            return None
         points = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return Around(*points, float(log_mass))
 
@@ -220,7 +224,7 @@ class Surroundings:
             10**log_mass,
             a_v,
             rng,
-            MAX_STARS,
+            _MOST_STARS,
             self._clusters.electrons_per_njy,
             LEAST_ELECTRONS,
         )

@@ -16,7 +16,7 @@ from data_tools.stars.population import (
     population_of,
     sample,
 )
-from data_tools.stars.profile import EFF, King, half_radius, positions, smooth_positions
+from data_tools.stars.profile import EFF, King, half_radii, positions, smooth_positions
 from data_tools.stars.traits import (
     Traits,
     as_numbers,
@@ -262,8 +262,9 @@ class ClusterMaker:
         inner, ratio = round(_SEGREGATED * len(stars.flux)), traits.segregation
         total = electrons.sum() + smooth_electrons
         share = electrons[:inner].sum() / total if total > 0 else 0.0
-        half_light = half_radius(profile, share, ratio)
-        half_number = half_radius(profile, inner / max(stars.number, 1), ratio)
+        half_light, half_number = half_radii(
+            profile, (share, inner / max(stars.number, 1)), ratio
+        )
         radius = label / half_light
         x, y = positions(profile, radius, len(flux), rng)
         x[:inner] *= ratio

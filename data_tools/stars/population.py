@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -222,6 +222,11 @@ class Population:
             paired,
         )
 
+    @cached_property
+    def span(self) -> np.ndarray:
+        """Range of initial masses in Msun that each point stands for, (n,)."""
+        return self.edges[1:] - self.edges[:-1]
+
     @property
     def has_pairs(self) -> bool:
         """Whether any star has a companion."""
@@ -247,7 +252,7 @@ class Population:
         Companions lighter than the first point count as zero.
         """
         columns, kind = values.T, values.dtype
-        total = np.cumsum(columns * np.diff(self.edges).astype(kind), axis=1)
+        total = np.cumsum(columns * self.span.astype(kind), axis=1)
         # of the point's own range only what is lighter than the primary
         total -= columns * (self.edges[1:] - self.mass).astype(kind)
         total /= self.mass.astype(kind)
@@ -472,7 +477,7 @@ def _companions_of(
     # a primary of mass m adds 1 / m companions per Msun at all lower masses
     density = counts * population.paired / mass
     heavier = np.cumsum(density[::-1])[::-1] - density
-    companions = heavier * np.diff(edges) + density * (mass - edges[:-1])
+    companions = heavier * population.span + density * (mass - edges[:-1])
     both = (counts * population.paired) @ (flux * population.of_companions(flux))
     return companions @ flux, companions @ flux2 + 2 * both
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,8 +16,8 @@ EFF_TRUNCATION = 10.0
 #: Radii, in tidal radii, between which the light of a King profile is interpolated.
 _KING_RADII = np.concatenate([[0.0], np.geomspace(1e-5, 1.0, 800)])
 
-#: Radii among which that of half the light is looked for: it comes out to 1e-4.
-_TRIALS = 33
+#: Where between two radii that of half the light is looked for: it comes out to 1e-4.
+_EVENLY = np.linspace(0, 1, 33)
 
 #: Shares of the light inside rings, finer outwards.
 _RINGS = 1 - (1 - np.linspace(0, 1, 129)) ** 2
@@ -128,29 +129,33 @@ class King:
         return radii / np.interp(0.5, light, radii), light
 
 
-def half_radius(profile: EFF | King, share: float, ratio: float) -> float:
-    """Return the radius that holds half of two profiles of one shape together.
+def half_radii(
+    profile: EFF | King, shares: Sequence[float], ratio: float
+) -> tuple[float, ...]:
+    """Return the radii that hold half of two profiles of one shape together.
 
     Parameters
     ----------
     profile : EFF or King
         Shape of both.
-    share : float
-        Of the light in the smaller one.
+    shares : sequence of float
+        Of the light in the smaller one; each gives a radius.
     ratio : float
         Its radius in units of the larger one's, at most 1.
 
     Returns
     -------
-    float
+    tuple of float
         In units of the larger one's half-light radius.
     """
     if ratio == 1:
-        return 1.0
-    radius = np.linspace(ratio, 1, _TRIALS)
-    inside = share * profile.inside(radius / ratio)
-    inside += (1 - share) * profile.inside(radius)
-    return float(np.interp(0.5, inside, radius))
+        return (1.0,) * len(shares)
+    radius = ratio + (1 - ratio) * _EVENLY
+    smaller, larger = profile.inside(radius / ratio), profile.inside(radius)
+    return tuple(
+        float(np.interp(0.5, larger + share * (smaller - larger), radius))
+        for share in shares
+    )
 
 
 def positions(
