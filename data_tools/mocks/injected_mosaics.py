@@ -215,7 +215,7 @@ class Injector:
             light = self._drawn(cluster, places[i] - corners[i, ::-1], psf)
             stamps[i] = light
             around = self._surroundings.draw(
-                rng, cluster, parameters[i], unrelated=False
+                rng.spawn(1)[0], cluster, parameters[i], unrelated=False
             )
             if around is not None:
                 stamps[i] += self._drawn(around, places[i] - corners[i, ::-1], psf)

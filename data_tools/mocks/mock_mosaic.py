@@ -262,7 +262,7 @@ def _clusters(
             )
             log_snr[i] = visibility(alone, spectrum, seen.electron_njy)
             around = maker.surroundings.draw(
-                rng, cluster, parameters[i], unrelated=False
+                rng.spawn(1)[0], cluster, parameters[i], unrelated=False
             )
             if around is not None:
                 star_x.append(x[i] + around.x)

@@ -43,6 +43,8 @@ def test_clusters_alone_need_no_negatives():
         ({"a_v_front": (0.0, 0.9)}, "a_v_front"),
         ({"segregation": (0.5, 1.2)}, "segregation"),
         ({"axis_ratio": (0.0, 1.0)}, "axis_ratio"),
+        ({"host_fraction": 1.2}, "host_fraction"),
+        ({"young_stars_fraction": -0.1}, "young_stars_fraction"),
         ({"extinction_laws": ("CCM89", "K1")}, "extinction_laws must be among .*'K1'"),
         (
             {"drizzle_blur_px": {"F336W": (0.5, 9.0)}},

@@ -82,6 +82,25 @@ def test_a_cluster_has_the_noise_of_its_own_photons(injector, m83):
     )
 
 
+def test_the_association_a_cluster_was_born_in_comes_with_it(injector, mosaics, m83):
+    born = Injector(m83, Priors(zero_point_mag=0.0, host_fraction=1.0), mosaics)
+    place = np.array([[150.25, 140.75]])
+    alone, with_host = (
+        one.inject(place, BRIGHT[None], np.random.default_rng(1))
+        for one in (injector, born)
+    )
+    # beside the cluster, not of it
+    np.testing.assert_array_equal(with_host.magnitude, alone.magnitude)
+    np.testing.assert_array_equal(with_host.log_snr, alone.log_snr)
+    more = added(with_host.mosaics, mosaics) - added(alone.mosaics, mosaics)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    outside = np.hypot(x - 150.25, y - 140.75) > 15
+    expected = AB_ZERO_NJY * 10 ** (-0.4 * alone.magnitude[0])
+    # 0.3 to 3 times the cluster's mass, some of it beyond the stamp
+    assert (np.nansum(more, axis=(0, 1)) > 0.1 * expected).all()
+    assert (np.nansum(more[outside], axis=0) > 0.05 * expected).all()
+
+
 def test_a_stamp_is_seen_alike_through_every_window(mosaics):
     rng = np.random.default_rng(4)
     stamps = rng.random((3, STAMP_PX, STAMP_PX, 3)).astype(np.float32)

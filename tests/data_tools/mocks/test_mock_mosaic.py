@@ -101,6 +101,16 @@ def test_the_truth_is_in_the_box_with_units_and_visibility(bright, mosaic):
     assert np.all(read["log_snr"] > 2)
 
 
+def test_young_clusters_bring_their_associations_and_the_truth_stays(bright):
+    young = dataclasses.replace(bright, box={**bright.box, "log_age": (7.0, 7.1)})
+    priors = [Priors(host_fraction=fraction) for fraction in (0.0, 1.0)]
+    alone, born = (make_mosaic(young, p, size_px=256, n=4, seed=2) for p in priors)
+    for name in alone.truth.colnames:
+        np.testing.assert_array_equal(alone.truth[name], born.truth[name])
+    light = [[image.data.sum() for image in made.images] for made in (alone, born)]
+    assert (light[1][0] > light[0][0]) and (light[1][-1] > light[0][-1])
+
+
 def test_clusters_keep_their_distance(mosaic):
     _, truth = mosaic
     x, y = np.asarray(truth["x"]), np.asarray(truth["y"])
