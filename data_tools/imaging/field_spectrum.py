@@ -113,18 +113,21 @@ def measure_spectrum(image: np.ndarray, px: int) -> FieldSpectrum:
     Returns
     -------
     FieldSpectrum
+        NaN without data.
     """
     image = _middle(image, max(_MOST_PX, 2 * px))
     step = max(1 << int(math.log2(min(image.shape[:2]) / _PLACES)), 2)
     rows, columns = (n - n % step for n in image.shape[:2])
     planes = np.array(np.moveaxis(image, -1, 0)[:, :rows, :columns], "f4", order="C")
     known = np.isfinite(planes.sum(axis=0))
-    level = np.nanmedian(planes[:, ::step, ::step], axis=(1, 2), keepdims=True)
-    planes -= level.astype(planes.dtype)
-    if not known.all():
-        planes[:, ~known] = 0
+    used = _inner(known[::step, ::step], px // (2 * step))
+    if not used.any():
+        return FieldSpectrum.white(np.full(len(planes), np.nan), px)
+    seen = planes[:, known][:, ::step] if not known.all() else planes[:, ::step, ::step]
+    level = np.median(seen.reshape(len(planes), -1), axis=1)
+    planes -= level[:, None, None]
+    planes[:, ~known] = 0
     spectrum = _periodic(planes)
-    used = _inner(known, px)[::step, ::step]
     filters = _filters(rows, columns, step, -round(math.log2(px)))
     scatter, common = zip(
         *(_robust(filtered.of(spectrum)[:, used]) for filtered in filters), strict=True
@@ -175,12 +178,12 @@ def _jumps(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _inner(known: np.ndarray, px: int) -> np.ndarray:
-    """Return where pixels have data, half a cutout away from the edge if there are."""
-    margin = px // 2
-    inner = known.copy()
-    inner[:margin] = inner[-margin:] = inner[:, :margin] = inner[:, -margin:] = False
-    return inner if inner[::margin, ::margin].sum() > 1 else known
+def _inner(known: np.ndarray, margin: int) -> np.ndarray:
+    """Return which places have data, those at the edge only if no others do."""
+    inner = np.zeros_like(known)
+    inside = slice(margin, -margin or None)
+    inner[inside, inside] = known[inside, inside]
+    return inner if inner.any() else known
 
 
 @dataclass(frozen=True)

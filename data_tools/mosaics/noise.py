@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -246,11 +247,14 @@ def pixel_noise(boxes: np.ndarray) -> tuple[float, tuple[float, float]]:
     correlation : (float, float)
         rho along a column (axis 0) and along a row (axis 1).
     """
-    level = _surroundings(boxes)
-    scatter = [
-        _scatter(_differences(boxes, *lags), level)
-        for lags in ((1, 1), (2, 1), (1, 2), (2, 2))
-    ]
+    with warnings.catch_warnings():
+        # of boxes without data, whose scatter is unknown
+        warnings.simplefilter("ignore", RuntimeWarning)
+        level = _surroundings(boxes)
+        scatter = [
+            _scatter(_differences(boxes, *lags), level)
+            for lags in ((1, 1), (2, 1), (1, 2), (2, 2))
+        ]
     near, far_0, far_1, both = (dark**2 for dark, _ in scatter)
     unknown = float("nan"), (float("nan"), float("nan"))
     if not near > 0:

@@ -95,6 +95,15 @@ def test_missing_pixels_and_edges_make_no_power():
         close(np.einsum("rbb->rb", found), np.einsum("rbb->rb", alone), 0.12)
 
 
+def test_little_is_known_of_an_image_with_little_data_and_nothing_of_one_without():
+    image = white((512, 512, 2))
+    image[:, 40:] = np.nan
+    found = measure_spectrum(image, 64).power
+    assert found[frequency() > 0.1][:, 0, 0] == pytest.approx(1, abs=0.4)
+    image[:] = np.nan
+    assert np.isnan(np.einsum("rbb->rb", measure_spectrum(image, 64).power)).all()
+
+
 def test_a_band_without_scatter_says_nothing():
     image = white((256, 256, 2))
     image[..., 1] = 5

@@ -231,6 +231,13 @@ def test_noise_that_was_clipped_or_rounded_away_is_not_made_up(spoil):
     assert np.isfinite(band.sky_njy)
 
 
+@pytest.mark.filterwarnings("error")
+def test_no_noise_is_seen_where_no_pixels_lie_side_by_side():
+    image = white(np.random.default_rng(8))
+    image[::3, ::3] = np.nan
+    assert np.isnan(pixel_noise(in_boxes(image)[..., 0])[0])
+
+
 def test_missing_pixels_count_neither_as_covered_nor_as_noise():
     image = white(np.random.default_rng(8))
     image[:, 384:] = np.nan
