@@ -38,6 +38,7 @@ def test_the_worked_examples_ship():
         "m33-wfc3-uvis",
         "m83-f438w-f814w",
         "m83-wfc3-uvis",
+        "m83-wfc3-uvis-halpha",
         "ngc628-wfc3-uvis",
     ]
 
@@ -122,6 +123,32 @@ def test_the_same_cluster_dims_with_the_square_of_the_distance():
     np.testing.assert_allclose(flux[0][shared] / flux[1], ratio, rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("myr", "continuum", "low", "high"),
+    [(1, 1.67, 3.3, 3.75), (3, 0.5, 3.2, 3.7), (8, 0.01, 1.4, 2.0)],
+)
+def test_h_alpha_shows_how_young_a_cluster_is(myr, continuum, low, high):
+    """Log EW of H alpha, 3.2 to 3.4 at 1 to 3 Myr, and [N II], half of it more.
+
+    Leitherer et al. 1999, ApJS 123, 3, figure 83. `continuum` is the gas's over the
+    stars' in F657N.
+    """
+    target = Target.load("m83-wfc3-uvis-halpha")
+    known = {"nebular_covering": (1.0, 1.0), "nebular_band_dex": 0.0}
+    known |= {"nebular_log_u": (-3.0, -3.0), "feh_offset": (0.0, 0.0)}
+    known |= {"stellar_models": {"MIST": 1.0}, "binary_fraction": (0.0, 0.0)}
+    cluster = np.array([6 + np.log10(myr), 0.0, 6.0, -1.0])
+    light = [
+        ClusterMaker(target, dataclasses.replace(QUICK, **known | gas))
+        .draw(cluster, np.random.default_rng(1))
+        .flux.sum(0)
+        for gas in ({}, {"nebular_covering": (0.0, 0.0)})
+    ]
+    # the band is 122 Angstrom wide at H alpha
+    width = 122 * ((light[0] / light[1])[2] / (1 + continuum) - 1)
+    assert low < np.log10(width) < high
+
+
 def pixels_with_half_the_light(target):
     """Count the fewest pixels that hold half of a cluster of 3000 Msun and 100 Myr."""
     radius = np.log10(3.0 / target.pc_per_arcsec)
@@ -141,7 +168,13 @@ def test_a_cluster_of_m33_is_spread_over_far_more_pixels_than_one_of_ngc628():
 
 
 @pytest.mark.parametrize(
-    "bands", [("F814W", "F438W"), ("F555W", "F275W", "F814W", "F475W")], ids="-".join
+    "bands",
+    [
+        ("F814W", "F438W"),
+        ("F555W", "F275W", "F814W", "F475W"),
+        ("F336W", "F657N", "F814W"),
+    ],
+    ids="-".join,
 )
 def test_any_bands_in_any_order_go_from_yaml_to_a_step_of_training(bands, tmp_path):
     import keras
@@ -163,7 +196,7 @@ def test_any_bands_in_any_order_go_from_yaml_to_a_step_of_training(bands, tmp_pa
     mocks = MockSet(n_train=24, n_validation=0, n_test=0, shard_size=24)
     output = simulate(tmp_path / "set", target, QUICK, mocks, workers=1, progress=False)
     used = {file.name for file in table_files(bands)}
-    used |= {model_file(name).name for name in QUICK.stellar_models}
+    used |= {model_file(name).name for name in QUICK.stellar_models} | {"nebula.npz"}
     assert set(read_configuration(output)["tables"]) == used
     data = make_dataset(output, "train", 8, training=True)
     images, labels = next(iter(data))

@@ -19,7 +19,7 @@ from data_tools.foreign.typed import build
 from data_tools.priors import Priors
 from data_tools.running.plain_files import sha256_of
 from data_tools.schema import SCHEMA_VERSION, SPLITS
-from data_tools.tables import table_files
+from data_tools.tables import nebula_file, table_files
 from data_tools.tables.stellar_models import model_file
 from data_tools.target import Target
 
@@ -126,7 +126,7 @@ def configuration(
     bands and stars and of each file that target and backgrounds name; versions of this
     package and of the libraries that draw and compute.
     """
-    used = table_files(target.band_names)
+    used = [*table_files(target.band_names), nebula_file()]
     if target.isochrones is None:
         drawn = priors.stellar_models
         used += [model_file(name) for name in drawn if drawn[name] > 0]

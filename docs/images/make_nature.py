@@ -1,4 +1,4 @@
-"""Draw the same twelve mocks with one thing of nature each; write docs/images/nature.png.
+"""Draw the same twelve mocks with one thing of nature each; docs/images/nature.png.
 
 The first row has none of it: single stars of one age behind an even screen, no gas, no
 neighbours of their age, a perfect mosaic. Each row below has one thing more, at the end
