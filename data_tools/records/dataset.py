@@ -328,12 +328,13 @@ def make_dataset(
 
     For training, records are shuffled, each cluster is put on the background of
     another record of its field, flipped and turned, all anew in each epoch: the image
-    keeps one PSF, one zero point, one exposure. A peak of a field stays where it is,
-    and whoever would take its place too. Otherwise order, pair and orientation are
-    the records' own. In both the cluster brings its photon noise, Gaussian with the
-    variance ``max(c, 0) * electron_njy`` of the background's exposure and correlated
-    as the background's noise: from `seed` and the epoch in training, else from `seed`
-    and ``mock_id``, so that each record always looks the same.
+    keeps one PSF, one zero point, one exposure. A peak of a field, and a cluster in the
+    association that it was born in, stay where they are, and whoever would take its
+    place too. Otherwise order, pair and orientation are the records' own. In both the
+    cluster brings its photon noise, Gaussian with the variance ``max(c, 0) *
+    electron_njy`` of the background's exposure and correlated as the background's
+    noise: from `seed` and the epoch in training, else from `seed` and ``mock_id``, so
+    that each record always looks the same.
 
     Parameters
     ----------
