@@ -24,6 +24,7 @@ SMALL = Priors(
     sky_residual=0.0,
     sky_pedestal=(0.0, 0.0),
     transfer_loss=(0.0, 0.0),
+    stellar_models={"MIST": 1.0},
     feh_offset=(0.0, 0.0),
     extinction_laws=(),
     r_v=(3.1, 3.1),
