@@ -92,6 +92,20 @@ def test_core_is_as_wide_as_the_empirical_psf(target, band, fwhm):
     assert abs(2 * np.sqrt(area / np.pi) - fwhm) < 0.2
 
 
+@pytest.mark.parametrize("band", ["F336W", "F438W", "F814W"])
+def test_wings_have_the_four_spikes_of_the_secondary_mirror_s_support(band, target):
+    # its four vanes, 90 degrees apart and at 45 to the detector's axes
+    image = psf_image(None, band, 28, N, target.pixel_scale_arcsec)
+    y, x = np.mgrid[:N, :N] - N // 2
+    radius = np.hypot(x, y) * target.pixel_scale_arcsec / OVERSAMPLING
+    angle = np.degrees(np.arctan2(y, x)) % 90
+    ring = (radius > 1.2) & (radius < 1.6)
+    edges = np.arange(0, 91, 5)
+    profile = [image[ring & (angle >= a) & (angle < a + 5)].mean() for a in edges[:-1]]
+    assert edges[np.argmax(profile)] + 2.5 == pytest.approx(45, abs=6)
+    assert max(profile) > 2 * np.median(profile)
+
+
 def test_positions_on_the_detector_differ(target):
     first, last = (
         psf_image(None, "F814W", p, 64, target.pixel_scale_arcsec) for p in (0, 55)
