@@ -66,7 +66,8 @@ class Priors:
     stellar_models : dict of str to float
         Relative shares of the models of `data_tools.schema.STELLAR_MODELS` that each
         cluster, and each field, is drawn from; the target's own file of isochrones
-        replaces them all.
+        replaces them all. A field is of SSE only where no other has a share: its old
+        stars lack giants.
     extinction_laws : tuple of str
         Laws that each cluster's and field's extinction is drawn from, all equally
         likely; none for the target's alone.

@@ -21,6 +21,11 @@ from data_tools.target import Target
 #: told otherwise.
 FINDER = {"threshold": 5.0, "fwhm_px": 2.5, "box_px": 48}
 SEPARATION_PX = 3.0
+#: Models that no field is of if another may be: SSE's giants of 1 Gyr and more are so
+#: cool at [Fe/H] 0 that 0.5 % of the light in F814W is of stars brighter than M = -2,
+#: a fifth in others, and the red giants of a disc, to M_I = -3.7 (Bellazzini,
+#: Ferraro & Pancino 2001, ApJ 556, 635), are most of what is seen of it one by one.
+_WITHOUT_GIANTS = ("SSE",)
 #: Percentage of a field's pixels below the level that a pedestal is measured in, and
 #: largest difference between bands, in units of the pedestal's range.
 _PEDESTAL_PERCENTILE, _PEDESTAL_SCATTER = 5, 0.1
@@ -89,11 +94,14 @@ class FieldMaker:
         disc = draw_disc(priors, n_cells, cell_pc, rng)
         # of their own, so that other ranges leave the rest as it is
         of_traits, of_history = rng.spawn(2)
-        traits = draw_traits(
-            self.target,
-            replace(priors, nebular_covering=priors.field_nebular_covering),
-            of_traits,
+        shares = priors.stellar_models
+        giants = {m: s for m, s in shares.items() if s and m not in _WITHOUT_GIANTS}
+        own = replace(
+            priors,
+            nebular_covering=priors.field_nebular_covering,
+            stellar_models=giants or shares,
         )
+        traits = draw_traits(self.target, own, of_traits)
         history = draw_history(priors, of_history)
         starlight = Starlight(self.target, priors.foreground_a_v, traits, history)
         column, row, flux, smooth = starlight.draw(disc, observation, rng)

@@ -9,8 +9,9 @@ from astropy.stats import mad_std
 from data_tools.fields.galaxy_field import FieldMaker
 from data_tools.fields.starlight import OLD_AGES
 from data_tools.priors import Priors
+from data_tools.schema import STELLAR_MODELS
 from data_tools.stars.population import population_of
-from data_tools.target import Target
+from data_tools.target import AB_ZERO_NJY, Target
 
 SMALL = Priors(
     field_px=128,
@@ -165,6 +166,24 @@ def test_each_field_is_of_one_metallicity_law_and_history_of_its_own(target):
         assert np.ptp([d[name] for d in drawn]) > 0.2
     assert {d["extinction_law"] for d in drawn} == {0, 1, 2}
     assert {d["stellar_model"] for d in drawn} == {0}
+
+
+def test_fields_are_of_models_that_have_the_giants_of_a_disc(target):
+    # the tip of the red giants at [Fe/H] 0 is at M_I = -3.7 (Bellazzini et al. 2001)
+    bright = 10 ** (-0.4 * (-2 + 0.428 + target.distance_modulus)) * AB_ZERO_NJY
+    shares = {}
+    for model in STELLAR_MODELS:
+        old = population_of(target, 9.95, model=model)
+        light = old.number * old.flux[:, 2]
+        shares[model] = light[old.flux[:, 2] > bright].sum() / light.sum()
+    all_models = dict.fromkeys(STELLAR_MODELS, 1.0)
+    drawn = {
+        field(target, seed, stellar_models=all_models).properties["stellar_model"]
+        for seed in range(12)
+    }
+    assert drawn == {i for i, m in enumerate(STELLAR_MODELS) if shares[m] > 0.1}
+    only = field(target, stellar_models={"SSE": 1.0}).properties["stellar_model"]
+    assert STELLAR_MODELS[only] == "SSE"
 
 
 def test_old_stars_rich_in_metals_are_redder_as_in_globular_clusters(target):
