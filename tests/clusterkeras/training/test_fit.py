@@ -22,6 +22,7 @@ from clusterkeras.training.fit import _batches, fit
 from clusterkeras.training.optimizer import WarmupCosine, make_optimizer
 from data_tools.records.dataset import make_dataset
 from data_tools.running.work_directory import LOCK, alone
+from data_tools.schema import SCHEMA_VERSION
 
 MODEL = ModelConfig(backbone="resnet_tiny", posterior="mixture", components=2, hidden=8)
 
@@ -107,6 +108,7 @@ def test_the_configuration_is_kept_with_the_versions(finished_run, small_target)
     assert kept["model"]["backbone"] == "resnet_tiny"
     assert kept["target"] == small_target.to_dict()
     assert kept["versions"]["keras"] == keras.__version__
+    assert kept["schema_version"] == SCHEMA_VERSION
 
 
 def test_the_model_is_the_best_epoch_without_its_optimiser(
