@@ -247,15 +247,24 @@ class Population:
         return float(self.number @ mass) + _mass_below(self.mass[0])
 
     def of_companions(self, values: np.ndarray) -> np.ndarray:
-        """Return the mean of values (n, k) of stars over each point's companions.
+        """Return the mean of values of stars over each point's companions.
 
         Companions lighter than the first point count as zero.
+
+        Parameters
+        ----------
+        values : (m, k) ndarray
+            Of the first m points, all of them or fewer.
+
+        Returns
+        -------
+        (m, k) ndarray
         """
-        columns, kind = values.T, values.dtype
-        total = np.cumsum(columns * self.span.astype(kind), axis=1)
+        columns, kind, n = values.T, values.dtype, len(values)
+        total = np.cumsum(columns * self.span[:n].astype(kind), axis=1)
         # of the point's own range only what is lighter than the primary
-        total -= columns * (self.edges[1:] - self.mass).astype(kind)
-        total /= self.mass.astype(kind)
+        total -= columns * (self.edges[1:] - self.mass)[:n].astype(kind)
+        total /= self.mass[:n].astype(kind)
         return total.T
 
     def reddened(self, a_v: float) -> np.ndarray:
@@ -473,12 +482,17 @@ def _companions_of(
     And what they add to the sum of squared fluxes: theirs, and twice the product with
     their primaries'.
     """
-    edges, mass = population.edges, population.mass
+    # beyond the last of them no star matters
+    last = np.flatnonzero(counts)
+    end = last[-1] + 1 if len(last) else 0
+    mass, lower = population.mass[:end], population.edges[:end]
+    pairs = (counts * population.paired)[:end]
+    flux, flux2 = flux[:end], flux2[:end]
     # a primary of mass m adds 1 / m companions per Msun at all lower masses
-    density = counts * population.paired / mass
+    density = pairs / mass
     heavier = np.cumsum(density[::-1])[::-1] - density
-    companions = heavier * population.span + density * (mass - edges[:-1])
-    both = (counts * population.paired) @ (flux * population.of_companions(flux))
+    companions = heavier * population.span[:end] + density * (mass - lower)
+    both = pairs @ (flux * population.of_companions(flux))
     return companions @ flux, companions @ flux2 + 2 * both
 
 
@@ -503,14 +517,19 @@ def _with_companions(
     star, companion = star[shines], companion[shines]
     upper = np.searchsorted(mass, companion)
     lower = upper - 1
-    part = ((companion - mass[lower]) / (mass[upper] - mass[lower]))[:, None]
-    part = part.astype(np.float32)
+    below = mass[lower]
+    part = ((companion - below) / (mass[upper] - below)).astype(np.float32)[:, None]
+    k = population.extinction.take(lower, 0)
+    k += part * (population.extinction.take(upper, 0) - k)
     # the logarithm of the flux goes evenly from point to point
-    faint, k = population.flux[lower], population.extinction[lower]
-    k = k + part * (population.extinction[upper] - k)
-    light = faint * (population.flux[upper] / faint) ** part
-    light *= np.exp(_MAGNITUDE * np.float32(a_v) * k)
-    both = flux[star] + light
-    extinction[star] += light / both * (k - extinction[star])
+    faint = population.flux.take(lower, 0)
+    light = np.log(population.flux.take(upper, 0) / faint)
+    light *= part
+    light += (_MAGNITUDE * np.float32(a_v)) * k
+    np.exp(light, out=light)
+    light *= faint
+    own, own_k = flux.take(star, 0), extinction.take(star, 0)
+    both = own + light
+    extinction[star] = own_k + light / both * (k - own_k)
     flux[star] = both
     return excess
