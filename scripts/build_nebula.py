@@ -43,8 +43,7 @@ Written by `scripts/build_nebula.py`; do not edit.
   means through the bands. n(H) = 100 cm-3, closed sphere, no grains; gas and stars of
   one metallicity (in units of Z = 0.02), nitrogen secondary. Stars of an age bin of
   0.1 dex; the first is 0-1.1 Myr.
-- **Throughputs**. Those of `PROVENANCE.md`; F657N is glass times the rest of the light
-  path of F606W, which it lies in.
+- **Throughputs**. Those of `PROVENANCE.md`.
 - **What it was held against**. H beta is 0.91 to 1.08 of case B for the same stars, in
   all nodes to 10 Myr. At solar metallicity the continuum is 1.1 to 2.7 times PopStar's
   (Molla et al. 2009, MNRAS 398, 451) up to 4 Myr, like it at 5: take a factor of 2 at

@@ -9,7 +9,6 @@ import numpy as np
 
 from data_tools.priors import Priors
 from data_tools.stars.population import DrawnStars, Population
-from data_tools.stars.profile import EFF
 from data_tools.stars.stellar_photometry import vega_magnitudes
 from data_tools.tables import load_tables, nebula_file
 from data_tools.target import Target
@@ -32,10 +31,11 @@ _FRAYED = 0.1
 #: Points for the gas of a shell: the first number that is this many for each square
 #: pixel of its disc, or the last.
 _POINTS_PER_PX, _POINTS = 0.6, (150, 500, 1600)
-#: Points for the gas on the cluster.
-_COMPACT_POINTS = 200
+#: Points for the gas on the cluster: as many for each square pixel of a disc of so many
+#: half-light radii, where its Gaussian ends.
+_COMPACT_REACH = 2.5
 #: Points for the gas of a cluster, at most.
-MAX_GAS_POINTS = _POINTS[-1] + _COMPACT_POINTS
+MAX_GAS_POINTS = 2 * _POINTS[-1]
 
 _GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 #: Depths in the shell go on by this, so that they fill each part of it evenly with the
@@ -146,13 +146,21 @@ def _sphere(n: int) -> np.ndarray:
     return sphere.astype(np.float32)
 
 
-@lru_cache(maxsize=1)
-def _plummer() -> np.ndarray:
-    """Return points of equal light (2, n) of an EFF profile of eta 2 and r_h 1."""
-    order = np.arange(_COMPACT_POINTS)
-    radius = EFF(2.0).radius((order + 0.5) / _COMPACT_POINTS)
-    angle = _GOLDEN_ANGLE * order
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)])
+@lru_cache(maxsize=len(_POINTS))
+def _gaussian(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return n points all over a disc, and the shares of a Gaussian of r_h 1 there."""
+    # half of a two-dimensional Gaussian lies within 1.177 sigma
+    radius = _COMPACT_REACH * np.sqrt((np.arange(n) + 0.5) / n)
+    share = np.exp(-0.5 * (1.177 * radius) ** 2)
+    angle = _GOLDEN_ANGLE * np.arange(n)
+    points = radius * np.stack([np.cos(angle), np.sin(angle)])
+    return points, share / share.sum()
+
+
+def _enough(radius_px: float) -> int:
+    """Return the number of points that makes a disc of this radius smooth."""
+    wanted = np.pi * radius_px**2 * _POINTS_PER_PX
+    return next((n for n in _POINTS if n >= wanted), _POINTS[-1])
 
 
 def gas_points(
@@ -163,10 +171,10 @@ def gas_points(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return points that stand for the light of a cluster's gas.
 
-    A part of it lies where the cluster does; the rest fills a spherical shell, from
-    its drawn inner radius to its outer one, about a middle off the cluster's. The shell
-    is brighter and wider on some sides than on others, and frays. Its points go round
-    it by the golden angle.
+    A part of it is a Gaussian as large as the cluster; the rest fills a spherical
+    shell, from its drawn inner radius to its outer one, about a middle off the
+    cluster's. The shell is brighter and wider on some sides than on others, and frays.
+    Its points go round it by the golden angle.
 
     Parameters
     ----------
@@ -186,8 +194,7 @@ def gas_points(
     share : (n,) ndarray
         Share of the light; they add up to one.
     """
-    wanted = np.pi * radius_px**2 * _POINTS_PER_PX
-    sphere = _sphere(next((n for n in _POINTS if n >= wanted), _POINTS[-1]))
+    sphere = _sphere(_enough(radius_px))
     inner = rng.uniform(*_INNER) ** 3
     n = sphere.shape[1]
     depth = (rng.random() + _DEPTH_STEP * np.arange(n)) % 1
@@ -207,11 +214,14 @@ def gas_points(
     x, y = radius_px * (sphere[:2] * radius + off)
     if not compact:
         return x, y, share
-    near_x, near_y = cluster_radius_px * _plummer()
+    points, near = _gaussian(_enough(_COMPACT_REACH * cluster_radius_px))
+    turn = rng.uniform(0, 2 * np.pi)
+    turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    near_x, near_y = cluster_radius_px * (turned[:, :, None] * points).sum(1)
     return (
         np.concatenate([x, near_x]),
         np.concatenate([y, near_y]),
-        np.append(share, np.full(_COMPACT_POINTS, compact / _COMPACT_POINTS)),
+        np.append(share, compact * near),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
 from data_tools.priors import Priors
 from data_tools.schema import TRAIT_NAMES
@@ -261,3 +262,19 @@ def test_a_thin_shell_is_bright_at_its_rim_and_a_sphere_in_its_middle(monkeypatc
         x, y, share = gas_points(20.0, 1.0, 0.0, np.random.default_rng(1))
         within = share[np.hypot(x, y) < half * 20].sum()
         assert within == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("radius", [3.0, 6.0, 14.0])
+def test_gas_on_the_cluster_shows_no_points(radius):
+    """As sharp a PSF as UVIS has, sigma 0.75 px, leaves it even at equal distance."""
+    x, y, share = gas_points(1.0, radius, 1.0, np.random.default_rng(4))
+    edges = np.arange(-40.5, 41)
+    fine = [np.linspace(-40.5, 40.5, 5 * 81 + 1)] * 2
+    image = np.histogram2d(y, x, fine, weights=share)[0]
+    image = gaussian_filter(image, 5 * 0.75)[2::5, 2::5]
+    distance = np.hypot(*np.meshgrid(edges[:-1] + 0.5, edges[:-1] + 0.5))
+    for ring in (0.5, 1.0, 1.5):
+        near = (np.abs(distance / radius - ring) < 0.6 / radius) & (image > 0)
+        # what is left of the fall within the ring and of the cut into pixels
+        trend = np.polyval(np.polyfit(distance[near], image[near], 1), distance[near])
+        assert (image[near] / trend).std() < 0.12
