@@ -44,11 +44,11 @@ Written by `scripts/build_nebula.py`; do not edit.
   one metallicity (in units of Z = 0.02), nitrogen secondary. Stars of an age bin of
   0.1 dex; the first is 0-1.1 Myr.
 - **Throughputs**. Those of `PROVENANCE.md`.
-- **What it was held against**. H beta is 0.91 to 1.08 of case B for the same stars, in
-  all nodes to 10 Myr. At solar metallicity the continuum is 1.1 to 2.7 times PopStar's
-  (Molla et al. 2009, MNRAS 398, 451) up to 4 Myr, like it at 5: take a factor of 2 at
-  a given age. The H alpha equivalent widths at 1 to 2 Myr are 10 to 25 % above those
-  of other single-star starbursts.
+- **What it was held against**. H beta is 0.91 to 1.08 of case B for the same stars, at
+  0.4 and 1 times solar metallicity and to 10 Myr. At solar metallicity the continuum is
+  1.1 to 2.7 times PopStar's (Molla et al. 2009, MNRAS 398, 451) up to 4 Myr, like it at
+  5: take a factor of 2 at a given age. The H alpha equivalent widths at 1 to 2 Myr are
+  10 to 25 % above those of other single-star starbursts.
 - **Left out**. Balmer lines above H10, Paschen lines above Pa10, weak metal lines. The
   lines in F275W are mostly Mg II 2800, which is resonant: an upper limit.
 """

@@ -84,6 +84,7 @@ def test_gas_adds_to_young_stars_what_another_calculation_gives(target, myr, blu
     assert np.log(share[2] / red) == pytest.approx(0, abs=0.6)
 
 
+@pytest.mark.shared
 def test_gas_is_that_of_the_shares_published_beside_the_stars_they_are_of(target):
     """The shares times BC03's own light: a reduction of the same grids, not ours."""
     files = [REFERENCES / name for name in ("nebular_share.csv", "ssp_mags.csv")]
