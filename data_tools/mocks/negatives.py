@@ -13,11 +13,14 @@ from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import brightness_at
 from data_tools.mocks.surroundings import scattered, with_gas
 from data_tools.stars.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
-from data_tools.stars.population import sample
+from data_tools.stars.nebula import draw_gas, lone_star
+from data_tools.stars.population import Population, sample
 from data_tools.stars.traits import as_numbers, draw_traits
 
 #: log10 S/N of a single star, blend, galaxy, dust edge or artefact.
 _LOG_SNR = (0.2, 3.2)
+#: log10 of the half-light radius in arcsec of the compact part of a lone star's gas.
+_STAR_GAS = -1.2
 #: log10 of the A_V of a dust lane's middle in mag, and its flat inner radius in pixels.
 _LANE_LOG_A_V = (-0.3, 0.5)
 _LANE_RADIUS_PX = (1.5, 8.0)
@@ -105,15 +108,19 @@ class NegativeMaker:
         log_snr = rng.uniform(*_LOG_SNR)
         return light * brightness_at(log_snr, light, spectrum, electron_njy)
 
+    def _star(self, rng: np.random.Generator) -> tuple[float, float, Population, int]:
+        """Draw a star: log age, A_V, population and point in it."""
+        log_age = rng.uniform(*self._box["log_age"])
+        population = self._clusters.population(log_age)
+        point = int(rng.integers(len(population.flux)))
+        return log_age, rng.uniform(0, 2), population, point
+
     def _star_fluxes(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n, bands) fluxes with the colours of real stars, scaled near one."""
         fluxes = []
         for _ in range(n):
-            population = self._clusters.population(rng.uniform(*self._box["log_age"]))
-            point = rng.integers(len(population.flux))
-            flux = population.flux[point] * 10 ** (
-                -0.4 * rng.uniform(0, 2) * population.extinction[point]
-            )
+            _, a_v, population, point = self._star(rng)
+            flux = population.reddened(a_v)[point]
             electrons = flux @ self._clusters.electrons_per_njy
             fluxes.append(flux * (10 ** rng.uniform(-0.6, 0.6) / electrons))
         return np.array(fluxes)
@@ -123,8 +130,17 @@ class NegativeMaker:
         return np.zeros((px, px, self._n_bands), np.float32)
 
     def _bright_star(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
-        flux = self._star_fluxes(1, rng)
-        light = self._light(np.zeros(1), np.zeros(1), flux, centre, psf)
+        """Draw a star; a hot young one lies in gas as a cluster does."""
+        log_age, a_v, population, point = self._star(rng)
+        points = (np.zeros(1), np.zeros(1), population.reddened(a_v)[point][None])
+        target, priors = self._clusters.target, self._clusters.priors
+        traits = as_numbers(draw_traits(target, priors, rng))
+        parameters = np.array([log_age, a_v, np.nan, _STAR_GAS])
+        alone = lone_star(population, point, target)
+        gas = draw_gas(target, priors, parameters, traits, population, alone, rng)
+        if gas is not None:
+            points = (np.concatenate(both) for both in zip(points, gas, strict=True))
+        light = self._light(*points, centre, psf)
         return self._scaled(light, spectrum, electron_njy, rng)
 
     def _blend(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:

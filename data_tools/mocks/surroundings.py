@@ -114,7 +114,9 @@ def with_gas(
     # half of a two-dimensional Gaussian lies within 1.177 sigma
     parameters = np.array([log_age, a_v, np.nan, np.log10(1.177 * sigma * scale)])
     traits = traits | {"nebular_radius_pc": radius_pc}
-    gas = draw_gas(clusters.target, clusters.priors, parameters, traits, *of, rng)
+    population, stars = of
+    target, priors = clusters.target, clusters.priors
+    gas = draw_gas(target, priors, parameters, traits, population, stars.counts, rng)
     if gas is None:
         return points
     return tuple(np.concatenate(both) for both in zip(points, gas, strict=True))

@@ -183,7 +183,13 @@ class ClusterMaker:
         points = (placed.x, placed.y, placed.flux)
         numbers = as_numbers(traits)
         gas = draw_gas(
-            self.target, self.priors, parameters, numbers, population, stars, of_gas
+            self.target,
+            self.priors,
+            parameters,
+            numbers,
+            population,
+            stars.counts,
+            of_gas,
         )
         if gas is not None:
             points = (np.concatenate(both) for both in zip(points, gas, strict=True))

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from data_tools.priors import Priors
-from data_tools.stars.population import DrawnStars, Population
+from data_tools.stars.population import Population
 from data_tools.stars.stellar_photometry import vega_magnitudes
 from data_tools.tables import load_tables, nebula_file
 from data_tools.target import Target
@@ -225,13 +225,28 @@ def gas_points(
     )
 
 
+def lone_star(population: Population, point: int, target: Target) -> np.ndarray:
+    """Return counts (n,) that stand for one star alone; see `draw_gas`.
+
+    A star's ionising photons go up faster with its mass than its light in the bluest
+    band: in the mean over a population as the 1.5th power of it.
+    """
+    hot = hot_light(population, target)
+    counts = np.zeros(len(hot))
+    if hot[point]:
+        steep = hot**1.5
+        counts[point] = steep[point] / hot[point]
+        counts[point] *= (population.number @ hot) / (population.number @ steep)
+    return counts
+
+
 def draw_gas(
     target: Target,
     priors: Priors,
     parameters: np.ndarray,
     traits: dict[str, float],
     population: Population,
-    stars: DrawnStars,
+    counts: np.ndarray,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Draw the ionised gas of a cluster, or of a looser group, as points of light.
@@ -249,8 +264,10 @@ def draw_gas(
         The cluster's, in the order of `data_tools.schema.PARAMETERS`.
     traits : dict of str to float
         The cluster's, as its record has them: ``feh`` and those of gas.
-    population, stars : Population, DrawnStars
-        Its stars, before dust and as drawn.
+    population : Population
+        Its stars, before dust.
+    counts : (n,) ndarray
+        How many were drawn at each of its points.
     rng : numpy.random.Generator
         Source of randomness.
 
@@ -267,7 +284,7 @@ def draw_gas(
     if not traits["nebular_covering"] or log_age > oldest_log_age():
         return None
     hot = hot_light(population, target)
-    drawn = stars.counts @ hot
+    drawn = counts @ hot
     if not drawn:
         return None
     light = gas_light(target, log_age, traits["feh"], traits["nebular_log_u"])

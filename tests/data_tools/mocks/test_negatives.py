@@ -22,7 +22,8 @@ SPECTRUM, ELECTRON = FieldSpectrum.white(np.full(3, 4.0), 64), np.full(3, 0.2)
 def draw():
     target = Target.load("m83-wfc3-uvis")
     renderer = Renderer(target.cutout_px)
-    maker = NegativeMaker(ClusterMaker(target, Priors()), renderer)
+    no_gas = Priors(nebular_covering=(0.0, 0.0))
+    maker = NegativeMaker(ClusterMaker(target, no_gas), renderer)
     spectra = psf_spectra(target, renderer.grid, 7, np.array([1.2, 0.8, 0.6]))
     rng = np.random.default_rng(8)
 
@@ -65,6 +66,28 @@ def test_star_is_as_narrow_as_the_psf_and_in_the_middle(draw):
         assert half_light_radius_px(light) < 2.5
         row, column = np.unravel_index(light.sum(-1).argmax(), (64, 64))
         assert {int(row), int(column)} <= {31, 32}
+
+
+def test_a_hot_star_alone_may_lie_in_gas():
+    young = {**Target.load("m83-wfc3-uvis").box, "log_age": (6.0, 6.4)}
+    target = dataclasses.replace(Target.load("m83-wfc3-uvis"), box=young)
+    renderer = Renderer(target.cutout_px)
+    spectra = psf_spectra(target, renderer.grid, 7, np.array([1.2, 0.8, 0.6]))
+
+    def radii(covering):
+        gas = {"nebular_covering": (covering,) * 2, "nebular_compact": (0.0, 0.0)}
+        gas["nebular_radius_pc"] = (10.0, 12.0)
+        maker = NegativeMaker(ClusterMaker(target, Priors(**gas)), renderer)
+        rng = np.random.default_rng(8)
+        stars = [
+            maker.draw("bright_star", np.zeros(2), spectra, SPECTRUM, ELECTRON, rng)
+            for _ in range(30)
+        ]
+        return np.array([half_light_radius_px(light) for light in stars])
+
+    alone, in_gas = radii(0.0), radii(1.0)
+    assert (alone < 2.5).all()
+    assert 0 < (in_gas > 4).mean() < 0.9
 
 
 def test_blend_is_wider_than_a_star_and_narrower_than_an_association(draw):
