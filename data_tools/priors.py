@@ -100,7 +100,7 @@ class Priors:
 
     nebular_covering : (float, float)
         Share of each young cluster's ionising light that gas in view takes up: none
-        where it is blown away or leaks (0.4 in the mean over the Magellanic Clouds:
+        where it is blown away or leaks (0.4 of it over the Magellanic Clouds:
         Pellegrini et al. 2012, ApJ 755, 40), all where a region is bounded by it.
     nebular_log_u : (float, float)
         log10 of that gas's ionisation parameter (H II regions of spirals: Dopita et

@@ -21,6 +21,9 @@ from data_tools.target import Target
 #: told otherwise.
 FINDER = {"threshold": 5.0, "fwhm_px": 2.5, "box_px": 48}
 SEPARATION_PX = 3.0
+#: They are looked for from this share of a field on, along both axes, as far from its
+#: other edge.
+_PEAKS_FROM = 0.375
 #: Models that no field is of if another may be: SSE's giants of 1 Gyr and more are so
 #: cool at [Fe/H] 0 that 0.5 % of the light in F814W is of stars brighter than M = -2,
 #: a fifth in others, and the red giants of a disc, to M_I = -3.7 (Bellazzini,
@@ -48,7 +51,7 @@ class GalaxyField:
         First pixels (row, column) at which a cutout may be taken; None for anywhere.
     peaks : (n, 2) ndarray
         Places (row, column) of what stands out of the field and is no cluster: what a
-        finder offers as a candidate, in a ninth of the field. None are known of real
+        finder offers as a candidate, in a sixteenth of the field. None are known of real
         mosaics without a table of their clusters, since a peak may be one.
     """
 
@@ -120,7 +123,7 @@ class FieldMaker:
             white_variance=observation.white_variance
             + pedestal * observation.electron_njy,
         )
-        first = len(image) // 3
+        first = int(_PEAKS_FROM * len(image))
         middle = slice(first, len(image) - first)
         peaks = find_peaks(image[middle, middle]) + first
         properties = {
@@ -149,7 +152,7 @@ class FieldMaker:
 def find_peaks(image: np.ndarray) -> np.ndarray:
     """Find what `clusterkeras detect` would call a candidate.
 
-    A ninth of a field has several times more than mocks need, and all of it would take
+    A sixteenth of a field has as many as mocks need or more, and all of it would take
     longer than the rest of the field.
 
     Parameters

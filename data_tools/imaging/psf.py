@@ -26,7 +26,7 @@ _JOIN_ARCSEC = (0.28, 0.44)
 #: From this share of the largest grid's half side on, wings fade to zero.
 _FADE = 0.8
 #: A half maximum is looked for so far from the middle, in such steps, in pixels.
-_HALF_MAXIMUM_PX, _FINE_PX = 5.0, 0.05
+_HALF_MAXIMUM_PX, _FINE_PX = 5.0, 0.1
 
 
 def _sample(
