@@ -130,6 +130,8 @@ def blemished(
         priors.cosmic_ray_fraction,
         priors.gap_fraction,
     )
+    if not has_rays and not has_gap:
+        return background, properties
     of_rays, of_gap = rng.spawn(2)
     if has_rays:
         light, tracks = cosmic_rays(px, electron_njy, of_rays)
