@@ -42,7 +42,8 @@ def export(
     ``serving_default``
         ``images`` (B, px, px, bands) float32 [nJy per pixel] → ``p_cluster`` (B,),
         ``log_snr`` and ``log_snr_std`` (B,) [dex], ``median``, ``lower``, ``upper``
-        (16, 84 %) and ``mean`` (B, P), ``covariance`` (B, P, P), ``edge_share`` (B,),
+        (16, 84 %) and ``mean`` (B, P), ``covariance`` (B, P, P),
+        ``log_mass_current`` (B, 3), median, 16 and 84 %, ``edge_share`` (B,),
         the largest share of the posterior at an edge of the training range,
         ``unlike_mocks`` (B,), log10 of the share of the training's mocks that are
         further out, and ``bad_pixels``.

@@ -17,8 +17,7 @@ from tqdm import tqdm
 
 from clusterkeras.config import InferenceConfig
 from data_tools.mosaics.mosaic import Mosaics, opened
-from data_tools.schema import FLAGS, PARAMETER_NAMES
-from data_tools.stars.population import living_share
+from data_tools.schema import FLAGS
 
 if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
@@ -31,9 +30,8 @@ EDGE_SHARE = 0.2
 #: How well an exposure is known, in dex.
 _EXPOSURE_DEX = 0.01
 
-#: Gives the numbers of `PosteriorModel.summarise` for images (B, px, px, bands),
-#: ``log_mass_current`` (B, 3), median and 16 and 84 % of log10 of the mass in living
-#: stars in Msun, and, if it draws, ``draws`` (B, n, P) for their seeds (B,).
+#: Gives the numbers of `PosteriorModel.summarise` for images (B, px, px, bands), and,
+#: if it draws, ``draws`` (B, n, P) for their seeds (B,).
 Network = Callable[[NDArray[np.float32], NDArray[np.int32]], Mapping[str, NDArray]]
 
 
@@ -329,21 +327,6 @@ def compile_network(model: PosteriorModel, draws: int = 0) -> Network:
     """
     import tensorflow as tf
 
-    from clusterkeras.network.posteriors.base import summarise
-
-    ages, shares = living_share(model.target.feh)
-    log_share, step_age = tf.constant(shares, tf.float32), ages[1] - ages[0]
-    of_age, of_mass = (PARAMETER_NAMES.index(n) for n in ("log_age", "log_mass"))
-
-    def living_mass(draws: Any) -> Any:
-        place = (draws[..., of_age] - ages[0]) / step_age
-        # a place in the table for what is NaN, which stays so by its mass
-        place = tf.where(tf.math.is_nan(place), 0.0, place)
-        below = tf.cast(tf.clip_by_value(place, 0, len(ages) - 2), tf.int32)
-        part = tf.clip_by_value(place - tf.cast(below, tf.float32), 0, 1)
-        low, high = tf.gather(log_share, below), tf.gather(log_share, below + 1)
-        return draws[..., of_mass] + low + part * (high - low)
-
     signature = [
         tf.TensorSpec((None, *model.image_shape), tf.float32),
         tf.TensorSpec((None,), tf.int32),
@@ -353,11 +336,6 @@ def compile_network(model: PosteriorModel, draws: int = 0) -> Network:
     def step(images: Any, seeds: Any) -> dict[str, Any]:
         outputs = model(images, training=False)
         found = model.summarise_outputs(images, outputs)
-        even = model.joint.even_draws(outputs["posterior"])
-        living = summarise(living_mass(even)[..., None])
-        found["log_mass_current"] = tf.concat(
-            [living[name] for name in ("median", "lower", "upper")], axis=1
-        )
         if draws:
             found["draws"] = model.draw_from(outputs["posterior"], seeds, draws)
         return found

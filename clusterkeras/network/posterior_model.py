@@ -17,6 +17,7 @@ import tensorflow_probability as tfp
 from clusterkeras.network.layers.gaps import fill_gaps
 from clusterkeras.network.posteriors.base import Posterior, summarise
 from data_tools.schema import PARAMETER_NAMES
+from data_tools.stars.population import living_share
 from data_tools.target import Target
 
 tfd = tfp.distributions
@@ -294,9 +295,11 @@ class PosteriorModel(keras.Model):
         dict of str to tensor
             ``p_cluster`` (B,); ``log_snr``, ``log_snr_std`` [dex] (B,), mean and
             standard deviation of the visibility; ``median``, ``lower``, ``upper`` (16,
-            84 %), ``mean`` (B, P); ``covariance`` (B, P, P); ``edge_share`` (B,), see
-            `edge_share`; ``unlike_mocks`` (B,), see `unlike_mocks`; ``bad_pixels``
-            (B,), see `call`. Where a band has no data all but the last two are NaN.
+            84 %), ``mean`` (B, P); ``covariance`` (B, P, P); ``log_mass_current``
+            (B, 3), median, 16 and 84 % of log10 of the mass in living stars in Msun;
+            ``edge_share`` (B,), see `edge_share`; ``unlike_mocks`` (B,), see
+            `unlike_mocks`; ``bad_pixels`` (B,), see `call`. Where a band has no data
+            all but the last two are NaN.
         """
         return self.summarise_outputs(images, self(images, training=False))
 
@@ -311,10 +314,28 @@ class PosteriorModel(keras.Model):
             "log_snr": visibility.mean(),
             "log_snr_std": visibility.stddev(),
             **summarise(draws),
+            "log_mass_current": self._living_mass(draws),
             "edge_share": self.edge_share(draws),
             "unlike_mocks": self.unlike_mocks(images, outputs["features"]),
             "bad_pixels": outputs["bad_pixels"],
         }
+
+    def _living_mass(self, draws: tf.Tensor) -> tf.Tensor:
+        """Summarise log10 of the mass in living stars of draws (B, n, P): (B, 3)."""
+        ages, shares = living_share(self.target.feh)
+        log_age, log_mass = (
+            draws[..., self.parameter_names.index(name)]
+            for name in ("log_age", "log_mass")
+        )
+        place = (log_age - ages[0]) / (ages[1] - ages[0])
+        # a place in the table for what is NaN, which stays so by its mass
+        place = tf.where(tf.math.is_nan(place), 0.0, place)
+        below = tf.cast(tf.clip_by_value(place, 0, len(ages) - 2), tf.int32)
+        part = tf.clip_by_value(place - tf.cast(below, tf.float32), 0, 1)
+        table = tf.constant(shares, tf.float32)
+        low, high = tf.gather(table, below), tf.gather(table, below + 1)
+        living = summarise((log_mass + low + part * (high - low))[..., None])
+        return tf.concat([living[k] for k in ("median", "lower", "upper")], axis=1)
 
     def edge_share(self, draws: tf.Tensor) -> tf.Tensor:
         """Say how far a posterior leans on an edge of the box: truth may be beyond.

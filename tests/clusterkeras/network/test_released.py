@@ -38,7 +38,10 @@ def test_a_released_model_answers_as_then(released):
         "log_prob": model.posterior(raw).log_prob(stored["parameters"]),
         "draws": model.draw_from(raw, tf.range(len(raw)), stored["draws"].shape[1]),
     }
-    assert not np.any(found.pop("bad_pixels"))  # new since
+    # new since
+    assert not np.any(found.pop("bad_pixels"))
+    living = np.asarray(found.pop("log_mass_current"))
+    assert (living[:, 0] < np.asarray(found["median"])[:, 2]).all()
     assert set(found) == set(stored) - {"images", "parameters"}
     for answer, values in found.items():
         np.testing.assert_allclose(
