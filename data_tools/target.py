@@ -258,6 +258,17 @@ class Target:
         box = {key: (float(self.box[key][0]), float(self.box[key][1])) for key in known}
         object.__setattr__(self, "box", box)
         object.__setattr__(self, "bands", tuple(self.bands))
+        _require(
+            isinstance(self.priors, dict),
+            "priors",
+            "a mapping of values by the names of data_tools.Priors",
+            self.priors,
+        )
+        if self.priors:
+            # beside it, as priors are those of a target
+            from data_tools.priors import Priors
+
+            Priors().fixed_by(self)
 
     @property
     def band_names(self) -> tuple[str, ...]:

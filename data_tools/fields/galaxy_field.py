@@ -8,7 +8,7 @@ import numpy as np
 
 from data_tools.fields.disc import draw_disc
 from data_tools.fields.history import draw_history
-from data_tools.fields.starlight import Starlight
+from data_tools.fields.starlight import OLD_AGES, Starlight
 from data_tools.imaging import peaks as peak_finder
 from data_tools.imaging.observation import Observation, draw_observation
 from data_tools.imaging.render import Renderer
@@ -24,11 +24,6 @@ SEPARATION_PX = 3.0
 #: They are looked for from this share of a field on, along both axes, as far from its
 #: other edge.
 _PEAKS_FROM = 0.375
-#: Models that no field is of if another may be: SSE's giants of 1 Gyr and more are so
-#: cool at [Fe/H] 0 that 0.5 % of the light in F814W is of stars brighter than M = -2,
-#: a fifth in others, and the red giants of a disc, to M_I = -3.7 (Bellazzini,
-#: Ferraro & Pancino 2001, ApJ 556, 635), are most of what is seen of it one by one.
-_WITHOUT_GIANTS = ("SSE",)
 #: Percentage of a field's pixels below the level that a pedestal is measured in, and
 #: largest difference between bands, in units of the pedestal's range.
 _PEDESTAL_PERCENTILE, _PEDESTAL_SCATTER = 5, 0.1
@@ -51,7 +46,7 @@ class GalaxyField:
         First pixels (row, column) at which a cutout may be taken; None for anywhere.
     peaks : (n, 2) ndarray
         Places (row, column) of what stands out of the field and is no cluster: what a
-        finder offers as a candidate, in a sixteenth of the field. None are known of real
+        finder offers as a candidate, in a sixteenth of it. None are known of real
         mosaics without a table of their clusters, since a peak may be one.
     """
 
@@ -97,14 +92,8 @@ class FieldMaker:
         disc = draw_disc(priors, n_cells, cell_pc, rng)
         # of their own, so that other ranges leave the rest as it is
         of_traits, of_history = rng.spawn(2)
-        shares = priors.stellar_models
-        giants = {m: s for m, s in shares.items() if s and m not in _WITHOUT_GIANTS}
-        own = replace(
-            priors,
-            nebular_covering=priors.field_nebular_covering,
-            stellar_models=giants or shares,
-        )
-        traits = draw_traits(self.target, own, of_traits)
+        gas = replace(priors, nebular_covering=priors.field_nebular_covering)
+        traits = draw_traits(self.target, gas, of_traits, OLD_AGES[-1][0])
         history = draw_history(priors, of_history)
         starlight = Starlight(self.target, priors.foreground_a_v, traits, history)
         column, row, flux, smooth = starlight.draw(disc, observation, rng)

@@ -98,7 +98,7 @@ class Observation:
         """
         room = self.full_well * self.exposures * self.electron_njy - self.sky_njy
         room = room.astype(np.float32)
-        # over all bands at once: along a short last axis it takes a hundred times longer
+        # all bands at once: along a short last axis it takes a hundred times as long
         if light.max() + np.max(background) <= room.min():
             return light
         return spilled(light, np.maximum(room - background, 0))

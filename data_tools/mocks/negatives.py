@@ -15,7 +15,6 @@ from data_tools.mocks.surroundings import scattered, with_gas
 from data_tools.stars.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
 from data_tools.stars.nebula import draw_gas, lone_star
 from data_tools.stars.population import Population, sample
-from data_tools.stars.traits import as_numbers, draw_traits
 
 #: log10 S/N of a single star, blend, galaxy, dust edge or artefact.
 _LOG_SNR = (0.2, 3.2)
@@ -134,7 +133,7 @@ class NegativeMaker:
         log_age, a_v, population, point = self._star(rng)
         points = (np.zeros(1), np.zeros(1), population.reddened(a_v)[point][None])
         target, priors = self._clusters.target, self._clusters.priors
-        traits = as_numbers(draw_traits(target, priors, rng))
+        traits = self._clusters.traits(log_age, rng)
         parameters = np.array([log_age, a_v, np.nan, _STAR_GAS])
         alone = lone_star(population, point, target)
         gas = draw_gas(target, priors, parameters, traits, population, alone, rng)
@@ -171,7 +170,7 @@ class NegativeMaker:
             scattered(stars, sigma, rng),
             self._clusters,
             (log_age, a_v, sigma),
-            as_numbers(draw_traits(self._clusters.target, self._clusters.priors, rng)),
+            self._clusters.traits(log_age, rng),
             (population, stars),
             rng,
         )

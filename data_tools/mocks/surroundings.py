@@ -9,7 +9,6 @@ import numpy as np
 from data_tools.stars.cluster import LEAST_ELECTRONS, Cluster, ClusterMaker
 from data_tools.stars.nebula import draw_gas
 from data_tools.stars.population import DrawnStars, Population, sample
-from data_tools.stars.traits import as_numbers, draw_traits
 
 #: Clusters up to this age, log10 yr, may still lie in the complex they were born in:
 #: young clusters in nearby spirals lose their clustering in 40 to 60 Myr (Grasha et al.
@@ -211,7 +210,7 @@ class Surroundings:
             points,
             self._clusters,
             (log_age, a_v, sigma),
-            as_numbers(draw_traits(self._clusters.target, self._clusters.priors, rng)),
+            self._clusters.traits(log_age, rng),
             (population, stars),
             rng,
         )

@@ -144,6 +144,10 @@ class ClusterMaker:
         """Return the target's population of an age (log10 yr), before dust."""
         return population_of(self.target, log_age)
 
+    def traits(self, log_age: float, rng: np.random.Generator) -> dict[str, float]:
+        """Draw what stars of an age (log10 yr) are like; see `traits.as_numbers`."""
+        return as_numbers(draw_traits(self.target, self.priors, rng, log_age))
+
     def draw(self, parameters: np.ndarray, rng: np.random.Generator) -> Cluster:
         """Draw one cluster: its stars, points for those too many to draw, and gas.
 
@@ -158,8 +162,8 @@ class ClusterMaker:
             Source of randomness.
         """
         of_traits, of_stars, of_places, of_dust, of_gas = rng.spawn(5)
-        traits = draw_traits(self.target, self.priors, of_traits)
         log_age, a_v, log_mass, log_radius = parameters
+        traits = draw_traits(self.target, self.priors, of_traits, log_age)
         population = population_with(self.target, log_age, traits)
         stars = sample(
             population,

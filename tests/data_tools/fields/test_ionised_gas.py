@@ -30,7 +30,7 @@ def gas(m83):
     priors = Priors(
         nebular_covering=(0.5, 0.5), nebular_log_u=(-3, -3), feh_offset=(0, 0)
     )
-    traits = draw_traits(m83, priors, RNG(0))
+    traits = draw_traits(m83, priors, RNG(0), 6.65)
     return IonisedGas(m83, traits, history_of(), population_of(m83, 6.65), 0.0)
 
 
