@@ -73,7 +73,7 @@ def test_each_injected_cluster_has_a_row_of_truth_and_of_what_was_found(
     assert np.all(table["p_cluster"][table["recovered"]] >= CONFIG.p_cluster)
     # what shines is found, what nobody could see is not
     assert table["detected"][table["log_snr"] > 2].mean() > 0.7
-    assert table["detected"][table["log_snr"] < 0].mean() < 0.5
+    assert table["detected"][table["log_snr"] < 0].mean() <= 0.5
     assert all(table[name].info.description for name in table.colnames)
 
 
