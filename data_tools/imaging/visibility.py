@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations_with_replacement
@@ -19,8 +18,8 @@ _PSF_GRID = 128
 #: Least share of a band's power that the others don't tell of: more than the estimates
 #: of how much they do are good for.
 _LEAST_OWN = 0.01
-#: Each leaves at most half of the error.
-_NEWTON_STEPS = 6
+#: Where between once and twice a missing S/N a brightness is looked for.
+_TRIED = np.linspace(1, 2, 9)
 
 
 @dataclass(frozen=True)
@@ -39,48 +38,49 @@ class Signal:
     power: np.ndarray
     photons: np.ndarray
 
-    def log_snr(self, spectrum: FieldSpectrum, factor: float = 1.0) -> float:
+    def log_snr(
+        self, spectrum: FieldSpectrum, factor: float | np.ndarray = 1.0
+    ) -> np.ndarray:
         """Return the visibility of the object, made brighter by a factor.
 
         Parameters
         ----------
         spectrum : FieldSpectrum
             Of the field that it stands in.
-        factor : float
+        factor : float or (n,) ndarray
             By which all its light is multiplied.
 
         Returns
         -------
-        float
+        () or (n,) ndarray
             log10 S/N; NaN where there is no object.
         """
-        noise = spectrum.power.copy()
-        bands = np.arange(len(self.photons))
-        noise[:, bands, bands] += factor * self.photons
-        snr2 = factor**2 * _whitened(self.power, noise)
-        return 0.5 * math.log10(snr2) if snr2 > 0 else math.nan
+        factor = np.asarray(factor, float)
+        own = factor[..., None, None, None] * np.diag(self.photons)
+        snr2 = factor**2 * _whitened(self.power, spectrum.power + own)
+        return 0.5 * np.log10(snr2, where=snr2 > 0, out=np.full_like(snr2, np.nan))
 
 
-def _whitened(signal: np.ndarray, noise: np.ndarray) -> float:
-    """Return the sum over rings of the trace of signal divided by noise.
+def _whitened(signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Return the sum over rings of the trace of signal divided by noise (..., rings).
 
     Band by band: what a band adds is what the bands before it don't tell of it. So no
     library's matrix product is used, whose last digits differ between processors.
     """
-    total = 0.0
-    least = _LEAST_OWN * np.einsum("rbb->rb", noise)
+    total = np.zeros(noise.shape[:-3])
+    least = _LEAST_OWN * np.einsum("...bb->...b", noise)
     for band in range(noise.shape[-1]):
-        own = np.maximum(noise[:, 0, 0], least[:, band])
-        total += float((signal[:, 0, 0] / own).sum())
-        slope = noise[:, 1:, 0] / own[:, None]
-        told = slope[:, :, None] * signal[:, None, 0, 1:]
+        own = np.maximum(noise[..., 0, 0], least[..., band])
+        total += (signal[..., 0, 0] / own).sum(axis=-1)
+        slope = noise[..., 1:, 0] / own[..., None]
+        told = slope[..., None] * signal[..., None, 0, 1:]
         signal = (
-            signal[:, 1:, 1:]
+            signal[..., 1:, 1:]
             - told
-            - told.swapaxes(1, 2)
-            + slope[:, :, None] * (slope * signal[:, :1, 0])[:, None]
+            - told.swapaxes(-1, -2)
+            + slope[..., None] * (slope * signal[..., :1, 0])[..., None, :]
         )
-        noise = noise[:, 1:, 1:] - slope[:, :, None] * noise[:, None, 0, 1:]
+        noise = noise[..., 1:, 1:] - slope[..., None] * noise[..., None, 0, 1:]
     return total
 
 
@@ -149,7 +149,7 @@ def visibility(
     float
         NaN where there is no object (all pixels zero).
     """
-    return signal(light, electron_njy).log_snr(spectrum)
+    return float(signal(light, electron_njy).log_snr(spectrum))
 
 
 def brightness_at(
@@ -169,12 +169,14 @@ def brightness_at(
     """
     there = signal(light, electron_njy)
     faint = Signal(there.power, 0 * there.photons)
-    # what gives it if the object's own photons didn't count, then Newton steps in log
-    # space: S/N goes from linear to square root in the factor
-    factor = 10.0 ** (log_snr - faint.log_snr(spectrum))
-    for _ in range(_NEWTON_STEPS):
-        factor *= 10.0 ** (log_snr - there.log_snr(spectrum, factor))
-    return factor
+    # what gives it if the object's own photons didn't count; as S/N goes from linear to
+    # square root in the factor, what is missing takes once to twice as much more
+    least = log_snr - faint.log_snr(spectrum)
+    missing = log_snr - there.log_snr(spectrum, 10.0**least)
+    tried = least + missing * _TRIED
+    return float(
+        10.0 ** np.interp(log_snr, there.log_snr(spectrum, 10.0**tried), tried)
+    )
 
 
 def depth(

@@ -182,7 +182,10 @@ class MockMaker:
                 if around is not None:
                     own["host_log_mass"] = around.host_log_mass
                 traits = np.array([own[name] for name in TRAIT_NAMES])
-            light = seen.saturated(light, background)
+            log_snr = np.nan
+            if kind not in ("empty", "field_peak"):
+                light = seen.saturated(light, background)
+                log_snr = visibility(light, spectrum, seen.electron_njy)
             variance = seen.pixel_variance(background)
             whole = background
             background, blemishes = blemished(
@@ -200,7 +203,7 @@ class MockMaker:
                 "field_traits": np.array(field_traits, np.float32),
                 "is_cluster": int(kind == "cluster"),
                 "kind": KINDS.index(kind),
-                "log_snr": visibility(light, spectrum, seen.electron_njy),
+                "log_snr": log_snr,
                 "centre": centre.astype(np.float32),
                 "electron_njy": seen.electron_njy.astype(np.float32),
                 "background_variance": variance.astype(np.float32),
