@@ -113,11 +113,11 @@ def evaluate(
 
     Examples
     --------
-    >>> from clusterkeras import evaluate
-    >>> from data_tools import MockSet, Priors, Target, simulate
+    >>> from clusterkeras import ClusterModel, evaluate
+    >>> from data_tools import MockSet, Priors, simulate
     >>> numbers = MockSet(n_train=16, n_validation=0, n_test=64, shard_size=64)
     >>> priors = Priors(field_px=128, mocks_per_field=16)
-    >>> target = Target.load("m83-wfc3-uvis")
+    >>> target = ClusterModel.from_preset("m83-wfc3-uvis").target
     >>> mocks = simulate("mocks", target, priors, numbers, workers=1, progress=False)
     >>> found = evaluate("m83-wfc3-uvis", mocks, "test", draws=50)
     Beside the prior: ... nats gained; 68 % intervals as parts of the prior's: ...

@@ -163,7 +163,11 @@ def _mix(pivots: Sequence[float]) -> NDArray[np.float64]:
 
 
 def _vega_ab(pivots: Sequence[float]) -> NDArray[np.float64]:
-    """Return Vega's AB magnitude in bands: the tables', interpolated between theirs."""
-    tables = load_tables(tuple(band for held in FILES.values() for band in held))
+    """Return Vega's AB magnitude in bands: the tables', interpolated between theirs.
+
+    Of their wide bands, as in a narrow one (N) Vega has a line.
+    """
+    held = (band for bands in FILES.values() for band in bands)
+    tables = load_tables(tuple(band for band in held if not band.endswith("N")))
     order = np.argsort(tables.pivot)
     return np.interp(pivots, tables.pivot[order], tables.vega_ab[order])

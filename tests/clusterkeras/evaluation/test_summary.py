@@ -97,7 +97,7 @@ def test_over_confidence_costs_log_probability_and_the_prior_stands_beside(
 ):
     scores = [f["overall"]["negative_log_probability"] for *_, f in (right, narrow)]
     assert scores[0]["mean"] < scores[1]["mean"] < scores[0]["prior"]
-    assert scores[0]["prior"] == pytest.approx(np.log(3.5 * 4.0 * 3.5 * 1.4))
+    assert scores[0]["prior"] == pytest.approx(np.log(4.1 * 4.0 * 3.5 * 1.4))
     assert scores[0]["gain_over_prior"] == scores[0]["prior"] - scores[0]["mean"]
 
 

@@ -47,7 +47,14 @@ def test_errors_are_stated_too_small_by_crowding_and_shared_noise(measured):
 def test_models_have_the_light_of_their_population_less_what_the_psf_spreads(
     photometric_target, measured
 ):
-    priors = Priors()
+    priors = Priors(
+        stellar_models={"MIST": 1.0},
+        r_v=(3.1, 3.1),
+        a_v_scatter=(0.0, 0.0),
+        a_v_front=(0.0, 0.0),
+        nebular_covering=(0.0, 0.0),
+        transfer_loss=(0.0, 0.0),
+    )
     parameters, flux = ring_photometry.draw_models(photometric_target, priors, 150, 1)
     assert flux.shape == (150, measured.flux.shape[1])
     # where sampling matters little and 16 px hold most of the light
