@@ -261,7 +261,7 @@ class Priors:
     field_bulge_mass_density: Range = (2.5, 4.0)
     foreground_a_v: float = 0.18
     field_px: int = 768
-    mocks_per_field: int = 384
+    mocks_per_field: int = 512
 
     def __post_init__(self) -> None:
         """Check every value."""

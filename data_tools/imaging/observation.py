@@ -166,9 +166,9 @@ class Observation:
         (bands,) ndarray
             nJy2.
         """
-        # every second row: it says nearly what the one beside it says
+        # every fourth row: it says nearly what those beside it say
         bands = background.shape[-1]
-        pixels = np.ascontiguousarray(background[::2].reshape(-1, bands).T)
+        pixels = np.ascontiguousarray(background[::4].reshape(-1, bands).T)
         quarter = pixels.shape[1] // 4
         pixels.partition((quarter, 2 * quarter, 3 * quarter), axis=1)
         low, median, high = pixels[:, quarter : 3 * quarter + 1 : quarter].T

@@ -60,7 +60,7 @@ class MockSet:
     n_train: int = 200_000
     n_validation: int = 8_000
     n_test: int = 10_000
-    shard_size: int = 2304
+    shard_size: int = 2048
     seed: int = 0
     name: str = "mocks"
 

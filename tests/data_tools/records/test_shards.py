@@ -104,10 +104,10 @@ def test_fields_draw_differently(plan, maker):
 
 def test_the_default_set_has_shards_of_one_size():
     plan = Plan(None, Priors(), MockSet())
-    assert len(plan.shards) == 87 + 4 + 5
+    assert len(plan.shards) == 98 + 4 + 5
     assert sum(s.records for s in plan.shards) == 218_000
     fields = [s.first_field for s in plan.shards]
-    assert np.diff(fields).tolist()[:86] == [6] * 86
+    assert np.diff(fields).tolist()[:97] == [4] * 97
 
 
 @pytest.mark.parametrize(
@@ -148,5 +148,5 @@ def test_how_well_the_distance_is_known_changes_no_mock(plan, m83):
 
 def test_more_files_than_a_manifest_can_name_are_refused(m83):
     plan = Plan(m83, Priors(), MockSet(n_train=10**12))
-    with pytest.raises(ValueError, match=r"434,027,787 files\. Ask for fewer"):
+    with pytest.raises(ValueError, match=r"488,281,259 files\. Ask for fewer"):
         _ = plan.shards
