@@ -145,6 +145,9 @@ def _is_far_off(value: float, values: NDArray[np.float64]) -> bool:
         return False
     middle = np.median(others)
     spread = np.median(np.abs(others - middle))
+    if spread == 0:  # more than half have one value, as in coarse whole numbers
+        spread = np.mean(np.abs(others - middle))
+        spread = max(spread, np.diff(np.unique(others)).min(initial=np.inf))
     away = abs(value - middle)
     if not 0 < _SPREADS * spread < away:
         return False

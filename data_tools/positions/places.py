@@ -7,6 +7,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from astropy.stats import mad_std
 from astropy.table import Table
 from astropy.wcs import WCS
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 _DISAGREEMENT_PX = 0.5
 #: ... by a shift if that is more than this share of the distance, ...
 _COMMON = 0.5
+#: Of fewer rows nobody can tell a shift from rounding; of more, a difference of so many
+#: standard errors is none of chance.
+_FEWEST_TOLD, _SURE = 3, 3.0
 #: ... and above which the pixels are those of another image.
 _OTHER_IMAGE_PX = 5.0
 #: A row disagrees that is further apart than that distance, and than the median times
@@ -72,6 +76,8 @@ def find_places(
     every image; rows that are more than 0.5 px apart are doubtful, and up to 5 px all
     may be. Beyond that the pixels are those of another image, without a doubt. Without
     a common shift the sky positions are rounded: pixels are used, with the same doubt.
+    Of one or two rows nobody can
+    tell, and the sky is taken.
     In single rows that are further apart than the others the sky position is used. A
     row that has one of the two is placed by that. What is not as plain as ``x`` and
     ``y``, or ``ra`` and ``dec``, is told in the log.
@@ -191,10 +197,12 @@ def _of_both(
         return Places(*on_sky, sky.impossible)
     far = max(_DISAGREEMENT_PX, _MEDIANS * distance)
     limit, all_by_sky = far, False
+    alone = np.zeros(len(x), bool)
     if distance > _DISAGREEMENT_PX:
         limit = _DISAGREEMENT_PX
         told = has_pixels & has_sky & ~no_sky & ~_is_sentinel(chosen.x, chosen.y)
         all_by_sky = _are_shifted(x - on_sky[0], y - on_sky[1], told, distance)
+        alone = all_by_sky & has_pixels & (~has_sky | no_sky)
         logger.warning(
             "%s: %s and %s are %.1f px apart (median), %s: are they of these mosaics? "
             "Take the columns away that are not",
@@ -225,11 +233,18 @@ def _of_both(
             ": the sky positions are used" if limit == far else "",
             f", save {untold} that are 0, 0 or the like" if untold else "",
         )
+    if alone.any():
+        logger.warning(
+            "%s: %d rows have no sky position and keep the pixels that the others "
+            "leave: they have the flag position too",
+            name,
+            int(alone.sum()),
+        )
     by_sky = ~has_pixels | to_sky
     return Places(
         np.where(by_sky, on_sky[0], x),
         np.where(by_sky, on_sky[1], y),
-        differs | sky.impossible,
+        differs | alone | sky.impossible,
     )
 
 
@@ -239,12 +254,26 @@ def _are_shifted(
     told: NDArray[np.bool_],
     distance: float,
 ) -> bool:
-    """Say whether pixels are off by a common shift, and not by the sky's rounding."""
+    """Say whether pixels are off by a common shift, and not by the sky's rounding.
+
+    Of one or two rows nobody can tell; they are taken for shifted.
+    """
     told = told & np.isfinite(dx) & np.isfinite(dy)
     if not told.any():
         return False
-    shift = math.hypot(np.median(dx[told]), np.median(dy[told]))
-    return shift > max(_DISAGREEMENT_PX, _COMMON * distance)
+    shift, error = _common_shift(dx[told], dy[told])
+    if told.sum() < _FEWEST_TOLD:
+        return True
+    return shift > max(_DISAGREEMENT_PX, _COMMON * distance, _SURE * error)
+
+
+def _common_shift(
+    dx: NDArray[np.float64], dy: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return how far all rows are off together, and the standard error of that."""
+    middle = np.median(dx), np.median(dy)
+    scatter = math.hypot(mad_std(dx), mad_std(dy))
+    return math.hypot(*middle), scatter / math.sqrt(len(dx))
 
 
 def _without(rows: NDArray[np.bool_]) -> str:
@@ -270,6 +299,7 @@ def _nearest(
     """
     found = []
     for columns in pixels:
+        shifts = []
         known = columns.origin if origin is None else origin
         for used in (0, 1) if known is None else (known,):
             x, y = columns.x - used, columns.y - used
@@ -281,5 +311,14 @@ def _nearest(
             told = apart[~np.isnan(apart) & ~(away & unknown)]
             distance = float(np.median(told)) if told.size else math.nan
             found.append((columns, used, apart, distance))
+            rows = ~np.isnan(apart) & np.isfinite(apart) & ~unknown
+            if distance > _DISAGREEMENT_PX and rows.sum() >= _FEWEST_TOLD:
+                dx, dy = (x - on_sky[0])[rows], (y - on_sky[1])[rows]
+                shifts.append(_common_shift(dx, dy))
+        if len(shifts) == 2:
+            # rounded or shifted: the distance says little of the origin, what is common
+            # to all says more, and where that is not known well enough it is 0
+            (zero, error), (one, _) = shifts
+            del found[-2 if one < zero and zero - one > _SURE * error else -1]
     told = [f for f in found if not math.isnan(f[3])]
     return min(told, key=lambda f: f[3]) if told else (*found[0][:3], 0.0)

@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 
 from data_tools.mosaics.band_image import BandImage
+from data_tools.mosaics.gaps import find_marks
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.target import Target
 
@@ -89,6 +90,15 @@ def test_a_mark_of_whole_numbers_is_known(tmp_path, rate, write_band):
     counts[OUTSIDE] = -9999
     path = write(tmp_path / "a.fits", counts, write_band)
     np.testing.assert_array_equal(missing(path), OUTSIDE)
+
+
+@pytest.mark.parametrize("noise", [0.3, 0.65])
+def test_a_mark_beside_coarse_whole_numbers_is_known(noise):
+    rng = np.random.default_rng(1)
+    pixels = np.round(rng.normal(3, noise, 20_000)).astype(np.float32)
+    assert find_marks(pixels) == ()
+    pixels[:8000] = -999
+    assert [mark.value for mark in find_marks(pixels)] == [-999]
 
 
 def test_a_mark_in_few_pixels_or_most_is_known(tmp_path, rate, write_band):

@@ -111,6 +111,27 @@ def test_a_table_with_coarse_sky_positions_is_placed_by_pixels_and_flagged(wcs, 
     assert "in all directions, as rounded sky positions are" in caplog.text
 
 
+@pytest.mark.parametrize(("n", "counted_from"), [(100, 0), (1000, 0), (1000, 1)])
+def test_rounded_sky_positions_tell_no_wrong_origin(wcs, n, counted_from):
+    for seed in range(20):
+        x, y = np.random.default_rng(seed).uniform(5, 95, (2, n))
+        ra, dec = wcs.wcs_pix2world(x, y, 0)
+        ra, dec = (np.round(v / 5e-5) * 5e-5 for v in (ra, dec))
+        table = Table({"x": x + counted_from, "y": y + counted_from})
+        table["ra"], table["dec"] = ra, dec
+        np.testing.assert_allclose(find_places(table, wcs).x, x, atol=1e-6)
+
+
+def test_rows_without_sky_positions_among_shifted_ones_are_flagged(table, wcs, caplog):
+    table["x"] += 2
+    table["ra"][5:] = np.nan
+    with caplog.at_level(logging.WARNING):
+        places = find_places(table, wcs)
+    np.testing.assert_allclose(places.x[:5], X[:5], atol=1e-6)
+    assert places.doubtful.all()
+    assert "2 rows have no sky position and keep the pixels" in caplog.text
+
+
 def test_rows_that_count_from_one_among_others_from_zero_are_found(table, wcs):
     table["x"][ODD] += 1
     table["y"][ODD] += 1
