@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from data_tools.foreign.limits import (
     Limits,
@@ -15,8 +16,10 @@ from data_tools.foreign.limits import (
     whole,
 )
 from data_tools.foreign.typed import build
-from data_tools.schema import KINDS, STELLAR_MODELS
-from data_tools.target import EXTINCTION_LAWS, Target
+from data_tools.schema import EXTINCTION_LAWS, KINDS, STELLAR_MODELS
+
+if TYPE_CHECKING:
+    from data_tools.target import Target
 
 Range = tuple[float, float]
 

@@ -90,6 +90,9 @@ PARAMETER_NAMES: tuple[str, ...] = tuple(p.name for p in PARAMETERS)
 #: temperature and gravity. The index is the trait ``stellar_model``.
 STELLAR_MODELS: tuple[str, ...] = ("MIST", "PARSEC", "SSE")
 
+#: Extinction laws that the tables hold. The index is the trait ``extinction_law``.
+EXTINCTION_LAWS: tuple[str, ...] = ("CCM89", "F99", "G23")
+
 
 @dataclass(frozen=True)
 class Trait:
@@ -114,7 +117,7 @@ class Trait:
 TRAITS: tuple[Trait, ...] = (
     Trait("stellar_model", "", "index into STELLAR_MODELS; -1 for a file of the user"),
     Trait("feh", "dex", "[Fe/H]"),
-    Trait("extinction_law", "", "index into data_tools.target.EXTINCTION_LAWS"),
+    Trait("extinction_law", "", "index into EXTINCTION_LAWS"),
     Trait("r_v", "", "total over selective extinction, A_V / E(B-V)"),
     Trait("binary_fraction", "", "share of the stars that have a companion"),
     Trait("a_v_scatter", "", "scatter of A_V from star to star over its mean"),

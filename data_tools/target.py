@@ -27,8 +27,9 @@ from data_tools.foreign.limits import (
     whole,
 )
 from data_tools.foreign.typed import build
+from data_tools.priors import Priors
 from data_tools.running.plain_files import read_settings
-from data_tools.schema import PARAMETERS
+from data_tools.schema import EXTINCTION_LAWS, PARAMETERS
 
 #: AB magnitude 0 in nJy: 3631 Jy by definition (Oke & Gunn 1983, ApJ 266, 713).
 AB_ZERO_NJY = 3.631e12
@@ -65,7 +66,6 @@ def njy_to_ab(flux: _Values) -> _Values:
 ARCSEC_PER_RADIAN = 180 * 3600 / math.pi
 
 ISOCHRONE_FORMATS = ("parsec", "mist")
-EXTINCTION_LAWS = ("CCM89", "F99", "G23")
 
 
 def _require(condition: bool, name: str, expected: str, received: object) -> None:
@@ -265,9 +265,6 @@ class Target:
             self.priors,
         )
         if self.priors:
-            # beside it, as priors are those of a target
-            from data_tools.priors import Priors
-
             Priors().fixed_by(self)
 
     @property

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from data_tools.priors import Priors
-from data_tools.schema import STELLAR_MODELS
+from data_tools.schema import EXTINCTION_LAWS, STELLAR_MODELS
 from data_tools.stars.population import Population, isochrones_of, population_of
-from data_tools.target import EXTINCTION_LAWS, Target
+from data_tools.target import Target
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Traits:
     feh : float
         [Fe/H] in dex, not yet cut to what the model reaches.
     extinction_law : str
-        One of `data_tools.target.EXTINCTION_LAWS`.
+        One of `data_tools.schema.EXTINCTION_LAWS`.
     r_v : float
         A_V / E(B-V).
     binary_fraction : float

@@ -33,9 +33,9 @@ from clusterkeras.evaluation.shifts.sets import (
 from data_tools.fields.mosaic_field import Backgrounds
 from data_tools.priors import Priors
 from data_tools.records.plan import MockSet
-from data_tools.schema import STELLAR_MODELS
+from data_tools.schema import EXTINCTION_LAWS, STELLAR_MODELS
 from data_tools.stars.population import isochrones_of
-from data_tools.target import EXTINCTION_LAWS, Target
+from data_tools.target import Target
 
 #: The set that all others are held to.
 NOMINAL = "nominal"
