@@ -68,7 +68,8 @@ class Priors:
         as far as isochrones reach.
     stellar_models : dict of str to float
         Relative shares of the models of `data_tools.schema.STELLAR_MODELS` that each
-        cluster, and each field, is drawn from; the target's own file of isochrones
+        cluster, and each field, is drawn from (SSE up to 1 Gyr, and no field, unless it
+        is alone: its old giants are too cool); the target's own file of isochrones
         replaces them all. A field is of SSE only where no other has a share: its old
         stars lack giants.
     extinction_laws : tuple of str
@@ -81,6 +82,11 @@ class Priors:
     binary_fraction : (float, float)
         Share of each cluster's stars that have an unresolved companion: from none to
         the 0.7 of O stars (Sana et al. 2012, Science 337, 444).
+    uneven_fraction : float
+        Share of the clusters whose dust differs from star to star, by the two ranges
+        that follow; the others are behind an even screen. A few stars in front of much
+        dust give all the light in the blue, so that without such screens no cluster
+        would be as red as its A_V says.
     a_v_scatter : (float, float)
         Scatter of A_V from star to star (log-normal) over its mean, of each cluster;
         the Milky Way's part is the same for all. E(B-V) differs by 0.2 to 1.0 mag
@@ -218,6 +224,7 @@ class Priors:
     extinction_laws: tuple[str, ...] = EXTINCTION_LAWS
     r_v: Range = (2.5, 5.0)
     binary_fraction: Range = (0.0, 0.7)
+    uneven_fraction: float = 0.5
     a_v_scatter: Range = (0.0, 0.5)
     a_v_front: Range = (0.0, 0.3)
     segregation: Range = (0.5, 1.0)
@@ -292,6 +299,7 @@ class Priors:
                 ),
                 "r_v": ordered(2.3, 5.6),
                 "binary_fraction": ordered(0, 1),
+                "uneven_fraction": number(0, 1),
                 "a_v_scatter": ordered(0, 2),
                 "a_v_front": ordered(0, 0.4),
                 "segregation": ordered(0.1, 1),

@@ -259,7 +259,7 @@ FEATURES: tuple[Feature, ...] = (
         "float32",
         (),
         "dex",
-        "visibility: log10 S/N of the object on its field; NaN for empty",
+        "visibility: log10 S/N of the object on its field; NaN where there is none",
     ),
     Feature(
         "centre",

@@ -107,18 +107,20 @@ class NegativeMaker:
         log_snr = rng.uniform(*_LOG_SNR)
         return light * brightness_at(log_snr, light, spectrum, electron_njy)
 
-    def _star(self, rng: np.random.Generator) -> tuple[float, float, Population, int]:
-        """Draw a star: log age, A_V, population and point in it."""
+    def _star(
+        self, rng: np.random.Generator
+    ) -> tuple[float, float, Population, int, dict[str, float]]:
+        """Draw a star: log age, A_V, population and point in it, traits."""
         log_age = rng.uniform(*self._box["log_age"])
-        population = self._clusters.population(log_age)
+        population, traits = self._clusters.drawn_population(log_age, rng)
         point = int(rng.integers(len(population.flux)))
-        return log_age, rng.uniform(0, 2), population, point
+        return log_age, rng.uniform(0, 2), population, point, traits
 
     def _star_fluxes(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Return (n, bands) fluxes with the colours of real stars, scaled near one."""
         fluxes = []
         for _ in range(n):
-            _, a_v, population, point = self._star(rng)
+            _, a_v, population, point, _ = self._star(rng)
             flux = population.reddened(a_v)[point]
             electrons = flux @ self._clusters.electrons_per_njy
             fluxes.append(flux * (10 ** rng.uniform(-0.6, 0.6) / electrons))
@@ -130,10 +132,9 @@ class NegativeMaker:
 
     def _bright_star(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
         """Draw a star; a hot young one lies in gas as a cluster does."""
-        log_age, a_v, population, point = self._star(rng)
+        log_age, a_v, population, point, traits = self._star(rng)
         points = (np.zeros(1), np.zeros(1), population.reddened(a_v)[point][None])
         target, priors = self._clusters.target, self._clusters.priors
-        traits = self._clusters.traits(log_age, rng)
         parameters = np.array([log_age, a_v, np.nan, _STAR_GAS])
         alone = lone_star(population, point, target)
         gas = draw_gas(target, priors, parameters, traits, population, alone, rng)
@@ -152,7 +153,7 @@ class NegativeMaker:
     def _association(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
         mass = 10 ** rng.uniform(2.5, 4.3)
         log_age, a_v = rng.uniform(6.0, 8.0), rng.uniform(0, 2)
-        population = self._clusters.population(log_age)
+        population, traits = self._clusters.drawn_population(log_age, rng)
         stars = sample(
             population,
             mass,
@@ -170,7 +171,7 @@ class NegativeMaker:
             scattered(stars, sigma, rng),
             self._clusters,
             (log_age, a_v, sigma),
-            self._clusters.traits(log_age, rng),
+            traits,
             (population, stars),
             rng,
         )
@@ -234,7 +235,7 @@ class NegativeMaker:
             a_v = lane(gap + across) + lane(gap - across)
         a_v *= np.exp(rng.uniform(0.2, 0.8) * gaussian_random_field(side, 2.8, rng))
         populations = [
-            self._clusters.population(rng.uniform(*ages))
+            self._clusters.drawn_population(rng.uniform(*ages), rng)[0]
             for ages in ((9.2, 9.95), (7.0, 8.5))
         ]
         mass = np.array([1.0, 10 ** rng.uniform(-3, -1)])

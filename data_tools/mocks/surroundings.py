@@ -200,7 +200,7 @@ class Surroundings:
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         first, last = self._clusters.target.box["log_age"]
         log_age = np.clip(rng.uniform(*_GROUP_LOG_AGE), first, last)
-        population = self._clusters.population(log_age)
+        population, traits = self._clusters.drawn_population(log_age, rng)
         log_mass, a_v = rng.uniform(*_GROUP_LOG_MASS), rng.uniform(*_GROUP_A_V)
         stars = self._sample(population, log_mass, a_v, rng)
         sigma = self._sigma(rng)
@@ -210,7 +210,7 @@ class Surroundings:
             points,
             self._clusters,
             (log_age, a_v, sigma),
-            self._clusters.traits(log_age, rng),
+            traits,
             (population, stars),
             rng,
         )

@@ -144,9 +144,16 @@ class ClusterMaker:
         """Return the target's population of an age (log10 yr), before dust."""
         return population_of(self.target, log_age)
 
-    def traits(self, log_age: float, rng: np.random.Generator) -> dict[str, float]:
-        """Draw what stars of an age (log10 yr) are like; see `traits.as_numbers`."""
-        return as_numbers(draw_traits(self.target, self.priors, rng, log_age))
+    def drawn_population(
+        self, log_age: float, rng: np.random.Generator
+    ) -> tuple[Population, dict[str, float]]:
+        """Draw stars of an age (log10 yr) as clusters have them, and their traits.
+
+        Of a stellar model, metallicity and extinction law by chance, before dust; see
+        `data_tools.stars.traits.as_numbers`.
+        """
+        traits = draw_traits(self.target, self.priors, rng, log_age)
+        return population_with(self.target, log_age, traits), as_numbers(traits)
 
     def draw(self, parameters: np.ndarray, rng: np.random.Generator) -> Cluster:
         """Draw one cluster: its stars, points for those too many to draw, and gas.

@@ -81,7 +81,8 @@ def draw_traits(
     log_age : float
         log10 of its age in years. From 1 Gyr on no cluster is of SSE, unless all are.
     """
-    numbers = iter(rng.random(len(fields(Traits))))
+    *numbers, last = rng.random(len(fields(Traits)) + 1)
+    numbers = iter(numbers)
 
     def within(low: float, high: float) -> float:
         return low + (high - low) * next(numbers)
@@ -96,6 +97,7 @@ def draw_traits(
         giants = {m: s for m, s in models.items() if m not in _WITHOUT_GIANTS}
         models = giants or models
     model = among(models)
+    uneven = float(last < priors.uneven_fraction)
     laws = priors.extinction_laws or (target.extinction_law,)
     return Traits(
         stellar_model="" if target.isochrones else model,
@@ -103,8 +105,8 @@ def draw_traits(
         extinction_law=among(dict.fromkeys(laws, 1.0)),
         r_v=within(*priors.r_v),
         binary_fraction=within(*priors.binary_fraction),
-        a_v_scatter=within(*priors.a_v_scatter),
-        a_v_front=within(*priors.a_v_front),
+        a_v_scatter=uneven * within(*priors.a_v_scatter),
+        a_v_front=uneven * within(*priors.a_v_front),
         segregation=within(*priors.segregation),
         axis_ratio=within(*priors.axis_ratio),
         nebular_covering=within(*priors.nebular_covering),

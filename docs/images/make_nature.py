@@ -39,6 +39,7 @@ NOTHING: dict[str, Any] = {
     "stellar_models": {"MIST": 1.0},
     "r_v": (3.1, 3.1),
     "binary_fraction": (0.0, 0.0),
+    "uneven_fraction": 1.0,
     "a_v_scatter": (0.0, 0.0),
     "a_v_front": (0.0, 0.0),
     "segregation": (1.0, 1.0),

@@ -140,6 +140,7 @@ def _of_priors() -> tuple[Shift, ...]:
     """Return a shift for each end of each range, and one beyond it."""
     shifts = []
     for name, words, *values in RANGES:
+        others = {"uneven_fraction": 1.0} if name.startswith("a_v_") else {}
         is_range = isinstance(getattr(Priors(), name), tuple)
         for end, value in zip(("least", "most", "beyond"), values, strict=True):
             if value is not None:
@@ -149,7 +150,7 @@ def _of_priors() -> tuple[Shift, ...]:
                     Shift(
                         f"{name}_{end}",
                         words.format(value) + more,
-                        fixed(**{name: own}),
+                        fixed(**{name: own}, **others),
                     )
                 )
     return tuple(shifts)

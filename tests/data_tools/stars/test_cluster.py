@@ -22,6 +22,7 @@ from data_tools.target import Target
 #: Clusters of which all are alike but for the stars that they happened to get.
 PLAIN = {
     "stellar_models": {"MIST": 1.0},
+    "uneven_fraction": 1.0,
     "r_v": (3.1, 3.1),
     "binary_fraction": (0.0, 0.0),
     "a_v_scatter": (0.0, 0.0),
