@@ -55,8 +55,8 @@ def exact_log_prob(pixels, u):
 def test_a_short_training_comes_close_to_the_exact_posterior(
     name, learn, check_divergence
 ):
-    pixels, parameters, _ = simulate(800 * 256, seed=1)
-    learned = learn(name, LOW, HIGH, pixels, parameters, batch=256)
+    pixels, parameters, _ = simulate(800 * 512, seed=1)
+    learned = learn(name, LOW, HIGH, pixels, parameters, batch=512)
     pixels, parameters, u = simulate(20_000, seed=2)
     exact = exact_log_prob(pixels, u)
     # the image tells much, and of two parameters mostly their sum

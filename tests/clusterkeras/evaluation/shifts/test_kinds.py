@@ -147,7 +147,6 @@ def test_what_is_never_drawn_is_dust_over_half_a_ramp_and_one_band_smeared(m83, 
     np.testing.assert_allclose(
         lane.max(axis=(1, 2)), [[1.64, 1.34, 0.61]] * len(images), atol=0.02
     )
-    assert np.median(lane[..., 0] > 0.8) == pytest.approx(0.5, abs=0.5)
     assert (lane > 0.3).mean() == pytest.approx(0.5, abs=0.03)
 
     ramp = changed("gradient", images, m83) - images
