@@ -12,12 +12,12 @@ from data_tools.imaging.field_spectrum import FieldSpectrum, measure_spectrum
 from data_tools.imaging.observation import Observation
 from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import visibility
-from data_tools.mocks.surroundings import Around, Surroundings
+from data_tools.mocks.surroundings import Surroundings
 from data_tools.mosaics.mosaic import Mosaics
 from data_tools.mosaics.noise import electron_njy, measure_noise, observe
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES
-from data_tools.stars.cluster import Cluster, ClusterMaker
+from data_tools.stars.cluster import ClusterMaker, Points
 from data_tools.target import Target, njy_to_ab
 
 #: Side in pixels of the image that holds a cluster's light: beyond it, 2.5 arcsec from
@@ -212,8 +212,7 @@ class Injector:
                 )
             seen = self._seen(self._depth(places[i]), seed)
             cluster = self._clusters.draw(parameters[i], rng)
-            light = self._drawn(cluster, places[i] - corners[i, ::-1], psf)
-            stamps[i] = light
+            stamps[i] = self._drawn(cluster, places[i] - corners[i, ::-1], psf)
             around = self._surroundings.draw(
                 rng.spawn(1)[0], cluster, parameters[i], unrelated=False
             )
@@ -225,15 +224,14 @@ class Injector:
                 magnitude[i] = njy_to_ab(cluster.flux.sum(axis=0))
             # as in a training set: what a cutout shows of it
             inner = slice(STAMP_PX // 2 - self._half, STAMP_PX // 2 + self._half)
+            sought = self._drawn(cluster.expected, places[i] - corners[i, ::-1], psf)
             log_snr[i] = visibility(
-                light[inner, inner], self._spectrum(places[i]), seen.electron_njy
+                sought[inner, inner], self._spectrum(places[i]), seen.electron_njy
             )
         mosaics = InjectedMosaics(self.mosaics, corners, stamps)
         return Injected(mosaics, log_snr, magnitude)
 
-    def _drawn(
-        self, points: Cluster | Around, place: np.ndarray, psf: Filters
-    ) -> np.ndarray:
+    def _drawn(self, points: Points, place: np.ndarray, psf: Filters) -> np.ndarray:
         """Return the light on a stamp of points about a place (x, y) on it."""
         x, y = points.x + place[0], points.y + place[1]
         return self._renderer.draw(x, y, points.flux, psf)

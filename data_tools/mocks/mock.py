@@ -17,7 +17,7 @@ from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import visibility
 from data_tools.mocks.blemishes import blemished
 from data_tools.mocks.negatives import NegativeMaker
-from data_tools.mocks.surroundings import Around, Surroundings
+from data_tools.mocks.surroundings import Surroundings
 from data_tools.priors import Priors
 from data_tools.schema import (
     FIELD_TRAIT_NAMES,
@@ -26,7 +26,7 @@ from data_tools.schema import (
     PIXEL_UNIT_NJY,
     TRAIT_NAMES,
 )
-from data_tools.stars.cluster import Cluster, ClusterMaker
+from data_tools.stars.cluster import ClusterMaker, Points
 from data_tools.target import Target
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ class MockMaker:
             self._fields = BackgroundMaker(target, priors, backgrounds)
         self.clusters = ClusterMaker(target, priors)
         self._renderer = Renderer(target.cutout_px, _MARGIN_PX)
+        # for visibility, which sees next to nothing of the edges
+        self._narrow = Renderer(target.cutout_px, 0)
         self.surroundings = Surroundings(self.clusters)
         self._negatives = NegativeMaker(self.clusters, self._renderer)
         kinds = {k: v for k, v in priors.negatives.items() if v > 0}
@@ -129,6 +131,7 @@ class MockMaker:
         seen = field.observation
         spectra = seen.psf(self.target, self._renderer.grid)
         psf = self._renderer.filters(spectra)
+        narrow_psf = self._narrow.filters(seen.psf(self.target, self._narrow.grid))
         # with the star on the middle of the grid
         images = np.fft.fftshift(scipy.fft.irfft2(spectra), axes=(1, 2))
         fwhm = np.array([fwhm_px(image) for image in images])
@@ -185,7 +188,12 @@ class MockMaker:
             log_snr = np.nan
             if kind not in ("empty", "field_peak"):
                 light = seen.saturated(light, background)
-                log_snr = visibility(light, spectrum, seen.electron_njy)
+                sought = light
+                if cluster is not None:
+                    sought = self._light(
+                        cluster.expected, centre, narrow_psf, self._narrow
+                    )
+                log_snr = visibility(sought, spectrum, seen.electron_njy)
             variance = seen.pixel_variance(background)
             whole = background
             background, blemishes = blemished(
@@ -264,9 +272,14 @@ class MockMaker:
         )
 
     def _light(
-        self, points: Cluster | Around, place: np.ndarray, psf: Filters
+        self,
+        points: Points,
+        place: np.ndarray,
+        psf: Filters,
+        renderer: Renderer | None = None,
     ) -> np.ndarray:
         """Return the noise-free light of points about a place (x, y) in pixels."""
-        middle = (self._renderer.size_px - 1) / 2
+        renderer = renderer or self._renderer
+        middle = (renderer.size_px - 1) / 2
         x, y = points.x + (middle + place[0]), points.y + (middle + place[1])
-        return self._renderer.draw(x, y, points.flux, psf)
+        return renderer.draw(x, y, points.flux, psf)

@@ -239,7 +239,7 @@ def _clusters(
     """
     target, size = maker.target, len(field.image)
     canvas = Renderer(size)
-    cutout = Renderer(target.cutout_px)
+    cutout = Renderer(target.cutout_px, 0)
     seen = field.observation
     cutout_psf = cutout.filters(seen.psf(target, cutout.grid))
     half = target.cutout_px // 2
@@ -257,8 +257,9 @@ def _clusters(
             # as in a training set: on the cutout whose middle is nearest
             column = int(np.clip(np.floor(x[i]) - half + 1, 0, size - 2 * half))
             row = int(np.clip(np.floor(y[i]) - half + 1, 0, size - 2 * half))
+            sought = cluster.expected
             alone = cutout.draw(
-                star_x[-1] - column, star_y[-1] - row, cluster.flux, cutout_psf
+                x[i] - column + sought.x, y[i] - row + sought.y, sought.flux, cutout_psf
             )
             log_snr[i] = visibility(alone, spectrum, seen.electron_njy)
             around = maker.surroundings.draw(

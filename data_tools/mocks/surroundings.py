@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_tools.stars.cluster import LEAST_ELECTRONS, Cluster, ClusterMaker
+from data_tools.stars.cluster import LEAST_ELECTRONS, Cluster, ClusterMaker, Points
 from data_tools.stars.nebula import draw_gas
 from data_tools.stars.population import DrawnStars, Population, sample
 
@@ -35,22 +35,17 @@ _FAINT_POINTS = 200
 
 
 @dataclass(frozen=True)
-class Around:
+class Around(Points):
     """Young stars around a place as points of light.
 
     Attributes
     ----------
-    x, y : (n,) ndarray
-        Offsets from the place in pixels.
-    flux : (n, bands) ndarray
-        In nJy.
+    x, y, flux
+        See `data_tools.stars.cluster.Points`.
     host_log_mass : float
         log10 of the initial mass of the host in Msun; NaN for none.
     """
 
-    x: np.ndarray
-    y: np.ndarray
-    flux: np.ndarray
     host_log_mass: float
 
 

@@ -38,6 +38,11 @@ MAX_FAINT_POINTS = 1500
 _POINT_ELECTRONS = 100.0
 _SPACING_PX = 1.2
 
+#: Points that give the light where it is expected, at most, and how far they go from
+#: the centre, in sides of the cutout: no light of those beyond gets far into it.
+MAX_EXPECTED_POINTS = 1500
+_EXPECTED_REACH = 0.55
+
 #: Share of the stars that are placed that stand closer to the middle.
 _SEGREGATED = 0.2
 
@@ -55,8 +60,8 @@ _DIM = -0.4 * np.log(10)
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """One cluster as points of light.
+class Points:
+    """Points of light.
 
     Attributes
     ----------
@@ -64,26 +69,55 @@ class Cluster:
         Offsets from the centre in pixels.
     flux : (n, bands) ndarray
         In nJy.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+
+    def within(self, reach_px: float) -> Points:
+        """Return the points of a square about the centre, so far to each side."""
+        near = np.maximum(abs(self.x), abs(self.y)) < reach_px
+        return Points(self.x[near], self.y[near], self.flux[near])
+
+    def __add__(self, other: Points) -> Points:
+        """Return the points of both."""
+        return Points(
+            np.concatenate([self.x, other.x]),
+            np.concatenate([self.y, other.y]),
+            np.concatenate([self.flux, other.flux]),
+        )
+
+
+@dataclass(frozen=True)
+class Cluster(Points):
+    """One cluster as points of light.
+
+    Attributes
+    ----------
+    x, y, flux
+        See `Points`.
+    expected : Points
+        The same light where it is expected in a cutout: that of the stars spread evenly
+        over the profile with the cluster's half-light radius, since nobody knows
+        beforehand where each of them stands.
     traits : dict of str to float
         The numbers of `data_tools.schema.TRAITS`, by name.
     population : Population
         What its stars were drawn from.
     """
 
-    x: np.ndarray
-    y: np.ndarray
-    flux: np.ndarray
+    expected: Points
     traits: dict[str, float]
     population: Population
 
 
 @dataclass(frozen=True)
 class _Placed:
-    """Points of light (see `Cluster`), and log10 of radii in units of the label's."""
+    """A cluster's points (see `Cluster`), log10 of radii in units of the label's."""
 
-    x: np.ndarray
-    y: np.ndarray
-    flux: np.ndarray
+    drawn: Points
+    expected: Points
     log_radius_drawn: float
     log_number_radius: float
 
@@ -181,7 +215,7 @@ class ClusterMaker:
             self.electrons_per_njy,
             LEAST_ELECTRONS,
         )
-        stars, a_v_seen = self._unevenly_dimmed(stars, a_v, traits, of_dust)
+        stars, a_v_seen, screens = self._unevenly_dimmed(stars, a_v, traits, of_dust)
         placed = self._placed(stars, traits, log_radius, of_places)
         measured = {
             "host_log_mass": math.nan,
@@ -191,7 +225,7 @@ class ClusterMaker:
             "log_half_light_radius_drawn": log_radius + placed.log_radius_drawn,
             "log_half_number_radius": log_radius + placed.log_number_radius,
         }
-        points = (placed.x, placed.y, placed.flux)
+        points, expected = placed.drawn, placed.expected
         numbers = as_numbers(traits)
         gas = draw_gas(
             self.target,
@@ -201,24 +235,31 @@ class ClusterMaker:
             population,
             stars.counts,
             of_gas,
+            screens,
         )
         if gas is not None:
-            points = (np.concatenate(both) for both in zip(points, gas, strict=True))
-        return Cluster(*points, numbers | measured, population)
+            points, expected = points + Points(*gas), expected + Points(*gas)
+        expected = expected.within(_EXPECTED_REACH * self.target.cutout_px)
+        return Cluster(
+            *(points.x, points.y, points.flux), expected, numbers | measured, population
+        )
 
     def _unevenly_dimmed(
         self, stars: DrawnStars, a_v: float, traits: Traits, rng: np.random.Generator
-    ) -> tuple[DrawnStars, float]:
-        """Give each star an A_V of its own; return also the mean by light with dust.
+    ) -> tuple[DrawnStars, float, tuple[np.ndarray, np.ndarray]]:
+        """Give each star an A_V of its own.
 
         Their mean, by light without dust, is the cluster's: that of the stars that are
-        placed as drawn, that of the others in expectation.
+        placed as drawn, that of the others in expectation. Returned are also the mean
+        by light with dust, and A_V that stand for those of the stars with the share of
+        each.
         """
         scatter, front = traits.a_v_scatter, traits.a_v_front
         screen = min(self.priors.foreground_a_v, a_v)
         behind = a_v - screen
+        even = (np.array([a_v]), np.ones(1))
         if behind == 0 or scatter == front == 0:
-            return stars, a_v
+            return stars, a_v, even
         weight = self.electrons_per_njy
         light = (stars.flux * np.exp(-_DIM * a_v * stars.extinction)) @ weight
         faint = stars.faint_flux * np.exp(-_DIM * a_v * stars.faint_extinction)
@@ -235,7 +276,7 @@ class ClusterMaker:
             if needed < _MOST_CHANGE * drawn and drawn < _MOST_CHANGE * needed:
                 break
         else:
-            return stars, a_v
+            return stars, a_v, even
         change = needed / drawn
         more = behind * (change * factor - 1)
         flux = stars.flux * np.exp(
@@ -256,7 +297,7 @@ class ClusterMaker:
             faint_flux=faint_flux,
             faint_flux2=stars.faint_flux2 * (shares @ left**2),
         )
-        return dimmed, a_v + float(excess)
+        return dimmed, a_v + float(excess), (a_v + faint_more, shares)
 
     def _placed(
         self,
@@ -299,8 +340,19 @@ class ClusterMaker:
             flux = np.concatenate([flux, part[:, None] * smooth])
             electrons = np.concatenate([electrons, part * smooth_electrons])
         drawn = _log_half_light_radius(np.hypot(x, y) / label, electrons)
-        x, y = _flattened(x, y, traits.axis_ratio, turn)
-        return _Placed(x, y, flux, drawn, math.log10(half_number / half_light))
+        most = MAX_EXPECTED_POINTS
+        sought_x, sought_y, share = smooth_positions(
+            profile, label, 1 / most, _SPACING_PX, most, rng
+        )
+        shape = (traits.axis_ratio, turn)
+        return _Placed(
+            Points(*_flattened(x, y, *shape), flux),
+            Points(
+                *_flattened(sought_x, sought_y, *shape), share[:, None] * flux.sum(0)
+            ),
+            drawn,
+            math.log10(half_number / half_light),
+        )
 
     def _faint(self, stars: DrawnStars) -> tuple[np.ndarray, np.ndarray]:
         """Split the light of the stars not placed in clumps and smooth light.

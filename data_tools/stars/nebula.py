@@ -18,6 +18,9 @@ from data_tools.target import Target
 #: correlation of 0.96 or more from cluster to cluster (0.7 at 3-5 Myr, where Wolf-Rayet
 #: stars give much of it).
 _HOT_LOG_TEFF = 4.3
+#: For so long, in dex of age, gas fades on beyond the table as over its last step: to
+#: 0.4 % of the stars' light in F657N.
+_FADING = 0.3
 #: Outer radii of the gas, in units of the shell's, between which its inner radius is
 #: drawn: a filled sphere, or a wall a tenth as thick as wide.
 _INNER = (0.0, 0.9)
@@ -53,7 +56,7 @@ def _table() -> dict[str, np.ndarray]:
 
 def oldest_log_age() -> float:
     """Return the age (log10 yr) from which on gas gives no light."""
-    return float(_table()["log_age"][-1])
+    return float(_table()["log_age"][-1]) + _FADING
 
 
 @lru_cache(maxsize=8)
@@ -68,8 +71,9 @@ def gas_light(target: Target, log_age: float, feh: float, log_u: float) -> np.nd
 
     Lines and continuum from Cloudy for single stars of one age (see ``NEBULA.md``
     beside the tables), each interpolated linearly in its logarithm, in log age,
-    [Fe/H] and ionisation parameter; those beyond the table take its edge. No light
-    beyond its last age, 12.6 Myr, where gas adds 0.3 % in F336W and less in wider ones.
+    [Fe/H] and ionisation parameter; those beyond the table take its edge. Beyond its
+    last age, 12.6 Myr, where gas adds 0.4 % in F336W and 7 % in F657N, it fades as over
+    the last step, by 2.6 each 0.1 dex; there is none beyond 25 Myr.
 
     Parameters
     ----------
@@ -98,6 +102,8 @@ def gas_light(target: Target, log_age: float, feh: float, log_u: float) -> np.nd
         nodes = _table()[name]
         place = np.interp(value, nodes, np.arange(len(nodes)))
         lower = min(int(place), len(nodes) - 2)
+        if name == "log_age":
+            place += max(value - nodes[-1], 0) / (nodes[-1] - nodes[-2])
         light = light[lower] + (place - lower) * (light[lower + 1] - light[lower])
     at_target = 1e9 * (1e-5 / target.distance_mpc) ** 2
     return at_target * np.exp(light).sum(-1)
@@ -248,11 +254,13 @@ def draw_gas(
     population: Population,
     counts: np.ndarray,
     rng: np.random.Generator,
+    screens: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Draw the ionised gas of a cluster, or of a looser group, as points of light.
 
-    It is as bright as the drawn hot stars make it, and as reddened as the hottest of
-    them: dust lies before the gas or evenly in both.
+    It is as bright as the drawn hot stars make it. Dust reddens it by the law of the
+    hottest of them, and lies about it as about the stars: as much of the gas as of them
+    is behind each A_V.
 
     Parameters
     ----------
@@ -270,6 +278,9 @@ def draw_gas(
         How many were drawn at each of its points.
     rng : numpy.random.Generator
         Source of randomness.
+    screens : ((k,) ndarray, (k,) ndarray), optional
+        A_V in mag that stand for those of its stars, and the share of stars behind
+        each; without, all are behind the cluster's.
 
     Returns
     -------
@@ -291,7 +302,8 @@ def draw_gas(
     light *= traits["nebular_covering"] * drawn / (population.number @ hot)
     light *= 10 ** (priors.nebular_band_dex * rng.standard_normal(len(light)))
     hottest = np.argmax(population.number * hot)
-    light *= 10 ** (-0.4 * a_v * population.extinction[hottest])
+    depths, shares = ([a_v], [1.0]) if screens is None else screens
+    light *= shares @ 10 ** (-0.4 * np.outer(depths, population.extinction[hottest]))
     pixel = target.pixel_scale_arcsec
     x, y, share = gas_points(
         traits["nebular_radius_pc"] / target.pc_per_arcsec / pixel,

@@ -136,7 +136,8 @@ def test_some_records_have_cosmic_rays_and_gaps_and_are_the_same_otherwise(
 
 def test_visibility_is_that_of_what_is_stored_on_its_field(records, field):
     spectrum = measure_spectrum(field.image, 64)
-    for record in records[:40]:
+    others = [r for r in records if not r["is_cluster"]][:40]
+    for record in others:
         light = record["cluster"].astype(np.float32) * PIXEL_UNIT_NJY
         found = visibility(light, spectrum, record["electron_njy"])
         assert np.isclose(record["log_snr"], found, atol=1e-3, equal_nan=True)

@@ -37,7 +37,7 @@ def test_a_host_is_loose(clusters, m83):
     pc = m83.pc_per_arcsec * m83.pixel_scale_arcsec
     sizes = []
     for seed in range(40):
-        _, host = host_of(clusters, np.array([7.2, 0.0, 5.0, -1.0]), seed)
+        _, host = host_of(clusters, np.array([7.45, 0.0, 5.0, -1.0]), seed)
         x, y = host.x - np.median(host.x), host.y - np.median(host.y)
         sizes.append(np.median(np.hypot(x, y)) * pc / 1.177)
     assert 13 < min(sizes) < 22

@@ -357,3 +357,24 @@ def test_richer_clusters_are_redder_and_the_isochrones_end_limits_them():
         Priors(**PLAIN, feh_offset=(0.9, 0.9), extinction_laws=()), n=10
     ).mean()
     assert np.isclose(beyond, rich, atol=0.02)
+
+
+@pytest.mark.parametrize("segregation", [0.3, 1.0])
+@pytest.mark.parametrize("log_mass", [3.0, 5.5])
+def test_expected_light_is_the_drawn_light_about_the_half_light_radius(
+    log_mass, segregation
+):
+    maker = maker_of(segregation=segregation)
+    rng = np.random.default_rng(6)
+    for _ in range(5):
+        drawn = maker.draw(np.array([7.5, 0.5, log_mass, -0.8]), rng)
+        sought = drawn.expected
+        # but for what is beyond the cutout
+        np.testing.assert_allclose(sought.flux.sum(0), drawn.flux.sum(0), rtol=0.05)
+        radius = np.hypot(sought.x, sought.y) * maker.target.pixel_scale_arcsec
+        light = sought.flux @ maker.electrons_per_njy
+        inside = (
+            light[radius < 10**-0.8].sum()
+            / (drawn.flux @ maker.electrons_per_njy).sum()
+        )
+        assert inside == pytest.approx(0.5, abs=0.02)

@@ -179,24 +179,45 @@ def test_a_cluster_without_hot_stars_has_no_gas(target):
     assert 0 < np.sum(seen) < 40
 
 
+def lost(target, a_v, **dust):
+    """Return the magnitudes (bands,) that gas and stars lose to dust."""
+    makers = [maker(target, **gas, **dust) for gas in (ALL_GAS, NO_GAS)]
+    found = []
+    for dimmed in (0.0, a_v):
+        young = np.array([6.3, dimmed, 5.0, -1.0])
+        both, stars = (
+            sum(one.draw(young, np.random.default_rng(i)).flux.sum(0) for i in range(9))
+            for one in makers
+        )
+        found.append(np.array([both - stars, stars]))
+    return 2.5 * np.log10(found[0] / found[1])
+
+
 def test_gas_is_behind_the_dust_of_the_cluster(target):
-    with_gas, without = maker(target, **ALL_GAS), maker(target, **NO_GAS)
-
-    def gas(a_v):
-        found = 0
-        for i in range(10):
-            young = np.array([6.55, a_v, 4.0, -1.0])
-            rng = [np.random.default_rng(i) for _ in range(2)]
-            found = found + with_gas.draw(young, rng[0]).flux.sum(0)
-            found = found - without.draw(young, rng[1]).flux.sum(0)
-        return found
-
+    gas, _ = lost(target, 1.0, uneven_fraction=0.0)
     # A_band / A_V of a hot star (Cardelli, Clayton & Mathis 1989)
-    magnitudes = 2.5 * np.log10(gas(0.0) / gas(1.0))
-    assert np.allclose(magnitudes, [1.652, 1.358, 0.619], atol=0.02)
+    assert np.allclose(gas, [1.652, 1.358, 0.619], atol=0.02)
 
 
-@pytest.mark.parametrize("log_age_of", [7.11, 8.0])
+@pytest.mark.parametrize("front", [0.0, 0.15, 0.3])
+def test_as_much_of_the_gas_as_of_the_stars_is_behind_each_screen(target, front):
+    """At 2 Myr nearly all light is of hot stars, as red by dust as the gas."""
+    uneven = {"a_v_scatter": (0.3, 0.3), "a_v_front": (front, front)}
+    gas, stars = lost(target, 3.0, uneven_fraction=1.0, **uneven)
+    assert np.allclose(gas, stars, atol=0.15)
+
+
+def test_gas_fades_without_a_step(target):
+    bands = in_bands(target, "F336W", "F657N")
+    ages = np.arange(6.9, oldest_log_age() + 0.05, 0.05)
+    light = np.array([gas_light(bands, age, 0.0, -2.5) for age in ages])
+    assert light[-1].max() == 0
+    # from one age to the next of the light of a cluster of 1 Myr: 0.5 % at most
+    change = np.abs(np.diff(light, axis=0))[2:] / gas_light(bands, 6.0, 0.0, -2.5)
+    assert change.max() < 5e-3
+
+
+@pytest.mark.parametrize("log_age_of", [7.45, 8.0])
 def test_old_clusters_have_none(target, log_age_of):
     assert log_age_of > oldest_log_age()
     old = np.array([log_age_of, 0.3, 4.0, -1.0])
