@@ -14,7 +14,7 @@ from data_tools.imaging.visibility import brightness_at
 from data_tools.mocks.surroundings import scattered, with_gas
 from data_tools.stars.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
 from data_tools.stars.nebula import draw_gas, lone_star
-from data_tools.stars.population import Population, sample
+from data_tools.stars.population import Population, isochrones_of, sample
 
 #: log10 S/N of a single star, blend, galaxy, dust edge or artefact.
 _LOG_SNR = (0.2, 3.2)
@@ -152,7 +152,8 @@ class NegativeMaker:
 
     def _association(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
         mass = 10 ** rng.uniform(2.5, 4.3)
-        log_age, a_v = rng.uniform(6.0, 8.0), rng.uniform(0, 2)
+        youngest = isochrones_of(self._clusters.target).log_ages[0]
+        log_age, a_v = max(rng.uniform(6.0, 8.0), youngest), rng.uniform(0, 2)
         population, traits = self._clusters.drawn_population(log_age, rng)
         stars = sample(
             population,

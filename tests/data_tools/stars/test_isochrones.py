@@ -9,6 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data_tools.imaging.field_spectrum import FieldSpectrum
+from data_tools.imaging.psf import psf_spectra
+from data_tools.imaging.render import Renderer
+from data_tools.mocks.negatives import NegativeMaker
 from data_tools.priors import Priors
 from data_tools.stars import isochrones
 from data_tools.stars.cluster import ClusterMaker
@@ -737,3 +741,20 @@ def test_a_target_that_names_a_file_draws_its_stars_from_it(tmp_path, form, writ
     np.testing.assert_allclose(*light, rtol=0.02)
     with pytest.raises(ValueError, match="9"):
         ClusterMaker(own, Priors()).population(9.0)
+
+
+def test_associations_are_no_younger_than_a_file_that_a_target_names(tmp_path):
+    shipped = Target.load("m83-wfc3-uvis")
+    own = dataclasses.replace(
+        shipped,
+        isochrones=str(write_mist(tmp_path / "own.dat", [7.9, 8.0])),
+        isochrones_format="mist",
+        box={**shipped.box, "log_age": (7.9, 8.0)},
+    )
+    renderer = Renderer(own.cutout_px, 16)
+    maker = NegativeMaker(ClusterMaker(own, Priors()), renderer)
+    psf = psf_spectra(own, renderer.grid, 7, np.ones(3))
+    sky = FieldSpectrum.white(np.ones(3), own.cutout_px)
+    rng, middle = np.random.default_rng(3), np.zeros(2)
+    for _ in range(5):
+        assert maker.draw("association", middle, psf, sky, np.ones(3), rng).any()
