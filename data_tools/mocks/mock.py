@@ -176,23 +176,21 @@ class MockMaker:
                 background = background + light + seen.noise(light, beside)
                 stored_background = _stored(background)
             if cluster is None:
-                light = self._negatives.draw(
+                light, sought = self._negatives.with_expected(
                     kind, centre, psf, spectrum, seen.electron_njy, inside
                 )
             else:
                 light = self._light(cluster, centre, psf)
+                sought = self._light(cluster.expected, centre, narrow_psf, self._narrow)
                 own = dict(cluster.traits)
                 if around is not None:
                     own["host_log_mass"] = around.host_log_mass
                 traits = np.array([own[name] for name in TRAIT_NAMES])
             log_snr = np.nan
             if kind not in ("empty", "field_peak"):
-                light = seen.saturated(light, background)
-                sought = light
-                if cluster is not None:
-                    sought = self._light(
-                        cluster.expected, centre, narrow_psf, self._narrow
-                    )
+                filled = seen.saturated(light, background)
+                sought = filled if sought is light else sought
+                light = filled
                 log_snr = visibility(sought, spectrum, seen.electron_njy)
             variance = seen.pixel_variance(background)
             whole = background

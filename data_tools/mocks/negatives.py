@@ -16,6 +16,9 @@ from data_tools.stars.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
 from data_tools.stars.nebula import draw_gas, lone_star
 from data_tools.stars.population import Population, isochrones_of, sample
 
+#: Light as drawn, and where it is expected; see `NegativeMaker.with_expected`.
+Pair = tuple[np.ndarray, np.ndarray]
+
 #: log10 S/N of a single star, blend, galaxy, dust edge or artefact.
 _LOG_SNR = (0.2, 3.2)
 #: log10 of the half-light radius in arcsec of the compact part of a lone star's gas.
@@ -88,6 +91,32 @@ class NegativeMaker:
         (px, px, bands) ndarray
             Noise-free light in nJy per pixel.
         """
+        return self.with_expected(kind, centre, psf, spectrum, electron_njy, rng)[0]
+
+    def with_expected(
+        self,
+        kind: str,
+        centre: np.ndarray,
+        psf: np.ndarray | Filters,
+        spectrum: FieldSpectrum,
+        electron_njy: np.ndarray,
+        rng: np.random.Generator,
+    ) -> Pair:
+        """Draw one object, and its light where it is expected.
+
+        That is another only of an association: as of a cluster, nobody knows beforehand
+        where each of its stars stands.
+
+        Parameters
+        ----------
+        kind, centre, psf, spectrum, electron_njy, rng
+            As for `draw`.
+
+        Returns
+        -------
+        light, expected : (px, px, bands) ndarray
+            In nJy per pixel; the very same array where they don't differ.
+        """
         return self._makers[kind](centre, psf, spectrum, electron_njy, rng)
 
     def _light(self, x, y, flux, centre, psf) -> np.ndarray:
@@ -96,16 +125,23 @@ class NegativeMaker:
             x + (middle + centre[0]), y + (middle + centre[1]), flux, psf
         )
 
+    def _away(self, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how far the canvas's pixels are from a place, in x and in y."""
+        middle = self._renderer.margin_px + (self._renderer.size_px - 1) / 2
+        axis = np.arange(self._renderer.canvas_px) - middle
+        return axis[None, :] - centre[0], axis[:, None] - centre[1]
+
     @staticmethod
     def _scaled(
         light: np.ndarray,
         spectrum: FieldSpectrum,
         electron_njy: np.ndarray,
         rng: np.random.Generator,
-    ) -> np.ndarray:
+    ) -> Pair:
         """Scale light to a drawn S/N, so that negatives are as visible as clusters."""
         log_snr = rng.uniform(*_LOG_SNR)
-        return light * brightness_at(log_snr, light, spectrum, electron_njy)
+        light = light * brightness_at(log_snr, light, spectrum, electron_njy)
+        return light, light
 
     def _star(
         self, rng: np.random.Generator
@@ -126,11 +162,14 @@ class NegativeMaker:
             fluxes.append(flux * (10 ** rng.uniform(-0.6, 0.6) / electrons))
         return np.array(fluxes)
 
-    def _empty(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
+    def _nothing(self) -> np.ndarray:
         px = self._renderer.size_px
         return np.zeros((px, px, self._n_bands), np.float32)
 
-    def _bright_star(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
+    def _empty(self, centre, psf, spectrum, electron_njy, rng) -> Pair:
+        return self._nothing(), self._nothing()
+
+    def _bright_star(self, centre, psf, spectrum, electron_njy, rng) -> Pair:
         """Draw a star; a hot young one lies in gas as a cluster does."""
         log_age, a_v, population, point, traits = self._star(rng)
         points = (np.zeros(1), np.zeros(1), population.reddened(a_v)[point][None])
@@ -143,14 +182,14 @@ class NegativeMaker:
         light = self._light(*points, centre, psf)
         return self._scaled(light, spectrum, electron_njy, rng)
 
-    def _blend(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
+    def _blend(self, centre, psf, spectrum, electron_njy, rng) -> Pair:
         n = int(rng.integers(2, 6))
         flux = self._star_fluxes(n, rng)
         x, y = rng.uniform(0.7, 2.5) * rng.standard_normal((2, n))
         light = self._light(x, y, flux, centre, psf)
         return self._scaled(light, spectrum, electron_njy, rng)
 
-    def _association(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
+    def _association(self, centre, psf, spectrum, electron_njy, rng) -> Pair:
         mass = 10 ** rng.uniform(2.5, 4.3)
         youngest = isochrones_of(self._clusters.target).log_ages[0]
         log_age, a_v = max(rng.uniform(6.0, 8.0), youngest), rng.uniform(0, 2)
@@ -168,19 +207,24 @@ class NegativeMaker:
         largest = 10 ** self._box["log_half_light_radius"][1]
         radius = largest * rng.uniform(1.3, 3.5) / self._pixel_scale
         sigma = radius / 1.177
+        placed = scattered(stars, sigma, rng)
         points = with_gas(
-            scattered(stars, sigma, rng),
+            placed,
             self._clusters,
             (log_age, a_v, sigma),
             traits,
             (population, stars),
             rng,
         )
-        return self._light(*points, centre, psf)
+        flux = placed[2]
+        gas = self._light(*(column[len(flux) :] for column in points), centre, psf)
+        x, y = self._away(centre)
+        even = np.exp(-0.5 * (x**2 + y**2) / sigma**2) / (2 * np.pi * sigma**2)
+        even = (flux.sum(0)[:, None, None] * even).astype(np.float32)
+        expected = gas + self._renderer.convolve(None, psf, even)
+        return self._light(*points, centre, psf), expected
 
-    def _background_galaxy(
-        self, centre, psf, spectrum, electron_njy, rng
-    ) -> np.ndarray:
+    def _background_galaxy(self, centre, psf, spectrum, electron_njy, rng) -> Pair:
         """Draw a Sersic (1963) galaxy, red by dust, age and redshift."""
         n_points = MAX_FAINT_POINTS
         index = rng.uniform(0.5, 4.0)
@@ -205,16 +249,14 @@ class NegativeMaker:
         light = self._light(x, y, flux, centre, psf)
         return self._scaled(light, spectrum, electron_njy, rng)
 
-    def _dust_edge(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
+    def _dust_edge(self, centre, psf, spectrum, electron_njy, rng) -> Pair:
         """Draw smooth light of the disc beside a dust lane or between two.
 
         Of the light behind the dust only what exceeds its minimum is kept: the rest
         is even, and the background it is laid on has an even part of its own.
         """
         side = self._renderer.canvas_px
-        middle = self._renderer.margin_px + (self._renderer.size_px - 1) / 2
-        axis = np.arange(side) - middle
-        x, y = axis[None, :] - centre[0], axis[:, None] - centre[1]
+        x, y = self._away(centre)
         angle = rng.uniform(0, 2 * np.pi)
         across = x * np.cos(angle) + y * np.sin(angle)
         along = y * np.cos(angle) - x * np.sin(angle)
@@ -252,9 +294,9 @@ class NegativeMaker:
         image -= image.min((0, 1))
         return self._scaled(image, spectrum, electron_njy, rng)
 
-    def _artefact(self, centre, psf, spectrum, electron_njy, rng) -> np.ndarray:
+    def _artefact(self, centre, psf, spectrum, electron_njy, rng) -> Pair:
         """Draw a cosmic-ray track or a hot pixel in one band, without PSF."""
-        light = self._empty(centre, psf, spectrum, electron_njy, rng)
+        light = self._nothing()
         px = self._renderer.size_px
         band = rng.integers(light.shape[-1])
         length = int(rng.integers(1, 9))

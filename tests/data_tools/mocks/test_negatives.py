@@ -30,7 +30,12 @@ def draw():
     def one(kind, centre=(0.0, 0.0)):
         return maker.draw(kind, np.array(centre), spectra, SPECTRUM, ELECTRON, rng)
 
+    def with_expected(kind, seed):
+        rng = np.random.default_rng(seed)
+        return maker.with_expected(kind, np.zeros(2), spectra, SPECTRUM, ELECTRON, rng)
+
     one.kinds = maker.kinds
+    one.with_expected = with_expected
     return one
 
 
@@ -96,6 +101,26 @@ def test_blend_is_wider_than_a_star_and_narrower_than_an_association(draw):
         for kind in ("bright_star", "blend", "association")
     }
     assert radii["bright_star"] < radii["blend"] < radii["association"]
+
+
+def test_stars_of_an_association_are_expected_all_over_it(draw):
+    """As of a cluster: its S/N is not that of stars whose places are known."""
+    pairs = [draw.with_expected("association", seed) for seed in range(20)]
+    share = [sought.sum() / light.sum() for light, sought in pairs]
+    assert np.median(share) == pytest.approx(1, abs=0.3)
+    known, expected = (
+        [visibility(light, SPECTRUM, ELECTRON) for light in lights]
+        for lights in zip(*pairs, strict=True)
+    )
+    assert np.median(np.subtract(known, expected)) > 0.15
+    for _, sought in pairs:
+        assert abs(np.diff(sought, axis=0)).max() < 0.1 * sought.max()
+
+
+@pytest.mark.parametrize("kind", ["bright_star", "blend", "background_galaxy"])
+def test_all_others_are_expected_as_they_are(draw, kind):
+    light, sought = draw.with_expected(kind, 0)
+    assert sought is light
 
 
 def test_background_galaxy_is_redder_band_by_band(draw):
