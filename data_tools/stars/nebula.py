@@ -37,8 +37,12 @@ _POINTS_PER_PX, _POINTS = 0.6, (150, 500, 1600)
 #: Points for the gas on the cluster: as many for each square pixel of a disc of so many
 #: half-light radii, where its Gaussian ends.
 _COMPACT_REACH = 2.5
+#: Where points stand so many pixels apart they would look like stars: each becomes a
+#: Gaussian cloud, of so many for each square pixel, at most so many in all, and with
+#: this sigma in units of their distance.
+_APART, _CLOUD_PER_PX, _MOST_EACH, _CLOUD = 1.8, 0.3, 80, 1.2
 #: Points for the gas of a cluster, at most.
-MAX_GAS_POINTS = 2 * _POINTS[-1]
+MAX_GAS_POINTS = 2 * _POINTS[-1] * _MOST_EACH
 
 _GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 #: Depths in the shell go on by this, so that they fill each part of it evenly with the
@@ -169,6 +173,31 @@ def _enough(radius_px: float) -> int:
     return next((n for n in _POINTS if n >= wanted), _POINTS[-1])
 
 
+@lru_cache(maxsize=_MOST_EACH)
+def _cloud(n: int) -> np.ndarray:
+    """Return n points (2, n) of a Gaussian of sigma 1."""
+    radius = np.sqrt(-2 * np.log1p(-(np.arange(n) + 0.5) / n))
+    angle = _GOLDEN_ANGLE * np.arange(n)
+    cloud = radius * np.stack([np.cos(angle), np.sin(angle)])
+    return cloud.astype(np.float32)
+
+
+def _clouded(
+    x: np.ndarray, y: np.ndarray, share: np.ndarray, radius_px: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return points spread over a disc of this radius, more where they are few."""
+    apart = radius_px * np.sqrt(np.pi / len(x))
+    if apart < _APART:
+        return x, y, share
+    each = min(2 + int(apart**2 * _CLOUD_PER_PX), _MOST_EACH)
+    along, across = np.float32(_CLOUD * apart) * _cloud(each)
+    return (
+        (x[:, None] + along).ravel(),
+        (y[:, None] + across).ravel(),
+        np.repeat(share / each, each),
+    )
+
+
 def gas_points(
     radius_px: float,
     cluster_radius_px: float,
@@ -180,7 +209,7 @@ def gas_points(
     A part of it is a Gaussian as large as the cluster; the rest fills a spherical
     shell, from its drawn inner radius to its outer one, about a middle off the
     cluster's. The shell is brighter and wider on some sides than on others, and frays.
-    Its points go round it by the golden angle.
+    Its points go round it by the golden angle; those of a large one are clouds of more.
 
     Parameters
     ----------
@@ -218,16 +247,19 @@ def gas_points(
     radius *= 1 + _FRAYED * rng.standard_normal(n, np.float32)
     off = _OFF_CENTRE * rng.uniform(-1, 1, (2, 1))
     x, y = radius_px * (sphere[:2] * radius + off)
+    x, y, share = _clouded(x, y, share, radius_px)
     if not compact:
         return x, y, share
-    points, near = _gaussian(_enough(_COMPACT_REACH * cluster_radius_px))
+    reach = _COMPACT_REACH * cluster_radius_px
+    points, near = _gaussian(_enough(reach))
     turn = rng.uniform(0, 2 * np.pi)
     turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     near_x, near_y = cluster_radius_px * (turned[:, :, None] * points).sum(1)
+    near_x, near_y, near = _clouded(near_x, near_y, compact * near, reach)
     return (
         np.concatenate([x, near_x]),
         np.concatenate([y, near_y]),
-        np.append(share, compact * near),
+        np.append(share, near),
     )
 
 

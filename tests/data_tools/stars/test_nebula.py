@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from data_tools.imaging.psf import psf_spectra
+from data_tools.imaging.render import Renderer
 from data_tools.priors import Priors
 from data_tools.schema import TRAIT_NAMES
 from data_tools.stars import nebula
@@ -300,3 +302,20 @@ def test_gas_on_the_cluster_shows_no_points(radius):
         # what is left of the fall within the ring and of the cut into pixels
         trend = np.polyval(np.polyfit(distance[near], image[near], 1), distance[near])
         assert (image[near] / trend).std() < 0.12
+
+
+@pytest.mark.parametrize(
+    ("radius_px", "cluster_px", "compact"),
+    [(34, 10, 0.5), (70, 30, 0.0), (130, 50, 0.0), (130, 50, 1.0), (180, 32, 0.3)],
+)
+def test_gas_larger_than_a_cutout_does_not_look_like_stars(
+    target, radius_px, cluster_px, compact
+):
+    renderer = Renderer(64)
+    psf = psf_spectra(target, renderer.grid, 7, np.ones(3))
+    rng = np.random.default_rng(3)
+    x, y, share = gas_points(radius_px, cluster_px, compact, rng)
+    assert share.sum() == pytest.approx(1, abs=1e-3)
+    image = renderer.draw(x + 31.5, y + 31.5, np.tile(share[:, None], 3), psf)[..., 1]
+    rough = (image - gaussian_filter(image, 4))[8:-8, 8:-8]
+    assert rough.std() < 0.3 * image.mean()
