@@ -62,6 +62,12 @@ class ModelConfig:
         Flux per pixel, in nJy, where the input scaling turns from linear to log.
     dropout : float
         Share of features dropped before the heads in training.
+    context : bool
+        Whether the network may be told what is known beside the pixels: the PSF's
+        width, the exposure, the stellar model (`data_tools.schema.CONTEXT`).
+    kinds : bool
+        Whether it tells all kinds of objects apart (`data_tools.schema.KINDS`), and not
+        only clusters from the rest.
 
     Examples
     --------
@@ -70,7 +76,7 @@ class ModelConfig:
     12
     """
 
-    backbone: str = "resnet_small_photometry"
+    backbone: str = "resnet_centred"
     posterior: Literal["mixture", "flow", "grid"] = "flow"
     components: int = 12
     flow_depth: int = 6
@@ -79,6 +85,8 @@ class ModelConfig:
     hidden: int = 256
     softening_njy: float = 4.0
     dropout: float = 0.0
+    context: bool = True
+    kinds: bool = True
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -95,6 +103,8 @@ class ModelConfig:
                 "hidden": whole(1, 100_000),
                 "softening_njy": above(0, 1e9),
                 "dropout": below_one(),
+                "context": truth(),
+                "kinds": truth(),
             },
         )
 
@@ -111,8 +121,15 @@ class TrainingConfig:
         Images a step.
     learning_rate : float
         Highest learning rate, after warm-up.
-    warmup : float
-        Share of all steps in which the rate rises from zero.
+    warmup, decay : float
+        Shares of all steps in which the rate rises from zero at the beginning, and
+        falls to zero at the end. In the decay, from its first whole epoch on, images
+        are normalised by the means and variances that were kept and not by those of
+        their batch: trained as it is used, a network gets sharper.
+    fresh_mocks : int
+        Epochs after which the set is made anew with another seed, so that no mock is
+        met more often; the one before is removed. 0 to stay with the set that is
+        given.
     weight_decay : float
         Decoupled weight decay of kernels.
     clip_norm : float
@@ -132,10 +149,6 @@ class TrainingConfig:
     start_from : str
         Trained model, by name or path, whose weights the training starts from; it
         must have the same shape, bands and box. Empty for none.
-    fixed_normalisation : bool
-        Whether images are normalised by the means and variances that `start_from` has
-        kept, and not by those of their batch: trained as it is used, a network gets
-        sharper. For a last round.
     mixed_precision : bool
         Whether convolutions multiply in bfloat16 while training; weights, photometry,
         posterior and the model that is saved stay float32. Faster where the processor
@@ -153,6 +166,8 @@ class TrainingConfig:
     batch_size: int = 128
     learning_rate: float = 2e-3
     warmup: float = 0.03
+    decay: float = 0.2
+    fresh_mocks: int = 0
     weight_decay: float = 1e-4
     clip_norm: float = 5.0
     ema_momentum: float = 0.0
@@ -162,7 +177,6 @@ class TrainingConfig:
     n_mocks: int = 0
     seed: int = 0
     start_from: str = ""
-    fixed_normalisation: bool = False
     mixed_precision: bool = False
 
     def __post_init__(self) -> None:
@@ -175,6 +189,8 @@ class TrainingConfig:
                 "batch_size": whole(1, LARGEST_BATCH),
                 "learning_rate": above(0, 100),
                 "warmup": below_one(),
+                "decay": below_one(),
+                "fresh_mocks": whole(0, 1_000_000),
                 "weight_decay": number(0, 100),
                 "clip_norm": above(0, 1e9),
                 "ema_momentum": below_one(),
@@ -184,14 +200,13 @@ class TrainingConfig:
                 "n_mocks": whole(0, 10**12),
                 "seed": seed(),
                 "start_from": text(),
-                "fixed_normalisation": truth(),
                 "mixed_precision": truth(),
             },
         )
-        if self.fixed_normalisation and not self.start_from:
+        if self.warmup + self.decay >= 1:
             raise ValueError(
-                "training.fixed_normalisation must be False without "
-                "training.start_from; received True"
+                "training.warmup and training.decay must be below 1 together; received "
+                f"{self.warmup} and {self.decay}"
             )
 
 

@@ -301,6 +301,20 @@ FEATURES: tuple[Feature, ...] = (
     Feature("mock_id", "int64", (), "", "number of the record in the whole set"),
 )
 
+#: What a network may be told of an image beside its pixels. Any number may be unknown:
+#: NaN, or -1 for a whole number.
+CONTEXT: tuple[Feature, ...] = (
+    Feature(
+        "psf_fwhm_px",
+        "float32",
+        ("bands",),
+        "pix",
+        "full width at half maximum of the PSF in the mosaic's pixels",
+    ),
+    Feature("exposure_s", "float32", ("bands",), "s", "exposure at the place"),
+    Feature("stellar_model", "int32", (), "", "index into STELLAR_MODELS; -1 for any"),
+)
+
 #: Bits of a catalogue's ``flags`` column.
 FLAGS: dict[str, tuple[int, str]] = {
     "edge": (1, "the cutout crosses the edge of the mosaic"),

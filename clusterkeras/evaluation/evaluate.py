@@ -159,7 +159,7 @@ def ask(
     info = read_set(data)
     check_same_target(network.target, info.target, data)
     dataset = make_dataset(
-        data, split, batch_size, training=False, seed=SEED, limit=limit
+        data, split, batch_size, training=False, context=True, seed=SEED, limit=limit
     )
     total = min(info.splits[split], limit or info.splits[split])
     batches = tqdm(dataset, "evaluate", math.ceil(total / batch_size))
@@ -182,21 +182,22 @@ def ask(
 def predict(
     model: PosteriorModel, batches: Iterable[tuple[tf.Tensor, dict]], draws: int
 ) -> Predictions:
-    """Run a model over batches of images and labels.
+    """Run a model over batches of inputs and labels.
 
     Parameters
     ----------
     model : PosteriorModel
         The model.
-    batches : iterable of (images, labels)
+    batches : iterable of (inputs, labels)
         As `data_tools.records.dataset.make_dataset` gives them.
     draws : int
         Draws of each posterior.
     """
 
     @tf.function(reduce_retracing=True)
-    def step(images: tf.Tensor, labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        outputs = model(images, training=False)
+    def step(inputs: Any, labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        outputs = model(inputs, training=False)
+        images, _ = model.parted(inputs)
         posterior = model.posterior(outputs["posterior"])
         visibility = model.visibility(outputs["visibility"])
         seeds = tf.cast(labels["mock_id"] % tf.int32.max, tf.int32)
@@ -213,8 +214,8 @@ def predict(
         }
 
     parts: list[Predictions] = []
-    for images, labels in batches:
-        found = {name: value.numpy() for name, value in step(images, labels).items()}
+    for inputs, labels in batches:
+        found = {name: value.numpy() for name, value in step(inputs, labels).items()}
         parts.append(Predictions(**found, **truth_of(labels)))
     return Predictions.joined(parts)
 

@@ -8,6 +8,8 @@ import keras
 import tensorflow as tf
 
 from clusterkeras.network.layers import photometry
+from clusterkeras.network.layers.centring import Centre, CentredCrop
+from clusterkeras.network.layers.moments import RingMoments
 
 #: What every layer says itself, whatever the user's Keras settings are.
 _PLAIN = {"dtype": "float32"}
@@ -31,18 +33,30 @@ class ResNet:
     photometry : tuple of int
         Widths of the dense layers on photometry; none for no photometry. Images must
         then be wide enough for the ring of the sky.
+    centred_px : int
+        Side of the crop about the object that is convolved; 0 for the whole image.
+    moments : bool
+        Whether the dense layers are given moments of the pixels in rings as well.
     """
 
     widths: tuple[int, ...]
     blocks: int = 2
     photometry: tuple[int, ...] = ()
+    centred_px: int = 0
+    moments: bool = False
 
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Return the features of an image, symbolically."""
-        measured = []
+        measured, more = [], []
+        if self.centred_px or self.moments:
+            centre = Centre(name="centre")(x)
+        if self.moments:
+            more = [RingMoments(name="moments")([x, centre])]
         if self.photometry:
             radii = photometry.FINE_RADII_PX
-            measured = [photometry.dense_features(x, self.photometry, radii)]
+            measured = [photometry.dense_features(x, self.photometry, radii, more)]
+        if self.centred_px:
+            x = CentredCrop(self.centred_px, name="crop")([x, centre])
         x = _convolve(x, self.widths[0], 3, 2, "stem")
         for stage, width in enumerate(self.widths):
             for block in range(self.blocks):
@@ -105,19 +119,28 @@ class PublishedResNet:
 
 @dataclass(frozen=True)
 class PhotometricNet:
-    """Dense network on aperture photometry alone: what four apertures a band can tell.
+    """Dense network on aperture photometry alone: what a few apertures a band can tell.
 
     Attributes
     ----------
     widths : tuple of int
         Width of each layer.
+    radii_px : tuple of float
+        Radii of the apertures.
+    moments : bool
+        Whether it is given moments of the pixels in rings as well.
     """
 
     widths: tuple[int, ...]
+    radii_px: tuple[float, ...] = photometry.RADII_PX
+    moments: bool = False
 
     def features(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """Return the features of an image, symbolically."""
-        return photometry.dense_features(x, self.widths)
+        more = []
+        if self.moments:
+            more = [RingMoments(name="moments")([x, Centre(name="centre")(x)])]
+        return photometry.dense_features(x, self.widths, self.radii_px, more)
 
 
 BACKBONES: dict[str, ResNet | PublishedResNet | PhotometricNet] = {
@@ -125,8 +148,14 @@ BACKBONES: dict[str, ResNet | PublishedResNet | PhotometricNet] = {
     "resnet_small": ResNet((16, 32, 64, 128)),
     "resnet_medium": ResNet((32, 64, 128, 256)),
     "resnet_small_photometry": ResNet((16, 32, 64, 128), photometry=(256, 256)),
+    "resnet_centred_small": ResNet((16, 32, 64, 128), 2, (256, 128), 56, True),
+    "resnet_centred": ResNet((32, 64, 128, 256), 2, (256, 128), 56, True),
     "published_resnet50": PublishedResNet(),
     "photometry": PhotometricNet((256, 256, 256)),
+    "photometry_fine": PhotometricNet((256, 256, 256), photometry.FINE_RADII_PX),
+    "photometry_moments": PhotometricNet(
+        (256, 256, 256), photometry.FINE_RADII_PX, moments=True
+    ),
 }
 
 #: Backbones that end in a dense layer of their own, on which the heads stand.

@@ -11,7 +11,12 @@ import tensorflow_probability as tfp
 
 from clusterkeras.config import ModelConfig
 from clusterkeras.network.model import ClusterModel
-from clusterkeras.network.posterior_model import SHARED, PosteriorModel, Recalibration
+from clusterkeras.network.posterior_model import (
+    SHARED,
+    PosteriorModel,
+    Recalibration,
+    log_shares,
+)
 from clusterkeras.network.posteriors.equal_mixture import EnsemblePosterior
 
 tfd = tfp.distributions
@@ -71,15 +76,24 @@ class Ensemble(PosteriorModel):
         """Shapes of the members' networks."""
         return tuple(member.config for member in self.members)
 
+    @property
+    def takes_context(self) -> bool:
+        """Whether one of its members can be told what is known beside the pixels."""
+        return any(member.takes_context for member in self.members)
+
     def answer(
-        self, images: tf.Tensor, training: bool | None = None
+        self,
+        images: tf.Tensor,
+        context: dict[str, tf.Tensor],
+        training: bool | None = None,
     ) -> dict[str, tf.Tensor]:
         """Run all members; see `PosteriorModel.answer`.
 
         ``posterior``, ``visibility`` and ``features`` are those of the members next to
         each other, ``presence`` is the logit of the mean probability.
         """
-        outputs = [member(images, training=training) for member in self.members]
+        inputs = {"images": images, **context}
+        outputs = [member(inputs, training=training) for member in self.members]
         together = {
             name: tf.concat([output[name] for output in outputs], axis=-1)
             for name in ("posterior", "visibility", "features")
@@ -90,7 +104,14 @@ class Ensemble(PosteriorModel):
             tf.reduce_logsumexp(tf.math.log_sigmoid(sign * logits), 1, keepdims=True)
             for sign in (1, -1)
         )
-        return {**together, "presence": self.recalibration.presence(cluster - other)}
+        presence = self.recalibration.presence(cluster - other)
+        outputs_of_all = {**together, "presence": presence}
+        if all("kinds" in output for output in outputs):
+            kinds = tf.stack([output["kinds"][:, 1:] for output in outputs])
+            rest = tf.reduce_logsumexp(kinds, axis=0)
+            rest -= tf.reduce_logsumexp(rest, axis=1, keepdims=True)
+            outputs_of_all["kinds"] = log_shares(presence, rest)
+        return outputs_of_all
 
     def visibility(self, raw: tf.Tensor) -> tfd.Distribution:
         """Build the mixture of the members' normals; see `PosteriorModel.visibility`.

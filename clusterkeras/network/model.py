@@ -57,7 +57,9 @@ class ClusterModel(TrainableModel):
         """
         posterior = config.get("config", {}).get("posterior")
         kind = PublishedModel if posterior in PublishedModel.posterior_names else cls
-        return kind(**config)
+        return (
+            kind.from_config(config) if kind is not cls else super().from_config(config)
+        )
 
 
 def model_class(config: ModelConfig) -> type[TrainableModel]:

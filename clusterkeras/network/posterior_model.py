@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from clusterkeras.network.layers.context import whole_context
 from clusterkeras.network.layers.gaps import fill_gaps
 from clusterkeras.network.posteriors.base import Posterior, summarise
 from data_tools.schema import PARAMETER_NAMES
@@ -31,6 +33,20 @@ PHYSICAL_EDGES = {("a_v", "low")}
 
 #: What a model and what it is given must share for a number to mean the same.
 SHARED = ("band_names", "cutout_px", "pixel_scale_arcsec", "box")
+
+
+def log_shares(presence: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
+    """Return the log probability of each kind, clusters first.
+
+    Parameters
+    ----------
+    presence : tensor (B, 1)
+        Logit of a cluster.
+    others : tensor (B, K - 1)
+        Log probability of each other kind if it is none.
+    """
+    none = tf.math.log_sigmoid(-presence)
+    return tf.concat([tf.math.log_sigmoid(presence), none + others], axis=1)
 
 
 @dataclass(frozen=True)
@@ -136,8 +152,22 @@ class PosteriorModel(keras.Model):
         """Names of the parameters, in the order of the posterior's last axis."""
         return PARAMETER_NAMES
 
-    def __call__(self, images: tf.Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Check the images' shape and type, then run `call`."""
+    @property
+    def takes_context(self) -> bool:
+        """Whether it can be told what is known beside the pixels."""
+        return False
+
+    def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Check images and context, then run `call`.
+
+        Parameters
+        ----------
+        inputs : tensor or mapping of str to tensor
+            Images, or a mapping with ``images`` and what is known beside them, by the
+            names of `data_tools.schema.CONTEXT`; a number for all rows may stand for a
+            tensor. A model that takes no context does not look at it.
+        """
+        images, context = self.parted(inputs)
         if not hasattr(images, "dtype"):
             images = np.asarray(images)
         shape = tuple(images.shape)
@@ -157,10 +187,31 @@ class PosteriorModel(keras.Model):
             )
         if dtype != "float32":
             images = keras.ops.cast(images, "float32")
-        return super().__call__(images, *args, **kwargs)
+        context = whole_context(context, tf.shape(images)[0], self._target)
+        return super().__call__(images, context, *args, **kwargs)
+
+    @staticmethod
+    def parted(inputs: Any) -> tuple[Any, dict[str, Any]]:
+        """Part inputs in images and context.
+
+        Raises
+        ------
+        ValueError
+            If a mapping has no images.
+        """
+        if not isinstance(inputs, Mapping):
+            return inputs, {}
+        if "images" not in inputs:
+            raise ValueError(
+                f"inputs: expected images among them; received {sorted(inputs)}"
+            )
+        return inputs["images"], {k: v for k, v in inputs.items() if k != "images"}
 
     def call(
-        self, images: tf.Tensor, training: bool | None = None
+        self,
+        images: tf.Tensor,
+        context: dict[str, tf.Tensor],
+        training: bool | None = None,
     ) -> dict[str, tf.Tensor]:
         """Run the network.
 
@@ -169,6 +220,8 @@ class PosteriorModel(keras.Model):
         images : tensor (B, px, px, bands)
             Flux in nJy per pixel. Pixels that are no data are filled with the median
             of their band; see `clusterkeras.network.layers.gaps.fill_gaps`.
+        context : dict of str to tensor
+            All of `data_tools.schema.CONTEXT`.
         training : bool, optional
             Whether batch statistics and dropout are those of training.
 
@@ -178,18 +231,21 @@ class PosteriorModel(keras.Model):
             ``bad_pixels`` (B,) int32, how many were filled; all others in float32, NaN
             where a band has no data at all: ``posterior`` (B, O) for `posterior`,
             ``presence`` (B, 1) logit, ``visibility`` (B, V) for `visibility`,
-            ``features`` (B, F).
+            ``features`` (B, F); of a model that tells kinds apart ``kinds`` (B, K), log
+            probabilities in the order of `data_tools.schema.KINDS`.
         """
         images = tf.ensure_shape(images, (None, *self.image_shape))
         filled, bad_pixels, blind = fill_gaps(images)
         rows = tf.shape(filled)[0]
         if not training and filled.shape[0] in (None, 0):
             # kernels refuse a batch of no images: a blank one is asked, and dropped
-            blank = tf.zeros((tf.cast(rows == 0, tf.int32), *self.image_shape))
-            filled = tf.concat([filled, blank], axis=0)
+            more = tf.cast(rows == 0, tf.int32)
+            filled = tf.concat([filled, tf.zeros((more, *self.image_shape))], axis=0)
+            blank = whole_context({}, more, self._target)
+            context = {k: tf.concat([v, blank[k]], axis=0) for k, v in context.items()}
         found = {
             name: tf.where(blind[:, None], math.nan, output[:rows])
-            for name, output in self.answer(filled, training).items()
+            for name, output in self.answer(filled, context, training).items()
         }
         return {**found, "bad_pixels": bad_pixels}
 
@@ -209,7 +265,10 @@ class PosteriorModel(keras.Model):
         return super().predict(x, batch_size, *args, **kwargs)
 
     def answer(
-        self, images: tf.Tensor, training: bool | None = None
+        self,
+        images: tf.Tensor,
+        context: dict[str, tf.Tensor],
+        training: bool | None = None,
     ) -> dict[str, tf.Tensor]:
         """Do what `call` does, of images without gaps and but for ``bad_pixels``."""
         raise NotImplementedError
@@ -282,13 +341,13 @@ class PosteriorModel(keras.Model):
         """
         return self.joint.draw(raw_posterior, seed, n)
 
-    def summarise(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def summarise(self, inputs: Any) -> dict[str, tf.Tensor]:
         """Return the numbers of a catalogue row, the same each time.
 
         Parameters
         ----------
-        images : tensor (B, px, px, bands)
-            Flux in nJy per pixel.
+        inputs : tensor (B, px, px, bands) or mapping of str to tensor
+            Flux in nJy per pixel, with what is known beside it as a call takes it.
 
         Returns
         -------
@@ -301,7 +360,8 @@ class PosteriorModel(keras.Model):
             `unlike_mocks`; ``bad_pixels`` (B,), see `call`. Where a band has no data
             all but the last two are NaN.
         """
-        return self.summarise_outputs(images, self(images, training=False))
+        images, _ = self.parted(inputs)
+        return self.summarise_outputs(images, self(inputs, training=False))
 
     def summarise_outputs(
         self, images: tf.Tensor, outputs: dict[str, tf.Tensor]

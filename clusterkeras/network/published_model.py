@@ -41,7 +41,9 @@ class PublishedModel(TrainableModel):
     """
 
     default_name = "published_model"
-    default_config = ModelConfig(backbone="published_resnet50", posterior="grid")
+    default_config = ModelConfig(
+        backbone="published_resnet50", posterior="grid", context=False, kinds=False
+    )
     posterior_names = ("grid",)
     visibility_outputs = grid.VISIBILITY_CELLS
 

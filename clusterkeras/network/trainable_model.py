@@ -14,16 +14,25 @@ import tensorflow as tf
 
 from clusterkeras.config import ModelConfig
 from clusterkeras.network import backbones, posteriors
+from clusterkeras.network.layers.context import ContextFeatures
 from clusterkeras.network.layers.gaps import fill_gaps
 from clusterkeras.network.layers.scaling import JointAsinh
 from clusterkeras.network.layers.unlike import UnlikeMocks
 from clusterkeras.network.model_file import read_model
-from clusterkeras.network.posterior_model import PosteriorModel, Recalibration
-from data_tools.schema import PARAMETER_NAMES
+from clusterkeras.network.posterior_model import (
+    PosteriorModel,
+    Recalibration,
+    log_shares,
+)
+from data_tools.schema import KINDS, PARAMETER_NAMES
 from data_tools.target import Target
 
-#: Labels that `TrainableModel.compute_loss` reads; a dataset may carry more.
+#: Labels that `TrainableModel.compute_loss` reads, beside them ``kind`` if the model
+#: tells kinds apart; a dataset may carry more.
 LABELS = ("parameters", "is_cluster", "log_snr", "has_object")
+
+#: What a model's configuration lacks if it was saved before there was such a thing.
+_BEFORE = {"context": False, "kinds": False}
 
 
 #: Begins what TensorFlow says of a cluster outside the box.
@@ -128,6 +137,10 @@ class TrainableModel(PosteriorModel):
             self.hidden = dense(
                 self.config.hidden, activation="gelu", dtype="float32", name="hidden"
             )
+        if self.config.context:
+            self.context = ContextFeatures(
+                [band.exposure_s for band in self._target.bands], name="context"
+            )
         # small first weights: training starts at the prior, not at chance spikes
         small = keras.initializers.VarianceScaling(0.01)
         self.heads = {
@@ -137,7 +150,7 @@ class TrainableModel(PosteriorModel):
             for name, outputs in (
                 ("posterior", self.joint.n_outputs),
                 # one logit says all that a softmax over two classes can
-                ("presence", 1),
+                ("presence", len(KINDS) if self.config.kinds else 1),
                 ("visibility", self.visibility_outputs),
             )
         }
@@ -157,21 +170,42 @@ class TrainableModel(PosteriorModel):
         """Make all weights; called by the constructor."""
         if self.built:
             return
-        self.hidden.build(self.backbone.output_shape)
-        features = self.hidden.compute_output_shape(self.backbone.output_shape)
+        rows, features = self.backbone.output_shape
+        if self.takes_context:
+            features += self.context.size
+        self.hidden.build((rows, features))
+        features = self.hidden.compute_output_shape((rows, features))
         for head in self.heads.values():
             head.build(features)
         super().build(input_shape)
 
+    @property
+    def takes_context(self) -> bool:
+        """Whether it can be told what is known beside the pixels."""
+        return self.config.context
+
     def answer(
-        self, images: tf.Tensor, training: bool | None = None
+        self,
+        images: tf.Tensor,
+        context: dict[str, tf.Tensor],
+        training: bool | None = None,
     ) -> dict[str, tf.Tensor]:
         """Run the network; see `PosteriorModel.answer`."""
         features = self.backbone(self.scale_input(images), training=training)
         features = keras.ops.cast(features, "float32")
-        hidden = self.hidden(self.dropout(features, training=training))
+        known = self.dropout(features, training=training)
+        if self.takes_context:
+            known = tf.concat([known, self.context(context)], axis=-1)
+        hidden = self.hidden(known)
         outputs = {name: head(hidden) for name, head in self.heads.items()}
-        outputs["presence"] = self.recalibration.presence(outputs["presence"])
+        if self.config.kinds:
+            logits = outputs["presence"]
+            cluster, others = logits[:, :1], logits[:, 1:]
+            rest = tf.reduce_logsumexp(others, axis=1, keepdims=True)
+            outputs["presence"] = self.recalibration.presence(cluster - rest)
+            outputs["kinds"] = log_shares(outputs["presence"], others - rest)
+        else:
+            outputs["presence"] = self.recalibration.presence(outputs["presence"])
         return {**outputs, "features": features}
 
     def unlike_mocks(self, images: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
@@ -228,8 +262,9 @@ class TrainableModel(PosteriorModel):
         """Return the loss in nats and note its parts as metrics.
 
         ``nll``: mean over clusters of minus the log density of the true parameters in
-        their own units. ``presence``: cross-entropy of cluster or not. ``visibility``:
-        mean over objects of minus the log density of the true visibility.
+        their own units. ``presence``: cross-entropy of the kind, or of cluster or not
+        if the model tells no kinds apart. ``visibility``: mean over objects of minus
+        the log density of the true visibility.
 
         Raises
         ------
@@ -238,10 +273,11 @@ class TrainableModel(PosteriorModel):
         tf.errors.InvalidArgumentError
             If a cluster is outside the target's box, where the loss is infinite.
         """
-        missing = [name for name in LABELS if not isinstance(y, dict) or name not in y]
+        labels = [*LABELS, *(["kind"] if self.config.kinds else [])]
+        missing = [name for name in labels if not isinstance(y, dict) or name not in y]
         if missing:
             raise ValueError(
-                f"labels: expected a dictionary with {list(LABELS)}; missing {missing}"
+                f"labels: expected a dictionary with {labels}; missing {missing}"
             )
         if sample_weight is not None:
             raise ValueError(
@@ -258,12 +294,17 @@ class TrainableModel(PosteriorModel):
         visibility = tf.where(has_object > 0, tf.cast(y["log_snr"], tf.float32), 0)
         log_snr = self.visibility(y_pred["visibility"]).log_prob(visibility)
         logit = y_pred["presence"][:, 0]
+        if self.config.kinds:
+            of_kind = tf.one_hot(y["kind"], len(KINDS))
+            # what cannot be is not counted, even if it is not finite
+            presence = -tf.reduce_sum(
+                tf.math.multiply_no_nan(y_pred["kinds"], of_kind), axis=1
+            )
+        else:
+            presence = tf.nn.sigmoid_cross_entropy_with_logits(is_cluster, logit)
         parts = {
             "nll": (-log_prob, is_cluster),
-            "presence": (
-                tf.nn.sigmoid_cross_entropy_with_logits(is_cluster, logit),
-                tf.ones_like(logit),
-            ),
+            "presence": (presence, tf.ones_like(logit)),
             "visibility": (-log_snr, has_object),
         }
         means = {}
@@ -313,6 +354,11 @@ class TrainableModel(PosteriorModel):
             "visibility_weight": self.visibility_weight,
             "cluster_share": self.cluster_share,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """Build a model from what `get_config` gives, or gave before."""
+        return cls(**{**config, "config": {**_BEFORE, **config["config"]}})
 
     @classmethod
     def from_preset(cls, name_or_path: str) -> Self:

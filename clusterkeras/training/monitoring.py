@@ -141,12 +141,10 @@ def presence_and_draws(
 
     It is traced once, whatever the size of a batch.
     """
-    images = tf.TensorSpec((None, *model.image_shape))
-    seeds = tf.TensorSpec((None,), tf.int32)
 
-    @tf.function(input_signature=[images, seeds], autograph=False)
-    def infer(images: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        outputs = model(images, training=False)
+    @tf.function(reduce_retracing=True, autograph=False)
+    def infer(inputs: Any, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        outputs = model(inputs, training=False)
         draws = model.draw_from(outputs["posterior"], seeds, PICTURE_DRAWS)
         return tf.math.sigmoid(outputs["presence"][:, 0]), draws
 
@@ -179,9 +177,9 @@ def predict_validation(
         name: [] for name in ("is_cluster", "p_cluster", "truth", "draws")
     }
     count = 0
-    for images, labels in validation:
-        size = len(images)
-        p_cluster, draws = infer(images, tf.range(count, count + size))
+    for inputs, labels in validation:
+        size = len(labels["kind"])
+        p_cluster, draws = infer(inputs, tf.range(count, count + size))
         is_cluster = labels["is_cluster"].numpy() > 0
         seen["is_cluster"].append(is_cluster)
         seen["p_cluster"].append(p_cluster.numpy())

@@ -233,16 +233,22 @@ def run_model(
             f"{', '.join(info.splits)}. Simulate one with --mocks.n_validation"
         )
     dataset = make_dataset(
-        data, "validation", batch_size, training=False, seed=SEED, limit=limit
+        data,
+        "validation",
+        batch_size,
+        training=False,
+        context=True,
+        seed=SEED,
+        limit=limit,
     )
     total = min(info.splits["validation"], limit or info.splits["validation"])
-    step = tf.function(lambda images: model(images, training=False))
+    step = tf.function(lambda inputs: model(inputs, training=False))
     parts = []
     with damage_named():
-        for images, labels in tqdm(
+        for inputs, labels in tqdm(
             dataset, "recalibrate", math.ceil(total / batch_size)
         ):
-            outputs = step(images)
+            outputs = step(inputs)
             parts.append(
                 Outputs(
                     posterior=outputs["posterior"].numpy(),

@@ -8,13 +8,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from data_tools.records.finished_set import read_set
 from data_tools.records.shard_file import AGAIN, check_shard
-from data_tools.schema import FEATURES, KINDS, PIXEL_UNIT_NJY, TRAIT_NAMES
+from data_tools.schema import (
+    FEATURES,
+    KINDS,
+    PIXEL_UNIT_NJY,
+    STELLAR_MODELS,
+    TRAIT_NAMES,
+)
 from data_tools.target import Target
 
 #: Shards read at once and records held while shuffling: neighbours in a shard share
@@ -24,12 +31,17 @@ _SHUFFLE_RECORDS = 4096
 #: Neighbours in a shard among which backgrounds change places.
 _PARTNERS = 64
 
+#: Standard deviation of the natural logarithm of a PSF's width as it is measured, on
+#: some stars of a mosaic.
+_MEASURED_WIDTH = 0.03
+
 #: Features that belong to the background and follow it into a new pair.
 _OF_BACKGROUND = (
     "background",
     "electron_njy",
     "background_variance",
     "noise_shift_px",
+    "psf_fwhm_px",
     "field_traits",
     "field_id",
 )
@@ -212,13 +224,43 @@ def _labels(record: dict[str, tf.Tensor], target: Target) -> dict[str, tf.Tensor
     }
 
 
+def _context(
+    record: dict[str, tf.Tensor], target: Target, seed: tf.Tensor | None
+) -> dict[str, tf.Tensor]:
+    """Return what `make_dataset` tells of images beside their pixels.
+
+    A look-alike has a stellar model by chance: that one is known must not tell what
+    it is.
+    """
+    per_second = tf.constant([b.njy_per_electron_s for b in target.bands], tf.float32)
+    width, exposure = record["psf_fwhm_px"], per_second / record["electron_njy"]
+    rows = tf.shape(width)[0]
+    if seed is None:
+        model = tf.fill((rows,), -1)
+    else:
+        seeds = tf.unstack(tf.random.split(seed, 3))
+        known = tf.random.stateless_uniform((rows, 3), seeds[0]) < 0.5
+        error = tf.random.stateless_normal(tf.shape(width), seeds[1])
+        width *= tf.exp(_MEASURED_WIDTH * error)
+        width = tf.where(known[:, :1], width, math.nan)
+        exposure = tf.where(known[:, 1:2], exposure, math.nan)
+        own = record["traits"][:, TRAIT_NAMES.index("stellar_model")]
+        any_model = tf.random.stateless_uniform(
+            (rows,), seeds[2], 0, len(STELLAR_MODELS), tf.int32
+        )
+        own = tf.where(tf.math.is_finite(own), tf.cast(own, tf.int32), any_model)
+        model = tf.where(known[:, 2], own, -1)
+    return {"psf_fwhm_px": width, "exposure_s": exposure, "stellar_model": model}
+
+
 def _batch(
     serialised: tuple[tf.Tensor, ...],
     seeds: tf.Tensor,
     target: Target,
     training: bool,
+    context: bool,
     seed: int,
-) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+) -> tuple[Any, dict[str, tf.Tensor]]:
     """Make images and labels of a batch of records; see `make_dataset`."""
     px, bands = target.cutout_px, len(target.bands)
     count = tf.size(serialised[0])
@@ -240,8 +282,11 @@ def _batch(
     images = _filled(images, bands)
     if training:
         images = _turned(tf.reshape(images, (-1, px * px, bands)), px, seeds[2:4])
-    images = tf.reshape(images, (-1, px, px, bands))
-    return images, _labels(record, target)
+    inputs = tf.reshape(images, (-1, px, px, bands))
+    if context:
+        told = _context(record, target, seeds[4:6] if training else None)
+        inputs = {"images": inputs, **told}
+    return inputs, _labels(record, target)
 
 
 def _name_damage(path: bytes) -> bytes:
@@ -321,6 +366,7 @@ def make_dataset(
     batch_size: int,
     *,
     training: bool,
+    context: bool = False,
     seed: int = 0,
     limit: int | None = None,
 ) -> tf.data.Dataset:
@@ -346,6 +392,11 @@ def make_dataset(
         Records a batch; the last one may be smaller.
     training : bool
         See above.
+    context : bool
+        Whether to tell what may be known beside the pixels, as a mosaic tells it: the
+        PSF's width and the exposure, and in training the stellar model. There each of
+        the three is unknown for half of the records, and widths are as if measured, to
+        3 %.
     seed : int
         Seed of order, pairs, noise and orientation.
     limit : int, optional
@@ -354,7 +405,8 @@ def make_dataset(
     Returns
     -------
     tf.data.Dataset
-        Of ``images`` (B, px, px, bands) float32 in nJy and a dictionary of labels,
+        Of ``images`` (B, px, px, bands) float32 in nJy, with `context` a dictionary of
+        them and `data_tools.schema.CONTEXT`, and a dictionary of labels,
         (B,) each: ``parameters`` (B, 4) float32 (the middle of the box where there is
         no cluster), ``is_cluster`` float32, ``log_snr`` float32 (0 where there is no
         object), ``has_object`` float32, ``crowding`` float32 (see `crowding`),
@@ -390,12 +442,14 @@ def make_dataset(
             f"{split!r}. Take one of these, or a set that was simulated with it "
             "(--mocks.n_validation, --mocks.n_test)"
         )
-    make_batch = partial(_batch, target=info.target, training=training, seed=seed)
+    make_batch = partial(
+        _batch, target=info.target, training=training, context=context, seed=seed
+    )
     # no Python in it depends on a tensor: to look for that took most of the time
     make_batch = tf.autograph.experimental.do_not_convert(make_batch)
     total = min(limit or info.splits[split], info.splits[split])
     records = _serialised(info.shards[split], total, training, seed)
-    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(4)
+    seeds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True).batch(6)
     return (
         tf.data.Dataset.zip(records.batch(batch_size), seeds)
         .map(make_batch, num_parallel_calls=tf.data.AUTOTUNE)

@@ -181,16 +181,18 @@ def score(
         Images a step.
     """
 
-    def changed() -> Iterator[tuple[tf.Tensor, dict]]:
-        dataset = make_dataset(data, _SPLIT, batch_size, training=False, seed=SEED)
-        for number, (images, labels) in enumerate(
+    def changed() -> Iterator[tuple[dict, dict]]:
+        dataset = make_dataset(
+            data, _SPLIT, batch_size, training=False, context=True, seed=SEED
+        )
+        for number, (inputs, labels) in enumerate(
             tqdm(dataset, shift.name, math.ceil(dataset.cardinality()))
         ):
             if shift.images is not None:
                 rng = np.random.default_rng([SEED, number])
-                new = shift.images(images.numpy(), model.target, rng)
-                images = tf.constant(new, tf.float32)
-            yield images, labels
+                new = shift.images(inputs["images"].numpy(), model.target, rng)
+                inputs = {**inputs, "images": tf.constant(new, tf.float32)}
+            yield inputs, labels
 
     with damage_named():
         found = predict(model, changed(), draws)

@@ -7,6 +7,7 @@ the dense network on photometry trains through it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -163,15 +164,16 @@ class AperturePhotometry(keras.layers.Layer):
             bands); ``centre`` (B, 2), row and column.
         """
         images = tf.cast(images, tf.float32)
-        centre = self._centre(images)
+        part, first = self._search_area(images)
+        centre = self._found(asinh(part / self.softening)) + np.float32(first)
         nearest = tf.cast(tf.round(centre), tf.int32)
-        ring = self._pixels(images, nearest, self._ring)
+        ring = pixels_at(images, nearest, self._ring)
         sky = _median(ring)
         scatter = 1.4826 * _median(tf.abs(ring - sky[:, None]))
         step = tf.round(_STEPS * (centre - tf.cast(nearest, tf.float32)))
         step = tf.cast(step, tf.int32) + _STEPS // 2
         which = step[:, 0] * (_STEPS + 1) + step[:, 1]
-        window = self._pixels(images, nearest, _square(self._half))
+        window = pixels_at(images, nearest, _square(self._half))
         flux = tf.matmul(tf.gather(self._weights, which), window)
         return {
             "flux": flux - self.areas[:, None] * sky[:, None],
@@ -180,14 +182,29 @@ class AperturePhotometry(keras.layers.Layer):
             "centre": centre,
         }
 
-    def _centre(self, images: tf.Tensor) -> tf.Tensor:
-        """Find the object: (B, 2) row and column, nowhere near the images' edge."""
-        rows, columns = images.shape[1:3]
+    def centre(self, stretched: tf.Tensor) -> tf.Tensor:
+        """Find the object in images that are ``asinh(flux / softening)`` already.
+
+        Returns
+        -------
+        tensor (B, 2)
+            Row and column, nowhere near the images' edge.
+        """
+        part, first = self._search_area(stretched)
+        return self._found(part) + np.float32(first)
+
+    def _search_area(self, images: tf.Tensor) -> tuple[tf.Tensor, list[int]]:
+        """Cut out where the object is looked for; return also its first pixel."""
         half = math.ceil(3 * self.window_px)
-        first = [(side - SEARCH_PX) // 2 - half - 1 for side in (rows, columns)]
+        first = [(side - SEARCH_PX) // 2 - half - 1 for side in images.shape[1:3]]
         size = SEARCH_PX + 2 * half + 2
         part = images[:, first[0] : first[0] + size, first[1] : first[1] + size]
-        signal = tf.reduce_sum(asinh(part / self.softening), -1, keepdims=True)
+        return part, first
+
+    def _found(self, stretched: tf.Tensor) -> tf.Tensor:
+        """Find the object in the search area: (B, 2) row and column."""
+        half = math.ceil(3 * self.window_px)
+        signal = tf.reduce_sum(stretched, -1, keepdims=True)
         offset = _square(half).astype(np.float32)
         window = np.exp(-0.5 * np.sum(offset**2, 1) / self.window_px**2)
         kernel = np.float32(window.reshape(2 * half + 1, 2 * half + 1, 1, 1))
@@ -195,7 +212,7 @@ class AperturePhotometry(keras.layers.Layer):
         peak = tf.argmax(tf.reshape(smooth, (-1, SEARCH_PX**2)), 1, tf.int32)
         peak = tf.stack([peak // SEARCH_PX, peak % SEARCH_PX], 1) + half + 1
         # light below the faintest pixel of the window does not pull the centroid
-        around = self._pixels(signal, peak, _square(half))[..., 0]
+        around = pixels_at(signal, peak, _square(half))[..., 0]
         around -= tf.reduce_min(around, 1, keepdims=True)
         moved = tf.zeros_like(peak, tf.float32)
         for _ in range(_CENTRING_STEPS):
@@ -209,17 +226,7 @@ class AperturePhotometry(keras.layers.Layer):
             )
             # a Gaussian under a window of its own width moves half the way
             moved = tf.clip_by_value(moved + 2 * shift, -1.0, 1.0)
-        return tf.cast(peak, tf.float32) + moved + np.float32(first)
-
-    def _pixels(
-        self, images: tf.Tensor, centre: tf.Tensor, offsets: NDArray
-    ) -> tf.Tensor:
-        """Take the pixels at (n, 2) offsets from (B, 2) centres: (B, n, bands)."""
-        _, rows, columns, bands = images.shape
-        flat = tf.reshape(images, (-1, rows * columns, bands))
-        index = centre[:, 0] * columns + centre[:, 1]
-        steps = offsets[:, 0] * columns + offsets[:, 1]
-        return tf.gather(flat, index[:, None] + steps.astype(np.int32), batch_dims=1)
+        return tf.cast(peak, tf.float32) + moved
 
     def get_config(self) -> dict[str, Any]:
         """Return all arguments."""
@@ -320,6 +327,7 @@ def dense_features(
     scaled: keras.KerasTensor,
     widths: tuple[int, ...],
     radii_px: tuple[float, ...] = RADII_PX,
+    more: Sequence[keras.KerasTensor] = (),
 ) -> keras.KerasTensor:
     """Return what dense layers make of some apertures a band, symbolically.
 
@@ -331,6 +339,8 @@ def dense_features(
         Width of each layer.
     radii_px : tuple of float
         Radii of the apertures, rising.
+    more : sequence of tensor (B, n)
+        Numbers that they are given beside the apertures.
 
     Returns
     -------
@@ -342,6 +352,8 @@ def dense_features(
         If the images are too small for the apertures.
     """
     x = PhotometricFeatures(radii_px, name="photometry")(scaled)
+    if more:
+        x = keras.layers.Concatenate(name="measured", dtype="float32")([x, *more])
     # no batch normalisation: a batch's own statistics of so few numbers are noise, and
     # that would make the network unsure
     for i, width in enumerate(widths):
@@ -350,6 +362,28 @@ def dense_features(
         )
         x = layer(x)
     return x
+
+
+def pixels_at(images: tf.Tensor, centre: tf.Tensor, offsets: NDArray) -> tf.Tensor:
+    """Take the pixels at offsets from a centre of each image.
+
+    Parameters
+    ----------
+    images : tensor (B, rows, columns, bands)
+    centre : int32 tensor (B, 2)
+        Row and column.
+    offsets : ndarray (n, 2)
+        Of rows and columns; none leaves the image.
+
+    Returns
+    -------
+    tensor (B, n, bands)
+    """
+    _, rows, columns, bands = images.shape
+    flat = tf.reshape(images, (-1, rows * columns, bands))
+    index = centre[:, 0] * columns + centre[:, 1]
+    steps = offsets[:, 0] * columns + offsets[:, 1]
+    return tf.gather(flat, index[:, None] + steps.astype(np.int32), batch_dims=1)
 
 
 def _square(half: int) -> NDArray[np.int64]:

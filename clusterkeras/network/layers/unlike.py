@@ -190,9 +190,10 @@ def fit_unlike(
     ----------
     model : TrainableModel
         A trained model; its layer `unlike` gets its weights.
-    training : iterable of (images, labels)
-        What it was trained on: gives mean, covariance and density.
-    held_out : iterable of (images, labels)
+    training : iterable of (inputs, labels)
+        What it was trained on, as `data_tools.make_dataset` gives it: gives mean,
+        covariance and density.
+    held_out : iterable of (inputs, labels)
         Other records of the same kind: give the share that is further out.
     records : int
         At most so many of each.
@@ -265,7 +266,9 @@ def _describe(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return features (N, F) and statistics (N, S) of the first records."""
     parts, n = [], 0
-    for images, _ in batches:
+    for inputs, _ in batches:
+        # what is known beside the pixels is no part of what they look like
+        images = inputs["images"] if isinstance(inputs, dict) else inputs
         parts.append([found.numpy().astype(float) for found in describe(images)])
         n += len(images)
         if n >= records:

@@ -62,6 +62,20 @@ def test_presence_is_the_mean_of_the_members_probabilities(ensemble, members, im
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def test_kinds_are_the_mean_of_the_members_probabilities(ensemble, members, images):
+    expected = np.mean([np.exp(m(images)["kinds"]) for m in members], axis=0)
+    np.testing.assert_allclose(np.exp(ensemble(images)["kinds"]), expected, atol=1e-6)
+
+
+def test_all_members_are_told_what_is_known_beside_the_pixels(
+    ensemble, members, images
+):
+    inputs = {"images": images, "stellar_model": 2}
+    expected = np.mean([m.summarise(inputs)["p_cluster"] for m in members], axis=0)
+    found = ensemble.summarise(inputs)["p_cluster"]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_visibility_is_the_mixture_of_the_members(ensemble, members, images):
     normals = [m.visibility(m(images)["visibility"]) for m in members]
     mixture = ensemble.visibility(ensemble(images)["visibility"])

@@ -9,7 +9,8 @@ from clusterkeras.config import POSTERIORS, ModelConfig
 from clusterkeras.network.backbones import convolve_in_bfloat16
 from clusterkeras.network.layers.scaling import JointAsinh
 from clusterkeras.network.model import ClusterModel, model_class
-from data_tools.schema import PARAMETER_NAMES
+from clusterkeras.network.posterior_model import Recalibration
+from data_tools.schema import KINDS, PARAMETER_NAMES
 
 CONFIG = ModelConfig(
     backbone="resnet_tiny",
@@ -51,6 +52,7 @@ def make_labels(model, n, clusters):
         "is_cluster": np.asarray(clusters, "f4"),
         "log_snr": rng.normal(1, 0.5, n).astype("f4"),
         "has_object": np.ones(n, "f4"),
+        "kind": np.where(clusters, 0, rng.integers(1, len(KINDS), n)),
     }
 
 
@@ -86,6 +88,7 @@ def test_outputs_are_float32_of_the_documented_shapes(model, images):
     assert shapes == {
         "posterior": (6, model.joint.n_outputs),
         "presence": (6, 1),
+        "kinds": (6, len(KINDS)),
         "visibility": (6, 20 if model.config.posterior == "grid" else 2),
         "features": (6, 32),
         "bad_pixels": (6,),
@@ -118,6 +121,63 @@ def test_loss_is_the_weighted_sum_of_its_parts(small_target, images):
     loss, parts = loss_of(model, images, make_labels(model, 6, [1, 0, 1, 1, 0, 1]))
     expected = parts["nll"] + 2 * parts["presence"] + 3 * parts["visibility"]
     assert loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_kinds_add_up_to_one_and_agree_with_the_presence(model, images):
+    sure = Recalibration(presence_temperature=0.5, presence_offset=1.0)
+    models = [model]
+    if model.config.posterior != "grid":
+        models.append(model.recalibrated(sure))
+    for one in models:
+        outputs = {k: v.numpy() for k, v in one(images).items()}
+        shares = np.exp(outputs["kinds"])
+        np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-6)
+        p_cluster = 1 / (1 + np.exp(-outputs["presence"][:, 0]))
+        np.testing.assert_allclose(shares[:, 0], p_cluster, atol=1e-6)
+
+
+def test_the_loss_of_the_kinds_is_minus_the_log_of_the_true_one_s_share(model, images):
+    labels = make_labels(model, 6, [1, 0, 1, 0, 0, 0])
+    _, parts = loss_of(model, images, labels)
+    log_shares = model(images)["kinds"].numpy()[np.arange(6), labels["kind"]]
+    assert parts["presence"] == pytest.approx(-log_shares.mean(), rel=1e-5)
+
+
+def test_without_kinds_it_is_the_cross_entropy_of_cluster_or_not(small_target, images):
+    model = ClusterModel(small_target, dataclasses.replace(CONFIG, kinds=False))
+    labels = make_labels(model, 6, [1, 0, 1, 0, 0, 0])
+    del labels["kind"]
+    outputs = model(images)
+    assert "kinds" not in outputs
+    logit = outputs["presence"].numpy()[:, 0]
+    _, parts = loss_of(model, images, labels)
+    expected = np.log1p(np.exp(-logit * (2 * labels["is_cluster"] - 1)))
+    assert parts["presence"] == pytest.approx(expected.mean(), rel=1e-5)
+
+
+def test_what_is_known_beside_the_pixels_changes_the_answer(small_target, images):
+    model, bands = ClusterModel(small_target, CONFIG), images.shape[-1]
+    plain = model(images)["posterior"].numpy()
+    unknown = {"images": images, "psf_fwhm_px": np.full((6, bands), np.nan, "f4")}
+    np.testing.assert_array_equal(model(unknown)["posterior"], plain)
+    for name, value in (
+        ("psf_fwhm_px", 2.5),
+        ("exposure_s", 500.0),
+        ("stellar_model", 1),
+    ):
+        told = model({"images": images, name: value})["posterior"].numpy()
+        assert np.abs(told - plain).max() > 1e-5, name
+    deaf = ClusterModel(small_target, dataclasses.replace(CONFIG, context=False))
+    told = deaf({"images": images, "psf_fwhm_px": 2.5})["posterior"]
+    np.testing.assert_array_equal(told, deaf(images)["posterior"])
+    summary = model.summarise({"images": images, "stellar_model": 1})
+    assert np.abs(summary["mean"] - model.summarise(images)["mean"]).max() > 1e-6
+
+
+def test_a_mapping_without_images_is_refused(small_target):
+    model = ClusterModel(small_target, CONFIG)
+    with pytest.raises(ValueError, match=r"expected images among them; .*'exposure_s'"):
+        model({"exposure_s": 100.0})
 
 
 def test_posterior_loss_counts_clusters_alone(model, images):

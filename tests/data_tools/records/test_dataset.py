@@ -14,10 +14,12 @@ from data_tools.records.plan import MockSet, configuration
 from data_tools.records.shard_file import read_shard, serialise, write_shard
 from data_tools.running.plain_files import write_yaml
 from data_tools.schema import (
+    CONTEXT,
     FEATURES,
     FIELD_TRAITS,
     KINDS,
     PIXEL_UNIT_NJY,
+    STELLAR_MODELS,
     TRAIT_NAMES,
     TRAITS,
 )
@@ -197,6 +199,45 @@ def test_pixels_without_data_are_filled_as_a_catalogue_fills_them(
             np.sort(np.sort(a.reshape(12, -1, BANDS), 1), 0) for a in (found, expected)
         )
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_what_a_mosaic_tells_beside_the_pixels_is_told_of_every_record(known_set, m83):
+    plain, labels = read_all(known_set, "train", 8, training=False)
+    dataset = make_dataset(known_set, "train", 8, training=False, context=True)
+    told = [inputs for inputs, _ in dataset.as_numpy_iterator()]
+    told = {k: np.concatenate([one[k] for one in told]) for k in told[0]}
+    np.testing.assert_array_equal(told.pop("images"), plain)
+    assert set(told) == {part.name for part in CONTEXT}
+    assert (told["psf_fwhm_px"] == 2.0).all()
+    assert (told["stellar_model"] == -1).all()
+    electron = [example(i)["electron_njy"] for i in labels["mock_id"]]
+    per_second = [band.njy_per_electron_s for band in m83.bands]
+    np.testing.assert_allclose(told["exposure_s"], per_second / np.array(electron))
+
+
+def test_in_training_half_of_it_is_unknown_and_never_tells_the_kind(tmp_path, m83):
+    examples = [example(i % 40, ("cluster", "empty")[i % 2]) for i in range(400)]
+    for one in examples:
+        if one["is_cluster"]:
+            one["traits"][TRAIT_NAMES.index("stellar_model")] = 1
+    path = write_set(tmp_path, m83, examples)
+    dataset = make_dataset(path, "train", 400, training=True, context=True)
+    told, labels = next(dataset.as_numpy_iterator())
+    width, model = told["psf_fwhm_px"], told["stellar_model"]
+    known = [
+        np.isfinite(width).all(1),
+        np.isfinite(told["exposure_s"]).all(1),
+        model >= 0,
+    ]
+    is_cluster = labels["is_cluster"] > 0
+    for one in known:
+        assert one.mean() == pytest.approx(0.5, abs=0.1)
+        assert one[is_cluster].mean() == pytest.approx(one[~is_cluster].mean(), abs=0.2)
+    # each on its own
+    assert np.abs(np.corrcoef(known)[np.triu_indices(3, 1)]).max() < 0.2
+    assert np.nanstd(np.log(width)) == pytest.approx(0.03, rel=0.2)
+    assert (model[is_cluster & known[2]] == 1).all()
+    assert set(model[~is_cluster & known[2]]) == set(range(len(STELLAR_MODELS)))
 
 
 @pytest.mark.parametrize("training", [False, True])
