@@ -22,7 +22,7 @@ _EXPORTS = {
     "Muon": "clusterkeras.training.optimizer",
     "PublishedModel": "clusterkeras.network.published_model",
     "TrainingConfig": "clusterkeras.config",
-    "WarmupCosine": "clusterkeras.training.optimizer",
+    "WarmupPlateauDecay": "clusterkeras.training.optimizer",
     "detect": "clusterkeras.detection.candidates",
     "evaluate": "clusterkeras.evaluation.evaluate",
     "export": "clusterkeras.serving",
@@ -61,7 +61,7 @@ _SAVED = {
     "clusterkeras.network.posteriors.gaussian_mixture": ("MixturePosterior",),
     "clusterkeras.network.posteriors.grid": ("GridPosterior",),
     "clusterkeras.network.published_model": ("PublishedModel",),
-    "clusterkeras.training.optimizer": ("Muon", "WarmupCosine"),
+    "clusterkeras.training.optimizer": ("Muon", "WarmupPlateauDecay"),
 }
 
 __all__ = ["__version__", *_EXPORTS]

@@ -18,7 +18,7 @@ from clusterkeras.report.page import write_page as write_page
 from clusterkeras.serving import export as export
 from clusterkeras.training.fit import fit as fit
 from clusterkeras.training.optimizer import Muon as Muon
-from clusterkeras.training.optimizer import WarmupCosine as WarmupCosine
+from clusterkeras.training.optimizer import WarmupPlateauDecay as WarmupPlateauDecay
 from clusterkeras.training.optimizer import make_optimizer as make_optimizer
 
 __version__: str

@@ -30,17 +30,19 @@ def main() -> None:
     from data_tools.records.dataset import make_dataset
     from data_tools.records.finished_set import read_set
 
-    train = make_dataset(args.data, "train", args.batch_size, training=True)
-    validation = make_dataset(args.data, "validation", args.batch_size, training=False)
+    def read(split: str) -> object:
+        training, size = split == "train", args.batch_size
+        return make_dataset(args.data, split, size, training=training, context=True)
+
+    train, validation = read("train"), read("validation")
 
     shape = {"backbone": args.backbone} if args.backbone else {}
     model = ck.ClusterModel(read_set(args.data).target, ck.ModelConfig(**shape))
     training = ck.TrainingConfig(learning_rate=args.learning_rate)
-    # Muon with warm-up and cosine decay; any optimizer of Keras will do
+    # Muon with its schedule; any optimizer of Keras will do
     model.compile(ck.make_optimizer(training, steps=args.epochs * len(train)))
     callbacks = [keras.callbacks.TerminateOnNaN()]
-    if args.logs:
-        callbacks.append(keras.callbacks.TensorBoard(args.logs))
+    callbacks += [keras.callbacks.TensorBoard(args.logs)] if args.logs else []
     model.fit(
         train,
         validation_data=validation,

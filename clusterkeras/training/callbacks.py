@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+from clusterkeras.network.backbones import FusedBatchNormalization
 from clusterkeras.network.model_file import save_model
 
 #: Steps from whose time that of an epoch is told.
@@ -123,6 +124,32 @@ class Backup(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, float] | None = None):
         """Keep that all epochs are done."""
         save_model(self.model, self.path)
+
+
+class FixNormalisation(keras.callbacks.Callback):
+    """Normalise by what was kept, and no longer by the batch, from some epoch on.
+
+    Parameters
+    ----------
+    epoch : int
+        The first such epoch, from 0.
+    """
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None):
+        """Trace the training step anew once it is another."""
+        layers = [
+            layer
+            for layer in self.model.backbone.layers
+            if isinstance(layer, FusedBatchNormalization) and not layer.fixed
+        ]
+        if epoch >= self.epoch and layers:
+            for layer in layers:
+                layer.fixed = True
+            self.model.make_train_function(force=True)
 
 
 class ProcessorHours(keras.callbacks.Callback):

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from clusterkeras.config import ModelConfig, TrainingConfig
-from clusterkeras.network.backbones import FusedBatchNormalization, convolve_in_bfloat16
+from clusterkeras.network.backbones import convolve_in_bfloat16
 from clusterkeras.network.layers.unlike import fit_unlike
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model import model_class
@@ -23,11 +23,13 @@ from clusterkeras.network.model_file import save_model
 from clusterkeras.network.trainable_model import TrainableModel
 from clusterkeras.training.callbacks import (
     Backup,
+    FixNormalisation,
     KeepBest,
     ProcessorHours,
     SayAtOnce,
     StopOnNonFinite,
 )
+from clusterkeras.training.fresh_mocks import fresh_set, remove_fresh_sets
 from clusterkeras.training.monitoring import Monitor
 from clusterkeras.training.optimizer import make_optimizer
 from data_tools.records.dataset import damage_named, make_dataset
@@ -136,8 +138,9 @@ def _train(
     """Train, from the last whole epoch on; write the model when all are done."""
     info = read_set(data)
     keras.utils.set_random_seed(training.seed)
-    batches = _batches(data, training)
-    validation = make_dataset(data, "validation", training.batch_size, training=False)
+    validation = make_dataset(
+        data, "validation", training.batch_size, training=False, context=True
+    )
     network = model_class(model)(
         info.target,
         model,
@@ -147,68 +150,85 @@ def _train(
     )
     if training.start_from and not (output / BACKUP).exists():
         _start_from(network, training.start_from)
-    for layer in network.backbone.layers:
-        if isinstance(layer, FusedBatchNormalization):
-            layer.fixed = training.fixed_normalisation
     if training.mixed_precision:
         convolve_in_bfloat16(network.backbone)
-    steps = int(batches.cardinality())
+    steps = int(_batches(data, training).cardinality())
     network.compile(make_optimizer(training, training.epochs * steps))
     # variables that a step makes when it is traced have it traced twice
     network.optimizer.build(network.trainable_variables)
     done = _go_on(network, output / BACKUP, steps)
-    for _ in range(done):
-        # orders and noise of an epoch follow from how often the set was read before;
-        # Keras opens it once more at the end of an epoch
-        next(iter(batches))
-        iter(batches)
     best, history = output / BEST, output / "history.csv"
-    with damage_named():
-        network.fit(
-            batches,
-            validation_data=validation,
-            initial_epoch=done,
-            epochs=training.epochs,
-            # the dataset shuffles itself
-            shuffle=False,
-            # a bar with the time left on a terminal, a line an epoch in a log
-            verbose=1 if sys.stdout.isatty() else 2,
-            callbacks=[
-                SayAtOnce(steps),
-                StopOnNonFinite(),
-                ProcessorHours(),
-                *(
-                    [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
-                    if training.ema_momentum > 0
-                    else []
-                ),
-                KeepBest(best, best=_best_loss(history, done)),
-                keras.callbacks.CSVLogger(str(history), append=True),
-                Monitor(
-                    output / "tensorboard",
-                    validation,
-                    configuration,
-                    picture_epochs=training.picture_epochs,
-                ),
-                Backup(output / BACKUP),
-            ],
-        )
+    first_decayed = math.ceil((1 - training.decay) * training.epochs)
+    callbacks = [
+        SayAtOnce(steps),
+        StopOnNonFinite(),
+        ProcessorHours(),
+        FixNormalisation(first_decayed),
+        *(
+            [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
+            if training.ema_momentum > 0
+            else []
+        ),
+        KeepBest(best, best=_best_loss(history, done)),
+        keras.callbacks.CSVLogger(str(history), append=True),
+        Monitor(
+            output / "tensorboard",
+            validation,
+            configuration,
+            picture_epochs=training.picture_epochs,
+        ),
+        Backup(output / BACKUP),
+    ]
+    for number, until in enumerate(_ends(training)):
+        began = number * training.fresh_mocks
+        if done >= until:
+            continue
+        mocks = fresh_set(data, output, number)
+        batches = _batches(mocks, training, number)
+        for _ in range(done - began):
+            # orders and noise of an epoch follow from how often the set was read
+            # before; Keras opens it once more at the end of an epoch
+            next(iter(batches))
+            iter(batches)
+        with damage_named():
+            network.fit(
+                batches,
+                validation_data=validation,
+                initial_epoch=done,
+                epochs=until,
+                # the dataset shuffles itself
+                shuffle=False,
+                # a bar with the time left on a terminal, a line an epoch in a log
+                verbose=1 if sys.stdout.isatty() else 2,
+                callbacks=callbacks,
+            )
+        done = until
     print("what is unlike the mocks is told apart last", flush=True)
     trained = keras.models.load_model(best, compile=False)
     with damage_named():
         # anew: those above have been read
         fit_unlike(trained, _batches(data, training), validation)
     save_model(trained, output / "model.keras")
+    remove_fresh_sets(output)
 
 
-def _batches(data: Path, training: TrainingConfig) -> tf.data.Dataset:
-    """Read what is trained on."""
+def _ends(training: TrainingConfig) -> list[int]:
+    """Return the epochs at whose end the set changes, or the training is done."""
+    step = training.fresh_mocks or training.epochs
+    return [
+        min(end, training.epochs) for end in range(step, training.epochs + step, step)
+    ]
+
+
+def _batches(data: Path, training: TrainingConfig, number: int = 0) -> tf.data.Dataset:
+    """Read what is trained on: the set that is given, or the so-manieth after it."""
     return make_dataset(
         data,
         "train",
         training.batch_size,
         training=True,
-        seed=training.seed,
+        context=True,
+        seed=training.seed + number,
         limit=training.n_mocks or None,
     )
 

@@ -60,8 +60,12 @@ def _as_matrix(kernel: Any) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="clusterkeras")
-class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Learning rate that rises linearly, then falls to zero as half a cosine.
+class WarmupPlateauDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Learning rate that rises linearly, stays, and falls linearly to zero at the end.
+
+    On the plateau a training may be as long as there is time, and new mocks may join;
+    what it has learnt shows in the decay (Hu et al. 2024, arXiv:2404.06395; Hagele et
+    al. 2024, arXiv:2405.18392).
 
     Parameters
     ----------
@@ -69,8 +73,9 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
         Highest rate.
     steps : int
         Steps of the whole training.
-    warmup : float
-        Share of the steps in which the rate rises, in [0, 1).
+    warmup, decay : float
+        Shares of the steps in which the rate rises and falls, in [0, 1), together
+        below 1.
 
     Raises
     ------
@@ -79,38 +84,46 @@ class WarmupCosine(keras.optimizers.schedules.LearningRateSchedule):
 
     Examples
     --------
-    >>> from clusterkeras import WarmupCosine
-    >>> rate = WarmupCosine(peak=0.01, steps=100, warmup=0.1)
-    >>> f"{float(rate(0)):.3f} {float(rate(9)):.3f} {float(rate(99)):.3f}"
-    '0.001 0.010 0.000'
+    >>> from clusterkeras import WarmupPlateauDecay
+    >>> rate = WarmupPlateauDecay(peak=0.01, steps=100, warmup=0.1, decay=0.2)
+    >>> [f"{float(rate(step)):.4f}" for step in (0, 9, 79, 89, 99)]
+    ['0.0010', '0.0100', '0.0100', '0.0050', '0.0000']
     """
 
-    def __init__(self, peak: float, steps: int, warmup: float = 0.03) -> None:
+    def __init__(
+        self, peak: float, steps: int, warmup: float = 0.03, decay: float = 0.2
+    ) -> None:
         for name, value, expected, good in (
             ("peak", peak, "above 0", peak > 0),
             ("steps", steps, "at least 1", steps >= 1),
             ("warmup", warmup, "in [0, 1)", 0 <= warmup < 1),
+            ("decay", decay, "in [0, 1 - warmup)", 0 <= decay < 1 - warmup),
         ):
             if not good:
                 raise ValueError(f"{name}: expected {expected}; received {value!r}")
-        self.peak, self.steps, self.warmup = float(peak), int(steps), float(warmup)
+        self.peak, self.steps = float(peak), int(steps)
+        self.warmup, self.decay = float(warmup), float(decay)
 
     def __call__(self, step: tf.Tensor) -> tf.Tensor:
         """Return the rate at a step, counted from 0."""
         # the first step already moves: a rate of exactly zero would waste it
         done = (tf.cast(step, tf.float32) + 1) / self.steps
         rise = done / max(self.warmup, 1 / self.steps)
-        fall = (done - self.warmup) / (1 - self.warmup)
-        cosine = 0.5 * (1 + tf.cos(math.pi * tf.clip_by_value(fall, 0, 1)))
-        return self.peak * tf.minimum(tf.minimum(rise, 1.0), cosine)
+        fall = tf.maximum(1 - done, 0) / max(self.decay, 1 / self.steps)
+        return self.peak * tf.minimum(tf.minimum(rise, 1.0), fall)
 
     def get_config(self) -> dict[str, float | int]:
         """Return all arguments."""
-        return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup}
+        return {
+            "peak": self.peak,
+            "steps": self.steps,
+            "warmup": self.warmup,
+            "decay": self.decay,
+        }
 
 
 def make_optimizer(training: TrainingConfig, steps: int) -> keras.optimizers.Optimizer:
-    """Make Muon with warm-up, cosine decay and a limit on the gradient's norm.
+    """Make Muon with its schedule and a limit on the gradient's norm.
 
     The heads and all that is no kernel are moved as by AdamW.
 
@@ -128,7 +141,9 @@ def make_optimizer(training: TrainingConfig, steps: int) -> keras.optimizers.Opt
     'Muon'
     """
     optimizer = Muon(
-        WarmupCosine(training.learning_rate, steps, training.warmup),
+        WarmupPlateauDecay(
+            training.learning_rate, steps, training.warmup, training.decay
+        ),
         weight_decay=training.weight_decay,
         adam_weight_decay=training.weight_decay,
         exclude_layers=[HEADS],

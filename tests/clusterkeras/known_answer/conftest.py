@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from clusterkeras.config import ModelConfig
 from clusterkeras.network import posteriors
-from clusterkeras.training.optimizer import WarmupCosine
+from clusterkeras.training.optimizer import WarmupPlateauDecay
 
 #: Highest learning rate of each posterior, and the largest mean Kullback-Leibler
 #: divergence, in nats, that a short training may leave to the exact posterior.
@@ -41,7 +41,7 @@ def learn():
         )
         variables = [*network.trainable_variables, *posterior.trainable_variables]
         steps = len(observed) // batch
-        schedule = WarmupCosine(HEADS[name][0], steps)
+        schedule = WarmupPlateauDecay(HEADS[name][0], steps, decay=0.9)
         optimizer = keras.optimizers.Adam(schedule, global_clipnorm=5.0)
         optimizer.build(variables)
 

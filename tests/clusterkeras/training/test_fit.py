@@ -17,10 +17,17 @@ from clusterkeras.config import ModelConfig, TrainingConfig
 from clusterkeras.evaluation.evaluate import predict
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model import ClusterModel
-from clusterkeras.training.callbacks import KeepBest, SayAtOnce, StopOnNonFinite
+from clusterkeras.training.callbacks import (
+    FixNormalisation,
+    KeepBest,
+    SayAtOnce,
+    StopOnNonFinite,
+)
 from clusterkeras.training.fit import _batches, fit
-from clusterkeras.training.optimizer import WarmupCosine, make_optimizer
+from clusterkeras.training.fresh_mocks import fresh_set, remove_fresh_sets
+from clusterkeras.training.optimizer import WarmupPlateauDecay, make_optimizer
 from data_tools.records.dataset import make_dataset
+from data_tools.records.finished_set import read_set
 from data_tools.running.work_directory import LOCK, alone
 from data_tools.schema import SCHEMA_VERSION
 
@@ -42,24 +49,25 @@ def steps_of(directory, tag):
     return [event.step for event in events.Tensors(tag)]
 
 
-def test_rate_rises_then_falls_to_zero():
-    schedule = WarmupCosine(peak=0.01, steps=1000, warmup=0.1)
-    rates = np.array([float(schedule(tf.constant(i))) for i in range(0, 1000, 9)])
-    top = np.argmax(rates)
+def test_rate_rises_stays_and_falls_to_zero():
+    schedule = WarmupPlateauDecay(peak=0.01, steps=1000, warmup=0.1, decay=0.2)
+    rates = np.array([float(schedule(tf.constant(i))) for i in range(1000)])
     assert 0 < rates[0] < 2e-4
-    assert 0.0099 < rates[top] <= 0.01
-    assert 0.08 < top / len(rates) < 0.13
-    assert np.all(np.diff(rates[:top]) > 0)
-    assert np.all(np.diff(rates[top:]) < 0)
-    assert float(schedule(tf.constant(999))) == pytest.approx(0, abs=1e-7)
+    assert np.all(np.diff(rates[:100]) > 0)
+    np.testing.assert_allclose(rates[100:799], 0.01, rtol=1e-6)
+    assert np.all(np.diff(rates[800:]) < 0)
+    assert rates[899] == pytest.approx(0.005, rel=0.02)
+    assert rates[999] == pytest.approx(0, abs=1e-7)
 
 
-def test_rate_without_warmup_starts_at_the_peak():
-    assert float(WarmupCosine(0.01, 1000, 0.0)(tf.constant(0))) > 0.00999
+def test_rate_without_warmup_or_decay_is_the_peak():
+    schedule = WarmupPlateauDecay(0.01, 1000, 0.0, 0.0)
+    rates = [float(schedule(tf.constant(i))) for i in (0, 500, 998)]
+    np.testing.assert_allclose(rates, 0.01, rtol=1e-4)
 
 
 def test_schedule_survives_the_round_trip():
-    schedule = WarmupCosine(0.01, 100, 0.2)
+    schedule = WarmupPlateauDecay(0.01, 100, 0.2)
     serialised = json.dumps(keras.saving.serialize_keras_object(schedule))
     again = keras.saving.deserialize_keras_object(json.loads(serialised))
     assert again.get_config() == schedule.get_config()
@@ -72,11 +80,12 @@ def test_schedule_survives_the_round_trip():
         ((0.0, 10), "peak: expected above 0; received 0.0"),
         ((0.1, 0), "steps: expected at least 1; received 0"),
         ((0.1, 10, 1.0), r"warmup: expected in \[0, 1\); received 1.0"),
+        ((0.1, 10, 0.5, 0.5), r"decay: expected in \[0, 1 - warmup\); received 0.5"),
     ],
 )
 def test_a_bad_schedule_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        WarmupCosine(*arguments)
+        WarmupPlateauDecay(*arguments)
 
 
 def test_decay_leaves_biases_and_scales_alone(small_target):
@@ -114,13 +123,11 @@ def test_the_configuration_is_kept_with_the_versions(finished_run, small_target)
 def test_the_model_is_the_best_epoch_without_its_optimiser(
     finished_run, small_mock_set
 ):
-    from data_tools.records.dataset import make_dataset
-
     model = keras.models.load_model(finished_run / "model.keras")
     assert getattr(model, "optimizer", None) is None
     model.compile()
     found = model.evaluate(
-        make_dataset(small_mock_set, "validation", 32, training=False),
+        make_dataset(small_mock_set, "validation", 32, training=False, context=True),
         verbose=0,
         return_dict=True,
     )
@@ -162,10 +169,15 @@ def test_two_fits_do_not_write_into_one_directory(finished_run, small_mock_set):
 def test_a_fit_killed_twice_ends_as_one_let_alone(
     small_mock_set, tmp_path, killed_before
 ):
-    """With running means of the weights, the hardest case: they go on too."""
+    """With running means of the weights, which go on too, and mocks of each epoch."""
     alone, run = tmp_path / "alone", tmp_path / "run"
     training = TrainingConfig(
-        epochs=2, batch_size=32, n_mocks=64, picture_epochs=0, ema_momentum=0.5
+        epochs=2,
+        batch_size=32,
+        n_mocks=64,
+        picture_epochs=0,
+        ema_momentum=0.5,
+        fresh_mocks=1,
     )
     for place in (
         # all of the last epoch is there, but that it counts: it comes again
@@ -284,33 +296,58 @@ def test_a_fit_can_start_from_a_trained_model(finished_run, small_mock_set, tmp_
 
 
 def statistics_of(model):
-    return [w for w in model.non_trainable_weights if "moving" in w.name]
+    return [w.numpy() for w in model.non_trainable_weights if "moving" in w.name]
 
 
-@pytest.mark.parametrize("fixed", [False, True])
-def test_a_last_round_can_keep_the_statistics_of_the_normalisation(
-    finished_run, small_mock_set, tmp_path, fixed
+class Statistics(keras.callbacks.Callback):
+    """Keep statistics and scales of the normalisation after each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.kept = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keep them."""
+        scales = [w.numpy() for w in self.model.trainable_weights if w.name == "gamma"]
+        self.kept.append((statistics_of(self.model), scales))
+
+
+def test_in_the_decay_statistics_of_the_normalisation_stay_and_the_rest_learns(
+    small_mock_set, small_target
 ):
-    model, _ = configuration_of(finished_run)
-    training = TrainingConfig(
-        epochs=1,
-        batch_size=16,
-        picture_epochs=0,
-        start_from=str(finished_run),
-        fixed_normalisation=fixed,
+    model = ClusterModel(small_target, MODEL)
+    model.compile(make_optimizer(TrainingConfig(), 12))
+    data = make_dataset(small_mock_set, "train", 16, training=True).take(3)
+    seen = Statistics()
+    model.fit(
+        data,
+        epochs=4,
+        shuffle=False,
+        verbose=0,
+        callbacks=[FixNormalisation(2), seen],
     )
-    path = fit(small_mock_set, tmp_path / "run", model, training)
-    trained = keras.models.load_model(finished_run / "model.keras")
-    again = keras.models.load_model(path)
-    pairs = zip(statistics_of(trained), statistics_of(again), strict=True)
-    assert [np.array_equal(one, other) for one, other in pairs] == [fixed] * len(
-        statistics_of(trained)
-    )
-    # scales and offsets are learnt all the same
-    scales = [
-        [w for w in m.trainable_weights if w.name == "gamma"] for m in (trained, again)
-    ]
-    assert not any(np.array_equal(a, b) for a, b in zip(*scales, strict=True))
+
+    def same(one, other):
+        return [np.array_equal(a, b) for a, b in zip(one, other, strict=True)]
+
+    for epoch, fixed in ((1, False), (2, True), (3, True)):
+        before, after = seen.kept[epoch - 1], seen.kept[epoch]
+        assert all(same(before[0], after[0])) == fixed
+        assert not any(same(before[1], after[1]))
+
+
+def test_fresh_mocks_are_others_from_the_same_priors(small_mock_set, tmp_path):
+    first = read_set(small_mock_set)
+    assert fresh_set(small_mock_set, tmp_path, 0) == small_mock_set
+    again = read_set(fresh_set(small_mock_set, tmp_path, 1))
+    assert again.splits == {"train": first.splits["train"]}
+    assert again.configuration["priors"] == first.configuration["priors"]
+    other = read_set(fresh_set(small_mock_set, tmp_path, 2))
+    assert not again.directory.exists()
+    shards = [one.shards["train"][0][0].read_bytes() for one in (first, other)]
+    assert shards[0] != shards[1]
+    remove_fresh_sets(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_trains_in_mixed_precision_is_saved_in_single(
@@ -335,11 +372,6 @@ def test_what_trains_in_mixed_precision_is_saved_in_single(
         )
     ]
     assert all(learnt)
-
-
-def test_fixed_statistics_need_a_model_that_has_some():
-    with pytest.raises(ValueError, match=r"False without training\.start_from"):
-        TrainingConfig(fixed_normalisation=True)
 
 
 def test_a_model_of_another_shape_is_no_start(finished_run, small_mock_set, tmp_path):
