@@ -9,8 +9,9 @@ mosaics, where the truth may be looked at: for each purity the choice with the h
 completeness there. Ours, `detect` and `infer` with the model that ships, is used as it
 is.
 
-A true cluster is found if a source within 4 pixels is its, each other's nearest
-(`clusterkeras.catalogue.comparison.match`). Completeness is the share of true clusters
+A true cluster is found if one of the sources taken is within 4 pixels or its half-light
+radius; further ones there are pieces of it, and count neither way
+(`clusterkeras.catalogue.truth.matching`). Completeness is the share of true clusters
 found, purity the share of sources taken that are true clusters. Both curves run over
 one limit: ours over p_cluster, theirs over the brightness within 3 pixels.
 
@@ -28,7 +29,7 @@ from detection.found import (
     at_purity,
     calibration,
     curve,
-    found_of,
+    held_to,
     shares,
 )
 from detection.legus_way import LEGUS_CI, PURITIES, cut, dao_sources, tuned
@@ -107,8 +108,8 @@ def main() -> None:
         )
     compared = next(row for row in rows if row["purity"] == nearest)
     found = {
-        "ours": found_of(ours, truth, at_purity(points, nearest)[0]),
-        "legus": found_of(theirs(best[nearest]), truth, compared["legus_limit"]),
+        "ours": held_to(ours, truth, at_purity(points, nearest)[0])[0],
+        "legus": held_to(theirs(best[nearest]), truth, compared["legus_limit"])[0],
     }
     result = {
         "model": args.model,

@@ -365,7 +365,8 @@ class CompletenessConfig:
     p_cluster : float
         A row counts as a cluster from this ``p_cluster`` on, unless it is an overlap.
     match_px : float
-        Largest distance of a row from the cluster it is.
+        Distance within which a row is a cluster, if its half-light radius is not
+        larger.
     spacing_px : float
         Smallest distance between two clusters of one round: more than a cutout, so
         that none is seen in another's.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from clusterkeras.catalogue.comparison import match
+from clusterkeras.catalogue.truth.matching import match_selected, reach_px
 
 MATCH_PX = 4.0
 P_EDGES = (0.0, 0.01, 0.03, 0.1, 0.2, 0.35, 0.5, 0.7, 0.9, 1.01)
@@ -38,19 +38,46 @@ def join(parts: list[Sources]) -> Sources:
     return Sources(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
 
-def found_of(sources: Sources, truth: dict[str, NDArray], limit: float) -> NDArray:
-    """Say which true clusters are found by the sources of at least a score."""
+def held_to(
+    sources: Sources, truth: dict[str, NDArray], limit: float
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Match the sources of at least a score with the true clusters.
+
+    Returns
+    -------
+    found : (clusters,) ndarray of bool
+        Which true clusters are found.
+    true, piece : (n,) ndarray of bool
+        Which sources are a cluster, and which lie within one that another is.
+    """
     found = np.zeros(len(truth["x"]), bool)
+    true, piece = np.zeros((2, len(sources.score)), bool)
+    chosen = sources.score >= limit
     for number in np.unique(truth["mosaic"]):
-        rows = (sources.mosaic == number) & (sources.score >= limit)
+        rows = np.flatnonzero(chosen & (sources.mosaic == number))
         clusters = np.flatnonzero(truth["mosaic"] == number)
-        _, cluster = match(
-            *sources.place[rows].T,
+        of = match_selected(
+            *(*sources.place[rows].T, np.ones(len(rows), bool)),
             *(truth[k][clusters] for k in "xy"),
-            MATCH_PX,
+            *(MATCH_PX, reach_px(MATCH_PX, truth["half_light_radius_px"][clusters])),
         )
-        found[clusters[cluster]] = True
-    return found
+        found[clusters[of.cluster]] = True
+        true[rows[of.row]], piece[rows[of.piece]] = True, True
+    return found, true, piece
+
+
+def at_limit(sources: Sources, truth: dict[str, NDArray], limit: float) -> dict:
+    """Return completeness and purity of the sources of at least a score."""
+    found, true, piece = held_to(sources, truth, limit)
+    n, pieces = int(true.sum()), int(piece.sum())
+    false = int((sources.score >= limit).sum()) - n - pieces
+    return {
+        "limit": limit,
+        "completeness": float(found.mean()),
+        "purity": n / max(n + false, 1),
+        "false": false,
+        "pieces": pieces,
+    }
 
 
 def curve(
@@ -64,8 +91,8 @@ def curve(
     first = min(5, len(scores))
     counts = np.unique(np.geomspace(first, len(scores), points).astype(int))
     for limit in scores[counts - 1]:
-        n = found_of(sources, truth, limit).sum()
-        yield limit, n / len(truth["x"]), n / (sources.score >= limit).sum()
+        here = at_limit(sources, truth, limit)
+        yield limit, here["completeness"], here["purity"]
 
 
 def at_purity(
@@ -77,29 +104,16 @@ def at_purity(
     return limit, complete
 
 
-def at_limit(sources: Sources, truth: dict[str, NDArray], limit: float) -> dict:
-    """Return completeness and purity of the sources of at least a score."""
-    n = found_of(sources, truth, limit).sum()
-    return {
-        "limit": limit,
-        "completeness": float(n / len(truth["x"])),
-        "purity": float(n / max((sources.score >= limit).sum(), 1)),
-    }
-
-
 def calibration(sources: Sources, truth: dict[str, NDArray]) -> list[dict]:
-    """Return, in bins of p_cluster, the share of our rows that are true clusters."""
-    is_true = np.zeros(len(sources.score), bool)
-    for number in np.unique(truth["mosaic"]):
-        rows = np.flatnonzero(sources.mosaic == number)
-        clusters = truth["mosaic"] == number
-        row, _ = match(
-            *sources.place[rows].T, *(truth[k][clusters] for k in "xy"), MATCH_PX
-        )
-        is_true[rows[row]] = True
+    """Return, in bins of p_cluster, the share of our rows that are true clusters.
+
+    Each bin is matched with those above it, so that no row of low probability hides a
+    better one; pieces are left out.
+    """
     bins = []
     for low, high in itertools.pairwise(P_EDGES):
-        rows = (sources.score >= low) & (sources.score < high)
+        _, true, piece = held_to(sources, truth, low)
+        rows = (sources.score >= low) & (sources.score < high) & ~piece
         if rows.any():
             bins.append(
                 {
@@ -107,7 +121,7 @@ def calibration(sources: Sources, truth: dict[str, NDArray]) -> list[dict]:
                     "high": high,
                     "n": int(rows.sum()),
                     "p_cluster": float(sources.score[rows].mean()),
-                    "share": float(is_true[rows].mean()),
+                    "share": float(true[rows].mean()),
                 }
             )
     return bins

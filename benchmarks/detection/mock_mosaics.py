@@ -45,6 +45,8 @@ def truth_of(directories: list[Path], target: Target) -> dict[str, NDArray]:
             for name in table.colnames
         }
         part["mosaic"] = np.full(len(table), number)
+        radius = 10 ** part["log_half_light_radius"]
+        part["half_light_radius_px"] = radius / target.pixel_scale_arcsec
         magnitude = []
         for age, a_v, mass in zip(
             part["log_age"], part["a_v"], part["log_mass"], strict=True

@@ -28,7 +28,7 @@ from data_tools.schema import FLAGS, PARAMETER_NAMES, catalogue_columns
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from clusterkeras.catalogue.comparison import Comparison
+    from clusterkeras.catalogue.truth.result import Comparison
     from clusterkeras.network.posterior_model import PosteriorModel
 
 logger = logging.getLogger(__name__)
@@ -378,13 +378,14 @@ class Catalogue(QTable):
         truth : str, Path or Table
             ``x``, ``y`` [pixels], the parameters and, if known, ``log_snr``.
         match_px : float
-            Largest distance of a match in pixels.
+            Distance in pixels within which a row is a true cluster, if that is not
+            larger.
 
         Returns
         -------
         Comparison
             Completeness, purity, bias, scatter and coverage; see
-            `clusterkeras.catalogue.comparison`.
+            `clusterkeras.catalogue.truth.result`.
         """
         from clusterkeras.catalogue.comparison import compare
 

@@ -139,8 +139,8 @@ def _add_compare(parser: ArgumentParser) -> None:
 
 
 def _compare(args: Namespace) -> str:
-    from clusterkeras.catalogue.comparison import FILES
     from clusterkeras.catalogue.read import Catalogue
+    from clusterkeras.catalogue.truth.result import FILES
     from data_tools.running.replaced import check_replaced_in
 
     inputs = (args.catalogue, args.truth)

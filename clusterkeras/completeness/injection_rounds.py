@@ -11,10 +11,10 @@ from astropy.table import QTable
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from clusterkeras.catalogue.comparison import match
 from clusterkeras.catalogue.infer import measure_catalogue
 from clusterkeras.catalogue.read import Catalogue
 from clusterkeras.catalogue.table import numbers
+from clusterkeras.catalogue.truth.matching import match_selected, reach_px
 from clusterkeras.completeness.function import OUTCOMES, PLACE, place_feature
 from clusterkeras.config import CompletenessConfig, DetectionConfig, InferenceConfig
 from clusterkeras.detection.candidates import find_candidates
@@ -109,7 +109,8 @@ class InjectionRounds:
             self._inference,
             progress=False,
         )
-        _add_matches(table, rows, self._config)
+        scale = self._injector.target.pixel_scale_arcsec
+        add_matches(table, rows, self._config, scale, self._avoid)
         table[PLACE] = place_feature(table["x"], table["y"], self.scatter, STEP_PX)
         return table
 
@@ -128,19 +129,44 @@ class InjectionRounds:
         return places
 
 
-def _add_matches(table: QTable, rows: Catalogue, config: CompletenessConfig) -> None:
-    """Add what was found of each injected cluster."""
+def add_matches(
+    table: QTable,
+    rows: Catalogue,
+    config: CompletenessConfig,
+    pixel_scale_arcsec: float,
+    others: NDArray[np.float64],
+) -> None:
+    """Add what was found of each injected cluster to its row.
+
+    Parameters
+    ----------
+    table : QTable
+        The injected clusters; gets the columns that are not of the truth.
+    rows : Catalogue
+        What the network says of the candidates.
+    config : CompletenessConfig
+        Threshold and smallest distance.
+    pixel_scale_arcsec : float
+        Side of a pixel.
+    others : ndarray, shape (m, 2)
+        x and y [pixels] of clusters that were there before: rows that are theirs are
+        of no injected one.
+    """
     x, y = (rows.numbers(axis) for axis in "xy")
     n = len(table)
     true = np.asarray(table["x"]), np.asarray(table["y"])
+    everyone = (np.concatenate(ends) for ends in zip(true, others.T, strict=True))
+    radius = 10.0 ** np.asarray(table["log_half_light_radius"]) / pixel_scale_arcsec
+    radius = np.concatenate([radius, np.zeros(len(others))])
+    found = match_selected(
+        *(x, y, rows.are_clusters(config.p_cluster), *everyone),
+        *(config.match_px, reach_px(config.match_px, radius)),
+    )
+    injected = found.cluster < n
     row_of = np.full(n, -1)
-    # a row that counts as a cluster goes before a nearer one that does not
-    anything, clusters = np.ones(len(x), bool), rows.are_clusters(config.p_cluster)
-    for outcome, chosen in zip(OUTCOMES, (anything, clusters), strict=True):
-        among = np.flatnonzero(chosen)
-        row, cluster = match(x[among], y[among], *true, config.match_px)
-        table[outcome] = np.isin(np.arange(n), cluster)
-        row_of[cluster] = among[row]
+    row_of[found.cluster[injected]] = found.row[injected]
+    for outcome, which in zip(OUTCOMES, (injected, found.taken), strict=True):
+        table[outcome] = np.isin(np.arange(n), found.cluster[which])
     known = row_of >= 0
     table["distance"] = np.full(n, np.nan)
     table["distance"][known] = np.hypot(
@@ -166,8 +192,8 @@ def describe(table: QTable, bands: Sequence[str]) -> None:
         "y": "row of the centre in pixels; the first pixel is 0",
         "log_snr": "true visibility: log10 S/N on the mosaic there",
         PLACE: "log10 of the scatter of the pixels there in nJy, mean of the bands",
-        "detected": "whether a candidate is there",
-        "recovered": "whether a row is there that counts as a cluster",
+        "detected": "whether a candidate is there, or it is recovered",
+        "recovered": "whether a row is within it that counts as a cluster",
         "distance": "from the row to the centre in pixels",
         "p_cluster": "probability of a cluster of the row",
         "found_log_snr": "visibility that the network states, dex",

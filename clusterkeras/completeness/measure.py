@@ -66,8 +66,10 @@ def measure_completeness(
     data (`data_tools.mocks.injected_mosaics`), apart from each other and not on a
     cluster of the catalogue; the finder runs on the whole mosaic, the network on the
     candidates around them. A cluster is ``detected`` if a candidate is within
-    `CompletenessConfig.match_px` of it, and ``recovered`` if a row is that counts as a
-    cluster: ``p_cluster`` at the threshold or above, and no overlap.
+    `CompletenessConfig.match_px` of it, and ``recovered`` if a row that counts as a
+    cluster (``p_cluster`` at the threshold or above, and no overlap) is within that or
+    its half-light radius, whichever is larger; see
+    `clusterkeras.catalogue.truth.matching`.
 
     ``p_cluster`` is under the share of clusters of the user's own catalogue: clusters
     that were put there must not make clusters seem common. It comes from the

@@ -20,7 +20,10 @@ def legus_way(bench):
 def truth():
     """Return ten clusters on each of two mosaics, at the same places."""
     x = np.tile(50.0 + 40 * np.arange(10), 2)
-    return {"x": x, "y": np.full(20, 60.0), "mosaic": np.repeat([0, 1], 10)}
+    return {
+        **{"x": x, "y": np.full(20, 60.0), "mosaic": np.repeat([0, 1], 10)},
+        "half_light_radius_px": np.full(20, 2.0),
+    }
 
 
 @pytest.fixture
@@ -33,9 +36,25 @@ def sources(bench, truth):
 
 
 def test_clusters_are_found_by_sources_on_their_own_mosaic_alone(bench, sources, truth):
-    found = bench.found_of(sources, truth, 0.0)
+    found, true, piece = bench.held_to(sources, truth, 0.0)
     np.testing.assert_array_equal(np.flatnonzero(found), np.arange(6))
-    assert bench.found_of(sources, truth, 0.8).sum() == 2
+    np.testing.assert_array_equal(np.flatnonzero(true), np.arange(6))
+    assert not piece.any()
+    assert bench.held_to(sources, truth, 0.8)[0].sum() == 2
+
+
+def test_pieces_of_a_large_cluster_are_neither_false_nor_true(bench, sources, truth):
+    truth["half_light_radius_px"][7] = 16.0
+    at = bench.at_limit(sources, truth, 0.0)
+    assert (at["purity"], at["completeness"], at["pieces"]) == (7 / 10, 7 / 20, 0)
+    sources.place[8] = sources.place[7] + 0.5
+    at = bench.at_limit(sources, truth, 0.0)
+    assert (at["purity"], at["completeness"], at["pieces"]) == (7 / 9, 7 / 20, 1)
+    # one of lower probability hides none, in no bin
+    sources.place[9] = [truth["x"][0] - 1, truth["y"][0]]
+    sources.place[0, 0] += 2
+    bins = bench.calibration(sources, truth)
+    assert bins[-1]["share"] == 1.0 and sum(b["n"] for b in bins) == 9
 
 
 def test_the_curve_goes_from_pure_to_complete(bench, sources, truth):
@@ -54,7 +73,7 @@ def test_the_most_complete_point_of_a_purity_is_chosen(bench):
 
 def test_a_limit_gives_the_completeness_and_purity_above_it(bench, sources, truth):
     expected = {"limit": 0.8, "completeness": 0.1, "purity": 1.0}
-    assert bench.at_limit(sources, truth, 0.8) == expected
+    assert bench.at_limit(sources, truth, 0.8) == {**expected, "false": 0, "pieces": 0}
     assert bench.at_limit(sources, truth, 0.0)["purity"] == 0.6
 
 

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 from astropy.table import Table, vstack
 
-from clusterkeras.catalogue.comparison import match
 from clusterkeras.catalogue.read import Catalogue
 from data_tools.running.plain_files import read_json
 from data_tools.schema import FLAGS, PARAMETERS
@@ -120,19 +119,100 @@ def test_matches_by_chance_are_counted_where_rows_are_everywhere(tmp_path):
     vstack([table, beside]).write(catalogue, overwrite=True)
     crowded = compare(catalogue, truth, match_px=2)["completeness"]
     assert crowded["all"]["found"] == 1.0
-    assert crowded["by_chance"]["found"] == 1.0
+    # but for two that meet in the middle, in each of two lines
+    assert crowded["by_chance"]["found"] == 38 / 40
 
 
-def test_a_row_and_a_cluster_are_in_one_pair_only():
-    x, y = np.array([0.0, 1.0, 50.0, np.nan]), np.array([0.0, 0.0, 0.0, 0.0])
-    row, cluster = match(x, y, np.array([0.9, 54.5]), np.zeros(2), 4.0)
-    assert row.tolist() == [1]
-    assert cluster.tolist() == [0]
+def with_large_cluster(directory, r_h_px=12.0, meta=True, **columns):
+    """Write a truth of four clusters, the first large, and rows around them."""
+    scale = 0.04
+    truth = Table({"x": [100.0, 200.0, 300.0, 400.0], "y": np.full(4, 100.0)})
+    x = np.array([101.0, 106.0, 94.0, 200.5, 260.0, 300.0])
+    catalogue = Table({"x": x, "y": np.full(6, 100.0)})
+    catalogue["p_cluster"] = [0.1, 0.9, 0.8, 0.9, 0.9, 0.2]
+    catalogue["ra"], catalogue["dec"] = 204 - x * scale / 3600, np.zeros(6)
+    for p in PARAMETERS:
+        truth[p.name] = np.full(4, p.low)
+        for part in ("median", "p16", "p84"):
+            catalogue[f"{p.name}_{part}"] = np.full(6, p.low)
+    truth["log_half_light_radius"][0] = np.log10(r_h_px * scale)
+    for name, values in columns.items():
+        catalogue[name] = values
+    if meta:
+        catalogue.meta["target"] = {"pixel_scale_arcsec": scale}
+    paths = directory / "catalogue.ecsv", directory / "truth.ecsv"
+    catalogue.write(paths[0])
+    truth.write(paths[1])
+    return paths
 
 
-def test_nothing_matches_an_empty_table():
-    row, cluster = match(np.empty(0), np.empty(0), np.ones(2), np.ones(2), 4.0)
-    assert len(row) == len(cluster) == 0
+@pytest.mark.parametrize("meta", [True, False], ids=["metadata", "ra and dec"])
+def test_a_large_cluster_is_not_hidden_by_its_pieces_and_claims_them(tmp_path, meta):
+    result = compare(*with_large_cluster(tmp_path, meta=meta))
+    # a row of low p_cluster is the nearest to the first; the third has only such a row
+    assert result["completeness"]["all"] == {"n": 4, "found": 0.75, "taken": 0.5}
+    assert result["pieces"] == 1
+    assert result["false"] == 1
+    assert result["purity"] == 2 / 3
+    assert "67 % (2 of 3; 1 more lies within these)" in repr(result)
+
+
+@pytest.mark.parametrize("r_h_px", [1.0, np.nan])
+def test_what_lies_outside_of_a_small_cluster_or_one_of_no_size_is_false(
+    tmp_path, r_h_px
+):
+    result = compare(*with_large_cluster(tmp_path, r_h_px))
+    assert result["completeness"]["all"]["taken"] == 0.25
+    assert (result["pieces"], result["false"], result["purity"]) == (0, 3, 0.25)
+    assert "25 % (1 of 4)" in repr(result)
+
+
+@pytest.mark.parametrize("r_h_px", [1e5, 1e300])
+def test_a_size_beyond_any_cutout_claims_no_whole_mosaic(tmp_path, caplog, r_h_px):
+    result = compare(*with_large_cluster(tmp_path, r_h_px))
+    assert result["pieces"] == 1
+    assert result["false"] == 1
+    assert "truth: 1 clusters have half-light radii above 32 px" in caplog.text
+
+
+def test_without_a_size_of_pixels_rows_are_held_to_match_px_and_the_log_says_so(
+    tmp_path, caplog
+):
+    paths = with_large_cluster(tmp_path, meta=False, ra=np.full(6, np.nan))
+    assert compare(*paths)["false"] == 3
+    assert "the catalogue tells no size of a pixel" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("rows", "clusters", "purity", "taken"),
+    [
+        ("empty", "all", None, 0.0),
+        ("all", "empty", 0.0, None),
+        ("empty", "empty", None, None),
+        ("nan", "all", None, 0.0),
+        ("all", "nan", 0.0, 0.0),
+        ("unlikely", "all", None, 0.0),
+    ],
+)
+def test_tables_without_anything_to_match_have_no_shares(
+    tmp_path, rows, clusters, purity, taken
+):
+    paths = tables(tmp_path, n=20)
+    for path, kind in zip(paths, (rows, clusters), strict=True):
+        table = Table.read(path)
+        if kind == "empty":
+            table = table[:0]
+        elif kind == "nan":
+            for name in table.colnames:
+                table[name] = np.full(len(table), np.nan)
+        elif kind == "unlikely":
+            table["p_cluster"] = 0.1
+        table.write(path, overwrite=True)
+    result = compare(*paths)
+    assert (result["purity"], result["pieces"]) == (purity, 0)
+    assert result["completeness"]["all"]["taken"] == taken
+    repr(result)
+    result.write(tmp_path / "out")
 
 
 def test_a_missing_column_is_named(tmp_path):
@@ -187,7 +267,6 @@ def test_a_true_cluster_without_a_place_is_not_found(tmp_path):
     truth = Table.read(path)
     truth["x"][7] = np.nan
     assert compare(catalogue, truth)["completeness"]["all"]["found"] == 399 / 400
-    assert len(match(np.zeros(1), np.zeros(1), truth["x"][[7]], np.zeros(1), 3)[0]) == 0
 
 
 @pytest.mark.parametrize(
