@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from clusterkeras.catalogue.table import P_CLUSTER, numbers
-from clusterkeras.catalogue.truth.extent import pixel_scale_arcsec
+from clusterkeras.catalogue.truth.extent import area_px, pixel_scale_arcsec
+from clusterkeras.catalogue.truth.like_m83 import like_m83
 from clusterkeras.catalogue.truth.matching import (
     LARGEST_PX,
     Matches,
@@ -20,7 +22,8 @@ from clusterkeras.catalogue.truth.matching import (
     reach_px,
 )
 from clusterkeras.catalogue.truth.result import Comparison
-from clusterkeras.catalogue.truth.shares import completeness, score, share
+from clusterkeras.catalogue.truth.shares import MAGNITUDE, completeness, score, share
+from data_tools.mosaics.mosaic import Mosaics
 from data_tools.positions.read_positions import read_positions
 from data_tools.schema import PARAMETERS
 
@@ -52,6 +55,7 @@ def compare(
     catalogue: Catalogue,
     truth: Table | str | Path,
     match_px: float = 4.0,
+    images: Mosaics | Sequence[str | Path] | None = None,
 ) -> Comparison:
     """Match a catalogue with the truth.
 
@@ -61,11 +65,15 @@ def compare(
         A catalogue written by ``clusterkeras infer``.
     truth : Table, str or Path
         The ``truth.ecsv`` of a mock mosaic, or any table with ``x``, ``y``, the
-        parameters' names and, if known, ``log_snr`` as columns.
+        parameters' names and, if known, ``log_snr`` and magnitudes (``mag_F814W`` and
+        the like) as columns.
     match_px : float
         Distance in pixels, above 0, within which a row is a true cluster; one that
         counts as a cluster is it within the cluster's half-light radius too. Further
         ones there are pieces of it.
+    images : Mosaics or sequence of str or Path, optional
+        The mosaics of the catalogue, whose area the false rows are counted on; by
+        default it is what the catalogue's metadata state, and else unknown.
 
     Returns
     -------
@@ -75,16 +83,18 @@ def compare(
     Raises
     ------
     FileNotFoundError
-        If a table is missing.
+        If a table or a mosaic is missing.
     ValueError
-        If a table cannot be read or lacks a column, or the radius is not above 0.
+        If a table or a mosaic cannot be read, a table lacks a column, or the radius is
+        not above 0.
     """
     if not match_px > 0:
         raise ValueError(f"match_px must be above 0; received {match_px}")
     names = [p.name for p in PARAMETERS]
-    true = _columns(truth, ["x", "y", *names], optional=["log_snr"])
+    true = _columns(truth, ["x", "y", *names])
     x, y = (catalogue.numbers(axis) for axis in "xy")
     are_clusters = catalogue.are_clusters(P_CLUSTER)
+    pixels = area_px(catalogue.meta, images)
     reach = reach_px(match_px, _half_light_radius_px(true, catalogue))
 
     def found_at(true_x: NDArray) -> tuple[Matches, NDArray, NDArray]:
@@ -109,6 +119,7 @@ def compare(
     p_cluster = p_cluster[np.isfinite(p_cluster)]
     n_true = int(of.taken.sum())
     n_false = int(are_clusters.sum()) - n_true - len(of.piece)
+    rate = share(n_false, pixels / 1e6) if pixels else None
     result = {
         "rows": len(catalogue),
         "clusters": len(true["x"]),
@@ -117,10 +128,16 @@ def compare(
         "completeness": {
             **completeness(true, found, taken),
             "by_chance": completeness({}, *by_chance)["all"],
+            "like_m83": like_m83(
+                *(true["log_age"], true["log_mass"], {"found": found, "taken": taken}),
+                rate,
+            ),
         },
         "purity": share(n_true, n_true + n_false),
         "false": n_false,
         "pieces": len(of.piece),
+        "pixels_with_data": pixels,
+        "false_per_million_pixels": rate,
         "highest_p_cluster": float(p_cluster.max()) if len(p_cluster) else None,
         "parameters": {
             name: score(posterior, truth_of_taken[name], name) for name in names
@@ -164,7 +181,7 @@ def _aside(x: NDArray, match_px: float, reach: NDArray) -> NDArray:
 
 
 def _columns(
-    truth: Table | str | Path, names: list[str], optional: list[str]
+    truth: Table | str | Path, names: list[str]
 ) -> dict[str, NDArray[np.float64]]:
     name, table = "truth", truth
     if not isinstance(truth, Table):
@@ -172,7 +189,11 @@ def _columns(
     missing = [column for column in names if column not in table.colnames]
     if missing:
         raise ValueError(f"{name}: expected the columns {names}; {missing} are missing")
-    present = [*names, *(column for column in optional if column in table.colnames)]
+    magnitudes = [c for c in table.colnames if _is_magnitude(table, c)]
+    present = [
+        *names,
+        *(c for c in table.colnames if c == "log_snr" or c in magnitudes),
+    ]
     found = {column: _in_our_unit(table, column, name) for column in present}
     for column, values in found.items():
         missing = np.flatnonzero(~np.isfinite(values)) + 1
@@ -185,9 +206,19 @@ def _columns(
                 len(values),
                 ", ".join(map(str, missing[:5])),
                 ", ..." if len(missing) > 5 else "",
-                _WITHOUT.get(column, "are left out of its scores"),
+                "are in no bin of it"
+                if column in magnitudes
+                else _WITHOUT.get(column, "are left out of its scores"),
             )
     return found
+
+
+def _is_magnitude(table: Table, column: str) -> bool:
+    """Say whether a column is of magnitudes in a band, not their errors or words."""
+    if not MAGNITUDE.fullmatch(column) or table[column].dtype.kind not in "iuf":
+        return False
+    unit = getattr(table[column], "unit", None)
+    return unit is None or unit == u.mag or isinstance(unit, u.MagUnit)
 
 
 def _in_our_unit(table: Table, column: str, name: str) -> NDArray[np.float64]:
@@ -198,8 +229,9 @@ def _in_our_unit(table: Table, column: str, name: str) -> NDArray[np.float64]:
         raise ValueError(
             f"{name}: expected numbers in the column {column}: {error}"
         ) from error
-    unit = getattr(table[column], "unit", None)
-    ours = _UNITS[column]
+    if column not in _UNITS:
+        return values
+    unit, ours = getattr(table[column], "unit", None), _UNITS[column]
     # nothing can be told from a unit that is not known, or of which only dex is left
     untold = unit is None or isinstance(unit, u.UnrecognizedUnit)
     if untold or str(unit) in ("", "dex", str(ours)):

@@ -20,6 +20,7 @@ from clusterkeras.catalogue.table import (
     read_survey,
     read_table,
 )
+from clusterkeras.catalogue.truth.extent import PIXELS
 from data_tools.mosaics.mosaic import Mosaics
 from data_tools.running.replaced import check_replaced
 from data_tools.running.table_file import write_table
@@ -370,7 +371,12 @@ class Catalogue(QTable):
             images, *place, load_model(model), n or _DRAWS, self.seed
         ).draws
 
-    def compare(self, truth: str | Path | Table, match_px: float = 4.0) -> Comparison:
+    def compare(
+        self,
+        truth: str | Path | Table,
+        match_px: float = 4.0,
+        images: Sequence[str | Path] | Mosaics | None = None,
+    ) -> Comparison:
         """Hold the catalogue to a truth.
 
         Parameters
@@ -380,6 +386,9 @@ class Catalogue(QTable):
         match_px : float
             Distance in pixels within which a row is a true cluster, if that is not
             larger.
+        images : sequence of str or Path, or Mosaics, optional
+            The mosaics, whose area false rows are counted on, if the metadata do not
+            state it and `read` was not given them.
 
         Returns
         -------
@@ -389,7 +398,9 @@ class Catalogue(QTable):
         """
         from clusterkeras.catalogue.comparison import compare
 
-        return compare(self, truth, match_px)
+        if images is None and not self.meta.get(PIXELS):
+            images = self._origin.images
+        return compare(self, truth, match_px, images)
 
     def plot(self, row: int) -> Figure:
         """Draw one cluster: its joint posterior, its cutout in colour, its numbers.

@@ -20,6 +20,7 @@ from astropy.wcs import WCS
 from numpy.typing import NDArray
 
 from clusterkeras import __version__
+from clusterkeras.catalogue.truth.extent import PIXELS, pixels_with_data
 from data_tools.mosaics.sky import to_icrs
 from data_tools.positions.read_positions import read_positions
 from data_tools.running.kept_columns import free_name, from_text
@@ -239,6 +240,7 @@ def metadata(settings: InferenceSettings, mosaics: Mosaics) -> dict[str, Any]:
         "keras": version("keras"),
         "schema_version": SCHEMA_VERSION,
         "images": [path.name for path in mosaics.paths],
+        PIXELS: pixels_with_data(mosaics),
         "zero_points_ab": {
             band: round(calibration.zero_point, 5)
             for band, calibration in zip(
@@ -317,6 +319,8 @@ def read_survey(directory: Path) -> QTable:
     # what is of one field alone, as its share of clusters, is not of the survey
     first = tables[0].meta
     alike = {k for k in first if all(t.meta.get(k) == first[k] for t in tables)}
+    if len(tables) > 1:
+        alike.discard(PIXELS)
     survey.meta = {key: first[key] for key in first if key in alike}
     return survey
 

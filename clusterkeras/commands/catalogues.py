@@ -136,6 +136,7 @@ def _add_compare(parser: ArgumentParser) -> None:
         "them, or into a directory with other files.",
     )
     parser.add_argument("--match_px", type=float, default=4.0)
+    add_images(parser, required=False)
 
 
 def _compare(args: Namespace) -> str:
@@ -143,9 +144,10 @@ def _compare(args: Namespace) -> str:
     from clusterkeras.catalogue.truth.result import FILES
     from data_tools.running.replaced import check_replaced_in
 
-    inputs = (args.catalogue, args.truth)
+    inputs = (args.catalogue, args.truth, *(args.images or ()))
     check_replaced_in(args.output, FILES, inputs, overwrite=args.overwrite)
-    found = Catalogue.read(args.catalogue).compare(args.truth, args.match_px)
+    catalogue = Catalogue.read(args.catalogue)
+    found = catalogue.compare(args.truth, args.match_px, args.images)
     found.write(args.output, overwrite=args.overwrite)
     return f"{found!r}\nwrote comparison.json and .png: {args.output}"
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from clusterkeras.catalogue.truth.shares import binned_by
+from clusterkeras.catalogue.truth.words import (
+    axis_of,
+    like_m83_in_words,
+    percent,
+    range_of,
+    why_none,
+)
 from clusterkeras.diagnostics.plots.recovery import axis_label
 from data_tools.schema import PARAMETERS
 
@@ -28,19 +37,6 @@ Bars at the left: of all true clusters,
 grey those with a row on them,
 blue those whose row is taken for a cluster.
 What is missed is in no other panel."""
-
-
-def percent(share: float | None) -> str:
-    """Return a share in words."""
-    return "none" if share is None else f"{100 * share:.0f} %"
-
-
-def why_none(found: Mapping[str, Any]) -> str:
-    """Say how likely the likeliest row is, if no row counts as a cluster by it."""
-    highest = found["highest_p_cluster"]
-    if highest is None or highest >= found["p_cluster"]:
-        return ""
-    return f" (the highest p_cluster is {highest:.2g})"
 
 
 def draw(
@@ -102,33 +98,36 @@ def draw(
         )
     _draw_completeness(last, found)
     words.set_axis_off()
-    words.text(0, 1, _LEGEND, va="top", wrap=True, linespacing=1.6)
+    like = fill(f"Like M83's: {like_m83_in_words(found)}", 46)
+    words.text(0, 1, f"{_LEGEND}\n\n{like}", va="top", wrap=True, linespacing=1.45)
     return figure
 
 
 def _draw_completeness(axes: Any, found: Mapping[str, Any]) -> None:
-    bins = [b for b in found["completeness"].get("by_log_snr", []) if b["n"]]
+    column = binned_by(found["completeness"])[0]
+    bins = [b for b in found["completeness"][f"by_{column}"] if b["n"]]
     place = np.arange(len(bins))
     axes.bar(place, [b["found"] for b in bins], color="0.8", label="found")
     axes.bar(place, [b["taken"] for b in bins], width=0.5, label="taken for a cluster")
-    labels = [
-        f"<{b['high']}" if b["low"] is None
-        else f"≥{b['low']}" if b["high"] is None
-        else f"{b['low']}-{b['high']}"
-        for b in bins
-    ]  # fmt: skip
-    axes.set_xticks(
-        place, [f"{label}\nn = {b['n']}" for label, b in zip(labels, bins, strict=True)]
-    )
+    axes.set_xticks(place, [f"{range_of(b)}\nn = {b['n']}" for b in bins])
     axes.tick_params(axis="x", labelsize="small")
     axes.set(
-        xlabel="true visibility [dex]",
+        xlabel=f"true {axis_of(column)}",
         ylabel="share of true clusters",
         ylim=(0, 1.05),
-        title="no row is taken for a cluster"
-        if found["purity"] is None
-        else f"{percent(found['purity'])} of the rows taken are clusters",
+        title=_title(found),
     )
     axes.title.set_fontsize("medium")
     if bins:
         axes.legend(fontsize="small")
+
+
+def _title(found: Mapping[str, Any]) -> str:
+    if found["purity"] is None:
+        return "no row is taken for a cluster"
+    rate = found["false_per_million_pixels"]
+    of_what = "area unknown" if rate is None else f"{rate:.2g} in a million pixels"
+    return (
+        f"{percent(found['purity'])} of the rows taken are clusters\n"
+        f"false: {found['false']} ({of_what}); pieces: {found['pieces']}"
+    )

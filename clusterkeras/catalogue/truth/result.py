@@ -12,7 +12,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from clusterkeras.catalogue.truth.picture import draw, percent, why_none
+from clusterkeras.catalogue.truth.picture import draw
+from clusterkeras.catalogue.truth.shares import binned_by
+from clusterkeras.catalogue.truth.words import (
+    axis_of,
+    like_m83_in_words,
+    percent,
+    range_of,
+    why_none,
+)
 from data_tools.running.output import whole_path
 from data_tools.running.plain_files import write_text
 from data_tools.running.replaced import check_replaced_in
@@ -30,15 +38,18 @@ class Comparison(Mapping[str, Any]):
     ----------
     numbers : dict
         ``completeness``: share of the true clusters with a match, and with a match
-        that counts as a cluster, in all and in bins of true visibility; ``by_chance``:
-        the same of clusters that were moved aside, for a crowded table has a row near
-        any place. ``pieces``: rows that count as clusters and lie within a true one
-        that has another; ``false``: those that lie within none. ``purity``: share of
-        the rows that count as clusters, pieces left out, that have a match.
-        ``parameters``: of those matches, for each parameter the bias
-        (median of posterior median minus truth), the scatter (1.4826 median absolute
-        deviation) and the share of truths between the 16 and 84 % columns, which
-        should be 0.68. ``highest_p_cluster``: of all rows; None where none has one.
+        that counts as a cluster, in all and in bins of true visibility, mass and
+        magnitude, if known; ``by_chance``: the same of clusters that were moved aside,
+        for a crowded table has a row near any place; ``like_m83``: the same of clusters
+        like M83's, see `clusterkeras.catalogue.truth.like_m83`. ``pieces``: rows that
+        count as clusters and lie within a true one that has another; ``false``: those
+        that lie within none, and ``false_per_million_pixels`` of ``pixels_with_data``,
+        None where the area is not known. ``purity``: share of the rows that count as
+        clusters, pieces left out, that have a match. ``parameters``: of those matches,
+        for each parameter the bias (median of posterior median minus truth), the
+        scatter (1.4826 median absolute deviation) and the share of truths between the
+        16 and 84 % columns, which should be 0.68. ``highest_p_cluster``: of all rows;
+        None where none has one.
     posterior : dict of str to ndarray (pairs,)
         ``<parameter>_median``, ``_p16`` and ``_p84`` of the rows of those matches.
     truth : dict of str to ndarray (pairs,)
@@ -81,12 +92,20 @@ class Comparison(Mapping[str, Any]):
             f"rows with p_cluster >= {self['p_cluster']} that are clusters: "
             f"{percent(self['purity'])}{self._of_how_many()}"
         )
+        yield f"false rows: {self._rate()}"
+        yield f"like M83's: {like_m83_in_words(self)}"
         yield f"{'parameter':<24}{'n':>5}{'bias':>9}{'scatter':>9}{'in 68 %':>9}"
         for name, score in self["parameters"].items():
             if score["n"]:
                 numbers = f"{score['bias']:>9.3f}{score['scatter']:>9.3f}"
                 inside = f"{percent(score['coverage']):>9}"
                 yield f"{name:<24}{score['n']:>5}{numbers}{inside}"
+        for column in binned_by(self["completeness"]):
+            yield f"{axis_of(column):<24}{'n':>5}{'found':>9}{'taken':>9}"
+            for one in self["completeness"][f"by_{column}"]:
+                if one["n"]:
+                    shares = f"{percent(one['found']):>9}{percent(one['taken']):>9}"
+                    yield f"{range_of(one):<24}{one['n']:>5}{shares}"
 
     def _of_how_many(self) -> str:
         """Count the rows that purity is of, or say why there are none."""
@@ -97,6 +116,16 @@ class Comparison(Mapping[str, Any]):
         if pieces:
             found += f"; {pieces} more {'lie' if pieces > 1 else 'lies'} within these"
         return f"{found})"
+
+    def _rate(self) -> str:
+        rate = self["false_per_million_pixels"]
+        if rate is None:
+            return (
+                f"{self['false']}; how many in a million pixels is unknown, as the "
+                "catalogue states no area: give its mosaics (--images)"
+            )
+        area = self["pixels_with_data"] / 1e6
+        return f"{self['false']} on {area:.3g} million pixels, {rate:.2g} in a million"
 
     def plot(self) -> Figure:
         """Draw posterior against truth, and the completeness."""

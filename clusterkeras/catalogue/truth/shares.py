@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,10 +16,15 @@ from clusterkeras.diagnostics.metrics.scores import SIGMA_PER_MAD
 EDGES: dict[str, tuple[float, ...]] = {
     # dex of visibility
     "log_snr": (-np.inf, 0.5, 1.0, 1.5, 2.0, 2.5, np.inf),
+    # dex(Msun)
+    "log_mass": (-np.inf, 3.0, 3.5, 4.0, 4.5, 5.0, 5.5, np.inf),
 }
+#: The same of the magnitudes of a cluster in a band, whose columns are named so.
+MAGNITUDE = re.compile(r"mag_(?!\w*err)(\w+)|([^\W_]+)_mag", re.IGNORECASE)
+MAGNITUDE_EDGES = (-np.inf, *np.arange(18.0, 27.0), np.inf)
 
 
-def share(part: int, whole: int) -> float | None:
+def share(part: float, whole: float) -> float | None:
     """Return a part of a whole; None of nothing."""
     return part / whole if whole else None
 
@@ -38,9 +44,9 @@ def completeness(
     Returns
     -------
     dict
-        ``all``, and ``by_<column>`` of each of `EDGES` that the truth has, a list of
-        bins with ``low`` and ``high`` (None if open): ``n``, and the shares ``found``
-        and ``taken`` of these, None where ``n`` is 0.
+        ``all``, and ``by_<column>`` of each of `EDGES` and each magnitude that there
+        is, a list of bins with ``low`` and ``high`` (None if open): ``n``, and the
+        shares ``found`` and ``taken`` of these, None where ``n`` is 0.
     """
 
     def of(chosen: NDArray[np.bool_]) -> dict[str, Any]:
@@ -62,9 +68,10 @@ def completeness(
         ]
 
     result: dict[str, Any] = {"all": of(np.ones(len(found), bool))}
-    for name, edges in EDGES.items():
-        if name in true:
-            result[f"by_{name}"] = bins(true[name], edges)
+    for name, values in true.items():
+        edges = MAGNITUDE_EDGES if MAGNITUDE.fullmatch(name) else EDGES.get(name)
+        if edges is not None:
+            result[f"by_{name}"] = bins(values, edges)
     return result
 
 
@@ -102,3 +109,22 @@ def score(
         "scatter": float(SIGMA_PER_MAD * np.median(np.abs(residual - bias))),
         "coverage": float(inside.mean()),
     }
+
+
+def binned_by(completeness: Mapping[str, Any]) -> list[str]:
+    """Return the columns whose bins tell best what is found.
+
+    Parameters
+    ----------
+    completeness : mapping
+        As `completeness` returns it.
+
+    Returns
+    -------
+    list of str
+        The last magnitude, of the reddest band as a rule; without one, visibility, if
+        it is known, and mass.
+    """
+    columns = [key[3:] for key in completeness if key.startswith("by_")]
+    magnitudes = [column for column in columns if MAGNITUDE.fullmatch(column)]
+    return magnitudes[-1:] or [column for column in EDGES if column in columns]

@@ -1,8 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 from astropy.table import Table, vstack
 
 from clusterkeras.catalogue.read import Catalogue
+from clusterkeras.commands.cli import main
 from data_tools.running.plain_files import read_json
 from data_tools.schema import FLAGS, PARAMETERS
 
@@ -72,6 +75,74 @@ def test_completeness_in_bins_of_visibility_counts_every_cluster(tmp_path):
     bins = result["completeness"]["by_log_snr"]
     assert sum(b["n"] for b in bins) == 400
     assert bins[0]["low"] is None and bins[-1]["high"] is None
+
+
+def test_completeness_is_by_mass_and_visibility_or_by_magnitude_where_there_is_one(
+    tmp_path,
+):
+    catalogue, path = tables(tmp_path, n=40)
+    result = compare(catalogue, path)
+    bins = result["completeness"]["by_log_mass"]
+    assert sum(b["n"] for b in bins) == 40
+    assert "visibility [dex]" in repr(result) and "log mass [dex(Msun)]" in repr(result)
+    truth = Table.read(path)
+    truth["mag_F336W"] = np.full(40, 20.0)
+    truth["mag_F814W"] = np.repeat([17.0, 21.5, 28.0, np.nan], 10)
+    truth["x"][:5] += 10
+    result = compare(catalogue, truth)
+    assert [b["n"] for b in result["completeness"]["by_mag_F336W"] if b["n"]] == [40]
+    bins = result["completeness"]["by_mag_F814W"]
+    assert [(b["low"], b["high"]) for b in bins if b["n"]] == [
+        *((None, 18.0), (21.0, 22.0), (26.0, None))
+    ]
+    assert [b["taken"] for b in bins if b["n"]] == [0.5, 1.0, 1.0]
+    assert re.search(
+        r"F814W \[mag\] +n +found +taken\n<18 +10 +50 % +50 %", repr(result)
+    )
+    assert "visibility" not in repr(result)
+    assert result.plot().axes[4].get_xlabel() == "true F814W [mag]"
+
+
+@pytest.mark.parametrize(
+    ("column", "unit", "values", "is_one"),
+    [
+        ("mag_F814W", None, 20.0, True),
+        ("mag_F814W", "mag", 20, True),
+        ("mag_F814W", "mag(AB)", 20.0, True),
+        ("F814W_mag", "mag", 20.0, True),
+        ("mag_F814W_err", "mag", 0.1, False),
+        ("magerr_F814W", "mag", 0.1, False),
+        ("mag_F814W", "nJy", 20.0, False),
+        ("mag_system", None, "AB", False),
+        ("magnification", None, 1.0, False),
+    ],
+)
+def test_magnitudes_are_told_by_name_and_unit(tmp_path, column, unit, values, is_one):
+    catalogue, path = tables(tmp_path, n=20)
+    truth = Table.read(path)
+    truth[column] = [values] * 20
+    truth[column].unit = unit
+    found = compare(catalogue, truth)["completeness"]
+    assert (f"by_{column}" in found) is is_one
+
+
+def test_what_is_found_of_clusters_like_m83_s_is_said(tmp_path):
+    catalogue, path = tables(tmp_path)
+    table, truth = Table.read(catalogue), Table.read(path)
+    # of the young and light, which M83 has most of, half are not taken
+    light = (truth["log_mass"] < 4.3) & (np.arange(400) % 2 == 0)
+    table["p_cluster"][light] = 0.1
+    table.meta["pixels_with_data"] = 1_000_000
+    result = Catalogue.of(table).compare(truth)
+    like = result["completeness"]["like_m83"]
+    assert like["found"] == 1.0 and 0.95 < like["covered"] <= 1
+    assert 0.3 < like["taken"] < result["completeness"]["all"]["taken"]
+    assert like["purity"] == 1.0
+    assert "like M83's: found 100 ± 0 %, taken" in repr(result)
+    assert "Like M83's: found 100 ±" in result.plot().axes[5].texts[0].get_text()
+    truth["log_age"] = 10.0
+    result = Catalogue.of(table).compare(truth)
+    assert "like M83's: the truth has none (above 5,000 Msun, below 300" in repr(result)
 
 
 def test_json_and_picture_are_written_into_a_new_directory(tmp_path):
@@ -173,6 +244,30 @@ def test_a_size_beyond_any_cutout_claims_no_whole_mosaic(tmp_path, caplog, r_h_p
     assert result["pieces"] == 1
     assert result["false"] == 1
     assert "truth: 1 clusters have half-light radii above 32 px" in caplog.text
+
+
+def test_false_rows_are_counted_on_the_area_of_the_mosaics(tmp_path):
+    paths = with_large_cluster(tmp_path)
+    unknown = compare(*paths)
+    assert unknown["false_per_million_pixels"] is None
+    assert "in a million pixels is unknown" in repr(unknown)
+    table = Table.read(paths[0])
+    table.meta["pixels_with_data"] = 400_000
+    table.write(paths[0], overwrite=True)
+    result = compare(*paths)
+    assert (result["false"], result["false_per_million_pixels"]) == (1, 2.5)
+    assert "false rows: 1 on 0.4 million pixels, 2.5 in a million" in repr(result)
+    assert "2.5 in a million" in result.plot().axes[4].get_title()
+
+
+def test_the_command_takes_the_mosaics_for_their_area(tmp_path, write_band, capsys):
+    catalogue, truth = with_large_cluster(tmp_path)
+    image = write_band(tmp_path / "one.fits", np.ones((500, 800)))
+    given = ("--catalogue", catalogue, "--truth", truth, "--images", image)
+    main([str(word) for word in ("compare", *given, "-o", tmp_path / "out")])
+    assert "false rows: 1 on 0.4 million pixels" in capsys.readouterr().out
+    written = read_json(tmp_path / "out/comparison.json")
+    assert written["false_per_million_pixels"] == 2.5
 
 
 def test_without_a_size_of_pixels_rows_are_held_to_match_px_and_the_log_says_so(

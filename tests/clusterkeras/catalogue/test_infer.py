@@ -182,6 +182,8 @@ def test_metadata_say_what_made_the_catalogue(catalogue, m83):
     assert meta["model"] == "cluster_model"
     assert meta["target"]["name"] == m83.name
     assert meta["images"] == ["F336W.fits", "F438W.fits", "F814W.fits"]
+    # but for the hole in one band
+    assert meta["pixels_with_data"] == np.prod(SHAPE) - 30 * 15
     # zero point = -2.5 log10 PHOTFLAM - 5 log10 PHOTPLAM - 2.408
     assert meta["zero_points_ab"]["F438W"] == pytest.approx(24.824, abs=1e-3)
     assert len(meta["configuration_hash"]) == 16

@@ -108,7 +108,8 @@ def test_every_format_gives_the_catalogue_back(catalogue, tmp_path, ending):
     if ending != "csv":  # it has no room for metadata
         assert again.meta["model"] == "m83-wfc3-uvis"
         assert again.meta["target"]["bands"][0]["name"] == "F336W"
-        assert again.meta["cluster_share"] == catalogue.meta["cluster_share"]
+        for key in ("cluster_share", "pixels_with_data"):
+            assert again.meta[key] == catalogue.meta[key]
         assert again.seed == 3
 
 
@@ -328,12 +329,14 @@ def test_images_may_come_from_a_generator_and_not_as_one_name(catalogue, directo
         infer("one.fits", places)
 
 
-def test_a_survey_has_no_share_of_clusters_of_one_field(catalogue, tmp_path):
+def test_a_survey_has_no_share_of_clusters_and_no_area_of_one_field(
+    catalogue, tmp_path
+):
     for share, field in ((0.1, "east"), (0.2, "west")):
         (tmp_path / f"field={field}").mkdir()
         part = catalogue.copy()
         part.meta["cluster_share"] = {"trained": 0.7, "here": share}
         part.write(tmp_path / f"field={field}" / "part-0.parquet")
     survey = Catalogue.read(tmp_path)
-    assert "cluster_share" not in survey.meta
+    assert not {"cluster_share", "pixels_with_data"} & set(survey.meta)
     assert survey.meta["model"] == "m83-wfc3-uvis"

@@ -1,0 +1,60 @@
+"""The numbers of a comparison in words, for print and picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from clusterkeras.catalogue.truth.shares import MAGNITUDE
+
+
+def percent(share: float | None) -> str:
+    """Return a share in words."""
+    return "none" if share is None else f"{100 * share:.0f} %"
+
+
+def range_of(one: Mapping[str, Any]) -> str:
+    """Return the range of a bin in words."""
+    low, high = one["low"], one["high"]
+    if low is None:
+        return f"<{high:g}"
+    return f"≥{low:g}" if high is None else f"{low:g}-{high:g}"
+
+
+def axis_of(column: str) -> str:
+    """Return what is binned, with its unit."""
+    magnitude = MAGNITUDE.fullmatch(column)
+    if magnitude:
+        return f"{magnitude[1] or magnitude[2]} [mag]"
+    return {"log_snr": "visibility [dex]", "log_mass": "log mass [dex(Msun)]"}[column]
+
+
+def like_m83_in_words(found: Mapping[str, Any]) -> str:
+    """Say what is found of clusters like M83's, and how well the truth tells."""
+    like, who = found["completeness"]["like_m83"], "above 5,000 Msun, below 300 Myr"
+    if not like["n"]:
+        return f"the truth has none ({who})"
+
+    def with_error(share: float) -> str:
+        error = np.sqrt(share * (1 - share) / like["effective"])
+        return f"{100 * share:.0f} ± {100 * error:.0f} %"
+
+    words = f"found {with_error(like['found'])}, taken {with_error(like['taken'])}"
+    if like["purity"] is not None:
+        words += (
+            f", so that {percent(like['purity'])} of the rows at least are clusters"
+        )
+    words += f" ({who}"
+    if round(like["covered"], 2) < 1:
+        words += f"; of {percent(like['covered'])} of them, the truth lacks the others"
+    return f"{words})"
+
+
+def why_none(found: Mapping[str, Any]) -> str:
+    """Say how likely the likeliest row is, if no row counts as a cluster by it."""
+    highest = found["highest_p_cluster"]
+    if highest is None or highest >= found["p_cluster"]:
+        return ""
+    return f" (the highest p_cluster is {highest:.2g})"
