@@ -26,7 +26,7 @@ from data_tools.running.replaced import check_replaced_in
 from data_tools.running.seal import BLANK
 from data_tools.running.table_file import write_table
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
-from data_tools.target import Target
+from data_tools.target import Target, njy_to_ab
 
 TRUTH_FILE = "truth.ecsv"
 
@@ -48,7 +48,8 @@ class MockMosaic:
         All bands, open; what `clusterkeras.detect` and `clusterkeras.infer` take.
     truth : Table
         The clusters: ``x`` and ``y`` (0-based pixels), ``ra`` and ``dec`` (deg), the
-        parameters in their own units, and ``log_snr`` (dex).
+        parameters in their own units, ``log_snr`` (dex), and ``mag_<band>``, the AB
+        magnitude of all of a cluster's light.
     images : tuple of PrimaryHDU
         One a band, as the files are written.
     """
@@ -158,13 +159,18 @@ def make_mosaic(
     field = FieldMaker(
         target, dataclasses.replace(priors, field_px=config.size_px)
     ).make(rng)
-    light, log_snr = _clusters(maker, field, x, y, parameters, rng)
+    light, log_snr, magnitude = _clusters(maker, field, x, y, parameters, rng)
     light = field.observation.saturated(light, field.image)
     image = field.image + light + field.observation.noise(light, rng)
 
     wcs = _wcs(config.size_px, target.pixel_scale_arcsec)
     images = _images(image, field, wcs, target)
     truth = _truth(x, y, wcs, parameters, log_snr)
+    for band, values in zip(target.band_names, magnitude.T, strict=True):
+        name = f"mag_{band}"
+        truth[name] = values
+        truth[name].unit = "mag"
+        truth[name].description = f"AB magnitude of all of the cluster in {band}"
     truth.meta.update(
         target=target.name, seed=config.seed, field=_plain(field.properties)
     )
@@ -232,10 +238,10 @@ def _clusters(
     y: np.ndarray,
     parameters: np.ndarray,
     rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the noise-free light of all clusters, and the visibility of each.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the noise-free light of all clusters, visibility and magnitudes of each.
 
-    That of the associations they were born in comes with them, but for the visibility.
+    That of the associations they were born in comes with them, in the light alone.
     """
     target, size = maker.target, len(field.image)
     canvas = Renderer(size)
@@ -245,7 +251,7 @@ def _clusters(
     half = target.cutout_px // 2
     spectrum = measure_spectrum(field.image, target.cutout_px)
     source = np.float32(0)
-    log_snr = np.empty(len(x))
+    log_snr, flux = np.empty(len(x)), np.empty((len(x), len(target.bands)))
     for first in range(0, len(x), _CLUSTERS_AT_ONCE):
         chunk = range(first, min(first + _CLUSTERS_AT_ONCE, len(x)))
         star_x, star_y, star_flux = [], [], []
@@ -257,6 +263,7 @@ def _clusters(
             # as in a training set: on the cutout whose middle is nearest
             column = int(np.clip(np.floor(x[i]) - half + 1, 0, size - 2 * half))
             row = int(np.clip(np.floor(y[i]) - half + 1, 0, size - 2 * half))
+            flux[i] = cluster.flux.sum(axis=0)
             sought = cluster.expected
             alone = cutout.draw(
                 x[i] - column + sought.x, y[i] - row + sought.y, sought.flux, cutout_psf
@@ -272,7 +279,9 @@ def _clusters(
         source = source + canvas.source_grid(
             np.concatenate(star_x), np.concatenate(star_y), np.concatenate(star_flux)
         )
-    return canvas.convolve(source, seen.psf(target, canvas.grid)), log_snr
+    with np.errstate(divide="ignore"):
+        magnitude = njy_to_ab(flux)
+    return canvas.convolve(source, seen.psf(target, canvas.grid)), log_snr, magnitude
 
 
 def _wcs(size_px: int, pixel_scale_arcsec: float) -> WCS:

@@ -13,6 +13,7 @@ from data_tools.mocks.mosaic_config import MosaicConfig
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES
+from data_tools.target import ab_to_njy
 
 CONFIG = MosaicConfig(size_px=256, n=5, min_separation_px=70, edge_px=40, seed=4)
 #: What is seen of a cluster is what its parameters say.
@@ -84,6 +85,8 @@ def test_each_cluster_shines_where_and_as_the_truth_says(bright, mosaic):
             expected = 10 ** row["log_mass"] * maker.clusters.population(
                 row["log_age"]
             ).mean_flux(row["a_v"])
+            said = [row[f"mag_{band}"] for band in bright.band_names]
+            np.testing.assert_allclose(ab_to_njy(np.array(said)), expected, rtol=0.2)
             # 0.6 arcsec hold most of the light of such a cluster
             r = np.hypot(*(np.indices((64, 64)) - 31.5)) < 15
             np.testing.assert_allclose(image[r].sum(axis=0), expected, rtol=0.25)
@@ -99,6 +102,7 @@ def test_the_truth_is_in_the_box_with_units_and_visibility(bright, mosaic):
         assert read[name].unit is not None
         assert read[name].description
     assert np.all(read["log_snr"] > 2)
+    assert [read[f"mag_{band}"].unit for band in bright.band_names] == ["mag"] * 3
 
 
 def test_young_clusters_bring_their_associations_and_the_truth_stays(bright):
