@@ -12,8 +12,10 @@ is.
 A true cluster is found if one of the sources taken is within 4 pixels or its half-light
 radius; further ones there are pieces of it, and count neither way
 (`clusterkeras.catalogue.truth.matching`). Completeness is the share of true clusters
-found, purity the share of sources taken that are true clusters. Both curves run over
-one limit: ours over p_cluster, theirs over the brightness within 3 pixels.
+found, purity the share of sources taken that are true clusters; as it depends on how
+many clusters there are, the false ones in a million pixels stand beside it, and the
+completeness for clusters like M83's. Both curves run over one limit: ours over
+p_cluster, theirs over the brightness within 3 pixels.
 
 Writes ``detection.md``, ``detection.json`` and ``detection.png`` to the output
 directory, and keeps the mosaics there.
@@ -25,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from detection.found import (
     Sources,
-    at_limit,
+    at_limit_on,
     at_purity,
     calibration,
     curve,
@@ -85,6 +87,7 @@ def main() -> None:
 
     ours, dao = our_sources(test, model), dao_sources(test, target)
     points = list(curve(ours, truth, 150))
+    pixels = len(test) * args.size_px**2
 
     def theirs(choice: dict, ci: float | None = None) -> Sources:
         ci = choice["ci"] if ci is None else ci
@@ -94,14 +97,17 @@ def main() -> None:
     rows = []
     for purity, choice in best.items():
         sources = theirs(choice)
+        # with hindsight: its best limit on the test mosaics themselves
         limit, complete = at_purity(list(curve(sources, truth, 150)), purity)
+        our_limit, our_complete = at_purity(points, purity)
         rows.append(
             {
                 "purity": purity,
-                "ours": at_purity(points, purity)[1],
-                # with hindsight: its best limit on the test mosaics themselves
+                "ours": our_complete,
+                "ours_at": at_limit_on(ours, truth, our_limit, pixels),
                 "legus": complete,
                 "legus_limit": limit,
+                "legus_at": at_limit_on(sources, truth, limit, pixels),
                 "choice": f"CI >= {choice['ci']} in "
                 f"{target.band_names[choice['band']]}, width {choice['finder'][0]} px",
             }
@@ -118,7 +124,7 @@ def main() -> None:
         "candidates": {
             snr: share_with_candidate(test, truth, snr) for snr in SNR_LIMITS
         },
-        "at_limit": [at_limit(ours, truth, limit) for limit in LIMITS],
+        "at_limit": [at_limit_on(ours, truth, limit, pixels) for limit in LIMITS],
         "calibration": calibration(ours, truth),
         "tuned": {str(k): {**v, "finder": list(v["finder"])} for k, v in best.items()},
         "at_purity": rows,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from clusterkeras.catalogue.truth.like_m83 import like_m83
 from clusterkeras.catalogue.truth.matching import match_selected, reach_px
 
 MATCH_PX = 4.0
@@ -78,6 +79,31 @@ def at_limit(sources: Sources, truth: dict[str, NDArray], limit: float) -> dict:
         "false": false,
         "pieces": pieces,
     }
+
+
+def at_limit_on(
+    sources: Sources, truth: dict[str, NDArray], limit: float, pixels: float
+) -> dict:
+    """Return the same with the false ones in a million pixels, and for M83's clusters.
+
+    Parameters
+    ----------
+    sources, truth, limit
+        As of `at_limit`.
+    pixels : float
+        Of all mosaics together.
+
+    Returns
+    -------
+    dict
+        Also ``false_per_million_pixels``, and ``like_m83``; see
+        `clusterkeras.catalogue.truth.like_m83`.
+    """
+    here = at_limit(sources, truth, limit)
+    rate = here["false"] / (pixels / 1e6)
+    found, _, _ = held_to(sources, truth, limit)
+    like = like_m83(truth["log_age"], truth["log_mass"], {"taken": found}, rate)
+    return {**here, "false_per_million_pixels": rate, "like_m83": like}
 
 
 def curve(

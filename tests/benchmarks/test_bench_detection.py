@@ -77,6 +77,26 @@ def test_a_limit_gives_the_completeness_and_purity_above_it(bench, sources, trut
     assert bench.at_limit(sources, truth, 0.0)["purity"] == 0.6
 
 
+def test_false_sources_are_counted_on_the_area_and_m83_s_clusters_weighed(
+    bench, sources, truth
+):
+    truth |= {"log_age": np.full(20, 8.2), "log_mass": np.full(20, 3.8)}
+    at = bench.at_limit_on(sources, truth, 0.0, 2_000_000)
+    assert (at["false"], at["false_per_million_pixels"]) == (4, 2.0)
+    assert at["like_m83"]["taken"] == at["completeness"] == 0.3
+    rows = importlib.import_module("detection.result")
+    row = {"purity": 0.6, "ours": 0.3, "ours_at": at, "legus": 0.1, "legus_at": at}
+    said = rows.markdown(
+        {
+            **{"clusters": 20, "mosaics": 2, "candidates": {}, "calibration": []},
+            **{"at_purity": [{**row, "choice": "CI"}], "at_limit": [at], "bins": {}},
+            "compared_at": 0.6,
+        }
+    )
+    assert "| 0.60 | 0.300 | 2.0 | 0.300 | 0.100 | 2.0 | 0.300 | CI |" in said
+    assert "| >= 0.0 | 0.300 | 0.600 | 2.0 | 0.300 |" in said
+
+
 def test_calibration_is_the_share_of_true_rows(bench, sources, truth):
     bins = bench.calibration(sources, truth)
     assert sum(b["n"] for b in bins) == 10
