@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from clusterkeras.catalogue.truth.like_m83 import LEAST_MSUN, OLDEST_YR
 from clusterkeras.catalogue.truth.shares import MAGNITUDE
 
 
@@ -33,7 +34,8 @@ def axis_of(column: str) -> str:
 
 def like_m83_in_words(found: Mapping[str, Any]) -> str:
     """Say what is found of clusters like M83's, and how well the truth tells."""
-    like, who = found["completeness"]["like_m83"], "above 5,000 Msun, below 300 Myr"
+    like = found["completeness"]["like_m83"]
+    who = f"above {LEAST_MSUN:,.0f} Msun, below {OLDEST_YR / 1e6:.0f} Myr"
     if not like["n"]:
         return f"the truth has none ({who})"
 
