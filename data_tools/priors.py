@@ -200,7 +200,8 @@ class Priors:
     field_px : int
         Side of one synthetic field in pixels.
     mocks_per_field : int
-        Records cut from one field.
+        Records cut from one field; fewer of a validation or test split, see
+        `data_tools.records.plan.mocks_per_field`.
 
     Examples
     --------

@@ -58,7 +58,7 @@ class ShardMaker:
         seed = np.random.SeedSequence(
             self.plan.entropy, spawn_key=(SPLITS.index(shard.split), shard.number)
         )
-        size = self.plan.priors.mocks_per_field
+        size = self.plan.mocks_per_field(shard.split)
         for i in range(math.ceil(shard.records / size)):
             (child,) = seed.spawn(1)
             # the mocks stay the same whatever their field has drawn

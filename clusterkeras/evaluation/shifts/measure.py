@@ -7,7 +7,7 @@ import shlex
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from clusterkeras.network.model_file import find_model
 from clusterkeras.network.posterior_model import PosteriorModel
 from data_tools.priors import Priors
 from data_tools.records.dataset import damage_named, make_dataset
+from data_tools.records.plan import mocks_per_field
 from data_tools.records.simulate import simulate
 from data_tools.running.output import check_directory, remove_partial, whole_file
 from data_tools.running.plain_files import sha256_of
@@ -65,6 +66,8 @@ def measure_shifts(
     Each shift of `clusterkeras.evaluation.shifts.kinds.SHIFTS` has a mock set of its
     own, with the same clusters at the same places as the nominal set, or changes the
     nominal set's images. Run again with the same arguments it goes on where it was.
+    Fewer mocks share a field than in training, as in a test split: the errors come from
+    the scatter between fields.
 
     Parameters
     ----------
@@ -116,6 +119,8 @@ def measure_shifts(
             raise ValueError(f"{name} must be >= {low}; received {value}")
     chosen, mocks = choose(tuple(only)), mock_set(n, seed)
     priors, given, output = priors or Priors(), given or UserFiles(), Path(output)
+    a_field = mocks_per_field(priors.mocks_per_field, n)
+    priors = replace(priors, mocks_per_field=a_field)
     check_directory(output)
     network = load_model(model)
     target = network.target

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from data_tools.priors import Priors
 from data_tools.records.finished_set import read_manifest
-from data_tools.records.plan import MockSet, Plan
+from data_tools.records.plan import MockSet, Plan, mocks_per_field
 from data_tools.records.shards import ShardMaker
 
 MOCKS = MockSet(n_train=40, n_validation=10, n_test=8, shard_size=16)
@@ -150,3 +150,42 @@ def test_more_files_than_a_manifest_can_name_are_refused(m83):
     plan = Plan(m83, Priors(), MockSet(n_train=10**12))
     with pytest.raises(ValueError, match=r"488,281,259 files\. Ask for fewer"):
         _ = plan.shards
+
+
+@pytest.mark.parametrize(
+    ("records", "a_field", "fields"),
+    [
+        (16_384, 64, 256),
+        (10_000, 39, 259),
+        (8192, 32, 256),
+        # too few for so many fields of 32
+        (4000, 32, 125),
+        (300, 32, 10),
+        # never more a field than in training
+        (1_000_000, 512, 1954),
+    ],
+)
+def test_a_set_to_judge_by_has_256_fields_and_training_s_are_as_they_were(
+    records, a_field, fields
+):
+    assert mocks_per_field(512, records) == a_field
+    mocks = MockSet(n_train=4096, n_validation=0, n_test=records)
+    plan = Plan(None, Priors(), mocks)
+    assert plan.mocks_per_field("test") == a_field
+    assert plan.mocks_per_field("train") == 512
+    train = [s.first_field for s in plan.shards if s.split == "train"]
+    tested = [s for s in plan.shards if s.split == "test"]
+    last = tested[-1]
+    end = last.first_field + -(-last.records // a_field)
+    assert train == [0, 4]
+    assert (tested[0].first_field, end - tested[0].first_field) == (8, fields)
+
+
+def test_records_of_a_test_split_are_of_as_many_fields_as_planned(m83):
+    priors = Priors(field_px=128, mocks_per_field=64)
+    mocks = MockSet(n_train=64, n_validation=0, n_test=70)
+    plan = Plan(m83, priors, mocks)
+    maker = ShardMaker(plan)
+    train, tested = ([m["field_id"] for m in maker.mocks(s)] for s in plan.shards)
+    assert train == [0] * 64
+    assert tested == [1] * 32 + [2] * 32 + [3] * 6

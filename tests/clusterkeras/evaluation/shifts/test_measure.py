@@ -77,6 +77,15 @@ def test_blank_images_are_flagged_and_mocks_are_not(tmp_path):
     assert flagged["nominal"] < 0.1
 
 
+def test_a_set_has_as_many_fields_as_a_test_split_of_its_size(tmp_path, finished_run):
+    many = dataclasses.replace(PRIORS, mocks_per_field=512)
+    measure_shifts(
+        finished_run, tmp_path, many, n=65, only=["blank"], draws=16, workers=1
+    )
+    fields = np.load(tmp_path / "scores" / "nominal.npz")["field_id"]
+    assert np.bincount(fields).tolist() == [32, 32, 1]
+
+
 def test_table_json_and_picture_are_written(report, measure):
     output = measure[1]
     assert json.loads((output / "shifts.json").read_text()) == report
