@@ -10,7 +10,32 @@ from clusterkeras.diagnostics.metrics import limits
 from clusterkeras.evaluation import strata
 from clusterkeras.evaluation.markdown import markdown_table
 from clusterkeras.evaluation.summary import SHARE_ON_MOSAIC
+from data_tools.records.plan import FIELDS_TO_JUDGE_BY
 from data_tools.schema import PARAMETERS
+
+
+def errors_from(n_fields: int) -> str:
+    """Say by how many fields errors are, and how sure they are where these are few.
+
+    A standard deviation of k normal numbers is itself off by 1 / sqrt(2 (k - 1)) of it.
+
+    Parameters
+    ----------
+    n_fields : int
+        Fields with a cluster.
+    """
+    if n_fields < 2:
+        return (
+            "**One field alone: all errors are as of independent clusters, and too "
+            f"small; {FIELDS_TO_JUDGE_BY} fields tell.**"
+        )
+    said = f"Errors (±) are by the scatter of {n_fields} fields, as under a bootstrap."
+    if n_fields >= FIELDS_TO_JUDGE_BY:
+        return said
+    return (
+        f"{said} **These are fewer than {FIELDS_TO_JUDGE_BY}: the errors themselves "
+        f"are unsure by {1 / math.sqrt(2 * (n_fields - 1)):.0%}.**"
+    )
 
 
 def _unit(unit: str) -> str:
@@ -426,7 +451,7 @@ def classical_part(metrics: Mapping[str, Any]) -> list[str]:
         "Scatter is that in the published regime, coverage that over all. The log p of "
         f"the same {gain['n']} truths is higher under the model than under the grid by "
         f"{_number(gain['mean'], '.3f')} ± {_number(gain['error'], '.3f')} nats (error "
-        f"from the scatter of {gain['n_fields']} fields). Truths that one of the two "
+        f"by the scatter of {gain['n_fields']} fields). Truths that one of the two "
         f"rules out, and are left out here: {gain['n_ruled_out']}.",
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,8 @@ class ClusterScores:
         nothing was learnt.
     log_prob, hpd, tarp, energy : ndarray, shape (N,)
         Scores of the joint; the last with parameters in units of the box.
+    field_id : ndarray of int, shape (N,)
+        Field of each cluster: those of one err together, and errors know it.
     n_draws : int
         Draws behind each.
     """
@@ -87,6 +89,7 @@ class ClusterScores:
     hpd: NDArray[np.float64]
     tarp: NDArray[np.float64]
     energy: NDArray[np.float64]
+    field_id: NDArray[np.int64]
     n_draws: int
 
 
@@ -100,7 +103,7 @@ def score_clusters(clusters: Predictions, box: Box, seed: int = 0) -> ClusterSco
     box : mapping of str to (float, float)
         Range of each parameter.
     seed : int
-        Seed of TARP's reference points.
+        Seed of TARP's reference points, and of places among equals.
     """
     low, high = _edges(box)
     truth, draws = clusters.truth, clusters.draws
@@ -116,9 +119,10 @@ def score_clusters(clusters: Predictions, box: Box, seed: int = 0) -> ClusterSco
         crps=scores.crps(truth, draws),
         width=scores.interval_length(draws, LEVELS[0]) / (LEVELS[0] * (high - low)),
         log_prob=log_prob,
-        hpd=coverage.hpd_levels(log_prob, clusters.log_prob_draws),
+        hpd=coverage.hpd_levels(log_prob, clusters.log_prob_draws, seed),
         tarp=tarp.tarp_fractions(truth, draws, references, scale=high - low),
         energy=scores.energy_score(truth, draws, scale=high - low),
+        field_id=clusters.field_id,
         n_draws=draws.shape[1],
     )
 
@@ -166,50 +170,87 @@ def stratum_row(
     rows = stratum.rows
     n = int(np.count_nonzero(rows))
     truth, median = scored.truth[rows], scored.median[rows]
-    bias = scores.bias(truth, median)
-    scatter = scores.robust_scatter(truth, median)
-    limits = [CATASTROPHIC[name] for name in PARAMETER_NAMES]
-    catastrophic = scores.catastrophic_fraction(truth, median, limits)
-    covered = coverage.central_coverage(scored.pit[rows], LEVELS)
-    noise = coverage.coverage_noise(n, LEVELS)
-    log_score = scores.negative_log_probability(scored.log_prob[rows])
+    fields = scored.field_id[rows]
+    errors = _errors(median - truth, fields)
+    log_score = scores.negative_log_probability(scored.log_prob[rows], fields)
+    central = [coverage.in_central(scored.pit[rows], level) for level in LEVELS]
+    densest = [scored.hpd[rows] <= level for level in LEVELS]
     row = {
         "label": stratum.label,
         "quantity": stratum.quantity,
         "low": stratum.low,
         "high": stratum.high,
         "n": n,
+        "n_fields": len(np.unique(fields)),
         "negative_log_probability": dataclasses.asdict(log_score)
         | {"prior": prior, "gain_over_prior": prior - log_score.mean},
-        "coverage_noise": {
-            f"coverage_{level:.0%}"[:-1]: sigma
-            for level, sigma in zip(LEVELS, noise, strict=True)
-        },
         "energy_score": scored.energy[rows].mean() if n else np.nan,
+        "hpd": _covered(densest, fields),
         "parameters": {},
     }
+    bias = scores.bias(truth, median)
+    scatter = scores.robust_scatter(truth, median)
+    limits = [CATASTROPHIC[name] for name in PARAMETER_NAMES]
+    far = scores.catastrophic_fraction(truth, median, limits)
+    far_error = groups.clustered_error(np.abs(median - truth) > limits, fields)
     for p, name in enumerate(PARAMETER_NAMES):
         row["parameters"][name] = {
             "bias": bias[p],
-            "bias_error": scores.MEDIAN_OVER_MEAN_ERROR * scatter[p] / np.sqrt(n or 1),
+            "bias_error": errors["bias"][p],
             "scatter": scatter[p],
-            "coverage_68": covered[0, p],
-            "coverage_95": covered[1, p],
-            "catastrophic_fraction": catastrophic[p],
+            "scatter_error": errors["scatter"][p],
+            **_covered([inside[:, p] for inside in central], fields),
+            "catastrophic_fraction": far[p],
+            "catastrophic_fraction_error": far_error[p],
             "crps": scored.crps[rows, p].mean() if n else np.nan,
             "width_over_prior": np.median(scored.width[rows, p]) if n else np.nan,
         }
     if n:
-        sigmas = coverage.coverage_sigmas(covered, np.array(LEVELS)[:, None], n)
-        level, p = np.unravel_index(np.argmax(np.abs(sigmas)), sigmas.shape)
-        row["worst_coverage"] = {
-            "parameter": PARAMETER_NAMES[p],
-            "level": LEVELS[level],
-            "coverage": covered[level, p],
-            "sigmas": sigmas[level, p],
-        }
-        row["tarp"] = dataclasses.asdict(tarp.check_tarp(scored.tarp[rows]))
+        row["worst_coverage"] = _worst_coverage(row["parameters"])
+        row["tarp"] = dataclasses.asdict(
+            tarp.check_tarp(scored.tarp[rows], group=fields)
+        )
     return row
+
+
+def _errors(
+    residual: NDArray[np.floating], fields: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the errors of `scores.bias` and `scores.robust_scatter`, shape (P,)."""
+    residual = residual.astype(np.float64)
+    middle = np.median(residual, axis=0) if len(residual) else 0.0
+    off = np.abs(residual - middle)
+    return {
+        "bias": groups.clustered_median_error(residual, fields),
+        "scatter": scores.SIGMA_PER_MAD * groups.clustered_median_error(off, fields),
+    }
+
+
+def _covered(
+    inside: Sequence[NDArray[np.bool_]], fields: NDArray[np.int64]
+) -> dict[str, float]:
+    """Return the coverage at each of `LEVELS` and its error."""
+    found = {}
+    for level, truths in zip(LEVELS, inside, strict=True):
+        name = f"coverage_{level:.0%}"[:-1]
+        found[name] = truths.mean() if len(truths) else np.nan
+        found[f"{name}_error"] = coverage.coverage_error(truths, level, fields)
+    return found
+
+
+def _worst_coverage(parameters: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    cells = [(name, level) for name in parameters for level in LEVELS]
+    keys = [(name, f"coverage_{level:.0%}"[:-1]) for name, level in cells]
+    covered = np.array([parameters[name][key] for name, key in keys])
+    errors = [parameters[name][f"{key}_error"] for name, key in keys]
+    sigmas = coverage.coverage_sigmas(covered, [level for _, level in cells], errors)
+    worst = np.argmax(np.abs(sigmas))
+    return {
+        "parameter": cells[worst][0],
+        "level": cells[worst][1],
+        "coverage": covered[worst],
+        "sigmas": sigmas[worst],
+    }
 
 
 def posterior_report(
@@ -232,7 +273,8 @@ def posterior_report(
     failed = {v.stratum for v in verdicts if not v.ok}
     for row in rows["predicted"]:
         row["ok"] = row["label"] not in failed
-    low, high = tarp.bootstrap_coverage(scored.tarp, _ALPHA)
+    fields = clusters.field_id
+    low, high = tarp.bootstrap_coverage(scored.tarp, _ALPHA, group=fields)
     return {
         "verdicts": [dataclasses.asdict(v) for v in verdicts],
         "overall": overall,
@@ -240,26 +282,24 @@ def posterior_report(
         "joint": {
             "tarp": overall["tarp"]
             | {
-                "band": _band(scored.tarp, scored.n_draws),
+                "band": _band(scored.tarp, scored),
                 "alpha": _ALPHA,
                 "ecp": tarp.expected_coverage(scored.tarp, _ALPHA),
                 "ecp_low": low,
                 "ecp_high": high,
             },
-            "hpd": dataclasses.asdict(coverage.check_uniform(scored.hpd))
-            | {"band": _band(scored.hpd, scored.n_draws)},
+            "hpd": _uniform(scored.hpd, scored),
             "energy_score": overall["energy_score"],
         },
         "ranks": {
-            name: dataclasses.asdict(coverage.check_uniform(scored.pit[:, p]))
-            | {"band": _band(scored.pit[:, p], scored.n_draws)}
+            name: _uniform(scored.pit[:, p], scored)
             for p, name in enumerate(PARAMETER_NAMES)
         },
         "fields": {
             name: {
-                "rank": _between(scored.pit[:, p], clusters.field_id),
+                "rank": _between(scored.pit[:, p], fields),
                 "coverage_68": _between(
-                    np.abs(scored.pit[:, p] - 0.5) <= LEVELS[0] / 2, clusters.field_id
+                    coverage.in_central(scored.pit[:, p], LEVELS[0]), fields
                 ),
             }
             for p, name in enumerate(PARAMETER_NAMES)
@@ -267,9 +307,15 @@ def posterior_report(
     }
 
 
-def _band(uniform: NDArray[np.float64], n_draws: int) -> dict[str, Any]:
+def _uniform(uniform: NDArray[np.float64], scored: ClusterScores) -> dict[str, Any]:
+    check = coverage.check_uniform(uniform, group=scored.field_id)
+    return dataclasses.asdict(check) | {"band": _band(uniform, scored)}
+
+
+def _band(uniform: NDArray[np.float64], scored: ClusterScores) -> dict[str, Any]:
     """Return the verdict of the simultaneous band, without its curves."""
-    check = bands.check_band(uniform, bands.rank_levels(n_draws))
+    levels = bands.rank_levels(scored.n_draws)
+    check = bands.check_band(uniform, levels, group=scored.field_id)
     return {
         "worst_level": check.worst_level,
         "p_value": check.p_value,
@@ -293,9 +339,10 @@ def presence_report(predictions: Predictions) -> dict[str, Any] | None:
     mosaic's candidates. None if one class is missing.
     """
     truth, probability = predictions.is_cluster, predictions.p_cluster
+    fields = predictions.field_id
     if truth.all() or not truth.any():
         return None
-    roc = classification.roc_curve(truth, probability)
+    roc = classification.roc_curve(truth, probability, fields)
     point = classification.purity_at_completeness(truth, probability, COMPLETENESS)
 
     def against(clusters: NDArray[np.bool_], others: NDArray[np.bool_]) -> dict:
@@ -305,7 +352,9 @@ def presence_report(predictions: Predictions) -> dict[str, Any] | None:
             "n_others": int(others.sum()),
         }
         if found["n_clusters"] and found["n_others"]:
-            part = classification.roc_curve(clusters[rows], probability[rows])
+            part = classification.roc_curve(
+                clusters[rows], probability[rows], fields[rows]
+            )
             own = classification.purity_at_completeness(
                 clusters[rows], probability[rows], COMPLETENESS
             )
@@ -335,7 +384,7 @@ def presence_report(predictions: Predictions) -> dict[str, Any] | None:
             ),
         },
         "probabilities": dataclasses.asdict(
-            classification.check_probabilities(truth, probability)
+            classification.check_probabilities(truth, probability, group=fields)
         ),
         "by_log_snr": [
             {"label": s.label, "low": s.low, "high": s.high}
@@ -409,16 +458,15 @@ def visibility_report(predictions: Predictions) -> dict[str, Any]:
     def part(rows: NDArray[np.bool_]) -> dict[str, Any]:
         true, mean = predictions.log_snr[rows], predictions.visibility_mean[rows]
         pit = stats.norm.cdf(true, mean, predictions.visibility_std[rows])
-        covered = coverage.central_coverage(pit, LEVELS)
-        noise = coverage.coverage_noise(len(true), LEVELS)
+        fields = predictions.field_id[rows]
+        errors = _errors(mean - true, fields)
         return {
             "n": len(true),
             "bias": scores.bias(true, mean),
+            "bias_error": errors["bias"],
             "scatter": scores.robust_scatter(true, mean),
-            "coverage_68": covered[0],
-            "coverage_68_noise": noise[0],
-            "coverage_95": covered[1],
-            "coverage_95_noise": noise[1],
+            "scatter_error": errors["scatter"],
+            **_covered([coverage.in_central(pit, level) for level in LEVELS], fields),
         }
 
     seen = predictions.has_object
@@ -440,12 +488,14 @@ def visibility_report(predictions: Predictions) -> dict[str, Any]:
     }
 
 
-def flagged_share(unlike_mocks: NDArray[np.floating]) -> dict[str, float]:
+def flagged_share(
+    unlike_mocks: NDArray[np.floating], field_id: NDArray[np.int64]
+) -> dict[str, float]:
     """Return the share of records called unlike the mocks, as a catalogue calls them.
 
     Parameters
     ----------
-    unlike_mocks : ndarray, shape (N,)
+    unlike_mocks, field_id : ndarray, shape (N,)
         As in `Predictions`.
 
     Returns
@@ -455,18 +505,22 @@ def flagged_share(unlike_mocks: NDArray[np.floating]) -> dict[str, float]:
     """
     if not len(unlike_mocks) or np.isnan(unlike_mocks).any():
         return {"flagged": np.nan, "flagged_error": np.nan}
-    share = np.mean(10.0**unlike_mocks < FALSE_ALARMS)
-    error = np.sqrt(share * (1 - share) / len(unlike_mocks))
-    return {"flagged": float(share), "flagged_error": float(error)}
+    flagged = 10.0**unlike_mocks < FALSE_ALARMS
+    error = groups.clustered_error(flagged, field_id)
+    return {"flagged": float(flagged.mean()), "flagged_error": float(error)}
 
 
 def unlike_report(predictions: Predictions) -> dict[str, Any]:
     """Summarise which records are called unlike the mocks: all, and by kind."""
+
+    def part(rows: NDArray[np.bool_]) -> dict[str, float]:
+        return flagged_share(predictions.unlike_mocks[rows], predictions.field_id[rows])
+
     return {
         "false_alarms": FALSE_ALARMS,
-        "all": flagged_share(predictions.unlike_mocks),
+        "all": part(np.ones(len(predictions), bool)),
         "by_kind": {
-            name: flagged_share(predictions.unlike_mocks[predictions.kind == index])
+            name: part(predictions.kind == index)
             for index, name in enumerate(KINDS)
             if np.any(predictions.kind == index)
         },

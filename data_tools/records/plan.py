@@ -35,7 +35,7 @@ MOST_SHARDS = 100_000
 #: scatter between fields, to 1 / sqrt(2 (256 - 1)) = 4 %.
 FIELDS_TO_JUDGE_BY = 256
 
-#: Fewest mocks a field that are asked for its sake: a field takes the time of 56.
+#: Fewest mocks a field that are asked for its sake: a field takes the time of fifty.
 _LEAST_A_FIELD = 32
 
 

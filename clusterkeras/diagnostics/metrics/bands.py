@@ -5,6 +5,8 @@ all give values that are uniform for a perfect posterior. A band that holds the
 empirical distribution function at one level in 95 of 100 samples is left somewhere by
 far more; here it is widened until whole curves stay inside as often as stated
 (Säilynoja, Bürkner & Vehtari 2022, Stat. Comput. 32, 32, section 2.2, by simulation).
+Where objects of one group err together, the curves that stay inside are those of groups
+drawn again.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
 from clusterkeras.diagnostics.metrics.arrays import as_finite, as_probabilities
-from clusterkeras.diagnostics.metrics.coverage import cumulative
+from clusterkeras.diagnostics.metrics.coverage import coverage_noise, cumulative
+from clusterkeras.diagnostics.metrics.groups import resampled_deviations
 
 #: Perfect samples that are drawn: the stated confidence holds to 0.35 % at 95 %.
 _SIMULATIONS = 4000
@@ -103,7 +106,10 @@ def simultaneous_band(
 
 
 def check_band(
-    uniform: ArrayLike, levels: ArrayLike, confidence: float = 0.95
+    uniform: ArrayLike,
+    levels: ArrayLike,
+    confidence: float = 0.95,
+    group: ArrayLike | None = None,
 ) -> BandCheck:
     """Compare a whole distribution function with a perfect posterior's.
 
@@ -119,6 +125,9 @@ def check_band(
         Where to look; `rank_levels` for values that come from ranks among draws.
     confidence : float
         Share of perfect posteriors that pass.
+    group : array_like of int, shape (N,), optional
+        Name of each object's group. The band is then so many standard deviations wide
+        at every level, each at least that of independent objects.
     """
     uniform = as_probabilities("uniform", uniform)
     if uniform.ndim != 1 or not len(uniform):
@@ -127,8 +136,11 @@ def check_band(
         )
     n = len(uniform)
     levels = _checked(levels, n)
-    low, high = simultaneous_band(levels, n, confidence)
     share = cumulative(uniform, levels)
+    if group is not None:
+        strayed = resampled_deviations(uniform, levels, group, _SIMULATIONS)
+        return _check_in_groups(levels, share, n, strayed, confidence)
+    low, high = simultaneous_band(levels, n, confidence)
     chance = _chance(np.rint(share * n), n, levels)
     least = _least_likely(tuple(levels), n)
     less = np.searchsorted(least, chance.min(), side="right")
@@ -141,6 +153,30 @@ def check_band(
         worst_level=float(levels[np.argmin(chance)]),
         p_value=float((1 + less) / (1 + len(least))),
         ok=bool(chance.min() >= _limit(least, confidence)),
+    )
+
+
+def _check_in_groups(
+    levels: NDArray[np.float64],
+    share: NDArray[np.float64],
+    n: int,
+    strayed: NDArray[np.float64],
+    confidence: float,
+) -> BandCheck:
+    sigma = np.maximum(strayed.std(axis=0), coverage_noise(n, levels))
+    furthest = np.sort(np.max(np.abs(strayed) / sigma, axis=1))
+    limit = furthest[int(confidence * len(furthest))]
+    distance = np.abs(share - levels) / sigma
+    more = len(furthest) - np.searchsorted(furthest, distance.max(), side="left")
+    return BandCheck(
+        n=n,
+        levels=levels,
+        share=share,
+        low=np.maximum(levels - limit * sigma, 0),
+        high=np.minimum(levels + limit * sigma, 1),
+        worst_level=float(levels[np.argmax(distance)]),
+        p_value=float((1 + more) / (1 + len(furthest))),
+        ok=bool(distance.max() <= limit),
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from clusterkeras.diagnostics.metrics.arrays import as_probabilities
+from clusterkeras.diagnostics.metrics.groups import clustered_error
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class RocCurve:
         Area under the curve: the chance that a cluster has a higher probability than
         another object, equal ones counted half.
     auc_error : float
-        Standard error of `auc` (Hanley & McNeil 1982, Radiology 143, 29, eq. 2).
+        Standard error of `auc` (DeLong, DeLong & Clarke-Pearson 1988, Biometrics 44,
+        837), in groups that of Obuchowski 1997 (Biometrics 53, 567).
     n_positive, n_negative : int
         Numbers of clusters and of others.
     """
@@ -124,7 +126,9 @@ class ProbabilityCheck:
     ok: bool
 
 
-def roc_curve(is_positive: ArrayLike, probability: ArrayLike) -> RocCurve:
+def roc_curve(
+    is_positive: ArrayLike, probability: ArrayLike, group: ArrayLike | None = None
+) -> RocCurve:
     """Make the receiver operating characteristic.
 
     Parameters
@@ -133,13 +137,16 @@ def roc_curve(is_positive: ArrayLike, probability: ArrayLike) -> RocCurve:
         Whether the object is a cluster.
     probability : array_like, shape (N,)
         Probability of being one, in [0, 1].
+    group : array_like of int, shape (N,), optional
+        Name of each object's group, whose objects err together.
 
     Raises
     ------
     ValueError
         If one of the two classes is missing.
     """
-    threshold, true, false = _counts(is_positive, probability)
+    positive, probability = _checked(is_positive, probability)
+    threshold, true, false = _counts(positive, probability)
     n_positive, n_negative = int(true[-1]), int(false[-1])
     if not n_positive or not n_negative:
         raise ValueError(
@@ -149,18 +156,12 @@ def roc_curve(is_positive: ArrayLike, probability: ArrayLike) -> RocCurve:
     tpr = np.concatenate([[0.0], true / n_positive])
     fpr = np.concatenate([[0.0], false / n_negative])
     auc = float(np.trapezoid(tpr, fpr))
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    variance = (
-        auc * (1 - auc)
-        + (n_positive - 1) * (q1 - auc**2)
-        + (n_negative - 1) * (q2 - auc**2)
-    ) / (n_positive * n_negative)
     return RocCurve(
         threshold=np.concatenate([[np.inf], threshold]),
         true_positive_rate=tpr,
         false_positive_rate=fpr,
         auc=auc,
-        auc_error=float(np.sqrt(max(variance, 0.0))),
+        auc_error=float(clustered_error(_pulls(positive, probability), group)),
         n_positive=n_positive,
         n_negative=n_negative,
     )
@@ -211,7 +212,10 @@ def purity_at_completeness(
 
 
 def reliability(
-    is_positive: ArrayLike, probability: ArrayLike, bins: int = 10
+    is_positive: ArrayLike,
+    probability: ArrayLike,
+    bins: int = 10,
+    group: ArrayLike | None = None,
 ) -> Reliability:
     """Compare probabilities with the share of clusters, in bins of equal width.
 
@@ -221,6 +225,8 @@ def reliability(
         As in `roc_curve`.
     bins : int
         Number of bins over [0, 1].
+    group : array_like of int, shape (N,), optional
+        Name of each object's group, whose objects err together.
     """
     positive, probability = _checked(is_positive, probability)
     edges = np.linspace(0, 1, bins + 1)
@@ -233,6 +239,13 @@ def reliability(
 
     variance = mean(probability * (1 - probability))
     noise = np.sqrt(np.divide(variance, n, out=np.full(bins, np.nan), where=n > 0))
+    if group is not None:
+        group = np.asarray(group)
+        together = [
+            clustered_error((positive - probability)[rows], group[rows])
+            for rows in (which == np.arange(bins)[:, None])
+        ]
+        noise = np.fmax(noise, together)
     return Reliability(edges, n, mean(probability), mean(positive * 1.0), noise)
 
 
@@ -243,7 +256,10 @@ def brier_score(is_positive: ArrayLike, probability: ArrayLike) -> float:
 
 
 def check_probabilities(
-    is_positive: ArrayLike, probability: ArrayLike, confidence: float = 0.95
+    is_positive: ArrayLike,
+    probability: ArrayLike,
+    confidence: float = 0.95,
+    group: ArrayLike | None = None,
 ) -> ProbabilityCheck:
     """Compare the Brier score with what right probabilities would give.
 
@@ -253,11 +269,16 @@ def check_probabilities(
         As in `roc_curve`.
     confidence : float
         Share of right probabilities that pass.
+    group : array_like of int, shape (N,), optional
+        Name of each object's group, whose objects err together.
     """
-    _, p = _checked(is_positive, probability)
-    score = brier_score(is_positive, p)
+    positive, p = _checked(is_positive, probability)
+    score = brier_score(positive, p)
     variance = p * (1 - p)
     noise = float(np.sqrt(np.sum((1 - 2 * p) ** 2 * variance)) / len(p))
+    if group is not None:
+        together = clustered_error((p - positive) ** 2 - variance, group)
+        noise = float(np.fmax(noise, together))
     excess = score - float(variance.mean())
     z = excess / noise if noise > 0 else float(np.copysign(np.inf, excess))
     if excess == 0:
@@ -302,6 +323,21 @@ def _checked(
             f"{positive.shape} and {probability.shape}"
         )
     return positive, probability
+
+
+def _pulls(
+    positive: NDArray[np.bool_], probability: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return how much each object pulls the area under the curve; their mean is 0.
+
+    The share of the other class that is below it, less the mean over its own class,
+    weighted by the share of its class.
+    """
+    below = stats.rankdata(probability)
+    for rows, sign in ((positive, 1), (~positive, -1)):
+        mine = (below[rows] - stats.rankdata(probability[rows])) / np.sum(~rows)
+        below[rows] = sign * (mine - mine.mean()) / rows.mean()
+    return below
 
 
 def _counts(

@@ -2,7 +2,9 @@
 
 For a perfect posterior the rank of the truth among its draws is uniform, and so is the
 share of draws with a higher density. Every verdict here states what such a posterior
-would show by chance for the same number of objects.
+would show by chance for the same number of objects. Where their groups are given, it
+is what chance does to objects of a group that err together, as those of one field do
+(`clusterkeras.diagnostics.metrics.groups`), and never less than to independent ones.
 """
 
 from __future__ import annotations
@@ -19,8 +21,15 @@ from clusterkeras.diagnostics.metrics.arrays import (
     as_probabilities,
     as_truth_and_draws,
 )
+from clusterkeras.diagnostics.metrics.groups import (
+    clustered_error,
+    resampled_deviations,
+)
 
 LEVELS: tuple[float, ...] = (0.68, 0.95)
+
+#: Where a distribution function is looked at for what groups do to it.
+_GRID = np.arange(1, 200) / 200
 
 
 @dataclass(frozen=True)
@@ -87,11 +96,14 @@ def pit(truth: ArrayLike, draws: ArrayLike) -> NDArray[np.float64]:
     return (ranks(truth, draws) + 0.5) / (np.shape(draws)[1] + 1)
 
 
-def hpd_levels(log_prob: ArrayLike, log_prob_draws: ArrayLike) -> NDArray[np.float64]:
+def hpd_levels(
+    log_prob: ArrayLike, log_prob_draws: ArrayLike, seed: int = 0
+) -> NDArray[np.float64]:
     """Return the highest-density region on whose border the truth lies, in (0, 1).
 
     The share of draws with a density above the truth's: a test of the whole joint,
-    since the region has the posterior's own shape, several modes included.
+    since the region has the posterior's own shape, several modes included. Where the
+    density is flat, as the prior's is, the truth takes any place among its equals.
 
     Parameters
     ----------
@@ -99,6 +111,8 @@ def hpd_levels(log_prob: ArrayLike, log_prob_draws: ArrayLike) -> NDArray[np.flo
         Log density at the truth; -inf is allowed.
     log_prob_draws : array_like, shape (N, S)
         Log density at draws of the same posterior.
+    seed : int
+        Seed of the places among equals.
 
     Returns
     -------
@@ -116,6 +130,8 @@ def hpd_levels(log_prob: ArrayLike, log_prob_draws: ArrayLike) -> NDArray[np.flo
             f"{log_prob.shape} and {log_prob_draws.shape}"
         )
     above = np.count_nonzero(log_prob_draws > log_prob[:, None], axis=1)
+    equal = np.count_nonzero(log_prob_draws == log_prob[:, None], axis=1)
+    above += np.random.default_rng(seed).integers(0, equal, endpoint=True)
     return (above + 0.5) / (log_prob_draws.shape[1] + 1)
 
 
@@ -140,8 +156,12 @@ def central_coverage(
     levels = as_probabilities("levels", levels)
     if not len(pit):
         return np.full((len(levels), *pit.shape[1:]), np.nan)
-    distance = 2 * np.abs(pit - 0.5)
-    return np.stack([np.mean(distance <= level, axis=0) for level in levels])
+    return np.stack([np.mean(in_central(pit, level), axis=0) for level in levels])
+
+
+def in_central(pit: ArrayLike, level: float) -> NDArray[np.bool_]:
+    """Return whether each truth lies in the central interval of a level."""
+    return 2 * np.abs(np.asarray(pit) - 0.5) <= level
 
 
 def cumulative(uniform: ArrayLike, levels: ArrayLike) -> NDArray[np.float64]:
@@ -167,24 +187,44 @@ def coverage_noise(n: int, level: ArrayLike) -> NDArray[np.float64]:
     return np.sqrt(level * (1 - level) / n) if n else np.full(level.shape, np.nan)
 
 
+def coverage_error(
+    inside: ArrayLike, level: ArrayLike, group: ArrayLike | None = None
+) -> NDArray[np.float64]:
+    """Return the standard error of a coverage: at least a perfect posterior's noise.
+
+    Parameters
+    ----------
+    inside : array_like of bool, shape (N, ...)
+        Whether the truth lies in an object's region.
+    level : array_like
+        Nominal coverage, broadcast against the shape without N.
+    group : array_like of int, shape (N,), optional
+        Name of each object's group.
+    """
+    noise = coverage_noise(len(np.asarray(inside)), level)
+    return np.fmax(noise, clustered_error(inside, group))
+
+
 def coverage_sigmas(
-    coverage: ArrayLike, level: ArrayLike, n: int
+    coverage: ArrayLike, level: ArrayLike, error: ArrayLike
 ) -> NDArray[np.float64]:
     """Return how unlikely a coverage is for a perfect posterior, as normal sigmas.
 
-    The exact two-sided binomial probability turned into the deviation of a normal
-    distribution, with the sign of coverage - level; at most 37 in size.
+    The exact two-sided binomial probability for as many independent objects as have
+    this error (Kish 1965, Survey Sampling, section 8.2), turned into the deviation of
+    a normal distribution, with the sign of coverage - level; at most 37 in size.
 
     Parameters
     ----------
     coverage : array_like
-        Share of `n` truths inside an interval.
+        Share of truths inside an interval.
     level : array_like
         Nominal coverage, broadcast against `coverage`.
-    n : int
-        Number of objects, at least 1.
+    error : array_like
+        What `coverage_error` or `coverage_noise` gives, broadcast against `coverage`.
     """
-    coverage, level = np.broadcast_arrays(coverage, level)
+    coverage, level, error = np.broadcast_arrays(coverage, level, error)
+    n = np.maximum(np.rint(level * (1 - level) / error**2), 1)
     inside = np.rint(coverage * n)
     tail = np.minimum(
         stats.binom.cdf(inside, n, level), stats.binom.sf(inside - 1, n, level)
@@ -193,12 +233,15 @@ def coverage_sigmas(
     return np.sign(coverage - level) * sigmas
 
 
-def check_uniform(uniform: ArrayLike, confidence: float = 0.95) -> UniformityCheck:
+def check_uniform(
+    uniform: ArrayLike, confidence: float = 0.95, group: ArrayLike | None = None
+) -> UniformityCheck:
     """Compare values that a perfect posterior makes uniform with the diagonal.
 
     The noise is the exact quantile of the Kolmogorov-Smirnov distance for N values,
     near 1.36 / sqrt(N) at 95 %; for values that come in steps of 1 / (S + 1) it is a
-    little too generous.
+    little too generous. In groups it is the distance by which the distribution function
+    strays where groups are drawn again, if that is more.
 
     Parameters
     ----------
@@ -207,6 +250,8 @@ def check_uniform(uniform: ArrayLike, confidence: float = 0.95) -> UniformityChe
         `tarp.tarp_fractions`.
     confidence : float
         Share of perfect posteriors that pass.
+    group : array_like of int, shape (N,), optional
+        Name of each object's group.
     """
     uniform = as_probabilities("uniform", uniform)
     if uniform.ndim != 1 or not len(uniform):
@@ -215,11 +260,15 @@ def check_uniform(uniform: ArrayLike, confidence: float = 0.95) -> UniformityChe
         )
     test = stats.kstest(uniform, "uniform")
     noise = float(stats.kstwo.ppf(confidence, len(uniform)))
-    statistic = float(test.statistic)
+    statistic, p_value = float(test.statistic), float(test.pvalue)
+    if group is not None:
+        strayed = np.abs(resampled_deviations(uniform, _GRID, group)).max(axis=1)
+        noise = max(noise, float(np.quantile(strayed, confidence)))
+        p_value = max(p_value, float(np.mean(strayed >= statistic)))
     return UniformityCheck(
         n=len(uniform),
         max_deviation=statistic,
         noise=noise,
-        p_value=float(test.pvalue),
+        p_value=p_value,
         ok=statistic <= noise,
     )

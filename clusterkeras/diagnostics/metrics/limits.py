@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clusterkeras.diagnostics.metrics.coverage import coverage_noise
+from scipy import stats
 
-#: Level of the intervals that have a limit.
-LEVEL = 0.68
+from clusterkeras.diagnostics.metrics.coverage import LEVELS, coverage_noise
+
+#: Level of each region of highest density that has a limit.
+_DENSEST = {f"hpd_{level:.0%}"[:-1]: level for level in LEVELS}
 
 #: Standard deviations that hold 95 % of a normal distribution.
 _SIGMAS_95 = 1.96
@@ -27,13 +29,18 @@ class Limits:
         The same in each stratum.
     coverage : float
         Largest abs(coverage - 0.68) of a parameter's central 68 % interval.
+    hpd : float
+        Largest abs(coverage - level) of the joint's regions of highest density with 68
+        and 95 %.
     least_n : int
-        With fewer clusters, what a perfect posterior shows by chance is added.
+        Where chance does more than to so many independent clusters, what a perfect
+        posterior shows by chance is added.
     """
 
     joint: float = 0.03
     joint_in_stratum: float = 0.06
     coverage: float = 0.02
+    hpd: float = 0.02
     least_n: int = 1000
 
 
@@ -48,13 +55,15 @@ class Verdict:
     n : int
         Its number of clusters.
     quantity : str
-        ``joint``, or the parameter whose 68 % interval is meant.
+        ``joint``; ``hpd_68`` or ``hpd_95``, its region of highest density; or the
+        parameter whose 68 % interval is meant.
     deviation : float
-        Distance from calibrated: abs(ECP - alpha) at its largest, or coverage - 0.68.
+        Distance from calibrated: abs(ECP - alpha) at its largest, or coverage - level.
     limit : float
         Largest size of the deviation that passes.
     noise : float
-        What a perfect posterior stays below in 95 of 100 such sets.
+        What a perfect posterior stays below in 95 of 100 such sets, of as many
+        clusters in as many fields.
     ok : bool
         Whether it passes.
     """
@@ -93,9 +102,13 @@ def judge(
     limits = limits or Limits()
     found = [_judge_joint(overall, limits.joint, limits)]
     for name, score in overall["parameters"].items():
-        noise = _SIGMAS_95 * float(coverage_noise(overall["n"], LEVEL))
-        deviation = score[f"coverage_{LEVEL:.0%}"[:-1]] - LEVEL
-        found.append(_verdict(overall, name, deviation, limits.coverage, noise, limits))
+        found.append(
+            _judge_coverage(overall, name, score, LEVELS[0], limits.coverage, limits)
+        )
+    for name, level in _DENSEST.items():
+        found.append(
+            _judge_coverage(overall, name, overall["hpd"], level, limits.hpd, limits)
+        )
     found += [
         _judge_joint(row, limits.joint_in_stratum, limits) for row in strata if row["n"]
     ]
@@ -134,13 +147,30 @@ def describe(verdict: Verdict) -> str:
     """Say in words what a verdict is on."""
     if verdict.quantity == "joint":
         return "joint: max |ECP - alpha|"
-    return f"{LEVEL:.0%} {verdict.quantity}"
+    if verdict.quantity in _DENSEST:
+        return f"joint: {_DENSEST[verdict.quantity]:.0%} highest density"
+    return f"{LEVELS[0]:.0%} {verdict.quantity}"
 
 
 def _judge_joint(row: Mapping[str, Any], limit: float, limits: Limits) -> Verdict:
     joint = row["tarp"]
     deviation, noise = joint["max_deviation"], joint["max_deviation_noise"]
-    return _verdict(row, "joint", deviation, limit, noise, limits)
+    usual = float(stats.kstwo.ppf(0.95, limits.least_n))
+    return _verdict(row, "joint", deviation, limit, noise, usual)
+
+
+def _judge_coverage(
+    row: Mapping[str, Any],
+    quantity: str,
+    score: Mapping[str, float],
+    level: float,
+    limit: float,
+    limits: Limits,
+) -> Verdict:
+    name = f"coverage_{level:.0%}"[:-1]
+    noise = _SIGMAS_95 * score[f"{name}_error"]
+    usual = _SIGMAS_95 * float(coverage_noise(limits.least_n, level))
+    return _verdict(row, quantity, score[name] - level, limit, noise, usual)
 
 
 def _verdict(
@@ -149,9 +179,9 @@ def _verdict(
     deviation: float,
     limit: float,
     noise: float,
-    limits: Limits,
+    usual: float,
 ) -> Verdict:
-    allowed = limit if row["n"] >= limits.least_n else limit + noise
+    allowed = limit if noise <= usual else limit + noise
     ok = bool(abs(deviation) <= allowed)
     return Verdict(
         row["label"], row["n"], quantity, float(deviation), allowed, float(noise), ok

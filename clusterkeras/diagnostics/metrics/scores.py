@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from clusterkeras.diagnostics.metrics.arrays import as_truth_and_draws
+from clusterkeras.diagnostics.metrics.groups import clustered_error
 
 #: Standard deviation of a normal distribution over its median absolute deviation.
 SIGMA_PER_MAD = 1.4826
-
-#: Standard error of the median of a normal sample over that of its mean: sqrt(pi/2).
-MEDIAN_OVER_MEAN_ERROR = 1.2533
 
 #: Pairs of draws up to so many places apart enter the energy score.
 _MOST_APART = 8
@@ -33,7 +31,7 @@ class NegativeLogProbability:
     mean : float
         Mean: the log score. Lower is better; the prior's own is `box_log_volume`.
     standard_error : float
-        Standard error of the mean.
+        Standard error of the mean, by the scatter of groups where they are given.
     median : float
         Median; far below the mean where a few truths lie far out.
     """
@@ -45,22 +43,28 @@ class NegativeLogProbability:
     median: float
 
 
-def negative_log_probability(log_prob: ArrayLike) -> NegativeLogProbability:
+def negative_log_probability(
+    log_prob: ArrayLike, group: ArrayLike | None = None
+) -> NegativeLogProbability:
     """Summarise the log-probability of the truth.
 
     Parameters
     ----------
     log_prob : array_like, shape (N,)
         Natural log of the posterior's density at the truth, in the parameters' units.
+    group : array_like of int, shape (N,), optional
+        Name of each posterior's group, whose posteriors err together.
     """
     log_prob = np.asarray(log_prob, dtype=np.float64)
-    loss = -log_prob[np.isfinite(log_prob)]
+    counts = np.isfinite(log_prob)
+    loss = -log_prob[counts]
     n = loss.size
+    groups = None if group is None else np.asarray(group)[counts]
     return NegativeLogProbability(
         n=log_prob.size,
         n_not_finite=log_prob.size - n,
         mean=float(loss.mean()) if n else np.nan,
-        standard_error=float(loss.std(ddof=1) / np.sqrt(n)) if n > 1 else np.nan,
+        standard_error=float(clustered_error(loss, groups)),
         median=float(np.median(loss)) if n else np.nan,
     )
 

@@ -19,6 +19,10 @@ from scipy import stats
 
 from clusterkeras.diagnostics.metrics.arrays import as_finite, as_truth_and_draws
 from clusterkeras.diagnostics.metrics.coverage import check_uniform, cumulative
+from clusterkeras.diagnostics.metrics.groups import (
+    clustered_error,
+    resampled_deviations,
+)
 
 #: Standard deviation of `area_to_curve` of one uniform value: sqrt(1/6 - (3/8)^2).
 _AREA_SIGMA = np.sqrt(1 / 6 - 9 / 64)
@@ -122,13 +126,9 @@ def bootstrap_coverage(
     fractions: ArrayLike,
     alpha: ArrayLike,
     confidence: float = 0.95,
-    n_bootstrap: int = 1000,
-    seed: int = 0,
+    group: ArrayLike | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the range of the expected coverage if other objects had been drawn.
-
-    Objects are drawn again with replacement; their numbers between the levels are then
-    multinomial, which is drawn instead.
 
     Parameters
     ----------
@@ -138,26 +138,18 @@ def bootstrap_coverage(
         Levels, rising, in [0, 1].
     confidence : float
         Share of the repeated draws inside the range, level by level.
-    n_bootstrap : int
-        Number of repeated draws.
-    seed : int
-        Seed of them.
+    group : array_like of int, shape (N,), optional
+        Name of each object's group; whole groups are drawn again.
 
     Returns
     -------
     low, high : ndarray, shape (L,)
     """
-    n = len(np.asarray(fractions))
-    if n < 1:
-        raise ValueError("a bootstrap needs at least one object; received none")
-    shares = np.diff(expected_coverage(fractions, alpha), prepend=0.0, append=1.0)
-    if np.any(shares < 0):
-        raise ValueError(f"alpha must rise; received {alpha}")
-    rng = np.random.default_rng(seed)
-    curves = rng.multinomial(n, shares, n_bootstrap).cumsum(axis=1)[:, :-1] / n
+    strayed = resampled_deviations(fractions, alpha, group)
     tail = (1 - confidence) / 2
-    low, high = np.quantile(curves, [tail, 1 - tail], axis=0)
-    return low, high
+    low, high = np.quantile(strayed, [tail, 1 - tail], axis=0)
+    curve = expected_coverage(fractions, alpha)
+    return np.maximum(curve + low, 0), np.minimum(curve + high, 1)
 
 
 def area_to_curve(fractions: ArrayLike) -> float:
@@ -169,7 +161,9 @@ def area_to_curve(fractions: ArrayLike) -> float:
     return float(np.minimum(0.5, 1 - fractions).mean() - 3 / 8)
 
 
-def check_tarp(fractions: ArrayLike, confidence: float = 0.95) -> TarpCheck:
+def check_tarp(
+    fractions: ArrayLike, confidence: float = 0.95, group: ArrayLike | None = None
+) -> TarpCheck:
     """Compare the expected coverage with a perfect posterior's.
 
     Parameters
@@ -178,15 +172,20 @@ def check_tarp(fractions: ArrayLike, confidence: float = 0.95) -> TarpCheck:
         What `tarp_fractions` gives.
     confidence : float
         Share of perfect posteriors that pass.
+    group : array_like of int, shape (N,), optional
+        Name of each object's group, see `coverage.check_uniform`.
     """
-    uniform = check_uniform(fractions, confidence)
-    sigmas = stats.norm.ppf(0.5 + confidence / 2)
+    uniform = check_uniform(fractions, confidence, group)
+    sigma = _AREA_SIGMA / np.sqrt(uniform.n)
+    if group is not None:
+        above = np.minimum(0.5, 1 - np.asarray(fractions))
+        sigma = np.fmax(sigma, clustered_error(above, group))
     return TarpCheck(
         n=uniform.n,
         max_deviation=uniform.max_deviation,
         max_deviation_noise=uniform.noise,
         area=area_to_curve(fractions),
-        area_noise=float(sigmas * _AREA_SIGMA / np.sqrt(uniform.n)),
+        area_noise=float(stats.norm.ppf(0.5 + confidence / 2) * sigma),
         p_value=uniform.p_value,
         ok=uniform.ok,
     )

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from clusterkeras.diagnostics.metrics.groups import clustered_error
+from clusterkeras.diagnostics.metrics.groups import paired_difference
 from clusterkeras.diagnostics.plots.rivals import gain_and_coverage
 from clusterkeras.evaluation import card, strata, summary
 from clusterkeras.evaluation.competitors.ring_photometry import measure_rings
@@ -168,23 +168,22 @@ def gains(first: Predictions, second: Predictions) -> dict[str, Any]:
         clusters and fields. A truth that one of the two rules out has no finite gain
         and counts among ``n_ruled_out`` alone.
     """
-    gain = first.log_prob.astype(float) - second.log_prob
-    counts = np.isfinite(gain)
 
     def mean(rows: NDArray[np.bool_]) -> dict[str, Any]:
-        values, fields = gain[rows & counts], first.field_id[rows & counts]
-        several = len(values) > 1
+        gain = paired_difference(
+            first.log_prob[rows], second.log_prob[rows], first.field_id[rows]
+        )
         return {
-            "n": len(values),
-            "n_ruled_out": int((rows & ~counts).sum()),
-            "n_fields": len(np.unique(fields)),
-            "mean": values.mean() if len(values) else np.nan,
-            "error": clustered_error(values, fields) if several else np.nan,
+            "n": gain.n,
+            "n_ruled_out": gain.n_left_out,
+            "n_fields": gain.n_groups,
+            "mean": gain.mean,
+            "error": gain.error,
         }
 
     quantities = dict(zip(PARAMETER_NAMES, first.truth.T, strict=True))
     cuts = strata.all_strata(quantities | {"log_snr": first.log_snr})
     return {
-        "overall": mean(np.ones(len(gain), bool)),
+        "overall": mean(np.ones(len(first), bool)),
         "strata": [{"label": cut.label, **mean(cut.rows)} for cut in cuts],
     }

@@ -12,8 +12,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clusterkeras.diagnostics.metrics import classification, coverage
-from clusterkeras.diagnostics.metrics.groups import clustered_error
+from clusterkeras.diagnostics.metrics.groups import paired_difference
+from clusterkeras.diagnostics.metrics.scores import (
+    NegativeLogProbability,
+    negative_log_probability,
+)
 from clusterkeras.diagnostics.plots.recovery import MARKERS, STYLES
+from clusterkeras.evaluation.card import errors_from
 from clusterkeras.evaluation.markdown import markdown_table
 from clusterkeras.evaluation.shifts.kinds import NOMINAL, SHIFTS
 from clusterkeras.evaluation.summary import FALSE_ALARMS, flagged_share
@@ -72,9 +77,10 @@ def summarise_shifts(
     -------
     dict
         ``false_alarms``; ``shifts``: of each a dictionary with ``name``,
-        ``description``, ``n_clusters``, ``nll`` and ``delta_nll`` with their errors
-        [nats], ``paired`` (whether the difference is that of the same clusters),
-        ``coverage_68`` by parameter and ``coverage_68_noise`` (of a perfect posterior),
+        ``description``, ``n_clusters``, ``n_fields`` (errors are by their scatter),
+        ``nll`` and ``delta_nll`` with their errors [nats], ``n_not_finite`` (truths
+        ruled out, which these leave out), ``paired`` (whether the difference is that of
+        the same clusters), ``coverage_68`` by parameter and ``coverage_68_error``,
         ``presence_auc`` and its error, ``flagged`` and ``flagged_error`` (share of all
         records); ``left_out``: name, description and reason.
     """
@@ -86,7 +92,7 @@ def summarise_shifts(
         row = {
             "name": shift.name,
             "description": shift.description,
-            **flagged_share(found.unlike),
+            **flagged_share(found.unlike, found.field_id),
         }
         if shift.has_truth:
             row |= _scored(found, scores[NOMINAL])
@@ -108,8 +114,8 @@ def difference(found: Scores, nominal: Scores) -> tuple[float, float, bool]:
     Returns
     -------
     mean, error : float
-        In nats, over the clusters. The records of a field share it, so the error is
-        from the scatter of the fields' sums (with two fields or more).
+        In nats, over the clusters whose truth neither rules out. The records of a field
+        share it, so the error is by the scatter of fields.
     paired : bool
         Whether both sets have the same clusters; if not, the error is that of two
         independent means.
@@ -118,36 +124,42 @@ def difference(found: Scores, nominal: Scores) -> tuple[float, float, bool]:
     paired = np.array_equal(found.mock_id[one], nominal.mock_id[other]) and np.allclose(
         found.truth[one], nominal.truth[other]
     )
+    fields = found.field_id[one]
     if paired:
-        gap = nominal.log_prob[other] - found.log_prob[one]
-        return float(np.mean(gap)), clustered_error(gap, found.field_id[one]), True
-    means = [-np.mean(s.log_prob[s.is_cluster]) for s in (found, nominal)]
-    errors = [
-        clustered_error(s.log_prob[s.is_cluster], s.field_id[s.is_cluster])
-        for s in (found, nominal)
-    ]
-    return float(means[0] - means[1]), float(np.hypot(*errors)), False
+        gain = paired_difference(nominal.log_prob[other], found.log_prob[one], fields)
+        return gain.mean, gain.error, True
+    first, second = (_loss(s) for s in (found, nominal))
+    error = np.hypot(first.standard_error, second.standard_error)
+    return first.mean - second.mean, float(error), False
+
+
+def _loss(found: Scores) -> NegativeLogProbability:
+    rows = found.is_cluster
+    return negative_log_probability(found.log_prob[rows], found.field_id[rows])
 
 
 def _scored(found: Scores, nominal: Scores) -> dict[str, Any]:
     clusters = found.is_cluster
-    count = int(clusters.sum())
+    fields = found.field_id[clusters]
+    loss = _loss(found)
     delta, error, paired = difference(found, nominal)
-    inside = coverage.central_coverage(found.pit[clusters], [_LEVEL])[0]
+    inside = coverage.in_central(found.pit[clusters], _LEVEL)
+    errors = coverage.coverage_error(inside, _LEVEL, fields)
+    names = [p.name for p in PARAMETERS]
     row = {
-        "n_clusters": count,
-        "nll": -np.mean(found.log_prob[clusters]),
-        "nll_error": clustered_error(
-            found.log_prob[clusters], found.field_id[clusters]
-        ),
+        "n_clusters": int(clusters.sum()),
+        "n_fields": len(np.unique(fields)),
+        "nll": loss.mean,
+        "nll_error": loss.standard_error,
+        "n_not_finite": loss.n_not_finite,
         "delta_nll": delta,
         "delta_nll_error": error,
         "paired": paired,
-        "coverage_68": dict(zip([p.name for p in PARAMETERS], inside, strict=True)),
-        "coverage_68_noise": float(coverage.coverage_noise(count, _LEVEL)),
+        "coverage_68": dict(zip(names, inside.mean(axis=0), strict=True)),
+        "coverage_68_error": dict(zip(names, errors, strict=True)),
     }
     if not clusters.all():
-        roc = classification.roc_curve(clusters, found.p_cluster)
+        roc = classification.roc_curve(clusters, found.p_cluster, found.field_id)
         row |= {"presence_auc": roc.auc, "presence_auc_error": roc.auc_error}
     return row
 
@@ -170,23 +182,29 @@ def shift_table(report: Mapping[str, Any]) -> str:
             gap = f"{row['delta_nll']:+.3f} ± {row['delta_nll_error']:.3f}"
             gap += "" if row["paired"] else " (unpaired)"
             gap = "" if row["name"] == NOMINAL else gap
-            cells += [f"{row['nll']:.3f} ± {row['nll_error']:.3f}", gap, *covered]
+            lost = f", {row['n_not_finite']} lost" if row["n_not_finite"] else ""
+            loss = f"{row['nll']:.3f} ± {row['nll_error']:.3f}{lost}"
+            cells += [loss, gap, *covered]
             auc = row.get("presence_auc")
-            cells.append("" if auc is None else f"{auc:.3f}")
+            error = row.get("presence_auc_error")
+            cells.append("" if auc is None else f"{auc:.3f} ± {error:.3f}")
         else:
             cells += [""] * (3 + len(labels))
         flagged = row["flagged"]
         missing = flagged is None or np.isnan(flagged)
-        cells.append("" if missing else f"{flagged:.1%}")
+        error = row["flagged_error"]
+        cells.append("" if missing else f"{flagged:.1%} ± {error:.1%}")
         rows.append(cells)
-    noise = report["shifts"][0]["coverage_68_noise"]
+    nominal = report["shifts"][0]
+    errors = nominal["coverage_68_error"].values()
     lines = [
         markdown_table([*head, "AUC", "flagged"], rows),
         "",
         "In the columns of the parameters: share of the truths inside the central 68 % "
-        f"interval; a perfect posterior's scatters by {noise:.3f}. Flagged: share of "
-        f"all images called unlike the mocks, at {report['false_alarms']:.0%} of false "
-        "alarms.",
+        f"interval; a perfect posterior's scatters by up to {max(errors):.3f}. "
+        "Flagged: share of all images called unlike the mocks, at "
+        f"{report['false_alarms']:.0%} of false alarms. "
+        f"{errors_from(nominal['n_fields'])}",
     ]
     if report["left_out"]:
         lines += ["", "Not made:", ""]
@@ -215,7 +233,7 @@ def draw_shifts(report: Mapping[str, Any]) -> Figure:
         )
     loss.axvline(0, color="0.6", linewidth=1)
     loss.set_xlabel("-log p against nominal [nats]")
-    noise = 2 * rows[0]["coverage_68_noise"]
+    noise = 2 * max(rows[0]["coverage_68_error"].values())
     inside.axvspan(_LEVEL - noise, _LEVEL + noise, color="0.9")
     for i, parameter in enumerate(PARAMETERS):
         inside.plot(

@@ -53,6 +53,39 @@ def test_truths_far_out_leave_the_band_where_the_largest_distance_sees_nothing()
     assert min(check.worst_level, 1 - check.worst_level) < 0.03
 
 
+def test_band_of_fields_that_err_together_is_wider_where_they_do():
+    rng = np.random.default_rng(4)
+    field = np.repeat(np.arange(200), 40)
+    levels = bands.rank_levels(100)
+    passed = []
+    for _ in range(60):
+        shift = np.sqrt(0.1) * rng.normal(size=200)[field]
+        pit = stats.norm.cdf(shift + np.sqrt(0.9) * rng.normal(size=8000))
+        checks = [bands.check_band(pit, levels, group=g) for g in (field, None)]
+        passed.append([c.ok for c in checks])
+        inside = (checks[0].low <= checks[0].share) & (
+            checks[0].share <= checks[0].high
+        )
+        assert checks[0].ok == inside.all() == (checks[0].p_value > 0.0503)
+    together, alone = checks
+    wider = (together.high - together.low) / (alone.high - alone.low)
+    assert wider[len(wider) // 2] > 1.5 > wider[0] > 0.9
+    assert np.mean(passed, axis=0)[0] > 0.85 > np.mean(passed, axis=0)[1]
+
+
+def test_band_of_independent_rows_in_fields_is_the_usual_one():
+    pit = np.random.default_rng(5).uniform(size=8000)
+    levels = bands.rank_levels(100)
+    together = bands.check_band(pit, levels, group=np.arange(8000) // 40)
+    alone = bands.check_band(pit, levels)
+    assert together.high - together.low == pytest.approx(
+        alone.high - alone.low, rel=0.2
+    )
+    assert together.ok and alone.ok
+    pit[:600] = 0.5
+    assert not bands.check_band(pit, levels, group=np.arange(8000) // 40).ok
+
+
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"levels that rise inside \(0, 1\)"):
         bands.simultaneous_band([0.5, 0.5], 10)

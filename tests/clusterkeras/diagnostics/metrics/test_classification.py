@@ -78,6 +78,44 @@ def test_auc_error_is_the_scatter_of_repeated_samples():
     assert np.mean([r.auc_error for r in rocs]) == pytest.approx(scatter, rel=0.15)
 
 
+@pytest.mark.parametrize("shared", [0.0, 0.8])
+def test_auc_error_of_fields_that_err_together_is_the_scatter_of_sets(shared):
+    # clusters alone are helped by their field, as by a sharp PSF
+    rng = np.random.default_rng(4)
+    field = np.repeat(np.arange(100), 20)
+    label = np.arange(2000) % 10 < 7
+    together, alone, found = [], [], []
+    for _ in range(150):
+        helped = shared * rng.normal(size=100)[field]
+        score = rng.normal(label * (1 + helped))
+        roc = classification.roc_curve(label, stats.norm.cdf(score), field)
+        together.append(roc.auc_error)
+        alone.append(classification.roc_curve(label, stats.norm.cdf(score)).auc_error)
+        found.append(roc.auc)
+    assert np.mean(together) == pytest.approx(np.std(found), rel=0.15)
+    assert np.mean(alone) / np.mean(together) == pytest.approx(
+        0.6 if shared else 1, abs=0.12
+    )
+
+
+def test_probabilities_wrong_by_fields_are_held_to_the_scatter_of_fields():
+    rng = np.random.default_rng(5)
+    field = np.repeat(np.arange(100), 30)
+    p = rng.beta(3, 1.2, 3000)
+    off = np.clip(p + rng.normal(0, 0.2, 100)[field], 0, 1)
+    label = rng.uniform(size=3000) < off
+    alone = classification.check_probabilities(label, p)
+    together = classification.check_probabilities(label, p, group=field)
+    assert together.brier == alone.brier
+    assert together.noise > 1.3 * alone.noise
+    bins = [classification.reliability(label, p, group=g) for g in (None, field)]
+    assert (bins[1].noise >= bins[0].noise).all()
+    assert np.median(bins[1].noise / bins[0].noise) > 1.2
+    right = rng.uniform(size=3000) < p
+    usual = classification.check_probabilities(right, p, group=field)
+    assert usual.noise == pytest.approx(alone.noise, rel=0.2)
+
+
 def test_perfect_and_useless_probabilities_have_auc_one_and_half():
     label = np.array([True, True, False, False])
     assert classification.roc_curve(label, [0.9, 0.8, 0.2, 0.1]).auc == 1.0

@@ -29,7 +29,8 @@ def test_intervals_cover_what_the_width_of_the_posteriors_says(gaussian, stretch
     exact = 2 * stats.norm.cdf(stretch * stats.norm.ppf(0.5 + nominal / 2)) - 1
     assert found == pytest.approx(np.broadcast_to(exact, (2, 2)), abs=0.03)
     # chance alone makes none of the wrong widths, and the right one within 3.3 sigma
-    sigmas = coverage.coverage_sigmas(found, nominal, N)
+    noise = coverage.coverage_noise(N, nominal)
+    sigmas = coverage.coverage_sigmas(found, nominal, noise)
     assert (np.abs(sigmas) < 3.3).all() == (stretch == 1)
     assert (np.sign(sigmas) == np.sign(stretch - 1)).all() or stretch == 1
 
@@ -40,13 +41,50 @@ def test_coverage_noise_is_binomial():
 
 
 def test_sigmas_of_a_coverage_are_normal_for_many_objects_and_exact_for_few():
-    many = coverage.coverage_sigmas([0.66, 0.68, 0.70], 0.68, 100_000)
     sigma = coverage.coverage_noise(100_000, 0.68)
+    many = coverage.coverage_sigmas([0.66, 0.68, 0.70], 0.68, sigma)
     assert many == pytest.approx([-0.02 / sigma, 0, 0.02 / sigma], rel=0.01)
     # one of two outside a 95 % interval: a chance of 0.0975, on that side alone
-    few = coverage.coverage_sigmas(0.5, 0.95, 2)
+    few = coverage.coverage_sigmas(0.5, 0.95, coverage.coverage_noise(2, 0.95))
     assert few == pytest.approx(-stats.norm.isf(0.0975))
-    assert np.isfinite(coverage.coverage_sigmas(0.0, 0.95, 10_000))
+    tiny = coverage.coverage_sigmas(0.0, 0.95, coverage.coverage_noise(10_000, 0.95))
+    assert np.isfinite(tiny)
+
+
+def test_objects_that_err_together_make_a_coverage_less_unlikely():
+    sigma = coverage.coverage_noise(20_000, 0.68)
+    one, three = coverage.coverage_sigmas(0.65, 0.68, [sigma, 3 * sigma])
+    assert three == pytest.approx(one / 3, rel=0.02)
+
+
+def test_error_of_a_coverage_is_at_least_that_of_independent_objects():
+    noise = coverage.coverage_noise(20, 0.95)
+    assert coverage.coverage_error(np.ones(20, bool), 0.95) == noise
+    assert coverage.coverage_error(np.ones((1, 2), bool), 0.68) == pytest.approx(
+        coverage.coverage_noise(1, 0.68)
+    )
+    # all of a field inside, or none
+    inside = np.repeat(np.arange(100) < 68, 50)
+    error = coverage.coverage_error(inside, 0.68, np.arange(5000) // 50)
+    assert error == pytest.approx(coverage.coverage_noise(100, 0.68), rel=0.01)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_perfect_posteriors_of_few_fields_pass_as_often_as_stated(together):
+    """A field's truths lie on one side of their posteriors, of many on both alike."""
+    rng = np.random.default_rng(11)
+    field = np.repeat(np.arange(200), 30)
+    passed = []
+    for _ in range(100):
+        shift = np.sqrt(0.1 * together) * rng.normal(size=200)[field]
+        own = np.sqrt(1 - 0.1 * together) * rng.normal(size=6000)
+        pit = stats.norm.cdf(shift + own)
+        checks = [coverage.check_uniform(pit, 0.95, g) for g in (field, None)]
+        passed.append([c.ok for c in checks])
+        assert [c.p_value >= 0.0499 for c in checks] == passed[-1]
+    grouped, alone = np.mean(passed, axis=0)
+    assert grouped == pytest.approx(0.95, abs=0.05)
+    assert (alone < 0.8) == together
 
 
 def test_central_coverage_has_no_bias_from_few_draws():
@@ -112,6 +150,14 @@ def test_hpd_regions_of_a_calibrated_two_mode_posterior_are_uniform():
     assert coverage.cumulative(levels, [0.5, 0.9]) == pytest.approx(
         [0.5, 0.9], abs=0.04
     )
+
+
+def test_a_flat_density_has_regions_that_are_uniform():
+    levels = coverage.hpd_levels(np.zeros(4000), np.zeros((4000, 50)))
+    assert coverage.check_uniform(levels, 0.999).ok
+    half = np.tile([0.0, 1.0], 25)
+    levels = coverage.hpd_levels(np.zeros(4000), np.tile(half, (4000, 1)))
+    assert levels.min() >= 0.5 and levels.mean() == pytest.approx(0.75, abs=0.01)
 
 
 def test_hpd_regions_with_the_wrong_weight_of_the_modes_fail():

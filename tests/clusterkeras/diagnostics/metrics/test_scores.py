@@ -22,6 +22,14 @@ def test_truths_without_probability_are_counted_and_kept_out_of_the_mean():
     assert score.mean == score.median == 2.0
 
 
+def test_error_of_the_log_score_is_that_of_fields_that_lose_together():
+    field = np.repeat(np.arange(100), 40)
+    shift = np.random.default_rng(4).normal(0, 1, 100)[field]
+    shift[::7] = np.nan
+    score = scores.negative_log_probability(shift, field)
+    assert score.standard_error == pytest.approx(0.1, rel=0.15)
+
+
 def test_log_score_of_nothing_is_nan():
     score = scores.negative_log_probability([])
     assert score.n == 0

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 from tarp import get_tarp_coverage
 
 from clusterkeras.diagnostics.metrics import tarp
@@ -93,7 +94,7 @@ def test_curve_is_that_of_the_authors_own_code(problem):
 def test_bootstrap_is_that_of_objects_drawn_again(problem):
     found = fractions(problem, stretch=0.8)[:300]
     alpha = [0.1, 0.5, 0.9]
-    low, high = tarp.bootstrap_coverage(found, alpha, n_bootstrap=4000)
+    low, high = tarp.bootstrap_coverage(found, alpha)
     rng = np.random.default_rng(3)
     curves = [
         tarp.expected_coverage(rng.choice(found, len(found)), alpha)
@@ -104,11 +105,29 @@ def test_bootstrap_is_that_of_objects_drawn_again(problem):
     assert (low < tarp.expected_coverage(found, alpha)).all()
 
 
-def test_bad_bootstraps_are_refused():
-    with pytest.raises(ValueError, match="at least one object"):
-        tarp.bootstrap_coverage([], [0.5])
-    with pytest.raises(ValueError, match="alpha must rise"):
-        tarp.bootstrap_coverage([0.2, 0.6], [0.5, 0.1])
+def test_fields_that_err_together_widen_what_tarp_states():
+    rng = np.random.default_rng(4)
+    field = np.repeat(np.arange(150), 40)
+    shift, own = np.sqrt(0.15) * rng.normal(size=150), rng.normal(size=6000)
+    found = stats.norm.cdf(shift[field] + np.sqrt(0.85) * own)
+    alpha = np.arange(1, 10) / 10
+    alone, together = (
+        (
+            tarp.check_tarp(found, group=g),
+            *tarp.bootstrap_coverage(found, alpha, group=g),
+        )
+        for g in (None, field)
+    )
+    assert together[0].max_deviation == alone[0].max_deviation
+    assert together[0].max_deviation_noise > 1.5 * alone[0].max_deviation_noise
+    assert together[0].area_noise > 1.5 * alone[0].area_noise
+    wider = (together[2] - together[1]) / (alone[2] - alone[1])
+    assert wider[4] > 1.8 and (wider > 1.1).all()
+    # fields at random are none
+    usual = tarp.check_tarp(found, group=rng.permutation(field))
+    assert usual.max_deviation_noise == pytest.approx(
+        alone[0].max_deviation_noise, rel=0.1
+    )
 
 
 def test_bad_input_is_refused(problem):

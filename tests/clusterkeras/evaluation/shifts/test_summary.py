@@ -47,7 +47,7 @@ def test_the_loss_of_a_shifted_posterior_is_the_one_expected():
         covered = king["coverage_68"][parameter.name]
         assert covered == pytest.approx(inside, abs=0.04)
     nominal = rows[0]["coverage_68"]["a_v"]
-    assert nominal == pytest.approx(0.68, abs=4 * rows[0]["coverage_68_noise"])
+    assert nominal == pytest.approx(0.68, abs=4 * rows[0]["coverage_68_error"]["a_v"])
 
 
 def test_the_share_flagged_of_what_is_like_the_mocks_is_the_false_alarms():
@@ -74,6 +74,51 @@ def test_the_error_knows_that_a_field_s_records_share_it():
     other = dataclasses.replace(nominal, log_prob=nominal.log_prob - offsets)
     _, error, _ = difference(other, nominal)
     assert error == pytest.approx(1 / np.sqrt(FIELDS), rel=0.3)
+
+
+def test_every_error_of_a_shift_is_that_of_its_fields():
+    nominal = scores()
+    rng = np.random.default_rng(6)
+    # a field's clusters lie on one side of their posteriors, and look strange together
+    shift = rng.normal(size=FIELDS)[nominal.field_id]
+    together = dataclasses.replace(
+        nominal,
+        log_prob=nominal.log_prob - shift,
+        pit=stats.norm.cdf(stats.norm.ppf(nominal.pit) + shift[:, None]),
+        p_cluster=np.clip(nominal.p_cluster + 0.1 * shift * nominal.is_cluster, 0, 1),
+        unlike=np.where(shift < -0.7, -5.0, nominal.unlike),
+    )
+
+    def errors(found):
+        (row,) = summarise_shifts({"nominal": found}, {})["shifts"]
+        names = ("nll_error", "presence_auc_error", "flagged_error")
+        return [row["coverage_68_error"]["a_v"], *(row[name] for name in names)], row
+
+    in_fields, row = errors(together)
+    alone, _ = errors(dataclasses.replace(together, field_id=np.arange(N)))
+    assert row["n_fields"] == FIELDS
+    assert (np.divide(in_fields, alone) > [1.8, 3, 2, 4]).all()
+
+
+def test_truths_that_are_ruled_out_are_counted_and_not_averaged():
+    lost = scores(shift=0.5)
+    log_prob = lost.log_prob.copy()
+    log_prob[[0, 2, 3]] = -np.inf
+    found = summarise_shifts(
+        {"nominal": scores(), "king": dataclasses.replace(lost, log_prob=log_prob)}, {}
+    )
+    king = found["shifts"][1]
+    assert king["n_not_finite"] == 2
+    assert king["delta_nll"] == pytest.approx(0.5, abs=4 * king["delta_nll_error"])
+    assert ", 2 lost |" in shift_table(found).splitlines()[3]
+
+
+def test_a_table_of_few_fields_says_how_unsure_its_errors_are():
+    report = summarise_shifts({"nominal": scores()}, {})
+    assert "40 fields" in shift_table(report)
+    assert "unsure by 11%" in shift_table(report)
+    many = dataclasses.replace(scores(), field_id=np.arange(N) // 10)
+    assert "unsure" not in shift_table(summarise_shifts({"nominal": many}, {}))
 
 
 def test_a_model_without_a_score_has_an_empty_cell():
