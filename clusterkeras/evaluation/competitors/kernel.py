@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from scipy.stats import norm
 
 from clusterkeras.network.posteriors.transforms import EDGE
 
-#: Kernels of an estimate; more points than this are thinned to so many of one weight.
+#: Kernels of an estimate; more points than this are thinned to so many.
 MAX_KERNELS = 2000
 
 
@@ -77,54 +78,117 @@ class KernelPosterior:
         return self.low + (self.high - self.low) * share
 
 
-def estimate(
+def on_line(
     parameters: NDArray[np.floating],
-    weights: NDArray[np.floating],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Carry parameters (n, P) of the box to where the flat prior is a normal one."""
+    share = (np.asarray(parameters, float) - low) / (high - low)
+    return ndtri(np.clip(share, EDGE, 1 - EDGE))
+
+
+def thinned(
+    weights: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return `MAX_KERNELS` points or fewer that stand for all, and their weights.
+
+    Evenly spaced steps through the cumulated weights (n,).
+    """
+    if len(weights) <= MAX_KERNELS:
+        return np.arange(len(weights)), weights / weights.sum()
+    steps = (np.arange(MAX_KERNELS) + rng.random()) / MAX_KERNELS
+    until = np.cumsum(weights)
+    rows = np.searchsorted(until, steps * until[-1])
+    rows, counts = np.unique(np.minimum(rows, len(weights) - 1), return_counts=True)
+    return rows, counts / MAX_KERNELS
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Models near an object in what is observed of it.
+
+    Attributes
+    ----------
+    line : ndarray (n, P)
+        Their parameters, see `on_line`.
+    offset : ndarray (n, D)
+        What would be observed of them, less what is of the object.
+    weights : ndarray (n,)
+        How near they are; sum 1.
+    number : ndarray (n,)
+        For how many models each of them stands.
+    noise : ndarray (D, D)
+        Covariance of the observation.
+    """
+
+    line: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    number: NDArray[np.float64]
+    noise: NDArray[np.float64]
+
+    @cached_property
+    def covariance(self) -> NDArray[np.float64]:
+        """Their scatter (D + P, D + P), of observations and parameters together."""
+        both = np.hstack([self.offset, self.line])
+        both = both - self.weights @ both
+        return (both * self.weights[:, None]).T @ both
+
+
+def estimate(
+    near: Neighbours,
     smoothing: float,
     floor: float,
+    tails: float,
     prior_share: float,
     low: NDArray[np.float64],
     high: NDArray[np.float64],
-    rng: np.random.Generator,
 ) -> KernelPosterior:
-    """Estimate a density from weighted points.
+    """Estimate the posterior of an object from the models that are near it.
 
-    The kernels' covariance is that of the points times ``smoothing^2 N^(-2 / (P +
-    4))``, N the effective number of points (Scott 1992, Multivariate Density
-    Estimation), plus ``floor^2`` along each axis.
+    The density of observations and parameters together is a sum of normal kernels, one
+    a model, of the covariance H: that of the neighbours themselves times ``smoothing^2
+    N^(-2 / (P + 4))``, N their effective number (Scott 1992, Multivariate Density
+    Estimation). Where the object is, each kernel leaves a normal one of the parameters:
+    moved by the regression of parameters on observations, which is H's, with what it
+    leaves of H as covariance (so the local regression of Beaumont et al. 2002, Genetics
+    162, 2025), and weighted by how likely the object's observation is under H and the
+    noise together.
 
     Parameters
     ----------
-    parameters : ndarray (n, P)
-        The points, in their own units, inside the box.
-    weights : ndarray (n,)
-        At least 0, not all 0.
+    near : Neighbours
+        The models.
     smoothing : float
         Factor of Scott's rule.
     floor : float
         Least standard deviation of a kernel, where the prior's is 1.
+    tails : float
+        Degrees of freedom of the Student t by which models are weighted.
     prior_share : float
         Share of the prior that is mixed in.
     low, high : ndarray (P,)
         Edges of the box.
-    rng : numpy.random.Generator
-        Source of randomness where points are thinned.
     """
-    weights = weights / weights.sum()
-    if len(weights) > MAX_KERNELS:
-        # evenly spaced steps through the cumulated weights
-        steps = (np.arange(MAX_KERNELS) + rng.random()) / MAX_KERNELS
-        last = len(weights) - 1
-        chosen = np.minimum(np.searchsorted(np.cumsum(weights), steps), last)
-        chosen, counts = np.unique(chosen, return_counts=True)
-        parameters, weights = parameters[chosen], counts / MAX_KERNELS
-    share = (np.asarray(parameters, float) - low) / (high - low)
-    line = ndtri(np.clip(share, EDGE, 1 - EDGE))
-    dimensions = line.shape[1]
-    residual = line - weights @ line
-    covariance = (residual * weights[:, None]).T @ residual
-    effective = 1 / np.sum(weights**2)
-    covariance *= smoothing**2 * effective ** (-2 / (dimensions + 4))
-    covariance += floor**2 * np.eye(dimensions)
-    cholesky = np.linalg.cholesky(covariance)
-    return KernelPosterior(line, weights, cholesky, prior_share, low, high)
+    dimensions, observed = near.line.shape[1], near.offset.shape[1]
+    effective = 1 / np.sum(near.weights**2)
+    scott = smoothing**2 * effective ** (-2 / (dimensions + 4))
+    kernel = scott * near.covariance
+    across = kernel[:observed, observed:]
+    seen = near.noise + kernel[:observed, :observed]
+    slope = np.linalg.solve(seen, across)
+    whiten = np.linalg.inv(np.linalg.cholesky(seen))
+    chi2 = np.square(near.offset @ whiten.T).sum(axis=1)
+    log_weight = -0.5 * (tails + observed) * np.log1p(chi2 / tails)
+    weights = near.number * np.exp(log_weight - log_weight.max())
+    left = kernel[observed:, observed:] - across.T @ slope
+    left += floor**2 * np.eye(dimensions)
+    return KernelPosterior(
+        near.line - near.offset @ slope,
+        weights / weights.sum(),
+        np.linalg.cholesky(left),
+        prior_share,
+        low,
+        high,
+    )

@@ -58,6 +58,19 @@ class Measured:
     noise_free: NDArray[np.float64]
     truth: dict[str, NDArray]
 
+    @classmethod
+    def read(cls, path: str | Path) -> Measured:
+        """Read a ``.npz`` with these arrays, those of `truth` beside the others."""
+        with np.load(path) as content:
+            arrays = dict(content)
+        own = {name: arrays.pop(name) for name in ("flux", "error", "noise_free")}
+        return cls(**own, truth=arrays)
+
+    def select(self, rows: NDArray | slice) -> Measured:
+        """Return some of the clusters."""
+        truth = {name: values[rows] for name, values in self.truth.items()}
+        return Measured(self.flux[rows], self.error[rows], self.noise_free[rows], truth)
+
 
 class _Rings:
     """Measure images (B, px, px, bands) in rings."""
@@ -156,13 +169,13 @@ def draw_models(
     fluxes = []
     for first in tqdm(range(0, n, _BATCH), "models"):
         seen = draw_observation(target, priors, rng)
-        spectra = seen.psf(target, renderer.grid)
+        filters = renderer.filters(seen.psf(target, renderer.grid))
         images = []
         for row in parameters[first : first + _BATCH]:
             cluster = clusters.draw(row, rng)
             dx, dy = middle + rng.uniform(-1, 1, 2) * priors.centre_offset_px
             images.append(
-                renderer.draw(cluster.x + dx, cluster.y + dy, cluster.flux, spectra)
+                renderer.draw(cluster.x + dx, cluster.y + dy, cluster.flux, filters)
             )
         fluxes.append(rings(np.float32(images))[0])
     return parameters, np.concatenate(fluxes).reshape(n, -1)

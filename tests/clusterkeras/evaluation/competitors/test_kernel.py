@@ -8,7 +8,10 @@ from scipy.special import ndtr
 from clusterkeras.evaluation.competitors.kernel import (
     MAX_KERNELS,
     KernelPosterior,
+    Neighbours,
     estimate,
+    on_line,
+    thinned,
 )
 
 LOW, HIGH = np.array([6.0, 0.0]), np.array([10.0, 3.0])
@@ -28,9 +31,17 @@ def log_normal_in_box(line):
 
 
 def make(points, smoothing=1.0, floor=0.0, prior_share=0.0, weights=None):
+    """Estimate from points of which one thing is observed, that says nothing."""
     weights = np.ones(len(points)) if weights is None else weights
-    rng = np.random.default_rng(5)
-    return estimate(points, weights, smoothing, floor, prior_share, LOW, HIGH, rng)
+    rows, thin = thinned(weights / weights.sum(), np.random.default_rng(5))
+    near = Neighbours(
+        on_line(points[rows], LOW, HIGH),
+        np.zeros((len(rows), 1)),
+        thin,
+        thin,
+        np.eye(1),
+    )
+    return estimate(near, smoothing, floor, 5.0, prior_share, LOW, HIGH)
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +74,43 @@ def test_weights_count_as_so_many_points(line):
     equal = make(to_box(line)).log_prob(at)
     weighed = make(to_box(flat), weights=weights).log_prob(at)
     assert np.abs(equal - weighed).mean() < 0.15
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.3])
+def test_what_is_observed_of_a_straight_relation_gives_the_exact_posterior(noise):
+    """A parameter that is a normal, and is observed with noise: all is known."""
+    rng = np.random.default_rng(8)
+    line = rng.normal(size=(4000, 2))
+    observed, scatter = 0.7, 0.2
+    offset = line[:, :1] + scatter * rng.normal(size=(4000, 1)) - observed
+    weights = np.exp(-0.5 * (offset[:, 0] / np.hypot(0.2, noise)) ** 2)
+    near = Neighbours(
+        line,
+        offset,
+        weights / weights.sum(),
+        np.ones(4000),
+        np.full((1, 1), noise**2),
+    )
+    # degrees of freedom without end: a normal
+    posterior = estimate(near, 0.7, 0.0, 1e6, 0.0, LOW, HIGH)
+    variance = scatter**2 + noise**2
+    exact = stats.norm(observed / (1 + variance), np.sqrt(variance / (1 + variance)))
+    draws = on_line(posterior.draw(20_000, rng), LOW, HIGH)
+    assert draws[:, 0].mean() == pytest.approx(exact.mean(), abs=0.02)
+    assert draws[:, 0].std() == pytest.approx(exact.std(), rel=0.1)
+    assert draws[:, 1].std() == pytest.approx(1, rel=0.1)
+
+
+def test_points_that_stand_for_many_weigh_as_many():
+    near = Neighbours(
+        np.array([[-0.5, 0.0], [0.5, 0.0]]),
+        np.zeros((2, 1)),
+        np.array([0.5, 0.5]),
+        np.array([3.0, 1.0]),
+        np.eye(1),
+    )
+    posterior = estimate(near, 1.0, 0.1, 5.0, 0.0, LOW, HIGH)
+    np.testing.assert_allclose(posterior.weights, [0.75, 0.25])
 
 
 @pytest.mark.parametrize("prior_share", [0.0, 0.3])

@@ -91,7 +91,7 @@ def objects():
 
 @pytest.fixture(scope="module")
 def grid():
-    return make_grid(40_000, Kernels(0.0, 0.9, 0.01, 0.01))
+    return make_grid(40_000, Kernels(0.1, 100, 0.9, 0.01, 0.01))
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ def test_an_object_gets_the_same_posterior_whatever_else_is_asked(
 
 
 def test_an_object_like_no_model_gets_the_prior_as_well(grid, objects):
-    kernels = Kernels(0.0, 0.9, 0.01, prior_share=0.1)
+    kernels = Kernels(0.1, 100, 0.9, 0.01, prior_share=0.1)
     wide = make_grid(2000, kernels)
     # a hundred times brighter than any model
     posterior = wide.posterior(
@@ -150,19 +150,49 @@ def test_an_object_like_no_model_gets_the_prior_as_well(grid, objects):
     assert at_low == pytest.approx(np.log(0.1) - np.log(HIGH - LOW).sum(), abs=1e-6)
 
 
-def test_few_models_choose_wider_kernels_than_many():
+def test_few_models_choose_a_larger_share_of_the_prior_than_many():
     objects = observe(30, seed=3)
-    start = Kernels(0.2, 0.8, 0.06, 0.03)
+    start = Kernels(0.2, 50, 0.8, 0.06, 0.03)
     few, many = (choose_kernels(make_grid(n, start), objects, 30) for n in (100, 10000))
-    assert (few.magnitude, few.smoothing) > (many.magnitude, many.smoothing)
     assert 0 < many.prior_share < few.prior_share < 0.2
 
 
+def test_kernels_are_as_wide_as_the_models_near_an_object_are_far():
+    at = fluxes(np.array([1.0, 0.2, 0, 0]))
+
+    def widths(grid):
+        rng = np.random.default_rng(0)
+        near = grid.near(at, 1e-3 * at, 0.1, 50, rng)
+        assert 1 / np.sum(near.weights**2) > 45
+        some = near.line[rng.choice(len(near.weights), 4000, p=near.weights)]
+        # quartiles: the Student t has models from far away
+        return np.subtract(*np.quantile(some, [0.75, 0.25], axis=0))
+
+    kernels = Kernels(0.1, 50, 1.0, 0.01, 0.01)
+    few, many = (widths(make_grid(n, kernels)) for n in (1000, 100_000))
+    # brightness and colour, which fluxes show, and not the two that they do not
+    assert (many[:2] < 0.6 * few[:2]).all()
+    assert (many[2:] > 0.7 * few[2:]).all()
+
+
+def test_only_models_that_may_be_near_are_looked_at_and_all_that_are_are_found(grid):
+    at = fluxes(np.array([1.0, 0.2, 0, 0]))
+    noise = CORRELATION * np.outer(0.02 * at, 0.02 * at)
+    rows, chi2 = grid._distances(at, noise, 0.02)
+    residual = grid.flux - at
+    covariance = noise + np.diag((0.02 * 0.4 * np.log(10) * at) ** 2)
+    every = np.einsum("md,de,me->m", residual, np.linalg.inv(covariance), residual)
+    assert len(rows) < len(every)
+    near = np.flatnonzero(every < 100)
+    assert np.isin(near, rows).all()
+    np.testing.assert_allclose(chi2, every[rows], rtol=1e-3, atol=1e-2)
+
+
 def test_chosen_kernels_do_better_than_the_worst(objects):
-    start = Kernels(0.2, 0.8, 0.06, 0.03)
+    start = Kernels(0.2, 50, 0.8, 0.06, 0.03)
     small = make_grid(3000, start)
     chosen = choose_kernels(small, observe(40, seed=4), 40)
-    bad = Kernels(0.0, 0.4, 0.03, 1e-4)
+    bad = Kernels(1.0, 200, 2.0, 0.3, 1e-4)
     scores = [
         make_grid(3000, kernels).predict(objects, 16).log_prob.mean()
         for kernels in (chosen, bad)
