@@ -21,10 +21,11 @@ import dataclasses
 import os
 import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from bench_competitors import clusters_of
+import tensorflow as tf
 from tqdm import tqdm
 
 from clusterkeras.diagnostics.metrics import contours
@@ -34,6 +35,7 @@ from clusterkeras.evaluation import evaluate, examples
 from clusterkeras.evaluation.competitors.ring_photometry import Measured, measure_rings
 from clusterkeras.evaluation.competitors.stochastic_grid import StochasticGrid, fit_grid
 from clusterkeras.network.loading import load_model
+from data_tools.records.dataset import make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
@@ -41,11 +43,23 @@ from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 #: Clusters of each of the two kinds.
 N_EACH = 10
 
+BATCH = 256
+
 #: Visibility in dex, as the network states it, below which nothing is asked.
 LEAST_LOG_SNR = 0.7
 
 PLANE = [PARAMETER_NAMES.index(name) for name in ("log_age", "a_v")]
 MASS = PARAMETER_NAMES.index("log_mass")
+
+
+def clusters_of(args: argparse.Namespace) -> Iterator[tuple[tf.Tensor, dict]]:
+    """Read the clusters of the split."""
+    dataset = make_dataset(
+        args.data, args.split, BATCH, training=False, limit=args.n_mocks
+    )
+    for images, labels in dataset:
+        rows = labels["is_cluster"] > 0
+        yield images[rows], {name: value[rows] for name, value in labels.items()}
 
 
 def draw_from_grid(grid: StochasticGrid, objects: Measured, n: int) -> np.ndarray:

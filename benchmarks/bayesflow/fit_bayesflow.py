@@ -19,11 +19,9 @@ options, a training that was cut off goes on after its last 100 steps::
 
     python benchmarks/bayesflow/fit_bayesflow.py --data TRAINING_SET \
         --test_data TEST_SET --cpu_hours 1 -o runs/bayesflow
-    python benchmarks/bench_competitors.py --data TEST_SET -o runs/competitors \
-        --predictions BayesFlow=runs/bayesflow/predictions.npz
 
-The second command, in the package's environment, scores BayesFlow like every other
-method. Beside ``predictions.npz`` lie ``model.keras``, ``history.csv``, ``run.json``.
+In the package's environment `benchmarks/bench_rivals.py` scores ``predictions.npz``
+like every other method. Beside it lie ``model.keras``, ``history.csv``, ``run.json``.
 """
 
 import argparse
