@@ -16,8 +16,10 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 
+from clusterkeras.network.layers.context import whole_context
 from clusterkeras.network.posterior_model import PosteriorModel
 from data_tools.running.output import whole_directory
+from data_tools.schema import CONTEXT
 
 #: Draws that the signature ``samples`` gives a row.
 SAMPLES = 256
@@ -54,6 +56,12 @@ def export(
         ``images`` and ``parameters`` (B, P) → ``log_prob`` (B,), the natural log of
         the posterior density in the parameters' own units; minus infinity outside the
         model's box, NaN for parameters that are NaN.
+
+    ``conditioned``
+        Of a model that can be told what is known beside the pixels: ``images`` and all
+        of `data_tools.schema.CONTEXT`, ``psf_fwhm_px`` and ``exposure_s`` (B, bands)
+        float32, NaN for what is unknown, ``stellar_model`` (B,) int32, -1 for any →
+        as ``serving_default``, which takes all as unknown.
 
     All give ``bad_pixels`` (B,) int32: how many pixels of a row are no data and were
     filled. A row with a band that has none gets NaN; other rows never feel it. A batch
@@ -151,7 +159,8 @@ def load_savedmodel(
     Returns
     -------
     dict of str to callable
-        ``serving_default``, ``samples`` and ``log_prob``; see `export`.
+        ``serving_default``, ``samples``, ``log_prob`` and, of a model that can be told
+        more than images, ``conditioned``; see `export`.
 
     Raises
     ------
@@ -179,7 +188,7 @@ def load_savedmodel(
             f"{sorted(loaded.signatures)}"
         )
     # the signatures hold the variables only as long as the loaded object lives
-    return {name: _Signature(loaded, name) for name in expected}
+    return {name: _Signature(loaded, name) for name in loaded.signatures}
 
 
 def _reason(error: Exception) -> str:
@@ -240,10 +249,12 @@ def _as_tensor(value: Any, spec: tf.TensorSpec) -> tf.Tensor:
 
 
 def _write(model: PosteriorModel, directory: Path) -> None:
+    px, _, bands = model.image_shape
     shapes = {
         "images": (model.image_shape, tf.float32),
         "seed": ((), tf.int32),
         "parameters": ((len(model.parameter_names),), tf.float32),
+        **{one.name: (one.sizes(px, bands), one.dtype) for one in CONTEXT},
     }
     specs = {
         name: tf.TensorSpec((None, *shape), dtype, name=name)
@@ -251,9 +262,17 @@ def _write(model: PosteriorModel, directory: Path) -> None:
     }
 
     # in the file once for all signatures, with the tables it holds
-    network = tf.function(
-        lambda images: model(images, training=False), input_signature=[specs["images"]]
+    told = [one.name for one in CONTEXT] if model.takes_context else []
+    whole = tf.function(
+        lambda *inputs: model(
+            dict(zip(("images", *told), inputs, strict=True)), training=False
+        ),
+        input_signature=[specs[name] for name in ("images", *told)],
     )
+
+    def network(images: tf.Tensor, **context: tf.Tensor) -> dict[str, tf.Tensor]:
+        context = whole_context(context, tf.shape(images)[0], model.target)
+        return whole(images, *(context[name] for name in told))
 
     def checked(**inputs: tf.Tensor) -> list[tf.Tensor]:
         """Return the inputs if they have the shapes of a signature, row for row."""
@@ -270,6 +289,12 @@ def _write(model: PosteriorModel, directory: Path) -> None:
     def summary(images: tf.Tensor) -> dict[str, tf.Tensor]:
         (images,) = checked(images=images)
         return model.summarise_outputs(images, network(images))
+
+    def conditioned(images: tf.Tensor, *context: tf.Tensor) -> dict[str, tf.Tensor]:
+        given = checked(images=images, **dict(zip(told, context, strict=True)))
+        images, *context = given
+        outputs = network(images, **dict(zip(told, context, strict=True)))
+        return model.summarise_outputs(images, outputs)
 
     def samples(images: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         images, seed = checked(images=images, seed=seed)
@@ -289,6 +314,7 @@ def _write(model: PosteriorModel, directory: Path) -> None:
         ("serving_default", summary, ("images",)),
         ("samples", samples, ("images", "seed")),
         ("log_prob", log_prob, ("images", "parameters")),
+        *([("conditioned", conditioned, ("images", *told))] if told else []),
     ):
         archive.add_endpoint(
             name, signature, input_signature=[specs[key] for key in inputs]
@@ -306,6 +332,10 @@ def _write_warmup(model: PosteriorModel, name: str, path: Path) -> None:
         "samples": {"images": images, "seed": np.zeros(1, np.int32)},
         "log_prob": {"images": images, "parameters": middle},
     }
+    if model.takes_context:
+        unknown = whole_context({}, 1, model.target)
+        context = {name: value.numpy() for name, value in unknown.items()}
+        inputs["conditioned"] = {"images": images, **context}
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, tensors in inputs.items():

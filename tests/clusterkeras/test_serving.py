@@ -306,6 +306,41 @@ def test_no_images_give_no_rows(signatures, images):
             assert values.shape == (0, *whole[key].shape[1:])
 
 
+CONTEXTS = {
+    "nothing": {},
+    "widths": {"psf_fwhm_px": np.tile(np.float32([2.0, np.nan, 2.4]), (5, 1))},
+    "exposures": {"exposure_s": np.full((5, 3), 900.0, np.float32)},
+    "models": {"stellar_model": np.array([-1, 0, 1, 2, 1], np.int32)},
+}
+
+
+@pytest.mark.parametrize("told", CONTEXTS)
+def test_conditioned_gives_what_the_keras_model_gives_for_what_is_known(
+    model, signatures, images, told
+):
+    context = {
+        "psf_fwhm_px": np.full((5, 3), np.nan, np.float32),
+        "exposure_s": np.full((5, 3), np.nan, np.float32),
+        "stellar_model": np.full(5, -1, np.int32),
+        **CONTEXTS[told],
+    }
+    found = signatures["conditioned"](images=images, **context)
+    for key, value in model.summarise({"images": images, **context}).items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-3, atol=1e-3, err_msg=key)
+    plain = signatures["serving_default"](images=images)
+    same = np.allclose(found["mean"], plain["mean"], atol=1e-6)
+    assert same == (told == "nothing")
+
+
+def test_a_model_that_takes_no_context_has_no_place_for_it(m83, tmp_path):
+    config = ModelConfig(
+        backbone="resnet_tiny", posterior="mixture", hidden=8, context=False
+    )
+    model = ClusterModel(dataclasses.replace(m83, cutout_px=PX), config)
+    served = serving.load_savedmodel(serving.export(model, tmp_path, "deaf", 1))
+    assert set(served) == {"serving_default", "samples", "log_prob"}
+
+
 WRONG = {
     "bands": ({"images": (5, 16, 16, 4)}, "images"),
     "side": ({"images": (5, 32, 16, 3)}, "images"),
