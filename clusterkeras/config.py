@@ -147,8 +147,9 @@ class TrainingConfig:
     seed : int
         Seed of the weights and of the data's order and augmentation.
     start_from : str
-        Trained model, by name or path, whose weights the training starts from; it
-        must have the same shape, bands and box. Empty for none.
+        Trained model, by name or path, whose weights the training starts from, for
+        another galaxy, depth or other bands too: it must have the same shape, and a
+        band in common; see `clusterkeras.training.transfer.carry_over`. Empty for none.
     mixed_precision : bool
         Whether convolutions multiply in bfloat16 while training; weights, photometry,
         posterior and the model that is saved stay float32. Faster where the processor

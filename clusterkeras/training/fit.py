@@ -32,6 +32,7 @@ from clusterkeras.training.callbacks import (
 from clusterkeras.training.fresh_mocks import fresh_set, remove_fresh_sets
 from clusterkeras.training.monitoring import Monitor
 from clusterkeras.training.optimizer import make_optimizer
+from clusterkeras.training.transfer import carry_over
 from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.running.output import whole_path
@@ -235,19 +236,10 @@ def _batches(data: Path, training: TrainingConfig, number: int = 0) -> tf.data.D
 
 def _start_from(network: TrainableModel, name_or_path: str) -> None:
     """Set the weights of a network to those of a trained one."""
-    trained = load_model(name_or_path)
-    for name, there, wanted in (
-        ("model", trained.config, network.config),
-        ("bands", trained.target.band_names, network.target.band_names),
-        ("cutout_px", trained.target.cutout_px, network.target.cutout_px),
-        ("box", trained.target.box, network.target.box),
-    ):
-        if there != wanted:
-            raise ValueError(
-                f"training.start_from: expected a model with the {name} {wanted}; "
-                f"{name_or_path} has {there}"
-            )
-    network.set_weights(trained.get_weights())
+    try:
+        carry_over(load_model(name_or_path), network)
+    except ValueError as error:
+        raise ValueError(f"training.start_from: {name_or_path}: {error}") from error
 
 
 def _go_on(network: TrainableModel, backup: Path, steps: int) -> int:

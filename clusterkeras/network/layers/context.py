@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -51,6 +51,12 @@ class ContextFeatures(keras.layers.Layer):
             parts += [tf.cast(known, tf.float32), value]
         parts.append(tf.one_hot(context["stellar_model"], len(STELLAR_MODELS)))
         return tf.concat(parts, axis=-1)
+
+    def labels(self, bands: Sequence[str]) -> list[tuple[str, str]]:
+        """Say what each number means: what it is, and of which band or model."""
+        kinds = ("width known", "width", "exposure known", "exposure")
+        of_bands = [(kind, band) for kind in kinds for band in bands]
+        return of_bands + [("model", name) for name in STELLAR_MODELS]
 
     def compute_output_shape(self, input_shape: Any) -> tuple[None, int]:
         """Return the shape, whatever is known."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -73,6 +74,17 @@ class RingMoments(keras.layers.Layer):
                     scale = tf.sqrt(variance[:, a] * variance[:, b])
                     found.append((product / scale)[:, None])
         return tf.concat(found, axis=-1)
+
+    def labels(self, bands: Sequence[str]) -> list[tuple]:
+        """Say what each number means: ring, what it is, and of which bands."""
+        found: list[tuple] = []
+        for ring in self.radii_px:
+            found += [
+                (ring, kind, band) for kind in ("maximum", "log") for band in bands
+            ]
+            for a, one in enumerate(bands):
+                found += [(ring, frozenset((one, other))) for other in bands[:a]]
+        return found
 
     def compute_output_shape(self, input_shape: Any) -> tuple:
         """Return the shape."""

@@ -316,6 +316,11 @@ class PhotometricFeatures(keras.layers.Layer):
         n = bands * (len(self.apertures.radii_px) + 2)
         return tf.reshape(tf.concat(parts, axis=1), (-1, n))
 
+    def labels(self, bands: Sequence[str]) -> list[tuple]:
+        """Say what each number means: what it is, and of which band."""
+        measured = (*self.apertures.radii_px, "sky", "scatter")
+        return [(kind, band) for kind in measured for band in bands]
+
     def get_config(self) -> dict[str, Any]:
         """Return all arguments."""
         own = self.apertures.get_config()
