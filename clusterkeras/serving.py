@@ -63,6 +63,9 @@ def export(
         float32, NaN for what is unknown, ``stellar_model`` (B,) int32, -1 for any →
         as ``serving_default``, which takes all as unknown.
 
+    The posterior is mixed with the flat prior, the more so the less the image is like
+    the mocks; see `clusterkeras.network.posteriors.flat`.
+
     All give ``bad_pixels`` (B,) int32: how many pixels of a row are no data and were
     filled. A row with a band that has none gets NaN; other rows never feel it. A batch
     whose shapes are not these, or whose inputs differ in length, is refused.
@@ -288,13 +291,13 @@ def _write(model: PosteriorModel, directory: Path) -> None:
 
     def summary(images: tf.Tensor) -> dict[str, tf.Tensor]:
         (images,) = checked(images=images)
-        return model.summarise_outputs(images, network(images))
+        return model.summarise_outputs(network(images))
 
     def conditioned(images: tf.Tensor, *context: tf.Tensor) -> dict[str, tf.Tensor]:
         given = checked(images=images, **dict(zip(told, context, strict=True)))
         images, *context = given
         outputs = network(images, **dict(zip(told, context, strict=True)))
-        return model.summarise_outputs(images, outputs)
+        return model.summarise_outputs(outputs)
 
     def samples(images: tf.Tensor, seed: tf.Tensor) -> dict[str, tf.Tensor]:
         images, seed = checked(images=images, seed=seed)

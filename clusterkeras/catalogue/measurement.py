@@ -335,7 +335,7 @@ def compile_network(model: PosteriorModel, draws: int = 0) -> Network:
     @tf.function(input_signature=signature)
     def step(images: Any, seeds: Any) -> dict[str, Any]:
         outputs = model(images, training=False)
-        found = model.summarise_outputs(images, outputs)
+        found = model.summarise_outputs(outputs)
         if draws:
             found["draws"] = model.draw_from(outputs["posterior"], seeds, draws)
         return found

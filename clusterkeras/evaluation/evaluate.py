@@ -197,7 +197,6 @@ def predict(
     @tf.function(reduce_retracing=True)
     def step(inputs: Any, labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         outputs = model(inputs, training=False)
-        images, _ = model.parted(inputs)
         posterior = model.posterior(outputs["posterior"])
         visibility = model.visibility(outputs["visibility"])
         seeds = tf.cast(labels["mock_id"] % tf.int32.max, tf.int32)
@@ -210,7 +209,7 @@ def predict(
             "p_cluster": tf.math.sigmoid(outputs["presence"][:, 0]),
             "visibility_mean": visibility.mean(),
             "visibility_std": visibility.stddev(),
-            "unlike_mocks": model.unlike_mocks(images, outputs["features"]),
+            "unlike_mocks": outputs["unlike_mocks"],
         }
 
     parts: list[Predictions] = []

@@ -89,29 +89,33 @@ class Ensemble(PosteriorModel):
     ) -> dict[str, tf.Tensor]:
         """Run all members; see `PosteriorModel.answer`.
 
-        ``posterior``, ``visibility`` and ``features`` are those of the members next to
-        each other, ``presence`` is the logit of the mean probability.
+        ``visibility`` and ``features`` are those of the members next to each other,
+        ``presence`` is the logit of the mean probability, ``unlike_mocks`` the mean.
+        ``posterior`` has the members' own, how much of each is not the flat prior, and
+        the logit of the mean share that is: the mean of the members' densities.
         """
         inputs = {"images": images, **context}
         outputs = [member(inputs, training=training) for member in self.members]
         together = {
             name: tf.concat([output[name] for output in outputs], axis=-1)
-            for name in ("posterior", "visibility", "features")
+            for name in ("visibility", "features")
         }
-        logits = tf.concat([output["presence"] for output in outputs], axis=-1)
-        # logit of the mean, from logarithms that a sure network does not exhaust
-        cluster, other = (
-            tf.reduce_logsumexp(tf.math.log_sigmoid(sign * logits), 1, keepdims=True)
-            for sign in (1, -1)
-        )
-        presence = self.recalibration.presence(cluster - other)
-        outputs_of_all = {**together, "presence": presence}
+        presence = tf.concat([output["presence"] for output in outputs], axis=-1)
+        flat = tf.concat([output["posterior"][:, -1:] for output in outputs], axis=-1)
+        own = [output["posterior"][:, :-1] for output in outputs]
+        posterior = [*own, tf.math.log_sigmoid(-flat), _mean_logit(flat)]
+        unlike = tf.stack([output["unlike_mocks"] for output in outputs])
+        together |= {
+            "posterior": tf.concat(posterior, axis=-1),
+            "presence": self.recalibration.presence(_mean_logit(presence)),
+            "unlike_mocks": tf.reduce_mean(unlike, axis=0),
+        }
         if all("kinds" in output for output in outputs):
             kinds = tf.stack([output["kinds"][:, 1:] for output in outputs])
             rest = tf.reduce_logsumexp(kinds, axis=0)
             rest -= tf.reduce_logsumexp(rest, axis=1, keepdims=True)
-            outputs_of_all["kinds"] = log_shares(presence, rest)
-        return outputs_of_all
+            together["kinds"] = log_shares(together["presence"], rest)
+        return together
 
     def visibility(self, raw: tf.Tensor) -> tfd.Distribution:
         """Build the mixture of the members' normals; see `PosteriorModel.visibility`.
@@ -133,15 +137,6 @@ class Ensemble(PosteriorModel):
             tfd.Normal(mean + factor * (means - mean), factor * scales),
         )
 
-    def unlike_mocks(self, images: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
-        """Return the mean of the members' scores; see `PosteriorModel.unlike_mocks`."""
-        sizes = [member.unlike.features for member in self.members]
-        parts = tf.split(features, sizes, axis=-1)
-        scores = [
-            m.unlike_mocks(images, f) for m, f in zip(self.members, parts, strict=True)
-        ]
-        return tf.reduce_mean(tf.stack(scores), axis=0)
-
     def get_config(self) -> dict[str, Any]:
         """Return all arguments, as plain values."""
         config = super().get_config()
@@ -155,6 +150,16 @@ class Ensemble(PosteriorModel):
         """Build an ensemble from what `get_config` gives."""
         deserialize = keras.saving.deserialize_keras_object
         return cls(**{**config, "members": [deserialize(m) for m in config["members"]]})
+
+
+def _mean_logit(logits: tf.Tensor) -> tf.Tensor:
+    """Return the logit (B, 1) of the mean of probabilities whose logits are (B, K)."""
+    # from logarithms that a sure network does not exhaust
+    one, other = (
+        tf.reduce_logsumexp(tf.math.log_sigmoid(sign * logits), 1, keepdims=True)
+        for sign in (1, -1)
+    )
+    return one - other
 
 
 def _check_alike(members: Sequence[Any]) -> None:

@@ -17,7 +17,9 @@ import tensorflow_probability as tfp
 
 from clusterkeras.network.layers.context import whole_context
 from clusterkeras.network.layers.gaps import fill_gaps
+from clusterkeras.network.layers.unlike import FLOOR
 from clusterkeras.network.posteriors.base import Posterior, summarise
+from clusterkeras.network.posteriors.flat import WithFlatPrior
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.stars.population import living_share
 from data_tools.target import Target
@@ -99,8 +101,7 @@ class Recalibration:
 class PosteriorModel(keras.Model):
     """Turn images into posteriors: what is alike for one network and for several.
 
-    A subclass makes `joint`, sets `cluster_share`, and gives `answer`, `visibility` and
-    `unlike_mocks`.
+    A subclass makes `joint`, sets `cluster_share`, and gives `answer` and `visibility`.
 
     Parameters
     ----------
@@ -112,7 +113,8 @@ class PosteriorModel(keras.Model):
     Attributes
     ----------
     joint : Posterior
-        The posterior of the parameters.
+        The posterior of the parameters, before it is mixed with the flat prior; see
+        `with_flat_prior`.
     cluster_share : float
         Share of clusters among the records the model is trained on, in (0, 1): the
         prior under which its probability of a cluster holds.
@@ -228,11 +230,16 @@ class PosteriorModel(keras.Model):
         Returns
         -------
         dict of str to tensor
-            ``bad_pixels`` (B,) int32, how many were filled; all others in float32, NaN
-            where a band has no data at all: ``posterior`` (B, O) for `posterior`,
-            ``presence`` (B, 1) logit, ``visibility`` (B, V) for `visibility`,
-            ``features`` (B, F); of a model that tells kinds apart ``kinds`` (B, K), log
-            probabilities in the order of `data_tools.schema.KINDS`.
+            ``bad_pixels`` (B,) int32, how many were filled; all others in float32:
+            ``posterior`` (B, O) for `posterior`, whose last column is the logit of the
+            flat prior's share, ``presence`` (B, 1) logit, ``visibility`` (B, V) for
+            `visibility`, ``features`` (B, F), of a model that tells kinds apart
+            ``kinds`` (B, K), log probabilities in the order of
+            `data_tools.schema.KINDS`, and ``unlike_mocks`` (B,), log10 of the
+            share of the mocks it was trained on that are further out, see
+            `clusterkeras.network.layers.unlike.UnlikeMocks`; NaN in training and for a
+            model that was saved without. Where a band has no data at all ``features``
+            and all before are NaN, ``unlike_mocks`` is the least.
         """
         images = tf.ensure_shape(images, (None, *self.image_shape))
         filled, bad_pixels, blind = fill_gaps(images)
@@ -243,11 +250,15 @@ class PosteriorModel(keras.Model):
             filled = tf.concat([filled, tf.zeros((more, *self.image_shape))], axis=0)
             blank = whole_context({}, more, self._target)
             context = {k: tf.concat([v, blank[k]], axis=0) for k, v in context.items()}
+        found = self.answer(filled, context, training)
+        unlike = found.pop("unlike_mocks")[:rows]
         found = {
             name: tf.where(blind[:, None], math.nan, output[:rows])
-            for name, output in self.answer(filled, context, training).items()
+            for name, output in found.items()
         }
-        return {**found, "bad_pixels": bad_pixels}
+        # a NaN that says there is no score stays
+        unlike = tf.where(blind, tf.minimum(unlike, FLOOR), unlike)
+        return {**found, "unlike_mocks": unlike, "bad_pixels": bad_pixels}
 
     def predict(
         self, x: Any, batch_size: int | None = None, *args: Any, **kwargs: Any
@@ -273,6 +284,14 @@ class PosteriorModel(keras.Model):
         """Do what `call` does, of images without gaps and but for ``bad_pixels``."""
         raise NotImplementedError
 
+    def with_flat_prior(self) -> WithFlatPrior:
+        """Return the posterior that the output ``posterior`` is of.
+
+        It is made when asked for: were it an attribute, weights would stand elsewhere
+        in the file.
+        """
+        return WithFlatPrior(self.joint)
+
     def posterior(self, raw: tf.Tensor) -> tfd.Distribution:
         """Build the joint posterior.
 
@@ -287,7 +306,7 @@ class PosteriorModel(keras.Model):
             Of the parameters in their own units; batch (B,), event (P,); zero outside
             the target's box.
         """
-        return self.joint.distribution(raw)
+        return self.with_flat_prior().distribution(raw)
 
     def visibility(self, raw: tf.Tensor) -> tfd.Distribution:
         """Build the distribution of the visibility, log10 S/N in dex.
@@ -301,24 +320,6 @@ class PosteriorModel(keras.Model):
         -------
         tfd.Distribution
             Batch (B,).
-        """
-        raise NotImplementedError
-
-    def unlike_mocks(self, images: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
-        """Say how unlike the mocks it was trained on images are.
-
-        Parameters
-        ----------
-        images : tensor (B, px, px, bands)
-            Flux in nJy per pixel.
-        features : tensor (B, F)
-            The output ``features`` of the network.
-
-        Returns
-        -------
-        tensor (B,)
-            log10 of the share of its mocks that are further out; NaN for a model that
-            was saved without. See `clusterkeras.network.layers.unlike.UnlikeMocks`.
         """
         raise NotImplementedError
 
@@ -339,7 +340,7 @@ class PosteriorModel(keras.Model):
         tensor (B, n, P)
             In the parameters' own units, inside the box.
         """
-        return self.joint.draw(raw_posterior, seed, n)
+        return self.with_flat_prior().draw(raw_posterior, seed, n)
 
     def summarise(self, inputs: Any) -> dict[str, tf.Tensor]:
         """Return the numbers of a catalogue row, the same each time.
@@ -356,32 +357,31 @@ class PosteriorModel(keras.Model):
             standard deviation of the visibility; ``median``, ``lower``, ``upper`` (16,
             84 %), ``mean`` (B, P); ``covariance`` (B, P, P); ``log_mass_current``
             (B, 3), median, 16 and 84 % of log10 of the mass in living stars in Msun;
-            ``edge_share`` (B,), see `edge_share`; ``unlike_mocks`` (B,), see
-            `unlike_mocks`; ``bad_pixels`` (B,), see `call`. Where a band has no data
-            all but the last two are NaN.
+            ``edge_share`` (B,), see `edge_share`; ``unlike_mocks`` and ``bad_pixels``
+            (B,), see `call`. Where a band has no data all but the last two are NaN.
         """
-        images, _ = self.parted(inputs)
-        return self.summarise_outputs(images, self(inputs, training=False))
+        return self.summarise_outputs(self(inputs, training=False))
 
-    def summarise_outputs(
-        self, images: tf.Tensor, outputs: dict[str, tf.Tensor]
-    ) -> dict[str, tf.Tensor]:
-        """Do what `summarise` does, from the outputs for the same images."""
+    def summarise_outputs(self, outputs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """Do what `summarise` does, from the outputs of `call`."""
         visibility = self.visibility(outputs["visibility"])
-        draws = self.joint.even_draws(outputs["posterior"])
+        draws, weights = self.with_flat_prior().even_draws(outputs["posterior"])
         return {
             "p_cluster": tf.math.sigmoid(outputs["presence"][:, 0]),
             "log_snr": visibility.mean(),
             "log_snr_std": visibility.stddev(),
-            **summarise(draws),
-            "log_mass_current": self._living_mass(draws),
-            "edge_share": self.edge_share(draws),
-            "unlike_mocks": self.unlike_mocks(images, outputs["features"]),
+            **summarise(draws, weights),
+            "log_mass_current": self._living_mass(draws, weights),
+            "edge_share": self.edge_share(draws, weights),
+            "unlike_mocks": outputs["unlike_mocks"],
             "bad_pixels": outputs["bad_pixels"],
         }
 
-    def _living_mass(self, draws: tf.Tensor) -> tf.Tensor:
-        """Summarise log10 of the mass in living stars of draws (B, n, P): (B, 3)."""
+    def _living_mass(self, draws: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+        """Summarise log10 of the mass in living stars, for `summarise_outputs`: (B, 3).
+
+        Draws (B, n, P) have the weights (B, n).
+        """
         ages, shares = living_share(self.target.feh)
         log_age, log_mass = (
             draws[..., self.parameter_names.index(name)]
@@ -394,16 +394,18 @@ class PosteriorModel(keras.Model):
         part = tf.clip_by_value(place - tf.cast(below, tf.float32), 0, 1)
         table = tf.constant(shares, tf.float32)
         low, high = tf.gather(table, below), tf.gather(table, below + 1)
-        living = summarise((log_mass + low + part * (high - low))[..., None])
+        living = summarise((log_mass + low + part * (high - low))[..., None], weights)
         return tf.concat([living[k] for k in ("median", "lower", "upper")], axis=1)
 
-    def edge_share(self, draws: tf.Tensor) -> tf.Tensor:
+    def edge_share(self, draws: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
         """Say how far a posterior leans on an edge of the box: truth may be beyond.
 
         Parameters
         ----------
         draws : tensor (B, n, P)
             Draws of the posterior in the parameters' own units.
+        weights : tensor (B, n)
+            They add up to one in each row.
 
         Returns
         -------
@@ -420,7 +422,7 @@ class PosteriorModel(keras.Model):
                 ("high", draws[..., i] > high - width),
             ):
                 if (name, edge) not in PHYSICAL_EDGES:
-                    shares.append(tf.reduce_mean(tf.cast(inside, tf.float32), axis=1))
+                    shares.append(tf.reduce_sum(tf.where(inside, weights, 0), axis=1))
         share = tf.reduce_max(tf.stack(shares), axis=0)
         return tf.where(tf.math.is_nan(draws[:, 0, 0]), math.nan, share)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ import tensorflow as tf
 from clusterkeras.config import ModelConfig
 from clusterkeras.network import backbones, posteriors
 from clusterkeras.network.layers.context import ContextFeatures
-from clusterkeras.network.layers.gaps import fill_gaps
 from clusterkeras.network.layers.scaling import JointAsinh
 from clusterkeras.network.layers.unlike import UnlikeMocks
 from clusterkeras.network.model_file import read_model
@@ -24,6 +24,7 @@ from clusterkeras.network.posterior_model import (
     Recalibration,
     log_shares,
 )
+from clusterkeras.network.posteriors.flat import flat_logit
 from data_tools.schema import KINDS, PARAMETER_NAMES
 from data_tools.target import Target
 
@@ -191,7 +192,8 @@ class TrainableModel(PosteriorModel):
         training: bool | None = None,
     ) -> dict[str, tf.Tensor]:
         """Run the network; see `PosteriorModel.answer`."""
-        features = self.backbone(self.scale_input(images), training=training)
+        scaled = self.scale_input(images)
+        features = self.backbone(scaled, training=training)
         features = keras.ops.cast(features, "float32")
         known = self.dropout(features, training=training)
         if self.takes_context:
@@ -206,12 +208,14 @@ class TrainableModel(PosteriorModel):
             outputs["kinds"] = log_shares(outputs["presence"], others - rest)
         else:
             outputs["presence"] = self.recalibration.presence(outputs["presence"])
-        return {**outputs, "features": features}
-
-    def unlike_mocks(self, images: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
-        """Say how unlike its mocks images are; see `PosteriorModel.unlike_mocks`."""
-        filled, *_ = fill_gaps(images)
-        return self.unlike(self.scale_input(filled), features)
+        # it trains on its mocks, whatever an older score says of them
+        if training:
+            unlike = tf.fill(tf.shape(features)[:1], math.nan)
+        else:
+            unlike = self.unlike(scaled, features)
+        logit = flat_logit(unlike)[:, None]
+        outputs["posterior"] = tf.concat([outputs["posterior"], logit], axis=-1)
+        return {**outputs, "features": features, "unlike_mocks": unlike}
 
     def compile(self, *args: Any, loss: Any = None, **kwargs: Any) -> None:
         """Say how the model is trained; see `keras.Model.compile`.

@@ -78,9 +78,8 @@ def fit_recalibration(model: PosteriorModel, outputs: Outputs) -> Recalibration:
             f"received {type(model.joint).__name__}, whose cells cannot be stretched"
         )
     clusters = outputs.is_cluster
-    stretch = fit_stretch(
-        model.joint, outputs.posterior[clusters], outputs.parameters[clusters]
-    )
+    raw, flat = model.with_flat_prior().parts(outputs.posterior[clusters])
+    stretch = fit_stretch(model.joint, raw, flat, outputs.parameters[clusters])
     temperature, offset = fit_presence(outputs.presence, clusters)
     seen = outputs.has_object
     visibility = model.visibility(tf.constant(outputs.visibility[seen]))
@@ -89,7 +88,10 @@ def fit_recalibration(model: PosteriorModel, outputs: Outputs) -> Recalibration:
 
 
 def fit_stretch(
-    joint: LinePosterior, raw: NDArray[np.float32], parameters: NDArray[np.float32]
+    joint: LinePosterior,
+    raw: tf.Tensor,
+    flat: tf.Tensor,
+    parameters: NDArray[np.float32],
 ) -> NDArray[np.float64]:
     """Find the stretch under which parameters are most likely.
 
@@ -97,8 +99,10 @@ def fit_stretch(
     ----------
     joint : LinePosterior
         The posterior; a stretch it has stays, and what is found is beyond it.
-    raw : ndarray (N, O)
+    raw : tensor (N, O)
         Outputs of the network.
+    flat : tensor (N,)
+        Logit of the share of the flat prior that it is mixed with.
     parameters : ndarray (N, P)
         True parameters in their own units.
 
@@ -107,9 +111,12 @@ def fit_stretch(
     ndarray (P,)
         A factor for each parameter.
     """
-    raw = tf.constant(raw)
     centre = joint.centre(raw)
-    offset = box_to_line(tf.constant(parameters), joint.low, joint.high) - centre
+    truth = box_to_line(tf.constant(parameters), joint.low, joint.high)
+    offset = truth - centre
+    # on the line the flat prior is a standard normal
+    prior = -0.5 * tf.reduce_sum(truth**2 + math.log(2 * math.pi), axis=-1)
+    of_prior = prior + tf.math.log_sigmoid(flat)
 
     @tf.function
     def loss_and_slope(log_factors: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -117,7 +124,9 @@ def fit_stretch(
             tape.watch(log_factors)
             u = centre + offset * tf.exp(-log_factors)
             log_prob = joint.line(raw).log_prob(u) - tf.reduce_sum(log_factors)
-            loss = -tf.reduce_mean(log_prob)
+            of_joint = log_prob + tf.math.log_sigmoid(-flat)
+            both = tf.reduce_logsumexp(tf.stack([of_joint, of_prior]), axis=0)
+            loss = -tf.reduce_mean(both)
         return loss, tape.gradient(loss, log_factors)
 
     def plain(log_factors: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:

@@ -22,13 +22,15 @@ SUMMARY_POINTS = 256
 QUANTILES = {"median": 0.5, "lower": 0.15865525, "upper": 0.84134475}
 
 
-def summarise(draws: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Summarise draws of a posterior.
+def summarise(draws: tf.Tensor, weights: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Summarise weighted draws of a posterior.
 
     Parameters
     ----------
     draws : tensor (B, n, P)
-        Of one weight; n is 8 or more.
+        In any order.
+    weights : tensor (B, n)
+        They add up to one in each row.
 
     Returns
     -------
@@ -36,17 +38,38 @@ def summarise(draws: tf.Tensor) -> dict[str, tf.Tensor]:
         ``median``, ``lower``, ``upper`` (16 and 84 %), ``mean``: (B, P);
         ``covariance``: (B, P, P); in the draws' units.
     """
-    ordered, n = tf.sort(tf.transpose(draws, (0, 2, 1)), axis=-1), draws.shape[1]
-    summary = {}
-    for name, probability in QUANTILES.items():
-        place = probability * n - 0.5
-        below = int(place)
-        step = ordered[..., below + 1] - ordered[..., below]
-        summary[name] = ordered[..., below] + (place - below) * step
-    summary["mean"] = tf.reduce_mean(draws, axis=1)
+    summary = dict(zip(QUANTILES, _quantiles(draws, weights), strict=True))
+    summary["mean"] = tf.linalg.matvec(draws, weights, transpose_a=True)
     residual = draws - summary["mean"][:, None, :]
-    summary["covariance"] = tf.matmul(residual, residual, transpose_a=True) / n
+    summary["covariance"] = tf.matmul(
+        residual * weights[..., None], residual, transpose_a=True
+    )
     return summary
+
+
+def _quantiles(draws: tf.Tensor, weights: tf.Tensor) -> list[tf.Tensor]:
+    """Return the values (B, P) of `QUANTILES`, from draws and weights of `summarise`.
+
+    Half of its weight stands on either side of a draw; between draws the cumulative
+    probability is a straight line.
+    """
+    columns = tf.transpose(draws, (0, 2, 1))
+    n = draws.shape[1]
+    ordered, order = tf.math.top_k(-columns, n)
+    ordered = -ordered
+    own = tf.gather(weights, order, batch_dims=1)
+    reached = tf.cumsum(own, axis=-1) - own / 2
+    found = []
+    for probability in QUANTILES.values():
+        below = tf.reduce_sum(
+            tf.cast(reached < probability, tf.int32), axis=-1, keepdims=True
+        )
+        places = tf.clip_by_value(tf.concat([below - 1, below], axis=-1), 0, n - 1)
+        low, high = tf.unstack(tf.gather(ordered, places, batch_dims=2), axis=-1)
+        before, after = tf.unstack(tf.gather(reached, places, batch_dims=2), axis=-1)
+        share = tf.math.divide_no_nan(probability - before, after - before)
+        found.append(low + tf.clip_by_value(share, 0, 1) * (high - low))
+    return found
 
 
 def sobol(points: int, dimensions: int) -> np.ndarray:
@@ -225,7 +248,7 @@ class Posterior(keras.layers.Layer):
             tf.broadcast_to(self._summary_normal, (*shape, self.dimensions)),
         )
 
-    def even_draws(self, raw: tf.Tensor) -> tf.Tensor:
+    def even_draws(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Return draws that stand evenly for the posterior, the same each time.
 
         They are Sobol points carried through the posterior: summaries of them are more
@@ -238,10 +261,14 @@ class Posterior(keras.layers.Layer):
 
         Returns
         -------
-        tensor (B, SUMMARY_POINTS, P)
-            In the parameters' own units, inside the box.
+        draws : tensor (B, n, P)
+            In the parameters' own units, inside the box; n is SUMMARY_POINTS, or more.
+        weights : tensor (B, n)
+            They add up to one in each row.
         """
-        return self.carry(raw, *self.summary_numbers(tf.shape(raw)[0]))
+        uniform, normal = self.summary_numbers(tf.shape(raw)[0])
+        weights = tf.ones_like(uniform) / SUMMARY_POINTS
+        return self.carry(raw, uniform, normal), weights
 
     def check(self, raw: tf.Tensor) -> tf.Tensor:
         """Return `raw` as a float32 tensor, or refuse outputs of another network."""

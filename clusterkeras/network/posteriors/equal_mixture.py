@@ -1,4 +1,4 @@
-"""Several posteriors as one equally weighted mixture of them."""
+"""Several posteriors as one mixture of them."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ tfd = tfp.distributions
 
 @keras.saving.register_keras_serializable(package="clusterkeras")
 class EnsemblePosterior(LinePosterior):
-    """Mix the posteriors of several networks in equal shares.
+    """Mix the posteriors of several networks, in shares that the outputs say.
 
     Parameters
     ----------
     members : sequence of LinePosterior
         The posteriors, over one box; the outputs of their networks stand next to each
-        other in this order. A member keeps its own stretch.
+        other in this order, the logs of their shares behind them all. A member keeps
+        its own stretch.
     stretch : sequence of float (P,), optional
         Factors that stretch the mixture; see `LinePosterior`.
 
     Attributes
     ----------
     n_outputs : int
-        Outputs of all members' networks together.
+        Outputs of all members' networks together, and K logs of shares, which need not
+        add up to one.
 
     Raises
     ------
@@ -60,25 +62,27 @@ class EnsemblePosterior(LinePosterior):
                     f"{member.low.tolist()} to {member.high.tolist()}"
                 )
         self.members = list(members)
-        self.n_outputs = sum(member.n_outputs for member in members)
+        self.n_outputs = sum(member.n_outputs + 1 for member in members)
 
-    def parts(self, raw: tf.Tensor) -> list[tf.Tensor]:
-        """Split the outputs into those of each member's network."""
+    def parts(self, raw: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Split the outputs into those of each member's network, and shares (B, K)."""
         sizes = [member.n_outputs for member in self.members]
-        return tf.split(self.check(raw), sizes, axis=-1)
+        *parts, logits = tf.split(self.check(raw), [*sizes, len(sizes)], axis=-1)
+        return parts, tf.nn.softmax(logits)
 
     def plain_line(self, raw: tf.Tensor) -> tfd.Distribution:
         """Build the mixture; see `LinePosterior.plain_line`."""
-        parts = self.parts(raw)
+        parts, shares = self.parts(raw)
         return tfd.Mixture(
-            tfd.Categorical(logits=tf.zeros((tf.shape(raw)[0], len(parts)))),
+            tfd.Categorical(probs=shares),
             [m.line(part) for m, part in zip(self.members, parts, strict=True)],
         )
 
     def centre(self, raw: tf.Tensor) -> tf.Tensor:
         """Return the mean of the members' centres: (B, P)."""
-        parts = zip(self.members, self.parts(raw), strict=True)
-        return tf.reduce_mean([member.centre(part) for member, part in parts], axis=0)
+        parts, shares = self.parts(raw)
+        centres = [m.centre(part) for m, part in zip(self.members, parts, strict=True)]
+        return tf.linalg.matvec(tf.stack(centres, axis=-1), shares)
 
     def plain_carry(
         self, raw: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
@@ -89,13 +93,13 @@ class EnsemblePosterior(LinePosterior):
         member's own uniform number. Each member carries all normal numbers: K times
         the work of one.
         """
-        scaled = uniform * len(self.members)
-        chosen = tf.minimum(tf.floor(scaled), len(self.members) - 1)
-        rest = scaled - chosen
-        draws = tf.zeros_like(normal)
-        for k, part in enumerate(self.parts(raw)):
-            own = self.members[k].carry_line(part, rest, normal)
-            draws = tf.where(chosen[..., None] == k, own, draws)
+        parts, shares = self.parts(raw)
+        draws, before = tf.zeros_like(normal), tf.zeros_like(shares[:, :1])
+        for k, (member, part) in enumerate(zip(self.members, parts, strict=True)):
+            rest = tf.clip_by_value((uniform - before) / shares[:, k : k + 1], 0, 1)
+            own = member.carry_line(part, rest, normal)
+            draws = tf.where((uniform >= before)[..., None], own, draws)
+            before += shares[:, k : k + 1]
         return draws
 
     def get_config(self) -> dict[str, Any]:

@@ -3,10 +3,12 @@ import dataclasses
 import keras
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from clusterkeras.config import ModelConfig
 from clusterkeras.evaluation.evaluate import predict
 from clusterkeras.network.ensemble import Ensemble
+from clusterkeras.network.layers.unlike import fit_unlike
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.network.posterior_model import Recalibration
 from clusterkeras.network.published_model import PublishedModel
@@ -32,6 +34,11 @@ def members(small_target):
         )
         for layer in model.heads.values():
             layer.kernel.assign(100 * layer.kernel)
+        # noise of another level is usual to each
+        noise = np.random.default_rng(seed).normal(0, 1, (2, 1024, 16, 16, 2))
+        level = (30, 3, 300)[seed]
+        training, held_out = ([(level * part.astype("f4"), {})] for part in noise)
+        fit_unlike(model, training, held_out)
         made.append(model)
     return made
 
@@ -51,9 +58,29 @@ def test_posterior_is_the_mean_of_the_members_densities(ensemble, members, image
     box = np.array(list(ensemble.target.box.values()))
     truth = rng.uniform(box[:, 0], box[:, 1], (6, 4)).astype("f4")
     each = [m.posterior(m(images)["posterior"]).log_prob(truth) for m in members]
+    shares = [expit(m(images)["posterior"][:, -1]) for m in members]
+    assert np.ptp(shares, axis=0).min() > 0.5  # some know such images, some don't
     found = ensemble.posterior(ensemble(images)["posterior"]).log_prob(truth)
     expected = np.logaddexp.reduce(each) - np.log(len(members))
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_as_many_draws_are_flat_as_in_the_mean_of_the_members(
+    ensemble, members, images
+):
+    shares = np.mean([expit(m(images)["posterior"][:, -1]) for m in members], axis=0)
+    raw = ensemble(images)["posterior"]
+    np.testing.assert_allclose(expit(raw[:, -1]), shares, rtol=1e-4)
+    drawn = ensemble.draw_from(raw, np.arange(6), 4000).numpy()
+    each = [m.draw_from(m(images)["posterior"], np.arange(6), 4000) for m in members]
+    expected = np.mean(each, axis=(0, 2))
+    error = np.sqrt(drawn.var(axis=1) / 4000 + np.var(each, axis=(0, 2)) / 12_000)
+    assert np.all(np.abs(drawn.mean(axis=1) - expected) < 5 * error)
+
+
+def test_the_score_is_the_mean_of_the_members(ensemble, members, images):
+    expected = np.mean([m(images)["unlike_mocks"] for m in members], axis=0)
+    np.testing.assert_allclose(ensemble(images)["unlike_mocks"], expected, rtol=1e-5)
 
 
 def test_presence_is_the_mean_of_the_members_probabilities(ensemble, members, images):

@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+from scipy.special import expit
 
 from clusterkeras.config import ModelConfig
+from clusterkeras.network.layers.unlike import fit_unlike
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.network.posterior_model import Recalibration
 
@@ -43,11 +45,68 @@ def test_a_recalibration_changes_presence_visibility_and_posterior(model, images
         )
         np.testing.assert_allclose(found, factor * plain, rtol=1e-5)
     truth = np.tile(np.mean([model.joint.low, model.joint.high], axis=0), (6, 1))
-    raw = before["posterior"]
-    shift = changed.posterior(raw).log_prob(truth) - model.posterior(raw).log_prob(
-        truth
+    # before the flat prior hides all that is small
+    raw, _ = model.with_flat_prior().parts(before["posterior"])
+    plain, stretched = (
+        m.joint.distribution(raw).log_prob(truth) for m in (model, changed)
     )
-    assert np.all(np.abs(shift) > 1e-3)
+    assert np.all(np.abs(stretched - plain) > 1e-3)
+
+
+@pytest.fixture(scope="module")
+def scored(model):
+    """Return a model that is recalibrated and knows what is unlike its mocks."""
+    changed = model.recalibrated(CHANGED)
+    noise = np.random.default_rng(5).normal(0, 30, (2, 1024, 16, 16, 2))
+    training, held_out = ([(images, {})] for images in noise.astype("f4"))
+    fit_unlike(changed, training, held_out)
+    return changed
+
+
+@pytest.fixture(scope="module")
+def near_and_far(images):
+    """Return three images like those mocks and three like none."""
+    factors = np.float32([1, 1, 1, 0, 100, 1e4])
+    return images * factors[:, None, None, None]
+
+
+def test_the_flat_prior_is_mixed_in_as_the_image_is_unlike_the_mocks(
+    scored, near_and_far
+):
+    """It is mixed with the posterior as recalibrated: no stretch touches it."""
+    outputs = scored(near_and_far)
+    score = outputs["unlike_mocks"].numpy()
+    assert score[:3].min() > -3
+    assert score[3:].max() < -8
+    eps = expit(outputs["posterior"][:, -1].numpy())
+    assert np.all((eps[:3] > 0.001) & (eps[:3] < 0.1))
+    np.testing.assert_allclose(eps[3:], 0.9, rtol=1e-3)
+    low, high = scored.joint.low, scored.joint.high
+    points = np.random.default_rng(6).uniform(low, high, (50, 1, 4)).astype("f4")
+    of_q = scored.joint.distribution(outputs["posterior"][:, :-1]).log_prob(points)
+    flat = -np.log(high - low).sum()
+    expected = np.logaddexp(np.log1p(-eps) + of_q, np.log(eps) + flat)
+    found = scored.posterior(outputs["posterior"]).log_prob(points)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    summary = {k: v.numpy() for k, v in scored.summarise(near_and_far).items()}
+    # of 0.9 of the prior alone
+    spread = np.sqrt(np.diagonal(summary["covariance"], axis1=1, axis2=2))
+    assert np.all(spread[3:] > 0.9 * (high - low) / 12**0.5)
+    assert np.all(summary["edge_share"][3:] > 0.9 * 0.02 * 0.7)
+    living = summary["log_mass_current"]
+    assert np.all(living[3:, 2] - living[3:, 1] > 0.8 * 0.68 * (high - low)[2])
+
+
+def test_keras_s_predict_mixes_too(scored, near_and_far):
+    found = scored.predict(near_and_far, batch_size=4, verbose=0)
+    for name, value in scored(near_and_far).items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=1e-3)
+
+
+def test_in_training_no_image_is_unlike_the_mocks(scored, near_and_far):
+    outputs = scored(near_and_far, training=True)
+    np.testing.assert_allclose(outputs["posterior"][:, -1], np.log(0.001 / 0.999), 1e-5)
+    assert np.all(np.isnan(outputs["unlike_mocks"]))
 
 
 def test_the_round_trip_keeps_the_recalibration(model, images, check_round_trip):
@@ -57,6 +116,10 @@ def test_the_round_trip_keeps_the_recalibration(model, images, check_round_trip)
     expected, found = (m.summarise(images) for m in (changed, loaded))
     for name in expected:
         np.testing.assert_array_equal(found[name], expected[name])
+
+
+#: Weights of what `draws_at` gives.
+ALIKE = np.full((1, 100), 0.01, np.float32)
 
 
 def draws_at(model, **values):
@@ -83,7 +146,7 @@ def draws_at(model, **values):
 def test_a_posterior_leans_on_the_edges_of_the_training_but_not_on_no_extinction(
     model, values, share
 ):
-    found = float(model.edge_share(draws_at(model, **values))[0])
+    found = float(model.edge_share(draws_at(model, **values), ALIKE)[0])
     assert found == pytest.approx(share)
 
 
@@ -91,7 +154,8 @@ def test_a_flat_posterior_does_not_lean(model):
     rng = np.random.default_rng(0)
     low, high = model.joint.low, model.joint.high
     draws = rng.uniform(low, high, (5, 256, 4)).astype(np.float32)
-    assert np.all(np.asarray(model.edge_share(draws)) < 0.1)
+    alike = np.full((5, 256), 1 / 256, np.float32)
+    assert np.all(np.asarray(model.edge_share(draws, alike)) < 0.1)
 
 
 @pytest.mark.parametrize(

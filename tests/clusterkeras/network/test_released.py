@@ -2,8 +2,8 @@
 
 Each ``.keras`` in ``released/`` is of a fit of eight steps on 16 px and two bands; the
 ``.npz`` beside it holds images and what that version said of them; the draws are of
-random numbers of 0.2. Its modules had other names, and it called the published network,
-``grid``, a `ClusterModel`.
+random numbers of 0.2. Its modules had other names, it called the published network,
+``grid``, a `ClusterModel`, and mixed no posterior with the flat prior.
 """
 
 import subprocess
@@ -17,6 +17,8 @@ import tensorflow as tf
 
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model import ClusterModel
+from clusterkeras.network.posteriors.base import summarise
+from clusterkeras.network.posteriors.flat import flat_logit
 from clusterkeras.network.published_model import PublishedModel
 
 RELEASED = {"mixture": ClusterModel, "flow": ClusterModel, "grid": PublishedModel}
@@ -32,16 +34,23 @@ def released(request):
 def test_a_released_model_answers_as_then(released):
     name, model, stored = released
     assert type(model) is RELEASED[name]
-    raw = model(stored["images"])["posterior"]
+    raw, share = model.with_flat_prior().parts(model(stored["images"])["posterior"])
+    np.testing.assert_allclose(share, flat_logit(stored["unlike_mocks"]), atol=1e-3)
+    draws, weights = model.joint.even_draws(raw)
+    whole = model.summarise(stored["images"])
+    # before there is any flat prior in it
     found = {
-        **model.summarise(stored["images"]),
-        "log_prob": model.posterior(raw).log_prob(stored["parameters"]),
-        "draws": model.draw_from(raw, tf.range(len(raw)), stored["draws"].shape[1]),
+        **{name: whole[name] for name in ("p_cluster", "log_snr", "log_snr_std")},
+        **summarise(draws, weights),
+        "edge_share": model.edge_share(draws, weights),
+        "unlike_mocks": whole["unlike_mocks"],
+        "log_prob": model.joint.distribution(raw).log_prob(stored["parameters"]),
+        "draws": model.joint.draw(raw, tf.range(len(raw)), stored["draws"].shape[1]),
     }
     # new since
-    assert not np.any(found.pop("bad_pixels"))
-    living = np.asarray(found.pop("log_mass_current"))
-    assert (living[:, 0] < np.asarray(found["median"])[:, 2]).all()
+    assert not np.any(whole["bad_pixels"])
+    living = np.asarray(whole["log_mass_current"])
+    assert (living[:, 0] < np.asarray(whole["median"])[:, 2]).all()
     assert set(found) == set(stored) - {"images", "parameters"}
     for answer, values in found.items():
         np.testing.assert_allclose(

@@ -13,6 +13,9 @@ from clusterkeras.training import recalibration_fit as recalibration
 LOW, HIGH = [6.0, 0.0, 2.0], [10.0, 4.0, 6.0]
 TRUE = np.float32([1.3, 1.0, 0.7])
 
+#: Logits of the flat prior's share.
+NO_PRIOR = np.full(2000, -20, "f4")
+
 
 def make(kind, stretch=None):
     one = MixturePosterior(LOW, HIGH, 1, stretch=stretch)
@@ -44,13 +47,13 @@ def draw(posterior, raw, n):
 
 def test_posteriors_of_wrong_width_are_recovered(kind, problem):
     raw, truth = problem
-    found = recalibration.fit_stretch(make(kind), raw, truth)
+    found = recalibration.fit_stretch(make(kind), raw, NO_PRIOR, truth)
     np.testing.assert_allclose(found, TRUE, rtol=0.06)
 
 
 def test_what_was_too_narrow_is_calibrated_after(kind, problem):
     raw, truth = problem
-    stretch = recalibration.fit_stretch(make(kind), raw, truth)
+    stretch = recalibration.fit_stretch(make(kind), raw, NO_PRIOR, truth)
     covered = {}
     for name, posterior in (("off", make(kind)), ("on", make(kind, stretch))):
         found = pit(truth, draw(posterior, raw, 100))
@@ -62,8 +65,18 @@ def test_what_was_too_narrow_is_calibrated_after(kind, problem):
 
 def test_a_right_width_is_left_alone(kind, problem):
     raw, truth = problem
-    found = recalibration.fit_stretch(make(kind, TRUE), raw, truth)
+    found = recalibration.fit_stretch(make(kind, TRUE), raw, NO_PRIOR, truth)
     np.testing.assert_allclose(found, 1, rtol=0.06)
+
+
+def test_truths_that_the_flat_prior_explains_stretch_nothing(kind, problem):
+    raw, truth = problem
+    mixed = truth.copy()
+    rng = np.random.default_rng(3)
+    mixed[:200] = rng.uniform(LOW, HIGH, (200, 3))
+    tenth = np.full(len(raw), np.log(1 / 9), "f4")
+    found = recalibration.fit_stretch(make(kind), raw, tenth, mixed)
+    np.testing.assert_allclose(found, TRUE, rtol=0.1)
 
 
 def test_logits_twice_too_large_get_a_temperature_of_two_and_their_offset():

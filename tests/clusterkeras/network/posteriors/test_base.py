@@ -135,7 +135,8 @@ def test_no_draw_leaves_the_box(posterior):
 
 
 def test_summary_agrees_with_many_draws(posterior, raw):
-    summary = {k: v.numpy() for k, v in summarise(posterior.even_draws(raw)).items()}
+    summary = summarise(*posterior.even_draws(raw))
+    summary = {name: value.numpy() for name, value in summary.items()}
     draws = posterior.draw(raw, np.arange(5), 30_000).numpy()
     width = HIGH - LOW
     for name, probability in (("median", 0.5), ("lower", 0.1587), ("upper", 0.8413)):
@@ -171,8 +172,36 @@ def test_random_integers_are_the_same_under_xla():
 
 
 def test_even_draws_are_the_same_each_time(posterior, raw):
-    first, second = posterior.even_draws(raw), posterior.even_draws(raw)
-    np.testing.assert_array_equal(first, second)
+    (draws, weights), (again, same) = (posterior.even_draws(raw) for _ in range(2))
+    np.testing.assert_array_equal(draws, again)
+    np.testing.assert_array_equal(weights, same)
+
+
+def test_weights_of_a_summary_are_as_many_draws_of_one_weight():
+    rng = np.random.default_rng(0)
+    draws = rng.normal(size=(3, 40, 2)).astype("f4")
+    times = rng.integers(1, 9, (3, 40))
+    repeated = [np.repeat(d, 50 * t, axis=0) for d, t in zip(draws, times, strict=True)]
+    found = summarise(draws, (times / times.sum(1, keepdims=True)).astype("f4"))
+    for row, values in enumerate(repeated):
+        np.testing.assert_allclose(found["mean"][row], values.mean(0), atol=1e-5)
+        np.testing.assert_allclose(
+            found["covariance"][row], np.cov(values.T, bias=True), atol=1e-5
+        )
+        ordered = np.sort(draws[row], axis=0)
+        for name, share in (("lower", 0.15866), ("median", 0.5), ("upper", 0.84134)):
+            # the draw at which so many are reached, or one of its neighbours
+            at = np.searchsorted(ordered[:, 0], np.quantile(values[:, 0], share))
+            low, high = ordered[max(at - 1, 0), 0], ordered[min(at + 1, 39), 0]
+            assert low <= found[name][row, 0] <= high
+
+
+def test_equal_weights_give_the_quantiles_half_way_along_each_draw():
+    draws = np.random.default_rng(1).normal(size=(2, 64, 3)).astype("f4")
+    found = summarise(draws, np.full((2, 64), 1 / 64, "f4"))
+    for name, share in (("lower", 0.15865525), ("median", 0.5), ("upper", 0.84134475)):
+        expected = np.quantile(draws, share, axis=1, method="hazen")
+        np.testing.assert_allclose(found[name], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", POSTERIORS)

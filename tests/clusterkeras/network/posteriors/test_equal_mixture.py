@@ -25,6 +25,16 @@ def outputs(members):
     return [rng.normal(0, 0.4, (6, m.n_outputs)).astype("f4") for m in members]
 
 
+#: Shares of three members.
+SHARES = np.array([0.5, 0.2, 0.3])
+
+
+def joined(outputs, shares=(1, 1, 1)):
+    """Return the outputs of all members and the logs of their shares, of any scale."""
+    logs = np.tile(np.log(np.float32(shares)) + 0.4, (len(outputs[0]), 1))
+    return np.concatenate([*outputs, logs.astype("f4")], axis=1)
+
+
 def test_density_is_the_mean_of_the_members_densities(members, outputs, flat):
     ensemble, points = EnsemblePosterior(members), flat(6)
     each = [
@@ -32,7 +42,10 @@ def test_density_is_the_mean_of_the_members_densities(members, outputs, flat):
         for member, part in zip(members, outputs, strict=True)
     ]
     expected = np.logaddexp.reduce(each) - np.log(3)
-    found = ensemble.distribution(np.concatenate(outputs, 1)).log_prob(points)
+    found = ensemble.distribution(joined(outputs)).log_prob(points)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    expected = np.logaddexp.reduce(each + np.log(SHARES)[:, None])
+    found = ensemble.distribution(joined(outputs, SHARES)).log_prob(points)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -41,9 +54,10 @@ def test_the_uniform_number_chooses_the_member_and_goes_on_to_it(members, output
     rng = np.random.default_rng(5)
     own = rng.uniform(0.01, 0.99, (6, 30)).astype("f4")
     normal = rng.normal(size=(6, 30, 4)).astype("f4")
-    raw = np.concatenate(outputs, axis=1)
+    raw = joined(outputs, SHARES)
     for k, (member, part) in enumerate(zip(members, outputs, strict=True)):
-        found = ensemble.carry(raw, (k + own) / 3, normal).numpy()
+        uniform = (SHARES[:k].sum() + SHARES[k] * own).astype("f4")
+        found = ensemble.carry(raw, uniform, normal).numpy()
         expected = member.carry(part, own, normal).numpy()
         # a number within rounding of a component's edge may fall on its other side
         alike = np.isclose(found, expected, atol=1e-4).all(axis=-1)
