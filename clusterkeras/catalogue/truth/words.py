@@ -10,6 +10,9 @@ import numpy as np
 from clusterkeras.catalogue.truth.like_m83 import LEAST_MSUN, OLDEST_YR
 from clusterkeras.catalogue.truth.shares import MAGNITUDE
 
+#: Of less than this share of M83's clusters nothing is said.
+_LEAST_COVERED = 0.5
+
 
 def percent(share: float | None) -> str:
     """Return a share in words."""
@@ -33,25 +36,28 @@ def axis_of(column: str) -> str:
 
 
 def like_m83_in_words(found: Mapping[str, Any]) -> str:
-    """Say what is found of clusters like M83's, and how well the truth tells."""
+    """Say what is found of clusters like M83's, and how well the truth tells.
+
+    An error is that of the share with half a cluster more of each kind, so that it is
+    not 0 where all or none are found.
+    """
     like = found["completeness"]["like_m83"]
     who = f"above {LEAST_MSUN:,.0f} Msun, below {OLDEST_YR / 1e6:.0f} Myr"
-    if not like["n"]:
-        return f"the truth has none ({who})"
+    if like["covered"] < _LEAST_COVERED:
+        return f"the truth lacks {percent(1 - like['covered'])} of these ({who})"
 
     def with_error(share: float) -> str:
-        error = np.sqrt(share * (1 - share) / like["effective"])
-        return f"{100 * share:.0f} ± {100 * error:.0f} %"
+        n = like["effective"]
+        p = (share * n + 0.5) / (n + 1)
+        return f"{100 * share:.0f} ± {100 * np.sqrt(p * (1 - p) / (n + 1)):.0f} %"
 
     words = f"found {with_error(like['found'])}, taken {with_error(like['taken'])}"
     if like["purity"] is not None:
-        words += (
-            f", so that {percent(like['purity'])} of the rows at least are clusters"
-        )
-    words += f" ({who}"
+        pure = percent(like["purity"])
+        words += f"; at M83's density {pure} of the rows or more are clusters"
     if round(like["covered"], 2) < 1:
-        words += f"; of {percent(like['covered'])} of them, the truth lacks the others"
-    return f"{words})"
+        who += f"; the truth lacks {percent(1 - like['covered'])} of these"
+    return f"{words} ({who})"
 
 
 def why_none(found: Mapping[str, Any]) -> str:

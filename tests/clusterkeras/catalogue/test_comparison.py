@@ -138,11 +138,8 @@ def test_what_is_found_of_clusters_like_m83_s_is_said(tmp_path):
     assert like["found"] == 1.0 and 0.95 < like["covered"] <= 1
     assert 0.3 < like["taken"] < result["completeness"]["all"]["taken"]
     assert like["purity"] == 1.0
-    assert "like M83's: found 100 ± 0 %, taken" in repr(result)
+    assert "like M83's: found 100 ±" in repr(result)
     assert "Like M83's: found 100 ±" in result.plot().axes[5].texts[0].get_text()
-    truth["log_age"] = 10.0
-    result = Catalogue.of(table).compare(truth)
-    assert "like M83's: the truth has none (above 5,000 Msun, below 300" in repr(result)
 
 
 def test_json_and_picture_are_written_into_a_new_directory(tmp_path):
