@@ -38,6 +38,12 @@ def errors_from(n_fields: int) -> str:
     )
 
 
+def _error(row: Mapping[str, Any], name: str, how: str) -> str:
+    """Write the error of a number as what follows it; nothing where it has none."""
+    error = row.get(f"{name}_error")
+    return "" if error is None else f" ± {error:{how}}"
+
+
 def _unit(unit: str) -> str:
     return "dex" if unit.startswith("dex") else unit
 
@@ -60,20 +66,28 @@ def parameter_table(stratum: dict[str, Any], thresholds: dict[str, float]) -> st
     rows = []
     for parameter in PARAMETERS:
         score = stratum["parameters"][parameter.name]
+        # numbers of before have errors as of independent clusters: not told
+        errors = score if _by_fields(stratum) else {}
         unit = _unit(parameter.unit)
         rows.append(
             [
                 f"{parameter.label} [{unit}]",
-                f"{score['bias']:+.2f}",
-                f"{score['scatter']:.2f}",
-                f"{score['coverage_68']:.1%}",
-                f"{score['coverage_95']:.1%}",
-                f"{score['catastrophic_fraction']:.1%} beyond "
+                f"{score['bias']:+.2f}{_error(errors, 'bias', '.1g')}",
+                f"{score['scatter']:.2f}{_error(errors, 'scatter', '.1g')}",
+                f"{score['coverage_68']:.1%}{_error(errors, 'coverage_68', '.1%')}",
+                f"{score['coverage_95']:.1%}{_error(errors, 'coverage_95', '.1%')}",
+                f"{score['catastrophic_fraction']:.1%}"
+                f"{_error(errors, 'catastrophic_fraction', '.1%')} beyond "
                 f"{thresholds[parameter.name]:g} {unit}",
             ]
         )
     head = ["", "bias", "scatter", "in the 68 % interval", "in the 95 % interval"]
     return markdown_table([*head, "far off"], rows)
+
+
+def _by_fields(stratum: Mapping[str, Any]) -> bool:
+    """Return whether a row's errors are by the scatter of fields."""
+    return "n_fields" in stratum
 
 
 def sharpness(found: Mapping[str, Any]) -> str:
@@ -176,17 +190,19 @@ def strata_table(metrics: dict[str, Any]) -> str:
     rows = []
     predicted = metrics["posterior"]["strata"]["predicted"]
     for stratum in strata.worst_calibrated_first(predicted):
-        score = stratum["negative_log_probability"]
+        score, known = stratum["negative_log_probability"], _by_fields(stratum)
         rows.append(
             [
                 stratum["label"],
                 str(stratum["n"]),
-                f"{score['mean']:.2f}",
+                f"{score['mean']:.2f}"
+                + _error(score if known else {}, "standard", ".2f"),
                 f"{score['gain_over_prior']:.2f}",
                 _joint(stratum),
                 *(
-                    f"{stratum['parameters'][p.name]['coverage_68']:.1%}"
-                    for p in PARAMETERS
+                    f"{score['coverage_68']:.1%}"
+                    f"{_error(score if known else {}, 'coverage_68', '.1%')}"
+                    for score in stratum["parameters"].values()
                 ),
                 f"{stratum['worst_coverage']['sigmas']:+.1f}",
             ]
@@ -213,9 +229,11 @@ def presence_table(metrics: dict[str, Any]) -> str:
     """
     presence = metrics["presence"]
     point = presence["at_90_completeness"]
+    known = _by_fields(metrics["posterior"]["overall"])
     everything = {
         "n_others": presence["n_others"],
         "auc": presence["auc"],
+        "auc_error": presence["auc_error"],
         "false_positive_rate": point["false_positive_rate"],
         "purity_at_90_completeness": point["purity"],
     }
@@ -224,7 +242,7 @@ def presence_table(metrics: dict[str, Any]) -> str:
         [
             kind,
             str(s["n_others"]),
-            f"{s['auc']:.3f}",
+            f"{s['auc']:.3f}{_error(s if known else {}, 'auc', '.3f')}",
             f"{s['false_positive_rate']:.1%}",
             f"{s['purity_at_90_completeness']:.1%}",
         ]
@@ -250,12 +268,13 @@ def presence_strata_table(metrics: dict[str, Any]) -> str:
         at the one that keeps 90 % of these.
     """
     presence = metrics["presence"]
+    known = _by_fields(metrics["posterior"]["overall"])
     rows = [
         [
             s["label"],
             str(s["n_clusters"]),
             str(s["n_others"]),
-            f"{s['auc']:.3f}",
+            f"{s['auc']:.3f}{_error(s if known else {}, 'auc', '.3f')}",
             f"{s['completeness']:.1%}",
             f"{s['purity_at_90_completeness']:.1%}",
         ]
@@ -289,9 +308,9 @@ def visibility_table(metrics: dict[str, Any]) -> str:
         [
             label,
             str(s["n"]),
-            f"{s['bias']:+.3f}",
-            f"{s['scatter']:.3f}",
-            f"{s['coverage_68']:.1%}",
+            f"{s['bias']:+.3f}{_error(s, 'bias', '.3f')}",
+            f"{s['scatter']:.3f}{_error(s, 'scatter', '.3f')}",
+            f"{s['coverage_68']:.1%}{_error(s, 'coverage_68', '.1%')}",
         ]
         for label, s in parts
         if s["n"]
@@ -476,11 +495,12 @@ def tables(metrics: dict[str, Any]) -> str:
     parts = [
         "### What it knows",
         sharpness(metrics["sharpness"]),
+        *([errors_from(overall["n_fields"])] if _by_fields(overall) else []),
         f"### Calibration: {limits.headline(verdicts)}",
         limits_table(metrics),
-        f"The joint of {passed} other strata passes. A stratum of fewer than "
-        f"{limits.Limits().least_n} clusters may miss the limit by what 95 of 100 "
-        "perfect posteriors stay below.",
+        f"The joint of {passed} other strata passes. Where chance does more than to "
+        f"{limits.Limits().least_n} independent clusters, what 95 of 100 perfect "
+        "posteriors stay below is added to the limit.",
         f"### All {overall['n']} clusters",
         f"Mean negative log-probability {score['mean']:.2f} nats (prior "
         f"{score['prior']:.2f}). Joint calibration (TARP): max |ECP - alpha| "

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 import clusterkeras
-from clusterkeras.diagnostics.metrics import bands, coverage, limits, tarp
+from clusterkeras.diagnostics.metrics import bands, limits
 from clusterkeras.diagnostics.plots import calibration, recovery
 from clusterkeras.diagnostics.plots.sharpness import sharpness
 from clusterkeras.evaluation import card, examples, strata, summary
@@ -304,6 +304,7 @@ def headline(posterior: dict[str, Any]) -> str:
             "\n".join(
                 [
                     strata.score_table([posterior["overall"]]),
+                    card.errors_from(posterior["overall"]["n_fields"]),
                     card.outside_bands(posterior),
                     _between_fields(posterior),
                 ]
@@ -362,15 +363,11 @@ def _draw_pictures(
     box: summary.Box,
     output: Path,
 ) -> None:
-    levels = np.linspace(0, 1, 101)
-    curves = {
-        name: (levels, coverage.central_coverage(scored.pit[:, p], levels))
+    # the nominal coverage of the smallest region that holds the truth
+    nominal = {
+        name: 2 * np.abs(scored.pit[:, p] - 0.5)
         for p, name in enumerate(PARAMETER_NAMES)
-    } | {
-        "joint (TARP)": (levels, tarp.expected_coverage(scored.tarp, levels)),
-        "joint (HPD)": (levels, coverage.cumulative(scored.hpd, levels)),
-    }
-    repeated = (levels, *tarp.bootstrap_coverage(scored.tarp, levels))
+    } | {"joint (TARP)": scored.tarp, "joint (HPD)": scored.hpd}
     seen = predictions.select(predictions.has_object)
     both = not predictions.is_cluster.all()
     pictures = {
@@ -387,9 +384,11 @@ def _draw_pictures(
             scored.truth, scored.median, box
         ),
         "coverage": calibration.coverage_curves(
-            curves, len(clusters), {"joint (TARP)": repeated}
+            nominal, clusters.field_id, ("joint (TARP)",)
         ),
-        "ranks": calibration.rank_plots(scored.pit, bands.rank_levels(scored.n_draws)),
+        "ranks": calibration.rank_plots(
+            scored.pit, bands.rank_levels(scored.n_draws), clusters.field_id
+        ),
         "visibility": recovery.visibility_residuals(
             seen.log_snr, seen.visibility_mean, seen.visibility_std
         ),
@@ -403,6 +402,7 @@ def _draw_pictures(
             predictions.is_cluster,
             predictions.p_cluster,
             {s.label: s.rows for s in strata.bins("log_snr", predictions.log_snr)},
+            predictions.field_id,
         )
     for name, row in chosen.items():
         title = (

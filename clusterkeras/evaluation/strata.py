@@ -145,7 +145,7 @@ def score_table(rows: Rows, parameter: str = "log_age") -> str:
     width = max([len("stratum"), *(len(row["label"]) for row in rows)])
     names = list(rows[0]["parameters"]) if rows else []
     head = (
-        f"{'stratum':<{width}} {'N':>6} {'-log p':>7} {'gain':>6}  "
+        f"{'stratum':<{width}} {'N':>6} {'-log p':>7} {'gain':>6} {'error':>6}  "
         f"{'max |ECP-a|':<14} "
         f"{'worst coverage':<47} {'bias':>6} {'scatter':>7} {'catastr.':>8}  "
         + " ".join(f"{'68% ' + name[:8]:>12}" for name in names)
@@ -168,7 +168,8 @@ def score_table(rows: Rows, parameter: str = "log_age") -> str:
         )
         lines.append(
             f"{row['label']:<{width}} {row['n']:>6} {score['mean']:>7.2f} "
-            f"{score['gain_over_prior']:>6.2f}  {joint:<14} {what:<47} "
+            f"{score['gain_over_prior']:>6.2f} {score['standard_error']:>6.2f}  "
+            f"{joint:<14} {what:<47} "
             f"{shown['bias']:>+6.2f} {shown['scatter']:>7.2f} "
             f"{shown['catastrophic_fraction']:>8.1%}  "
             + " ".join(

@@ -10,8 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
-from clusterkeras.diagnostics.metrics import bands, coverage
+from clusterkeras.diagnostics.metrics import bands
+from clusterkeras.diagnostics.metrics.groups import clustered_error
 from clusterkeras.diagnostics.metrics.limits import Limits
+from clusterkeras.diagnostics.metrics.tarp import bootstrap_coverage
 from clusterkeras.diagnostics.plots.recovery import (
     MARKERS,
     STYLES,
@@ -25,47 +27,51 @@ _BAND = {"color": "0.85", "linewidth": 0, "zorder": 0}
 
 
 def coverage_curves(
-    curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
-    n: int,
-    ranges: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]] | None = None,
+    nominal: Mapping[str, ArrayLike],
+    group: ArrayLike | None = None,
+    again: Sequence[str] = (),
 ) -> Figure:
     """Draw observed against nominal coverage, and their difference.
 
-    Grey is where the whole curve of a perfect posterior stays in 95 of 100 such sets.
+    Grey is where the whole curve of a perfect posterior stays in 95 of 100 such sets,
+    the widest of the curves' bands.
 
     Parameters
     ----------
-    curves : mapping of str to (levels, coverage), each array_like of shape (L,)
-        What to draw, by the name in the legend.
-    n : int
-        Number of objects.
-    ranges : mapping of str to (levels, low, high), optional
-        Range of some of the curves under a bootstrap, drawn in the curve's colour.
+    nominal : mapping of str to array_like, shape (N,)
+        By the name in the legend: of each object the nominal coverage of the smallest
+        region that holds the truth, uniform for a perfect posterior.
+    group : array_like of int, shape (N,), optional
+        Name of each object's group, whose objects err together.
+    again : sequence of str
+        Curves to draw in their colour the range of, if other groups had been drawn.
     """
     figure = Figure(figsize=(10.5, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     grid = np.arange(1, 100) / 100
-    low, high = bands.simultaneous_band(grid, n)
+    checks = {k: bands.check_band(v, grid, group=group) for k, v in nominal.items()}
+    n = max(check.n for check in checks.values())
+    low = np.min([check.low for check in checks.values()], axis=0)
+    high = np.max([check.high for check in checks.values()], axis=0)
     left.fill_between(grid, low, high, **_BAND)
     right.fill_between(grid, low - grid, high - grid, **_BAND, label="perfect, 95 %")
     left.axline((0, 0), slope=1, color="black", linewidth=0.8)
     right.axhline(0, color="black", linewidth=0.8)
-    for i, (name, (levels, covered)) in enumerate(curves.items()):
-        levels, covered = np.asarray(levels), np.asarray(covered)
+    for i, (name, check) in enumerate(checks.items()):
         style = STYLES[i % len(STYLES)] | {
             "marker": MARKERS[i % len(MARKERS)],
-            "markevery": (2 * i, max(len(levels) // 6, 1)),
+            "markevery": (2 * i, max(len(grid) // 6, 1)),
             "markersize": 5,
             "markerfacecolor": "white",
         }
-        left.plot(levels, covered, label=name, **style)
-        right.plot(levels, covered - levels, label=name, **style)
-        if name in (ranges or {}):
-            at, least, most = (np.asarray(v) for v in ranges[name])
+        left.plot(grid, check.share, label=name, **style)
+        right.plot(grid, check.share - grid, label=name, **style)
+        if name in again:
+            least, most = bootstrap_coverage(nominal[name], grid, group=group)
             right.fill_between(
-                at,
-                least - at,
-                most - at,
+                grid,
+                least - grid,
+                most - grid,
                 color=style["color"],
                 alpha=0.25,
                 linewidth=0,
@@ -93,6 +99,7 @@ def coverage_curves(
 def rank_plots(
     pit: ArrayLike,
     levels: ArrayLike,
+    group: ArrayLike | None = None,
     parameters: Sequence[Parameter] = PARAMETERS,
     bins: int = 20,
 ) -> Figure:
@@ -109,6 +116,8 @@ def rank_plots(
         Probability integral transform of the truth.
     levels : array_like, shape (L,)
         Where the distribution function is looked at, see `bands.rank_levels`.
+    group : array_like of int, shape (N,), optional
+        Name of each object's group, whose objects err together.
     parameters : sequence of Parameter
         The P parameters.
     bins : int
@@ -119,15 +128,19 @@ def rank_plots(
     figure = Figure(figsize=(3.1 * len(parameters), 5.8), layout="constrained")
     above, below = figure.subplots(2, len(parameters), squeeze=False, sharey="row")
     expected = n / bins
-    noise = 1.96 * np.sqrt(expected * (1 - 1 / bins))
+    binomial = np.sqrt(expected * (1 - 1 / bins))
     for p, parameter in enumerate(parameters):
         counts, edges = np.histogram(pit[:, p], bins=bins, range=(0, 1))
+        in_bin = np.digitize(pit[:, p], edges[1:-1])[:, None] == np.arange(bins)
+        noise = 1.96 * np.fmax(n * clustered_error(in_bin, group), binomial)
         ax = above[p]
-        ax.axhspan(expected - noise, expected + noise, **_BAND)
+        ax.stairs(
+            expected + noise, edges, baseline=expected - noise, fill=True, **_BAND
+        )
         ax.axhline(expected, color="black", linewidth=0.8)
         ax.stairs(counts, edges, color="black", linewidth=1.5)
         ax.set(title=axis_label(parameter), xlim=(0, 1))
-        check = bands.check_band(pit[:, p], levels)
+        check = bands.check_band(pit[:, p], levels, group=group)
         ax = below[p]
         ax.fill_between(
             check.levels, check.low - check.levels, check.high - check.levels, **_BAND
@@ -178,12 +191,13 @@ def strata_coverage(
     joint.set(xlabel="largest\nabs(ECP - alpha)", title="joint (TARP)")
     joint.axvline(Limits().joint_in_stratum, color="black", linestyle="--")
     joint.set_xlim(left=0)
-    noise = 1.96 * coverage.coverage_noise(1, 0.68)
-    noise = noise / np.sqrt([row["n"] for row in rows])
-    every = [[p["coverage_68"] for p in row["parameters"].values()] for row in rows]
-    reach = 1.1 * max(noise.max(), np.abs(np.array(every) - 0.68).max())
+    scores = [row["parameters"][p.name] for row in rows for p in parameters]
+    off = [np.abs(score["coverage_68"] - 0.68) for score in scores]
+    reach = 1.1 * max(*off, *(1.96 * score["coverage_68_error"] for score in scores))
     for parameter, ax in zip(parameters, axes, strict=True):
-        covered = [row["parameters"][parameter.name]["coverage_68"] for row in rows]
+        scores = [row["parameters"][parameter.name] for row in rows]
+        covered = [score["coverage_68"] for score in scores]
+        noise = 1.96 * np.array([score["coverage_68_error"] for score in scores])
         ax.barh(y, 2 * noise, left=0.68 - noise, height=0.8, color="0.85")
         ax.axvline(0.68, color="black", linewidth=0.8)
         _points(ax, np.array(covered), y, 0.68 - noise, 0.68 + noise)

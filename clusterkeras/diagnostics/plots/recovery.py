@@ -97,6 +97,7 @@ def presence(
     is_cluster: ArrayLike,
     p_cluster: ArrayLike,
     groups: Mapping[str, ArrayLike] | None = None,
+    field_id: ArrayLike | None = None,
 ) -> Figure:
     """Draw ROC, purity against completeness, and reliability of `p_cluster`.
 
@@ -108,13 +109,15 @@ def presence(
         Probability of one.
     groups : mapping of str to array_like of bool, shape (N,)
         Clusters to draw a ROC curve of their own for, against all negatives.
+    field_id : array_like of int, shape (N,), optional
+        Field of each record: those of one err together.
     """
     truth, probability = np.asarray(is_cluster, dtype=bool), np.asarray(p_cluster)
     figure = Figure(figsize=(14, 4.5), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     _roc_curves(left, truth, probability, groups or {})
     _purity_curve(middle, truth, probability)
-    _reliability(right, truth, probability)
+    _reliability(right, truth, probability, field_id)
     return figure
 
 
@@ -177,8 +180,13 @@ def _purity_curve(ax: Axes, truth: np.ndarray, probability: np.ndarray) -> None:
     ax.legend(fontsize=8, loc="lower left")
 
 
-def _reliability(ax: Axes, truth: np.ndarray, probability: np.ndarray) -> None:
-    bins = classification.reliability(truth, probability)
+def _reliability(
+    ax: Axes,
+    truth: np.ndarray,
+    probability: np.ndarray,
+    field_id: ArrayLike | None,
+) -> None:
+    bins = classification.reliability(truth, probability, group=field_id)
     ax.axline((0, 0), slope=1, color="black", linewidth=0.8)
     ax.errorbar(
         bins.probability,
@@ -190,7 +198,7 @@ def _reliability(ax: Axes, truth: np.ndarray, probability: np.ndarray) -> None:
         capsize=3,
         label="bars: 95 % if the probabilities are right",
     )
-    check = classification.check_probabilities(truth, probability)
+    check = classification.check_probabilities(truth, probability, group=field_id)
     ax.set(
         xlabel="mean p_cluster of the bin",
         ylabel="share of clusters in the bin",

@@ -122,11 +122,16 @@ def evaluate_beside_classical(
 
 def _picture(metrics: dict[str, Any]) -> Figure:
     rival = metrics["classical"]
-    curves = {}
-    for name, found in (("the model", metrics), ("the grid", rival)):
-        joint = found["posterior"]["joint"]["tarp"]
-        curves[name] = joint["alpha"], joint["ecp"]
-    return gain_and_coverage(rival["gain"]["strata"], curves, metrics["n_clusters"])
+    joint = {
+        name: found["posterior"]["joint"]["tarp"]
+        for name, found in (("the model", metrics), ("the grid", rival))
+    }
+    return gain_and_coverage(
+        rival["gain"]["strata"],
+        {name: (found["alpha"], found["ecp"]) for name, found in joint.items()},
+        metrics["n_clusters"],
+        max(found["max_deviation_noise"] for found in joint.values()),
+    )
 
 
 def check_same_clusters(

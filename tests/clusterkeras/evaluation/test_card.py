@@ -33,10 +33,12 @@ def test_parameter_table_holds_each_parameter_s_scores(metrics):
     for row, parameter in zip(rows[2:], PARAMETERS, strict=True):
         score = overall["parameters"][parameter.name]
         assert row[0].startswith(parameter.label)
-        assert float(row[1]) == pytest.approx(score["bias"], abs=0.005)
-        assert float(row[3].rstrip("%")) / 100 == pytest.approx(
-            score["coverage_68"], abs=0.0005
-        )
+        bias, error = map(float, row[1].split(" ± "))
+        assert bias == pytest.approx(score["bias"], abs=0.005)
+        assert error == pytest.approx(score["bias_error"], rel=0.5)
+        covered, error = (float(x.rstrip("%")) / 100 for x in row[3].split(" ± "))
+        assert covered == pytest.approx(score["coverage_68"], abs=0.0005)
+        assert error == pytest.approx(score["coverage_68_error"], abs=0.0005)
 
 
 @pytest.mark.parametrize(
@@ -86,12 +88,28 @@ def test_what_misses_its_limit_comes_before_all_else(metrics, over_confident, bo
 def test_presence_and_visibility_are_written_by_visibility_and_crowding(metrics):
     rows = {row[0]: row for row in cells(card.presence_strata_table(metrics))[2:]}
     auc = metrics["presence"]["by_crowding"][0]["auc"]
-    assert float(rows["crowding < 0.2"][3]) == pytest.approx(auc, abs=0.0005)
+    assert float(rows["crowding < 0.2"][3].split()[0]) == pytest.approx(auc, abs=5e-4)
     assert "log_snr >= 2" in rows
     rows = {row[0]: row for row in cells(card.visibility_table(metrics))[2:]}
     bias = metrics["visibility"]["clusters"]["bias"]
-    assert float(rows["clusters"][2]) == pytest.approx(bias, abs=0.0005)
+    assert float(rows["clusters"][2].split()[0]) == pytest.approx(bias, abs=0.0005)
     assert {"all objects", "log_snr < 0.5", "crowding >= 0.8"} <= set(rows)
+
+
+def test_card_says_by_how_many_fields_its_errors_are_and_if_these_are_few(metrics):
+    text = card.tables(metrics)
+    assert "scatter of 30 fields" in text and "unsure by 13%" in text
+    assert "joint: 68% highest density" in text
+    assert "fewer" not in card.errors_from(256) and "±" in card.errors_from(256)
+    assert "4%" in card.errors_from(255)
+    assert "independent clusters, and too small" in card.errors_from(1)
+
+
+def test_errors_of_before_that_took_clusters_as_independent_are_not_told():
+    shipped = json.loads((SHIPPED / "metrics.json").read_text())
+    overall = shipped["posterior"]["overall"]
+    told = card.parameter_table(overall, shipped["catastrophic_thresholds"])
+    assert ("±" in told) == ("n_fields" in overall)
 
 
 def test_card_names_the_parameters_whose_ranks_are_not_uniform(metrics):
@@ -109,7 +127,7 @@ def test_card_says_whether_clusters_of_one_field_err_together(metrics):
 
 def test_look_alikes_are_written_hardest_first_and_all_together_last(metrics):
     rows = cells(card.presence_table(metrics))[2:]
-    auc = [float(row[2]) for row in rows[:-1]]
+    auc = [float(row[2].split(" ± ")[0]) for row in rows[:-1]]
     assert rows[-1][0] == "all"
     purity = metrics["presence"]["at_90_completeness"]["purity"]
     assert float(rows[-1][4].rstrip("%")) / 100 == pytest.approx(purity, abs=0.0005)

@@ -44,7 +44,11 @@ def row(label, n, sigmas, covered=0.5, gain=2.5):
         "label": label,
         "n": n,
         "tarp": {"max_deviation": 0.04, "max_deviation_noise": 0.05},
-        "negative_log_probability": {"mean": 1.25, "gain_over_prior": gain},
+        "negative_log_probability": {
+            "mean": 1.25,
+            "gain_over_prior": gain,
+            "standard_error": 0.07,
+        },
         "worst_coverage": {
             "parameter": "a_v",
             "level": 0.68,
@@ -86,6 +90,6 @@ def test_table_keeps_the_order_and_lines_up():
         [row("bad", 120, -6.0), row("fine", 9, 0.5)]
     ).splitlines()
     assert lines[2].startswith("bad ")
-    assert "0.040 (0.050)" in lines[2]
+    assert "0.040 (0.050)" in lines[2] and " 0.07  " in lines[2]
     assert "a_v 68%: 0.500 (-6.0 sigma)" in lines[2]
     assert len({len(line) for line in lines[1:]}) == 1
