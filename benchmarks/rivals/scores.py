@@ -8,25 +8,15 @@ from typing import Any
 import numpy as np
 
 from clusterkeras.diagnostics.metrics.classification import roc_curve
+from clusterkeras.diagnostics.metrics.groups import clustered_error
 from clusterkeras.evaluation.predictions import Predictions
 from clusterkeras.evaluation.strata import published_regime
 from data_tools.schema import PARAMETER_NAMES
 
-#: Sets of fields drawn from the test set's, for errors.
-RESAMPLED = 2000
-
 
 def over_fields(values: np.ndarray, field_id: np.ndarray) -> tuple[float, float]:
-    """Return the mean of values (N,), and its error by a bootstrap over fields.
-
-    Clusters of one field share its PSF, zero points and stars and err together: whole
-    fields are drawn with replacement, from their sums and numbers.
-    """
-    _, which = np.unique(field_id, return_inverse=True)
-    sums, counts = np.bincount(which, values), np.bincount(which)
-    k = len(sums)
-    drawn = np.random.default_rng(0).multinomial(k, np.full(k, 1 / k), RESAMPLED)
-    return float(values.mean()), float(((drawn @ sums) / (drawn @ counts)).std())
+    """Return the mean of values (N,), and its error by the scatter of fields."""
+    return float(values.mean()), float(clustered_error(values, field_id))
 
 
 def in_regime(clusters: Predictions) -> np.ndarray:
@@ -74,7 +64,10 @@ def score(seeds: Sequence[Predictions], first: np.ndarray | None) -> dict[str, A
     if first is not None:
         numbers["worse_than_first"] = over_fields(first - log_prob, one.field_id)
     if not seeds[0].is_cluster.all():
-        curves = [roc_curve(found.is_cluster, found.p_cluster) for found in seeds]
+        curves = [
+            roc_curve(found.is_cluster, found.p_cluster, found.field_id)
+            for found in seeds
+        ]
         numbers["auc"] = float(np.mean([curve.auc for curve in curves]))
         numbers["auc_error"] = float(curves[0].auc_error)
     return numbers
