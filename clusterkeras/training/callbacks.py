@@ -152,6 +152,25 @@ class FixNormalisation(keras.callbacks.Callback):
             self.model.make_train_function(force=True)
 
 
+class EndAfter(keras.callbacks.Callback):
+    """End a part of a fit, whose bar still counts the epochs of the whole.
+
+    Parameters
+    ----------
+    epochs : int
+        Epochs that are done at its end.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None):
+        """Stop once they are."""
+        if epoch + 1 >= self.epochs:
+            self.model.stop_training = True
+
+
 class ProcessorHours(keras.callbacks.Callback):
     """Note the hours of processor time, all threads together, of each epoch."""
 

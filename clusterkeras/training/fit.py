@@ -23,6 +23,7 @@ from clusterkeras.network.model_file import save_model
 from clusterkeras.network.trainable_model import TrainableModel
 from clusterkeras.training.callbacks import (
     Backup,
+    EndAfter,
     FixNormalisation,
     KeepBest,
     ProcessorHours,
@@ -196,12 +197,12 @@ def _train(
                 batches,
                 validation_data=validation,
                 initial_epoch=done,
-                epochs=until,
+                epochs=training.epochs,
                 # the dataset shuffles itself
                 shuffle=False,
                 # a bar with the time left on a terminal, a line an epoch in a log
                 verbose=1 if sys.stdout.isatty() else 2,
-                callbacks=callbacks,
+                callbacks=[EndAfter(until), *callbacks],
             )
         done = until
     print("what is unlike the mocks is told apart last", flush=True)
