@@ -20,6 +20,9 @@ from scipy import stats
 
 from clusterkeras.diagnostics.metrics.arrays import as_finite
 
+#: Most numbers of groups drawn again that are in memory at a time (32 MB).
+_MOST_NUMBERS = 4_000_000
+
 
 @dataclass(frozen=True)
 class GroupCheck:
@@ -279,7 +282,14 @@ def resampled_deviations(
         drawn = np.random.default_rng(seed).multinomial(n, share, n_resamples)
         widened = 1.0
     else:
-        drawn = _drawn(k, n_resamples, seed) @ table.astype(np.float32)
+        table = table.astype(np.float32)
+        rows = max(_MOST_NUMBERS // k, 1)
+        drawn = np.concatenate(
+            [
+                _drawn(k, min(rows, n_resamples - first), seed + first) @ table
+                for first in range(0, n_resamples, rows)
+            ]
+        )
         # a bootstrap's variance is too small by (k - 1) / k
         widened = np.sqrt(k / (k - 1))
     counts = drawn.cumsum(axis=1, dtype=np.float64)

@@ -165,6 +165,15 @@ def test_distribution_functions_stray_by_the_error_of_their_shares():
     assert alone.std(axis=0) == pytest.approx(groups.clustered_error(inside), rel=0.06)
 
 
+def test_many_groups_are_drawn_in_blocks_that_differ():
+    values = np.random.default_rng(10).uniform(size=(5000))
+    strayed = groups.resampled_deviations(values, [0.3, 0.5], np.arange(5000) // 2)
+    assert strayed.shape == (2000, 2)
+    assert np.corrcoef(strayed[:400, 0], strayed[1600:, 0])[0, 1] < 0.2
+    expected = groups.clustered_error(values[:, None] <= [0.3, 0.5])
+    assert strayed.std(axis=0) == pytest.approx(expected, rel=0.1)
+
+
 def test_groups_that_are_not_of_the_values_are_refused():
     for function in (groups.clustered_error, groups.clustered_median_error):
         with pytest.raises(ValueError, match=r"3 rows; received \(2,\)"):
