@@ -25,10 +25,11 @@ that are missing there; a row whose model or predictions are not there yet stand
 table as missing. ``--only_there`` asks nobody. ``rivals.md`` and ``rivals.json`` have
 the table. See `rivals.rows.Row` for all keys; hours are of the processor.
 
-The set is a mock set of this version, or a directory of arrays of an older one
-(``benchmarks/rivals/first_set.py``)::
+The set is a mock set of this version; the first one is made into one, and models of its
+priors are drawn, by ``benchmarks/rivals/first_set.py`` and ``first_models.py``::
 
-    python benchmarks/bench_rivals.py rows.yaml --data first_set -o rivals
+    python benchmarks/bench_rivals.py rows.yaml --data first_set \
+        --models ../first/first_models -o rivals
 """
 
 import argparse
@@ -42,7 +43,7 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
-from rivals.asked_set import Arrays, Mocks, asked_set
+from rivals.asked_set import AskedSet
 from rivals.macs import millions_of_macs
 from rivals.rows import Row, read_rows
 from rivals.scores import score
@@ -74,7 +75,7 @@ COLUMNS = (
 class Table:
     """Ask the methods that have not been asked, and score all."""
 
-    def __init__(self, data: Arrays | Mocks, output: Path, args) -> None:
+    def __init__(self, data: AskedSet, output: Path, args) -> None:
         self.data, self.output, self.args = data, output, args
 
     def answers(self, row: Row) -> tuple[list[Predictions], dict[str, Any]] | None:
@@ -138,7 +139,7 @@ class Table:
         return found, said
 
     def _grid(self, row: Row, draws: int) -> tuple[Predictions, dict[str, Any]]:
-        paths = self.data.models(row.n_models, self.args.workers)
+        paths = self.data.model_files(row.n_models, self.args.workers)
         seconds, models = 0.0, []
         for path in paths:
             with np.load(path) as shard:
@@ -254,7 +255,10 @@ def main() -> None:
     """Ask, score, write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("rows", type=Path, help="YAML file, see above")
-    parser.add_argument("--data", type=Path, required=True, help="mock set or arrays")
+    parser.add_argument("--data", type=Path, required=True, help="a mock set")
+    parser.add_argument(
+        "--models", type=Path, help="models of its priors, if not of this version"
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--draws", type=int, default=500)
     parser.add_argument(
@@ -267,7 +271,8 @@ def main() -> None:
     args = parser.parse_args()
     rows = read_rows(args.rows)
     args.output.mkdir(parents=True, exist_ok=True)
-    found = Table(asked_set(args.data, args.output), args.output, args).numbers(rows)
+    asked = AskedSet(args.data, args.output, args.models)
+    found = Table(asked, args.output, args).numbers(rows)
     one = next((row for row in found.values() if row is not None), None)
     if one is None:
         raise SystemExit(f"{args.rows}: nothing that it names is there yet")

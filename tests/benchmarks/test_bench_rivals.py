@@ -1,15 +1,18 @@
 import importlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
+import yaml
 
-import data_tools
 from clusterkeras.evaluation.predictions import Predictions
+from data_tools.records.dataset import make_dataset
+from data_tools.records.finished_set import read_set
+from data_tools.records.shard_file import read_shard
 from data_tools.target import Target
-
-TARGETS = Path(data_tools.__file__).parent / "targets"
 
 
 @pytest.fixture
@@ -123,7 +126,7 @@ def test_rows_that_make_no_sense_are_refused(rivals, tmp_path, text, message):
 
 
 def test_a_row_that_is_not_there_yet_is_said_to_be_missing(
-    bench, tmp_path, monkeypatch, capsys
+    bench, tmp_path, monkeypatch, capsys, small_mock_set
 ):
     said().write(tmp_path / "ours.npz")
     said(worse=0.3, seed=1).write(tmp_path / "theirs-0.npz")
@@ -133,11 +136,9 @@ def test_a_row_that_is_not_there_yet_is_said_to_be_missing(
         "- {name: theirs, predictions: [theirs-0.npz, theirs-1.npz]}\n"
         "- {name: published network, models: [published]}\n",
     )
-    data, output = tmp_path / "set", tmp_path / "out"
-    data.mkdir()
-    (data / "images.npy").touch()
-    (data / "target.yaml").write_bytes((TARGETS / "m83-wfc3-uvis.yaml").read_bytes())
-    command = ["bench_rivals", str(rows), "--data", str(data), "-o", str(output)]
+    output = tmp_path / "out"
+    command = ["bench_rivals", str(rows), "--data", str(small_mock_set)]
+    command += ["-o", str(output)]
     monkeypatch.setattr("sys.argv", command)
     monkeypatch.chdir(tmp_path)
     bench.main()
@@ -181,3 +182,39 @@ def test_multiplications_are_those_of_the_layers(rivals):
     model.target = Target.load("m83-wfc3-uvis")
     expected = 32 * 32 * 8 * 27 + 32 * 32 * 8 * 9 + 8 * 5
     assert rivals["macs"].millions_of_macs(model) == pytest.approx(expected / 1e6)
+
+
+def test_a_record_of_before_is_one_of_this_version_that_knows_less(
+    bench, tmp_path, monkeypatch, small_mock_set
+):
+    """A set is made into one of before, and that into one of this version."""
+    first_set = importlib.import_module("rivals.first_set")
+    before, after = tmp_path / "before", tmp_path / "after"
+    before.mkdir()
+    for path in small_mock_set.glob("*.tfrecord*"):
+        with tf.io.TFRecordWriter(str(before / path.name)) as writer:
+            for raw in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+                record = tf.train.Example.FromString(raw)
+                for name in first_set.UNKNOWN:
+                    del record.features.feature[name]
+                version = record.features.feature["schema_version"].int64_list
+                version.value[0] = first_set.FIRST_VERSION
+                writer.write(record.SerializeToString())
+    said = yaml.safe_load((small_mock_set / "configuration.yaml").read_text())
+    said["schema_version"] = first_set.FIRST_VERSION
+    (before / "configuration.yaml").write_text(yaml.safe_dump(said))
+    shutil.copy(small_mock_set / "manifest.json", before)
+    command = ["first_set", "--data", str(before), "-o", str(after)]
+    monkeypatch.setattr("sys.argv", command)
+    first_set.main()
+
+    assert read_set(after, checksums=True).splits == read_set(small_mock_set).splits
+    for name in ("train", "test"):
+        (images, labels), (expected, of_expected) = (
+            next(iter(make_dataset(data, name, 8, training=False)))
+            for data in (after, small_mock_set)
+        )
+        np.testing.assert_array_equal(images, expected)
+        np.testing.assert_array_equal(labels["field_id"], of_expected["field_id"])
+    shard = next(iter(read_set(after).shards["test"]))[0]
+    assert all(np.isnan(next(read_shard(shard))[n]).all() for n in first_set.UNKNOWN)

@@ -58,14 +58,6 @@ class Measured:
     noise_free: NDArray[np.float64]
     truth: dict[str, NDArray]
 
-    @classmethod
-    def read(cls, path: str | Path) -> Measured:
-        """Read a ``.npz`` with these arrays, those of `truth` beside the others."""
-        with np.load(path) as content:
-            arrays = dict(content)
-        own = {name: arrays.pop(name) for name in ("flux", "error", "noise_free")}
-        return cls(**own, truth=arrays)
-
     def select(self, rows: NDArray | slice) -> Measured:
         """Return some of the clusters."""
         truth = {name: values[rows] for name, values in self.truth.items()}

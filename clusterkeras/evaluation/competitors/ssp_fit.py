@@ -21,7 +21,6 @@ import dataclasses
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,12 +77,6 @@ class Populations:
         every = (population_of(target, age) for age in ages)
         flux = [[found.mean_flux(a_v) for a_v in a_vs] for found in every]
         return cls(ages, a_vs, np.array(flux))
-
-    @classmethod
-    def read(cls, path: str | Path) -> Populations:
-        """Read a ``.npz`` with these arrays."""
-        with np.load(path) as content:
-            return cls(**content)
 
 
 def cells(low: float, high: float, step: float) -> NDArray[np.float64]:

@@ -76,12 +76,3 @@ def test_the_same_seed_draws_the_same_models(photometric_target):
     )
     np.testing.assert_array_equal(one, two)
     assert not np.allclose(one, other)
-
-
-def test_clusters_are_read_again_from_a_file_of_arrays(measured, tmp_path):
-    own = {name: getattr(measured, name) for name in ("flux", "error", "noise_free")}
-    np.savez(tmp_path / "test.npz", **own, **measured.truth)
-    found = ring_photometry.Measured.read(tmp_path / "test.npz").select(slice(2, 5))
-    np.testing.assert_array_equal(found.error, measured.error[2:5])
-    assert found.truth.keys() == measured.truth.keys()
-    np.testing.assert_array_equal(found.truth["truth"], measured.truth["truth"][2:5])
