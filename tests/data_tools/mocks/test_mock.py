@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter, shift
 
 from data_tools.imaging.field_spectrum import measure_spectrum
 from data_tools.imaging.visibility import visibility
+from data_tools.mocks import mock
 from data_tools.mocks.mock import MockMaker
 from data_tools.priors import Priors
 from data_tools.schema import (
@@ -31,6 +32,7 @@ MAKE_RECORDS = """
 import sys
 import numpy as np
 from data_tools import Priors, Target
+from data_tools.mocks import mock
 from data_tools.mocks.mock import MockMaker
 maker = MockMaker(Target.load("m83-wfc3-uvis"), Priors(field_px=128))
 rng = np.random.default_rng(2)
@@ -132,6 +134,19 @@ def test_some_records_have_cosmic_rays_and_gaps_and_are_the_same_otherwise(
         for name in ("cluster", "parameters", "log_snr", "background_variance"):
             np.testing.assert_array_equal(record[name], clean[name])
     assert len(kinds) == 4
+
+
+@pytest.mark.parametrize("faintest", [-9, -5, 0])
+def test_light_is_stored_as_numpy_rounds_it(faintest):
+    rng = np.random.default_rng(3)
+    values = rng.normal(0, 10.0 ** rng.uniform(faintest, 4, (64, 64, 3)))
+    special = [0.0, -0.0, np.nan, 2**-14, 2**-24, 2**-25, 3 * 2**-25, -(2**-25)]
+    values[0, : len(special), 0] = special
+    values = np.clip(values, -65504, 65504).astype(np.float32)
+    with np.errstate(under="ignore"):
+        expected = values.astype(np.float16)
+    found = mock._stored(values * np.float32(PIXEL_UNIT_NJY))
+    np.testing.assert_array_equal(found.view(np.uint16), expected.view(np.uint16))
 
 
 def test_visibility_is_that_of_what_is_stored_on_its_field(records, field):
