@@ -57,6 +57,7 @@ _SAVED = {
     "clusterkeras.network.layers.unlike": ("UnlikeMocks",),
     "clusterkeras.network.model": ("ClusterModel",),
     "clusterkeras.network.posteriors.equal_mixture": ("EnsemblePosterior",),
+    "clusterkeras.network.posteriors.flat": ("WithFlatPrior",),
     "clusterkeras.network.posteriors.flow": ("FlowPosterior",),
     "clusterkeras.network.posteriors.gaussian_mixture": ("MixturePosterior",),
     "clusterkeras.network.posteriors.grid": ("GridPosterior",),
