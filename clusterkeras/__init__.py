@@ -49,6 +49,9 @@ _RENAMED = {"write_report": "write_page"}
 _SAVED = {
     "clusterkeras.network.backbones": ("FusedBatchNormalization",),
     "clusterkeras.network.ensemble": ("Ensemble",),
+    "clusterkeras.network.layers.centring": ("Centre", "CentredCrop"),
+    "clusterkeras.network.layers.context": ("ContextFeatures",),
+    "clusterkeras.network.layers.moments": ("RingMoments",),
     "clusterkeras.network.layers.photometry": (
         "AperturePhotometry",
         "PhotometricFeatures",

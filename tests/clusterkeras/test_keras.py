@@ -161,6 +161,7 @@ def test_training_is_the_same_under_another_floatx(small_target, posterior):
         labels = {
             "parameters": rng.uniform(low, high, (8, 4)).astype("f4"),
             **{k: np.ones(8, "f4") for k in ("is_cluster", "log_snr", "has_object")},
+            "kind": np.zeros(8, int),
         }
         images = rng.normal(0, 5, (8, 16, 16, 2)).astype("f4")
         optimizer = clusterkeras.make_optimizer(clusterkeras.TrainingConfig(), 5)

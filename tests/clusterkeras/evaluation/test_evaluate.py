@@ -157,7 +157,7 @@ def test_predicted_densities_belong_to_the_draws_and_the_truth(
     expected = posterior.log_prob(predictions.draws[:, 5]).numpy()
     np.testing.assert_allclose(predictions.log_prob_draws[:, 5], expected, atol=1e-3)
     expected = posterior.log_prob(labels["parameters"]).numpy()
-    np.testing.assert_allclose(predictions.log_prob, expected, atol=1e-3)
+    np.testing.assert_allclose(predictions.log_prob, expected, rtol=1e-3, atol=1e-3)
     assert (predictions.is_cluster == (predictions.kind == 0)).all()
 
 
