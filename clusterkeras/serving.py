@@ -48,7 +48,8 @@ def export(
         ``log_mass_current`` (B, 3), median, 16 and 84 %, ``edge_share`` (B,),
         the largest share of the posterior at an edge of the training range,
         ``unlike_mocks`` (B,), log10 of the share of the training's mocks that are
-        further out, and ``bad_pixels``.
+        further out, and ``bad_pixels``; of a model that tells kinds apart ``kinds``
+        (B, K), probabilities in the order of `data_tools.schema.KINDS`.
     ``samples``
         ``images`` and ``seed`` (B,) int32 → ``samples`` (B, 256, P). A row's draws
         depend on its own image and seed only.

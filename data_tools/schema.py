@@ -383,6 +383,18 @@ _PLACE = (
         "probability that it is a cluster",
     ),
     Column(
+        "other_kind",
+        "",
+        "src.class",
+        "likeliest kind if it is no cluster; empty of a model that tells none apart",
+    ),
+    Column(
+        "p_other_kind",
+        "",
+        "stat.probability;src.class",
+        "probability that it is of that kind",
+    ),
+    Column(
         "log_snr",
         "dex",
         "stat.snr;stat.mean",

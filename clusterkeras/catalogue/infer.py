@@ -42,7 +42,7 @@ from data_tools.positions.read_positions import read_positions
 from data_tools.running.output import check_file
 from data_tools.running.replaced import check_replaced
 from data_tools.running.table_file import FORMATS, check_table, write_table
-from data_tools.schema import FLAGS
+from data_tools.schema import FLAGS, KINDS
 
 if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
@@ -160,10 +160,11 @@ def infer(
     Catalogue
         A `QTable`. One row per row of `positions`, in its order, with its columns
         (prefixed ``input_`` where a result has the same name and other values): place,
-        ``p_cluster``, ``log_snr``, percentiles, mean and standard deviation of each
-        parameter, their covariances and bit `flags`. A row without data has NaN and a
-        flag. ``p_cluster`` is under `InferenceConfig.cluster_share`, not under the
-        share of clusters in the training set; see `clusterkeras.network.presence`.
+        ``p_cluster``, the likeliest other kind, ``log_snr``, percentiles, mean and
+        standard deviation of each parameter, their covariances and bit `flags`. A row
+        without data has NaN and a flag. ``p_cluster`` is under
+        `InferenceConfig.cluster_share`, not under the shares of kinds in the training
+        set; see `clusterkeras.network.presence`.
 
     Raises
     ------
@@ -434,11 +435,16 @@ def assemble(
     """
     x, y, doubtful = places
     columns["flags"][doubtful] |= FLAGS["position"][0]
-    share = settle_presence(columns, x, y, settings)
+    shares = settle_presence(columns, x, y, settings)
     table = with_input(given, make_table(x, y, mosaics.wcs, columns, settings.target))
     table.meta = metadata(settings, mosaics)
     table.meta["cluster_share"] = {
         "trained": settings.cluster_share,
-        "here": round(share, 6),
+        "here": round(float(shares[0]), 6),
     }
+    if len(shares) == len(KINDS):
+        table.meta["kind_shares"] = {
+            name: dict(zip(KINDS, np.round(values, 6).tolist(), strict=True))
+            for name, values in (("trained", settings.kind_shares), ("here", shares))
+        }
     return table

@@ -1,4 +1,4 @@
-"""Rows that describe the same cluster, and the share of clusters among the others."""
+"""Rows that describe the same cluster, and the share of each kind among the others."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from clusterkeras.network.presence import at_share, estimate_share
-from data_tools.schema import FLAGS, PARAMETER_NAMES
+from clusterkeras.network.presence import at_shares, estimate_shares, or_not
+from data_tools.schema import FLAGS, KINDS, PARAMETER_NAMES
 
 if TYPE_CHECKING:
     from clusterkeras.catalogue.table import InferenceSettings
@@ -72,36 +72,47 @@ def settle_presence(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     settings: InferenceSettings,
-) -> float:
-    """Bring ``p_cluster`` to the share of clusters at hand and flag overlaps.
+) -> NDArray[np.float64]:
+    """Bring ``p_cluster`` to the shares of kinds at hand and flag overlaps.
 
-    The share is that of rows that are no overlaps, which can only be told once there
-    is a share: so it is settled in two rounds.
+    The shares are those of rows that are no overlaps, which can only be told once there
+    are shares: so it is settled in two rounds.
 
     Parameters
     ----------
     columns : dict of str to ndarray
         What `clusterkeras.catalogue.measurement.answer` gives, of all rows:
-        ``p_cluster`` and ``flags`` are changed.
+        ``p_cluster`` and ``flags`` are changed, ``other_kind`` and ``p_other_kind``
+        added, the likeliest kind but cluster; an empty word and NaN where there is
+        none, or the model does not tell kinds apart.
     x, y : ndarray, shape (n,)
         0-based pixels.
     settings : InferenceSettings
-        Gives the size of a pixel, the share of clusters in the model's training set
-        and that at hand, or that this one is to be estimated.
+        Gives the size of a pixel, the shares of kinds in the model's training set, and
+        the share of clusters at hand, or that this one is to be estimated.
 
     Returns
     -------
-    float
-        The share of clusters among the rows.
+    ndarray, shape (K,)
+        The share of each of `data_tools.schema.KINDS` among the rows, or those of
+        clusters and of the rest.
     """
-    trained, share = columns["p_cluster"], settings.config.cluster_share
+    if "kinds" in columns:
+        found, trained = columns["kinds"], np.asarray(settings.kind_shares)
+    else:
+        found, trained = or_not(columns["p_cluster"]), or_not(settings.cluster_share)
     size = PARAMETER_NAMES.index("log_half_light_radius")
     radius = 10.0 ** columns["median"][:, size] / settings.target.pixel_scale_arcsec
-    overlap = np.zeros(len(trained), bool)
+    overlap = np.zeros(len(found), bool)
     for _ in range(2):
-        if settings.config.cluster_share is None:
-            share = estimate_share(trained[~overlap], settings.cluster_share)
-        columns["p_cluster"] = at_share(trained, settings.cluster_share, share)
-        overlap = overlapping(x, y, columns["p_cluster"], radius)
+        known = settings.config.cluster_share
+        shares = estimate_shares(found[~overlap], trained, known)
+        p = at_shares(found, trained, shares)
+        overlap = overlapping(x, y, p[:, 0], radius)
     columns["flags"][overlap] |= FLAGS["overlap"][0]
-    return share
+    columns["p_cluster"] = p[:, 0]
+    others = p[:, 1:] if "kinds" in columns else np.full((len(p), 1), np.nan)
+    names = np.array(KINDS[1:])[np.argmax(others, axis=1)]
+    columns["p_other_kind"] = others.max(axis=1)
+    columns["other_kind"] = np.where(np.isnan(columns["p_other_kind"]), "", names)
+    return shares

@@ -171,8 +171,11 @@ def with_input(given: Table, results: QTable) -> QTable:
 
 
 def _same(given: Any, result: Any) -> bool:
-    """Say whether a column has a result's numbers, NaN where it is masked, and unit."""
+    """Say whether a column has a result's values, NaN where it is masked, and unit."""
     unit = getattr(given, "unit", None)
+    if getattr(result, "dtype", np.dtype(float)).kind == "U":
+        words = np.ma.filled(np.ma.asarray(given, dtype=str), "")
+        return unit is None and np.array_equal(words, np.asarray(result))
     if getattr(getattr(given, "dtype", None), "kind", "") not in "iuf":
         return False
     if unit is not None and str(unit) != str(getattr(result, "unit", None)):
@@ -191,8 +194,8 @@ class InferenceSettings:
         What the model was loaded by, or its name if it was made in this process.
     target : Target
         What it was trained for.
-    cluster_share : float
-        Share of clusters in its training set, in (0, 1).
+    kind_shares : tuple of float
+        Share of each of `data_tools.schema.KINDS` in its training set.
     config : InferenceConfig
         How it is asked.
     configuration_hash : str
@@ -201,7 +204,7 @@ class InferenceSettings:
 
     model: str
     target: Target
-    cluster_share: float
+    kind_shares: tuple[float, ...]
     config: InferenceConfig
     configuration_hash: str
 
@@ -212,7 +215,13 @@ class InferenceSettings:
         text = json.dumps([model.get_config(), asked], sort_keys=True, default=str)
         digits = hashlib.sha256(text.encode()).hexdigest()[:16]
         name = getattr(model, "loaded_by", model.name)
-        return cls(name, model.target, model.cluster_share, config, digits)
+        shares = tuple(model.kind_shares.tolist())
+        return cls(name, model.target, shares, config, digits)
+
+    @property
+    def cluster_share(self) -> float:
+        """Share of clusters in the model's training set, in (0, 1)."""
+        return self.kind_shares[0]
 
 
 def metadata(settings: InferenceSettings, mosaics: Mosaics) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Ensemble(PosteriorModel):
     ------
     ValueError
         If there are fewer than two members, one is no `ClusterModel`, or they differ
-        in bands, cutout, pixel scale, box or the training sets' share of clusters.
+        in bands, cutout, pixel scale, box or the training sets' shares of kinds.
 
     Examples
     --------
@@ -65,7 +65,7 @@ class Ensemble(PosteriorModel):
         first = members[0]
         super().__init__(first.target, recalibration, **{"name": "ensemble", **kwargs})
         self.members = list(members)
-        self.cluster_share = first.cluster_share
+        self.cluster_share, self.negatives = first.cluster_share, first.negatives
         self.joint = EnsemblePosterior(
             [member.joint for member in members], self.recalibration.stretch
         )
@@ -174,7 +174,8 @@ def _check_alike(members: Sequence[Any]) -> None:
             name: (getattr(first.target, name), getattr(member.target, name))
             for name in SHARED
         }
-        pairs["cluster_share"] = (first.cluster_share, member.cluster_share)
+        for name in ("cluster_share", "negatives"):
+            pairs[name] = (getattr(first, name), getattr(member, name))
         for name, (expected, received) in pairs.items():
             if expected != received:
                 raise ValueError(

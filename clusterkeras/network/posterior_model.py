@@ -14,13 +14,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from numpy.typing import NDArray
 
 from clusterkeras.network.layers.context import whole_context
 from clusterkeras.network.layers.gaps import fill_gaps
 from clusterkeras.network.layers.unlike import FLOOR
 from clusterkeras.network.posteriors.base import Posterior, summarise
 from clusterkeras.network.posteriors.flat import WithFlatPrior
-from data_tools.schema import PARAMETER_NAMES
+from data_tools.schema import KINDS, PARAMETER_NAMES
 from data_tools.stars.population import living_share
 from data_tools.target import Target
 
@@ -101,7 +102,8 @@ class Recalibration:
 class PosteriorModel(keras.Model):
     """Turn images into posteriors: what is alike for one network and for several.
 
-    A subclass makes `joint`, sets `cluster_share`, and gives `answer` and `visibility`.
+    A subclass makes `joint`, sets `cluster_share` and `negatives`, and gives `answer`
+    and `visibility`.
 
     Parameters
     ----------
@@ -118,12 +120,15 @@ class PosteriorModel(keras.Model):
     cluster_share : float
         Share of clusters among the records the model is trained on, in (0, 1): the
         prior under which its probability of a cluster holds.
+    negatives : dict of str to float
+        Relative shares of the other kinds among the records without one.
     recalibration : Recalibration
         Applied to all that the model gives.
     """
 
     joint: Posterior
     cluster_share: float
+    negatives: dict[str, float]
 
     def __init__(
         self,
@@ -153,6 +158,13 @@ class PosteriorModel(keras.Model):
     def parameter_names(self) -> tuple[str, ...]:
         """Names of the parameters, in the order of the posterior's last axis."""
         return PARAMETER_NAMES
+
+    @property
+    def kind_shares(self) -> NDArray[np.float64]:
+        """Share of each of `data_tools.schema.KINDS` among its training's records."""
+        others = np.array([self.negatives.get(kind, 0.0) for kind in KINDS[1:]])
+        rest = (1 - self.cluster_share) * others / others.sum()
+        return np.array([self.cluster_share, *rest])
 
     @property
     def takes_context(self) -> bool:
@@ -353,7 +365,8 @@ class PosteriorModel(keras.Model):
         Returns
         -------
         dict of str to tensor
-            ``p_cluster`` (B,); ``log_snr``, ``log_snr_std`` [dex] (B,), mean and
+            ``p_cluster`` (B,); of a model that tells kinds apart ``kinds`` (B, K),
+            their probabilities; ``log_snr``, ``log_snr_std`` [dex] (B,), mean and
             standard deviation of the visibility; ``median``, ``lower``, ``upper`` (16,
             84 %), ``mean`` (B, P); ``covariance`` (B, P, P); ``log_mass_current``
             (B, 3), median, 16 and 84 % of log10 of the mass in living stars in Msun;
@@ -366,8 +379,10 @@ class PosteriorModel(keras.Model):
         """Do what `summarise` does, from the outputs of `call`."""
         visibility = self.visibility(outputs["visibility"])
         draws, weights = self.with_flat_prior().even_draws(outputs["posterior"])
+        kinds = {"kinds": tf.exp(outputs["kinds"])} if "kinds" in outputs else {}
         return {
             "p_cluster": tf.math.sigmoid(outputs["presence"][:, 0]),
+            **kinds,
             "log_snr": visibility.mean(),
             "log_snr_std": visibility.stddev(),
             **summarise(draws, weights),

@@ -1,12 +1,14 @@
-"""The probability of a cluster where clusters are rarer than in the training set."""
+"""What is how likely where kinds are as common as they are, not as in training."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Sequence
 
-#: The estimated share counts so many more positions, at the training set's share: a
-#: table of a few rows must not decide it alone.
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+#: The estimated shares count so many more positions, at the training set's shares: a
+#: table of a few rows must not decide them alone.
 PRIOR_POSITIONS = 10.0
 
 _STEPS = 1000
@@ -14,13 +16,43 @@ _TOLERANCE = 1e-7
 _SMALLEST = 1e-6
 
 
+def at_shares(
+    p: NDArray[np.floating], trained: ArrayLike, shares: ArrayLike
+) -> NDArray[np.float64]:
+    """Carry probabilities of kinds from the training set's shares to others.
+
+    Bayes' theorem with other prior odds: what images of each kind look like is taken
+    to be the same.
+
+    Parameters
+    ----------
+    p : ndarray, shape (..., K)
+        Probabilities at the training set's shares; NaN stays NaN.
+    trained, shares : array_like, shape (K,)
+        Share of each kind in the training set, and where the positions come from. A
+        kind that was not trained stays impossible.
+
+    Returns
+    -------
+    ndarray, shape (..., K)
+        Probabilities at `shares`.
+
+    Raises
+    ------
+    ValueError
+        If the kinds are not as many, or shares are negative or do not add up to 1.
+    """
+    p = np.asarray(p, float)
+    trained, shares = _checked(p, trained=trained, shares=shares)
+    joint = p * _odds(shares, trained)
+    with np.errstate(invalid="ignore"):
+        return joint / joint.sum(axis=-1, keepdims=True)
+
+
 def at_share(
     p_cluster: NDArray[np.floating], trained: float, share: float
 ) -> NDArray[np.float64]:
-    """Carry probabilities from the training set's share of clusters to another.
-
-    Bayes' theorem with other prior odds: what images of clusters and of look-alikes
-    look like is taken to be the same.
+    """Carry probabilities of a cluster from the training set's share to another.
 
     Parameters
     ----------
@@ -33,7 +65,7 @@ def at_share(
     Returns
     -------
     ndarray
-        Probabilities at `share`.
+        Probabilities at `share`; see `at_shares`.
 
     Raises
     ------
@@ -43,39 +75,94 @@ def at_share(
     for name, value in (("trained", trained), ("share", share)):
         if not 0 < value < 1:
             raise ValueError(f"{name}: expected a share in (0, 1); received {value}")
+    return at_shares(or_not(p_cluster), or_not(trained), or_not(share))[..., 0]
+
+
+def or_not(p_cluster: ArrayLike) -> NDArray[np.float64]:
+    """Return probabilities (...) of a cluster as those of two kinds, (..., 2)."""
     p = np.asarray(p_cluster, float)
-    cluster = p * (share / trained)
-    other = (1 - p) * ((1 - share) / (1 - trained))
-    with np.errstate(invalid="ignore"):
-        return cluster / (cluster + other)
+    return np.stack([p, 1 - p], axis=-1)
 
 
-def estimate_share(p_cluster: NDArray[np.floating], trained: float) -> float:
-    """Estimate the share of clusters among positions from their probabilities.
+def estimate_shares(
+    p: NDArray[np.floating], trained: ArrayLike, cluster: float | None = None
+) -> NDArray[np.float64]:
+    """Estimate the share of each kind among positions from their probabilities.
 
-    The share that is most likely, by expectation maximisation (Saerens, Latinne &
+    The shares that are most likely, by expectation maximisation (Saerens, Latinne &
     Decaestecker 2002, Neural Computation 14, 21, equation 2.14), with
-    `PRIOR_POSITIONS` further positions at the training set's share.
+    `PRIOR_POSITIONS` further positions at the training set's shares.
 
     Parameters
     ----------
-    p_cluster : ndarray
-        Probabilities at the training set's share; NaN does not count.
-    trained : float
-        Share of clusters in the training set, in (0, 1).
+    p : ndarray, shape (n, K)
+        Probabilities at the training set's shares; rows with NaN do not count.
+    trained : array_like, shape (K,)
+        Share of each kind in the training set; of the first in (0, 1).
+    cluster : float, optional
+        Share of the first kind, in (0, 1), if it is known: the others share the rest
+        as is most likely.
 
     Returns
     -------
-    float
-        In (0, 1); the training set's share if nothing counts.
+    ndarray, shape (K,)
+        They add up to 1; the training set's shares if nothing counts. A kind that was
+        not trained has none.
+
+    Raises
+    ------
+    ValueError
+        As of `at_shares`, or if a share of the first kind is not between 0 and 1.
     """
-    p = np.asarray(p_cluster, float)
-    p = p[np.isfinite(p)]
-    share = trained
+    p = np.asarray(p, float)
+    (trained,) = _checked(p, trained=trained)
+    for name, value in (("trained", trained[0]), ("cluster", cluster)):
+        if value is not None and not 0 < value < 1:
+            raise ValueError(f"{name}: expected a share in (0, 1); received {value}")
+    p = p[np.isfinite(p).all(axis=1)]
+    likelihood = p * _odds(np.ones_like(trained), trained)
+    smallest = np.where(trained > 0, _SMALLEST, 0)
+    shares = trained
     for _ in range(_STEPS):
-        clusters = at_share(p, trained, share).sum() + PRIOR_POSITIONS * trained
-        previous, share = share, clusters / (len(p) + PRIOR_POSITIONS)
-        share = float(np.clip(share, _SMALLEST, 1 - _SMALLEST))
-        if abs(share - previous) < _TOLERANCE:
+        # of each row the expected kinds add up to one
+        expected = shares * (likelihood.T @ (1 / (likelihood @ shares)))
+        previous, shares = shares, expected + PRIOR_POSITIONS * trained
+        shares = np.maximum(shares / shares.sum(), smallest)
+        if cluster is not None:
+            shares[0], shares[1:] = cluster, (1 - cluster) * _unit(shares[1:])
+        shares = _unit(shares)
+        if np.abs(shares - previous).max() < _TOLERANCE:
             break
-    return share
+    return shares
+
+
+def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values / values.sum()
+
+
+def _odds(
+    shares: NDArray[np.float64], trained: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return shares over the trained ones, 0 where nothing was trained."""
+    return np.divide(shares, trained, out=np.zeros_like(trained), where=trained > 0)
+
+
+def _checked(
+    p: NDArray[np.float64], **shares: ArrayLike
+) -> Sequence[NDArray[np.float64]]:
+    """Return shares as arrays, or refuse those that are none of the kinds of `p`."""
+    arrays = []
+    for name, values in shares.items():
+        array = np.asarray(values, float)
+        if array.shape != p.shape[-1:]:
+            raise ValueError(
+                f"{name}: expected a share of each of {p.shape[-1]} kinds; received "
+                f"an array of shape {array.shape}"
+            )
+        if not ((array >= 0).all() and abs(array.sum() - 1) < 1e-4):
+            raise ValueError(
+                f"{name}: expected shares >= 0 that add up to 1; received "
+                f"{array.tolist()}"
+            )
+        arrays.append(array)
+    return arrays

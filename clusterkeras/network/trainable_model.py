@@ -25,6 +25,7 @@ from clusterkeras.network.posterior_model import (
     log_shares,
 )
 from clusterkeras.network.posteriors.flat import flat_logit
+from data_tools.priors import Priors
 from data_tools.schema import KINDS, PARAMETER_NAMES
 from data_tools.target import Target
 
@@ -75,6 +76,9 @@ class TrainableModel(PosteriorModel):
     cluster_share : float
         Share of clusters among the records it is trained on, in (0, 1): the prior
         under which its probability of a cluster holds.
+    negatives : dict of str to float, optional
+        Relative shares of the other kinds among the records without one; without,
+        those of `data_tools.priors.Priors`.
     recalibration : dict or Recalibration, optional
         What was found after training, `clusterkeras.training.recalibration_fit`;
         without, none.
@@ -109,6 +113,7 @@ class TrainableModel(PosteriorModel):
         presence_weight: float = 1.0,
         visibility_weight: float = 0.2,
         cluster_share: float = 0.7,
+        negatives: dict[str, float] | None = None,
         recalibration: dict[str, Any] | Recalibration | None = None,
         **kwargs: Any,
     ) -> None:
@@ -122,6 +127,7 @@ class TrainableModel(PosteriorModel):
                 f"cluster_share: expected a share in (0, 1); received {cluster_share}"
             )
         self.cluster_share = float(cluster_share)
+        self.negatives = Priors(negatives=negatives or Priors().negatives).negatives
 
         low, high = np.transpose([self._target.box[name] for name in PARAMETER_NAMES])
         self.joint = posteriors.build(
@@ -357,6 +363,7 @@ class TrainableModel(PosteriorModel):
             "presence_weight": self.presence_weight,
             "visibility_weight": self.visibility_weight,
             "cluster_share": self.cluster_share,
+            "negatives": dict(self.negatives),
         }
 
     @classmethod

@@ -149,6 +149,7 @@ def _train(
         presence_weight=training.presence_weight,
         visibility_weight=training.visibility_weight,
         cluster_share=info.configuration["priors"]["cluster_fraction"],
+        negatives=info.configuration["priors"]["negatives"],
     )
     if training.start_from and not (output / BACKUP).exists():
         _start_from(network, training.start_from)

@@ -12,8 +12,7 @@ from clusterkeras.catalogue.infer import infer
 from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.detection.candidates import detect
 from clusterkeras.network.model import ClusterModel
-from clusterkeras.network.presence import at_share
-from data_tools.schema import FLAGS, PARAMETER_NAMES, PARAMETERS
+from data_tools.schema import FLAGS, KINDS, PARAMETER_NAMES, PARAMETERS
 
 SHAPE = (90, 120)
 PX = 16
@@ -207,13 +206,31 @@ def test_presence_is_under_the_share_of_clusters_asked_for(
     rare, _ = run(positions, "rare.ecsv", cluster_share=0.01)
     estimated, _ = run(positions, "estimated.ecsv", cluster_share=None)
     trained = np.asarray(catalogue["p_cluster"])
+    known = np.isfinite(trained)
     for table in (rare, estimated):
         shares = table.meta["cluster_share"]
         assert shares["trained"] == model.cluster_share
-        expected = at_share(trained, shares["trained"], shares["here"])
-        np.testing.assert_allclose(np.asarray(table["p_cluster"]), expected, rtol=1e-3)
+        of_all = table.meta["kind_shares"]
+        assert of_all["here"]["cluster"] == shares["here"]
+        assert sum(of_all["here"].values()) == pytest.approx(1, abs=1e-5)
+        np.testing.assert_allclose(list(of_all["trained"].values()), model.kind_shares)
     assert rare.meta["cluster_share"]["here"] == 0.01
     assert 0 < estimated.meta["cluster_share"]["here"] < 1
+    assert (np.asarray(rare["p_cluster"])[known] < trained[known]).all()
+
+
+def test_the_likeliest_other_kind_stands_in_the_catalogue(catalogue):
+    no_data = (catalogue["flags"] & BIT["no_data"]) > 0
+    kinds, p = (
+        np.asarray(catalogue["other_kind"]),
+        np.asarray(catalogue["p_other_kind"]),
+    )
+    assert set(kinds[~no_data]) <= set(KINDS[1:])
+    assert set(kinds[no_data]) == {""}
+    np.testing.assert_array_equal(np.isnan(p), no_data)
+    others = 1 - np.asarray(catalogue["p_cluster"])
+    assert (p[~no_data] <= others[~no_data] + 1e-6).all()
+    assert (p[~no_data] >= others[~no_data] / 8 - 1e-6).all()
 
 
 def test_of_two_rows_on_one_cluster_one_is_an_overlap(run, tmp_path):

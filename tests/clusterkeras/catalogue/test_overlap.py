@@ -1,8 +1,13 @@
 """Rows that describe the same cluster."""
 
 import numpy as np
+import pytest
 
-from clusterkeras.catalogue.overlap import overlapping
+from clusterkeras.catalogue.overlap import overlapping, settle_presence
+from clusterkeras.catalogue.table import InferenceSettings
+from clusterkeras.config import InferenceConfig
+from clusterkeras.network.presence import at_share, at_shares, or_not
+from data_tools.schema import FLAGS, KINDS
 
 
 def find(rows):
@@ -38,3 +43,74 @@ def test_rows_without_posterior_or_place_are_left_alone():
     rows = [(0, 0, nan, nan), (0, 0, 0.9, 5), (nan, nan, 0.8, 5), (1, 0, 0.8, 5)]
     assert find(rows) == [False, False, False, True]
     assert find(np.empty((0, 4))) == []
+
+
+TRAINED = (0.7, *(0.3 / 8,) * 8)
+
+
+@pytest.fixture
+def settle(m83):
+    """Return a function that settles rows far apart: their columns, and the shares."""
+
+    def settle(kinds, two=False, cluster_share=None, step=100.0):
+        kinds = np.asarray(kinds, "f4")
+        n = len(kinds)
+        columns = {
+            "p_cluster": kinds[:, 0],
+            "median": np.tile(np.float32([7, 0, 4, -1]), (n, 1)),
+            "flags": np.zeros(n, np.int32),
+        }
+        if not two:
+            columns["kinds"] = kinds
+        config = InferenceConfig(cluster_share=cluster_share)
+        settings = InferenceSettings("m", m83, TRAINED, config, "")
+        place = step * np.arange(n)
+        return columns, settle_presence(columns, place, np.zeros(n), settings)
+
+    return settle
+
+
+#: A cluster, a peak of the field, one that may be either, and no data.
+ROWS = np.full((4, len(KINDS)), 0.01)
+ROWS[[0, 1], [0, 8]] = 0.92
+ROWS[2, [0, 8]] = 0.465
+ROWS[3] = np.nan
+
+
+def test_a_row_has_its_likeliest_other_kind_under_the_shares_of_all(settle):
+    columns, shares = settle(ROWS)
+    assert columns["other_kind"].tolist() == [*["field_peak"] * 3, ""]
+    assert shares.shape == (9,)
+    expected = at_shares(ROWS, TRAINED, shares)
+    np.testing.assert_allclose(columns["p_cluster"], expected[:, 0], rtol=1e-5)
+    np.testing.assert_allclose(columns["p_other_kind"], expected[:, 8], rtol=1e-5)
+
+
+def test_a_model_that_knows_only_clusters_names_no_other_kind(settle):
+    columns, shares = settle(ROWS, two=True)
+    assert columns["other_kind"].tolist() == [""] * 4
+    assert np.isnan(columns["p_other_kind"]).all()
+    np.testing.assert_allclose(shares, or_not(shares[0]))
+    expected = at_share(ROWS[:, 0], 0.7, shares[0])
+    np.testing.assert_allclose(columns["p_cluster"], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("two", [False, True])
+def test_a_share_of_clusters_that_is_given_stays(settle, two):
+    _, shares = settle(ROWS, two, cluster_share=0.05)
+    assert shares[0] == pytest.approx(0.05)
+
+
+def test_pieces_of_one_cluster_do_not_count_among_the_shares(settle):
+    many = np.tile(ROWS[:1], (40, 1))
+    apart, shares = settle(many)
+    pieces, fewer = settle(many, step=0.0)
+    assert not apart["flags"].any()
+    assert (pieces["flags"] & FLAGS["overlap"][0] > 0).sum() == 39
+    assert fewer[0] < shares[0]
+
+
+def test_no_rows_have_the_training_s_shares(settle):
+    columns, shares = settle(np.empty((0, 9)))
+    np.testing.assert_allclose(shares, TRAINED)
+    assert len(columns["other_kind"]) == 0

@@ -12,7 +12,7 @@ from astropy.wcs import WCS
 
 from clusterkeras.catalogue.table import make_table, size_pc, with_input
 from data_tools.running.table_file import write_table
-from data_tools.schema import PARAMETERS, catalogue_columns
+from data_tools.schema import KINDS, PARAMETERS, catalogue_columns
 
 SKY = WCS({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})
 
@@ -24,6 +24,8 @@ def numbers(n=3):
     return {
         **plain,
         "log_snr_std": rng.random(n),
+        "other_kind": np.array([*KINDS[1:n], ""]),
+        "p_other_kind": np.array([*rng.random(n - 1), np.nan]),
         "unlike_mocks": -rng.random(n),
         "median": median,
         "lower": median - np.float32(0.1),

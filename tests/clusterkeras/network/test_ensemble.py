@@ -153,6 +153,9 @@ def test_members_that_differ_are_refused(members, small_target):
     other = ClusterModel(small_target, TINY, cluster_share=0.5)
     with pytest.raises(ValueError, match=r"one cluster_share, 0\.7 as .*received 0\.5"):
         Ensemble([members[0], other])
+    other = ClusterModel(small_target, TINY, negatives={"empty": 1.0})
+    with pytest.raises(ValueError, match=r"one negatives, .*received {'empty': 1\.0}"):
+        Ensemble([members[0], other])
     grid = PublishedModel(small_target, {"backbone": "resnet_tiny", "hidden": 8})
     with pytest.raises(ValueError, match=r"two or more ClusterModel; .*PublishedModel"):
         Ensemble([members[0], grid])

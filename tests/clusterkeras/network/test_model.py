@@ -10,6 +10,7 @@ from clusterkeras.network.backbones import convolve_in_bfloat16
 from clusterkeras.network.layers.scaling import JointAsinh
 from clusterkeras.network.model import ClusterModel, model_class
 from clusterkeras.network.posterior_model import Recalibration
+from data_tools.priors import Priors
 from data_tools.schema import KINDS, PARAMETER_NAMES
 
 CONFIG = ModelConfig(
@@ -372,3 +373,25 @@ def test_sample_weights_are_refused(model, images):
 def test_a_bad_configuration_is_refused(small_target, config, message):
     with pytest.raises(ValueError, match=message):
         ClusterModel(small_target.to_dict(), config)
+
+
+def test_shares_of_kinds_are_those_of_the_training_and_are_saved(small_target):
+    negatives = {"empty": 1.0, "field_peak": 3.0}
+    model = ClusterModel(small_target, CONFIG, cluster_share=0.6, negatives=negatives)
+    assert model.kind_shares.tolist() == pytest.approx([0.6, 0.1, *[0] * 6, 0.3])
+    config = model.get_config()
+    again = ClusterModel.from_config(config)
+    assert again.kind_shares.tolist() == model.kind_shares.tolist()
+    # a file of before knows of none
+    del config["negatives"]
+    shares = Priors().negatives
+    expected = [0.4 * shares[kind] for kind in KINDS[1:]]
+    found = ClusterModel.from_config(config).kind_shares
+    np.testing.assert_allclose(found, [0.6, *expected])
+
+
+@of_any_kind
+def test_a_summary_has_the_probability_of_each_kind(model, images):
+    found = model.summarise(images)
+    np.testing.assert_allclose(np.sum(found["kinds"], axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(found["kinds"][:, 0], found["p_cluster"], rtol=1e-4)
