@@ -22,7 +22,7 @@ STAMP_PX = 25
 #: Radii in pixels of the two apertures whose ratio tells a star from what is wider.
 RADII_PX = (1.5, 4.0)
 #: Annulus in pixels in which the level around a star is measured.
-_ANNULUS_PX = (9.0, 12.5)
+ANNULUS_PX = (9.0, 12.5)
 #: Side of the parts of a mosaic that are searched at once, and what they overlap by.
 _TILE_PX = 1024
 _OVERLAP_PX = 32
@@ -77,6 +77,9 @@ def find_stars(
     n_exposures: list[int],
     expected: np.ndarray,
     selection: StarSelection,
+    most_tiles: int | None = None,
+    *,
+    progress: bool = True,
 ) -> list[StarList]:
     """Find the isolated, unsaturated stars of every band.
 
@@ -95,6 +98,11 @@ def find_stars(
         `concentration` of a star.
     selection : StarSelection
         Limits.
+    most_tiles : int, optional
+        Parts of some 1000 x 1000 pixels that are searched at most, evenly spread; all
+        without.
+    progress : bool
+        Whether to show a progress bar.
 
     Returns
     -------
@@ -104,7 +112,12 @@ def find_stars(
     limits = mosaics.pixel_limits(selection.saturation_electrons, n_exposures)
     found: list[list[np.ndarray]] = [[] for _ in mosaics.bands]
     stamps: list[list[np.ndarray]] = [[] for _ in mosaics.bands]
-    for rows, columns, core in tqdm(_tiles(mosaics.shape), "stars", unit=" tiles"):
+    tiles = _tiles(mosaics.shape)
+    chosen = np.linspace(0, len(tiles) - 1, min(most_tiles or len(tiles), len(tiles)))
+    tiles = [tiles[i] for i in chosen.round().astype(int)]
+    for rows, columns, core in tqdm(
+        tiles, "stars", unit=" tiles", disable=not progress
+    ):
         tile = mosaics.window(rows, columns)
         for band, limit in enumerate(limits):
             table, cut = _stars_of_tile(tile[..., band], limit, selection, core)
@@ -182,7 +195,7 @@ def _stars_of_tile(
             and stamp.max() < limit
         ):
             around = CircularAnnulus(
-                (x[i] - column[i] + half, y[i] - row[i] + half), *_ANNULUS_PX
+                (x[i] - column[i] + half, y[i] - row[i] + half), *ANNULUS_PX
             )
             level = np.median(around.to_mask(method="center").get_values(stamp))
             kept.append((x[i], y[i], flux[i], inner[i] / flux[i]))
