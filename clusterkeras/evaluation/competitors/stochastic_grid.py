@@ -286,9 +286,12 @@ def choose_kernels(grid: StochasticGrid, objects: Measured, limit: int) -> Kerne
     log_prob = np.empty((len(nears), len(shapes), n))
     for i in tqdm(range(n), "choice of kernels"):
         truth = np.clip(objects.truth["truth"][i : i + 1], low, high)
-        for m, wanted in enumerate(nears):
+        flux, error = objects.flux[i], objects.error[i]
+        noise = grid.correlation * np.outer(error, error)
+        distances = {m: grid._distances(flux, noise, m) for m in _MAGNITUDES}
+        for m, (magnitude, neighbours) in enumerate(nears):
             rng = np.random.default_rng(i)
-            near = grid.near(objects.flux[i], objects.error[i], *wanted, rng)
+            near = grid._weighed(*distances[magnitude], flux, noise, neighbours, rng)
             for s, shape in enumerate(shapes):
                 posterior = kernel.estimate(near, *shape, TAILS, 0.0, low, high)
                 log_prob[m, s, i] = posterior.log_prob(truth)[0]
