@@ -206,10 +206,8 @@ class MockMaker:
                 traits = np.array([own[name] for name in TRAIT_NAMES])
             log_snr = np.nan
             if kind not in ("empty", "field_peak"):
-                filled = seen.saturated(light, background)
-                sought = filled if sought is light else sought
-                light = filled
                 log_snr = visibility(sought, spectrum, seen.electron_njy)
+                light = seen.saturated(light, background)
             variance = seen.pixel_variance(background)
             whole = background
             background, blemishes = blemished(
