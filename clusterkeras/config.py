@@ -11,7 +11,9 @@ from typing import Literal
 from data_tools.foreign.limits import (
     above,
     below_one,
+    by_name,
     check,
+    each,
     number,
     one_of,
     optional,
@@ -21,6 +23,10 @@ from data_tools.foreign.limits import (
     truth,
     whole,
 )
+from data_tools.schema import KINDS, STELLAR_MODELS
+
+#: Of a posterior under no stellar model in particular.
+ANY_STELLAR_MODEL = "any"
 
 #: Names of the joint posteriors; `clusterkeras.network.posteriors.build` makes them.
 POSTERIORS = ("mixture", "flow", "grid")
@@ -272,6 +278,9 @@ class InferenceConfig:
     cluster_share : float or None
         Share of clusters expected among the positions, in (0, 1), the prior of
         ``p_cluster``; without, it is estimated from all positions together.
+    other_shares : dict of str to float, or None
+        Relative shares of the other kinds (`data_tools.schema.KINDS`) expected among
+        the positions; without, they are estimated too.
     min_log_snr : float
         Visibility (dex) below which a row is flagged.
     unlike_share : float
@@ -287,6 +296,15 @@ class InferenceConfig:
         What the pixel columns of the positions call the middle of the first pixel: 0
         as Python and this package do, 1 as FITS and DS9 do. Without, it goes by the
         format of the file and by its sky positions, and is 0 if it has none.
+    psf_fwhm_px : tuple of float, or None
+        Full width at half maximum of the PSF in each band, in the mosaics' pixels, null
+        for one that is not known: a model that takes it is told. Without, it is
+        measured on the mosaics' stars.
+    stellar_model : {"any", "MIST", "PARSEC", "SSE"}
+        Stellar model under which the posterior is; any: all that the model knows.
+    by_stellar_model : bool
+        Whether the catalogue has age and extinction under each stellar model too. The
+        network is then asked four times.
 
     Examples
     --------
@@ -299,14 +317,21 @@ class InferenceConfig:
     draws: int = 256
     seed: int = 0
     cluster_share: float | None = None
+    other_shares: dict[str, float] | None = None
     min_log_snr: float = 0.7
     unlike_share: float = 0.01
     saturation_electrons: float = 60_000.0
     exposure_factor: tuple[float, float] = (-0.3, 0.2)
     origin: int | None = None
+    psf_fwhm_px: tuple[float | None, ...] | None = None
+    stellar_model: str = ANY_STELLAR_MODEL
+    by_stellar_model: bool = False
 
     def __post_init__(self) -> None:
         """Check every value."""
+        for name in (ANY_STELLAR_MODEL, *STELLAR_MODELS):
+            if str(self.stellar_model).lower() == name.lower():
+                object.__setattr__(self, "stellar_model", name)
         check(
             self,
             "inference.",
@@ -315,13 +340,23 @@ class InferenceConfig:
                 "draws": whole(16, MOST_DRAWS),
                 "seed": seed(),
                 "cluster_share": optional(below_one(without_zero=True)),
+                "other_shares": optional(by_name(KINDS[1:], number(0, 1e9))),
                 "min_log_snr": number(-100, 100),
                 "unlike_share": below_one(),
                 "saturation_electrons": above(0, 1e12),
                 "exposure_factor": ordered(-100, 100, apart=True),
                 "origin": one_of((None, 0, 1)),
+                # the pixel alone is one wide, and every PSF holds it
+                "psf_fwhm_px": optional(each(optional(above(1, 100)))),
+                "stellar_model": one_of((ANY_STELLAR_MODEL, *STELLAR_MODELS)),
+                "by_stellar_model": truth(),
             },
         )
+        if self.other_shares is not None and not sum(self.other_shares.values()) > 0:
+            raise ValueError(
+                "inference.other_shares must be shares that are not all zero; received "
+                f"{self.other_shares}"
+            )
 
 
 @dataclass(frozen=True)

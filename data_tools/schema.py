@@ -445,6 +445,29 @@ _LIVING = tuple(
 )
 
 
+#: Parameters that a catalogue can have under each stellar model.
+BY_STELLAR_MODEL: tuple[str, ...] = ("log_age", "a_v")
+
+
+def stellar_model_columns() -> tuple[Column, ...]:
+    """List the columns that a catalogue has more if it is asked by stellar model.
+
+    Model by model, parameter by parameter: median, 16th and 84th percentile.
+    """
+    return tuple(
+        Column(
+            f"{p.name}_{key}_{model.lower()}",
+            p.unit,
+            ucd.format(p.ucd),
+            f"{words.format(p.description)}, if {model} is the stellar model",
+        )
+        for model in STELLAR_MODELS
+        for p in PARAMETERS
+        if p.name in BY_STELLAR_MODEL
+        for key, ucd, words in _SUMMARIES[:3]
+    )
+
+
 def spread_unit(unit: str) -> str:
     """Return the unit of a difference: two logarithms differ by dex."""
     return "dex" if unit.startswith("dex(") else unit

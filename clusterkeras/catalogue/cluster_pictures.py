@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clusterkeras.catalogue.measurement import look_again
-from clusterkeras.catalogue.table import flag_names, numbers
+from clusterkeras.catalogue.table import asked_again, flag_names, numbers
 from clusterkeras.diagnostics.plots.recovery import axis_label, corner_plot
 from data_tools.mosaics.mosaic import ROUNDING_PX, Mosaics
 from data_tools.pictures.colours import say_colours
@@ -82,10 +82,9 @@ def plot_cluster(
         raise IndexError(f"row {row}: the catalogue has {len(catalogue)} rows")
     model = load_model(str(catalogue.meta["model"]) if model is None else model)
     target = model.target
-    seed = int(catalogue.meta.get("configuration", {}).get("seed", 0))
     place = (numbers(catalogue, axis)[row] for axis in "xy")
     try:
-        seen = look_again(images, *place, model, _DRAWS, seed)
+        seen = look_again(images, *place, model, _DRAWS, asked_again(catalogue.meta))
     except ValueError as error:
         raise ValueError(f"row {row}: {error}") from error
     figure = corner_plot(seen.draws)

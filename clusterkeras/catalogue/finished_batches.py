@@ -75,8 +75,8 @@ def describe_run(
     Returns
     -------
     dict of str to str
-        ``configuration``, ``model``, ``images``, ``positions``, ``draws`` and
-        ``software``: what each is, as SHA-256 or in words.
+        ``configuration``, ``psf_fwhm_px``, ``model``, ``images``, ``positions``,
+        ``draws`` and ``software``: what each is, as SHA-256 or in words.
     """
     files = [(p.resolve(), p.stat()) for p in files_of(mosaics)]
     stats = [(str(path), about.st_size, about.st_mtime_ns) for path, about in files]
@@ -86,6 +86,7 @@ def describe_run(
     places = np.stack([x, y]).tobytes()
     return {
         "configuration": settings.configuration_hash,
+        "psf_fwhm_px": json.dumps(settings.config.psf_fwhm_px),
         "model": weights.hexdigest()[:_DIGITS],
         "images": hashlib.sha256(json.dumps(stats).encode()).hexdigest()[:_DIGITS],
         "positions": hashlib.sha256(places).hexdigest()[:_DIGITS],

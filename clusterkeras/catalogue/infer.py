@@ -23,6 +23,7 @@ from clusterkeras.catalogue.finished_batches import (
 from clusterkeras.catalogue.measurement import (
     batches_of,
     compile_network,
+    informed,
     measure_places,
 )
 from clusterkeras.catalogue.overlap import settle_presence
@@ -103,7 +104,7 @@ def measure_catalogue(
 
     model = load_model(model)
     with opened(mosaics, model.target):
-        run = _Run.of(mosaics, positions, "the table", model, config, draws)
+        run = _Run.of(mosaics, positions, "the table", model, config, draws, progress)
         batches = BatchesInMemory(run.batches)
         run.measure(batches, progress)
         return run.catalogue(batches, mosaics, keep_draws=bool(draws))
@@ -223,7 +224,8 @@ def infer(
     with ExitStack() as stack:
         mosaics = stack.enter_context(opened(images, target))
         run = _Run.of(
-            *(mosaics, positions, str(name or "the table"), model, config, drawn)
+            *(mosaics, positions, str(name or "the table"), model, config, drawn),
+            progress,
         )
         if outputs.table is None or mosaics is images:
             batches = BatchesInMemory(run.batches)
@@ -311,6 +313,7 @@ class _Run:
         model: PosteriorModel,
         config: InferenceConfig | None,
         draws: int,
+        progress: bool,
     ) -> _Run:
         """Find the places of a table."""
         config = config or InferenceConfig()
@@ -319,6 +322,7 @@ class _Run:
         )
         _say_how_many_are_inside(places.x, places.y, mosaics, name)
         settings = InferenceSettings.of(model, config)
+        settings = informed(settings, mosaics, progress=progress)
         return cls(mosaics, positions, *places, model, settings, draws)
 
     @property
@@ -338,7 +342,7 @@ class _Run:
         settings, missing = self.settings, list(batches.missing)
         answers = measure_places(
             *(self.mosaics, self.x, self.y),
-            compile_network(self.model, self.draws),
+            compile_network(self.model, self.draws, settings.config.by_stellar_model),
             *(settings.target, settings.config, progress),
             [batches.batches[i] for i in missing],
         )

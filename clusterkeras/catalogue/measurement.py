@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import logging
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,14 +17,24 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from clusterkeras.config import InferenceConfig
+from clusterkeras.catalogue.table import InferenceSettings
+from clusterkeras.config import ANY_STELLAR_MODEL, InferenceConfig
 from data_tools.mosaics.mosaic import Mosaics, opened
-from data_tools.schema import FLAGS
+from data_tools.preparation.psf_width import measure_psf_widths, outside_mocks
+from data_tools.schema import (
+    BY_STELLAR_MODEL,
+    CONTEXT,
+    FLAGS,
+    PARAMETER_NAMES,
+    STELLAR_MODELS,
+)
 
 if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.cutout import Cutout
     from data_tools.target import Target
+
+logger = logging.getLogger(__name__)
 
 #: The posterior leans on an edge of the training range if this share of it does.
 EDGE_SHARE = 0.2
@@ -30,9 +42,13 @@ EDGE_SHARE = 0.2
 #: How well an exposure is known, in dex.
 _EXPOSURE_DEX = 0.01
 
-#: Gives the numbers of `PosteriorModel.summarise` for images (B, px, px, bands), and,
-#: if it draws, ``draws`` (B, n, P) for their seeds (B,).
-Network = Callable[[NDArray[np.float32], NDArray[np.int32]], Mapping[str, NDArray]]
+#: Gives the numbers of `PosteriorModel.summarise` for images (B, px, px, bands) in a
+#: context, by the names of `data_tools.schema.CONTEXT`, and, if it draws, ``draws``
+#: (B, n, P) for their seeds (B,).
+Network = Callable[
+    [NDArray[np.float32], NDArray[np.int32], Mapping[str, NDArray]],
+    Mapping[str, NDArray],
+]
 
 
 @dataclass(frozen=True)
@@ -51,6 +67,8 @@ class Cutouts:
         Share of the pixels with data in all bands.
     flags : ndarray of int32, shape (n,)
         Bits of `data_tools.schema.FLAGS` that the image alone decides.
+    context : dict of str to ndarray (usable, ...)
+        What is known beside the pixels; see `context_of`.
     """
 
     usable: NDArray[np.bool_]
@@ -58,6 +76,96 @@ class Cutouts:
     seeds: NDArray[np.int32]
     covered: NDArray[np.float32]
     flags: NDArray[np.int32]
+    context: dict[str, NDArray]
+
+
+def context_of(
+    exposures: NDArray[np.float64], config: InferenceConfig
+) -> dict[str, NDArray]:
+    """Return what the network is told of places beside their pixels.
+
+    Widths of the PSFs, or exposures, of which one is not known are not told: networks
+    are trained with all bands' or none.
+
+    Parameters
+    ----------
+    exposures : ndarray, shape (n, bands)
+        Seconds, NaN where not known.
+    config : InferenceConfig
+        Gives the widths of the PSFs and the stellar model; see `informed`.
+
+    Returns
+    -------
+    dict of str to ndarray (n, ...)
+        By the names of `data_tools.schema.CONTEXT`.
+    """
+    exposures = np.where(exposures > 0, exposures, np.nan).astype(np.float32)
+    exposures[~np.isfinite(exposures).all(axis=1)] = np.nan
+    widths = np.array(config.psf_fwhm_px or np.nan, np.float32)
+    if not np.isfinite(widths).all():
+        widths = np.float32(np.nan)
+    known = config.stellar_model != ANY_STELLAR_MODEL
+    model = STELLAR_MODELS.index(config.stellar_model) if known else -1
+    return {
+        "psf_fwhm_px": np.broadcast_to(widths, exposures.shape),
+        "exposure_s": exposures,
+        "stellar_model": np.full(len(exposures), model, np.int32),
+    }
+
+
+def informed(
+    settings: InferenceSettings, mosaics: Mosaics, *, progress: bool = True
+) -> InferenceSettings:
+    """Return settings with the widths of the mosaics' PSFs, if the model takes them.
+
+    They are measured unless the configuration gives them; the log tells what is known.
+
+    Parameters
+    ----------
+    settings : InferenceSettings
+        Which model is asked, and how.
+    mosaics : Mosaics
+        Open mosaics in the model's bands.
+    progress : bool
+        Whether to show a progress bar.
+    """
+    config, target = settings.config, settings.target
+    if not settings.takes_context:
+        if config.psf_fwhm_px is not None:
+            logger.warning(
+                "inference.psf_fwhm_px: the model %s takes no context and is not told",
+                settings.model,
+            )
+        return settings
+    said = ["as given"] * len(target.bands)
+    if config.psf_fwhm_px is None:
+        found = measure_psf_widths(mosaics, target, progress=progress)
+        said = [f"{width.n_stars} stars" for width in found]
+        widths = tuple(
+            round(width.fwhm_px, 3) if np.isfinite(width.fwhm_px) else None
+            for width in found
+        )
+        config = dataclasses.replace(config, psf_fwhm_px=widths)
+        settings = dataclasses.replace(
+            settings, config=config, psf_stars=tuple(w.n_stars for w in found)
+        )
+    widths = config.psf_fwhm_px
+    told = zip(target.band_names, widths, said, strict=True)
+    logger.log(
+        logging.WARNING if None in widths else logging.INFO,
+        "FWHM of the PSF in pixels: %s%s",
+        "; ".join(f"{band} {width or 'unknown'} ({how})" for band, width, how in told),
+        ". The network is told none: give all with --inference.psf_fwhm_px"
+        if None in widths
+        else "",
+    )
+    for band, mocks in outside_mocks([w or np.nan for w in widths], target).items():
+        logger.warning(
+            "%s: the PSF is %s px wide, that of the mocks %s: train with this mosaic's "
+            "PSF (clusterkeras psf)",
+            *(band, widths[target.band_names.index(band)], mocks),
+        )
+    return settings
 
 
 def cut_out(
@@ -78,7 +186,7 @@ def cut_out(
     target : Target
         Gives the size of the cutouts.
     config : InferenceConfig
-        Gives the limit of saturation and the seed.
+        Gives the limit of saturation, the seed, and what is known beside the pixels.
 
     Returns
     -------
@@ -99,12 +207,14 @@ def cut_out(
     flags[_of_other_depth(exposures, target, config)] |= FLAGS["depth"][0]
     if mosaics.of_other_instruments(target):
         flags |= FLAGS["other_instrument"][0]
+    usable = np.array([c.usable for c in cutouts], bool)
     return Cutouts(
-        usable=np.array([c.usable for c in cutouts], bool),
+        usable=usable,
         images=images,
         seeds=np.array([_seed(c, config.seed) for c in good], np.int32),
         covered=np.array([c.covered for c in cutouts], np.float32),
         flags=flags,
+        context=context_of(exposures.reshape(-1, len(target.bands))[usable], config),
     )
 
 
@@ -130,7 +240,7 @@ def answer(
     """
     flags = cutouts.flags.copy()
     columns: dict[str, NDArray] = {"covered": cutouts.covered, "flags": flags}
-    found = network(cutouts.images, cutouts.seeds)
+    found = network(cutouts.images, cutouts.seeds, cutouts.context)
     for name, values in found.items():
         shape = (len(flags), *values.shape[1:])
         columns[name] = np.full(shape, np.nan, np.float32)
@@ -245,7 +355,7 @@ def look_again(
     y: float,
     model: PosteriorModel,
     draws: int,
-    seed: int = 0,
+    config: InferenceConfig | None = None,
 ) -> Seen:
     """Ask a model about one place: the same seed gives the same draws, to 1e-4.
 
@@ -259,23 +369,25 @@ def look_again(
         A trained model.
     draws : int
         How many.
-    seed : int
-        `InferenceConfig.seed`.
+    config : InferenceConfig, optional
+        The seed, and what is known beside the pixels.
 
     Raises
     ------
     ValueError
         If there are no data at the place.
     """
-    target, config = model.target, InferenceConfig(seed=seed)
+    target = model.target
+    settings = InferenceSettings.of(model, config or InferenceConfig())
     with opened(images, target) as mosaics:
+        config = informed(settings, mosaics, progress=False).config
         cut = cut_out(mosaics, np.array([x]), np.array([y]), target, config)
         pivots = tuple(c.photplam for c in mosaics.calibrations)
     if not cut.usable.all():
         raise ValueError(
             f"no usable pixel at x, y = {x:.1f}, {y:.1f}: there is no posterior"
         )
-    found = compile_network(model, draws)(cut.images, cut.seeds)
+    found = compile_network(model, draws)(cut.images, cut.seeds, cut.context)
     return Seen(cut.images[0], pivots, found["draws"][0])
 
 
@@ -309,8 +421,20 @@ def result_flags(
     return sum(flags).astype(np.int32)
 
 
+def context_specs(bands: int) -> dict[str, Any]:
+    """Return the specification of what `context_of` returns, for a graph."""
+    import tensorflow as tf
+
+    return {
+        part.name: tf.TensorSpec((None, *part.sizes(0, bands)), part.dtype)
+        for part in CONTEXT
+    }
+
+
 @functools.lru_cache(maxsize=4)  # a notebook plots and draws in turn
-def compile_network(model: PosteriorModel, draws: int = 0) -> Network:
+def compile_network(
+    model: PosteriorModel, draws: int = 0, by_stellar_model: bool = False
+) -> Network:
     """Return a model as the function that `measure_places` asks.
 
     Parameters
@@ -319,31 +443,53 @@ def compile_network(model: PosteriorModel, draws: int = 0) -> Network:
         A trained model.
     draws : int
         Draws of the posterior a place; 0 for none.
+    by_stellar_model : bool
+        Whether to give ``by_stellar_model`` (B, models, parameters, 3) too: median, 16
+        and 84 % of `data_tools.schema.BY_STELLAR_MODEL` under each stellar model.
 
     Returns
     -------
     callable
-        See `Network`.
+        See `Network`; without a context nothing is known.
     """
     import tensorflow as tf
 
+    bands = len(model.target.bands)
     signature = [
         tf.TensorSpec((None, *model.image_shape), tf.float32),
         tf.TensorSpec((None,), tf.int32),
+        context_specs(bands),
     ]
+    places = [PARAMETER_NAMES.index(name) for name in BY_STELLAR_MODEL]
 
     @tf.function(input_signature=signature)
-    def step(images: Any, seeds: Any) -> dict[str, Any]:
-        outputs = model(images, training=False)
+    def step(images: Any, seeds: Any, context: Any) -> dict[str, Any]:
+        outputs = model({"images": images, **context}, training=False)
         found = model.summarise_outputs(outputs)
         if draws:
             found["draws"] = model.draw_from(outputs["posterior"], seeds, draws)
+        if by_stellar_model:
+            models = [under(images, context, i) for i in range(len(STELLAR_MODELS))]
+            found["by_stellar_model"] = tf.stack(models, axis=1)
         return found
 
+    def under(images: Any, context: Any, stellar_model: int) -> Any:
+        inputs = {"images": images, **context, "stellar_model": stellar_model}
+        outputs = model(inputs, training=False)
+        found = model.summarise_outputs(outputs)
+        parts = [found[key] for key in ("median", "lower", "upper")]
+        return tf.stack([tf.gather(part, places, axis=1) for part in parts], axis=2)
+
     def network(
-        images: NDArray[np.float32], seeds: NDArray[np.int32]
+        images: NDArray[np.float32],
+        seeds: NDArray[np.int32],
+        context: Mapping[str, NDArray] | None = None,
     ) -> dict[str, NDArray]:
-        found = step(tf.constant(images), tf.constant(seeds))
+        if context is None:
+            unknown = np.full((len(images), bands), np.nan)
+            context = context_of(unknown, InferenceConfig())
+        context = {name: tf.constant(value) for name, value in context.items()}
+        found = step(tf.constant(images), tf.constant(seeds), context)
         return {name: value.numpy() for name, value in found.items()}
 
     return network

@@ -89,7 +89,7 @@ def settle_presence(
         0-based pixels.
     settings : InferenceSettings
         Gives the size of a pixel, the shares of kinds in the model's training set, and
-        the share of clusters at hand, or that this one is to be estimated.
+        those at hand, or that these are to be estimated.
 
     Returns
     -------
@@ -97,22 +97,27 @@ def settle_presence(
         The share of each of `data_tools.schema.KINDS` among the rows, or those of
         clusters and of the rest.
     """
+    config, names = settings.config, KINDS[1:]
     if "kinds" in columns:
         found, trained = columns["kinds"], np.asarray(settings.kind_shares)
+        others = config.other_shares and [
+            config.other_shares.get(k, 0.0) for k in names
+        ]
     else:
         found, trained = or_not(columns["p_cluster"]), or_not(settings.cluster_share)
+        others = None
     size = PARAMETER_NAMES.index("log_half_light_radius")
     radius = 10.0 ** columns["median"][:, size] / settings.target.pixel_scale_arcsec
     overlap = np.zeros(len(found), bool)
     for _ in range(2):
-        known = settings.config.cluster_share
-        shares = estimate_shares(found[~overlap], trained, known)
+        known = config.cluster_share
+        shares = estimate_shares(found[~overlap], trained, known, others)
         p = at_shares(found, trained, shares)
         overlap = overlapping(x, y, p[:, 0], radius)
     columns["flags"][overlap] |= FLAGS["overlap"][0]
     columns["p_cluster"] = p[:, 0]
-    others = p[:, 1:] if "kinds" in columns else np.full((len(p), 1), np.nan)
-    names = np.array(KINDS[1:])[np.argmax(others, axis=1)]
-    columns["p_other_kind"] = others.max(axis=1)
-    columns["other_kind"] = np.where(np.isnan(columns["p_other_kind"]), "", names)
+    rest = p[:, 1:] if "kinds" in columns else np.full((len(p), 1), np.nan)
+    likeliest = np.array(names)[np.argmax(rest, axis=1)]
+    columns["p_other_kind"] = rest.max(axis=1)
+    columns["other_kind"] = np.where(np.isnan(columns["p_other_kind"]), "", likeliest)
     return shares

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from clusterkeras.catalogue.draws_file import read_draws
 from clusterkeras.catalogue.table import (
     P_CLUSTER,
+    asked_again,
     describe,
     numbers,
     read_survey,
@@ -24,7 +25,12 @@ from clusterkeras.catalogue.truth.extent import PIXELS
 from data_tools.mosaics.mosaic import Mosaics
 from data_tools.running.replaced import check_replaced
 from data_tools.running.table_file import write_table
-from data_tools.schema import FLAGS, PARAMETER_NAMES, catalogue_columns
+from data_tools.schema import (
+    FLAGS,
+    PARAMETER_NAMES,
+    catalogue_columns,
+    stellar_model_columns,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -169,7 +175,7 @@ class Catalogue(QTable):
         if isinstance(table, cls):
             return table
         catalogue = cls(table)
-        for column in catalogue_columns():
+        for column in (*catalogue_columns(), *stellar_model_columns()):
             if column.name in table.colnames:
                 describe(catalogue, column)
         return catalogue
@@ -368,7 +374,7 @@ class Catalogue(QTable):
 
         images, model = self._images_and_model()
         return look_again(
-            images, *place, load_model(model), n or _DRAWS, self.seed
+            images, *place, load_model(model), n or _DRAWS, asked_again(self.meta)
         ).draws
 
     def compare(
@@ -434,7 +440,7 @@ class Catalogue(QTable):
     @property
     def seed(self) -> int:
         """Seed of its draws, as the metadata state it."""
-        return int(self.meta.get("configuration", {}).get("seed", 0))
+        return asked_again(self.meta).seed
 
     def _check_row(self, row: int) -> None:
         if not -len(self) <= row < len(self):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from clusterkeras import __version__
 from clusterkeras.catalogue.truth.extent import PIXELS, pixels_with_data
+from clusterkeras.config import ANY_STELLAR_MODEL, InferenceConfig
 from data_tools.mosaics.sky import to_icrs
 from data_tools.positions.read_positions import read_positions
 from data_tools.running.kept_columns import free_name, from_text
@@ -30,12 +31,12 @@ from data_tools.schema import (
     PARAMETER_NAMES,
     SCHEMA_VERSION,
     catalogue_columns,
+    stellar_model_columns,
 )
 
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from clusterkeras.config import InferenceConfig
     from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.mosaic import Mosaics
     from data_tools.target import Target
@@ -80,7 +81,8 @@ def make_table(
     Returns
     -------
     QTable
-        n rows; the columns of `data_tools.schema.catalogue_columns`.
+        n rows; the columns of `data_tools.schema.catalogue_columns`, and after them
+        those of `data_tools.schema.stellar_model_columns` if they are among `columns`.
     """
     ra, dec = to_icrs(wcs, x, y)
     values = {**columns, "x": x, "y": y, "ra": ra, "dec": dec}
@@ -97,7 +99,13 @@ def make_table(
         for j, b in enumerate(PARAMETER_NAMES[:i]):
             values[f"cov_{b}_{a}"] = covariance[:, j, i]
     table = QTable()
-    for column in catalogue_columns():
+    columns_here = catalogue_columns()
+    if "by_stellar_model" in columns:
+        more = stellar_model_columns()
+        columns_here += more
+        found = columns["by_stellar_model"].reshape(len(x), len(more))
+        values |= {c.name: v for c, v in zip(more, found.T, strict=True)}
+    for column in columns_here:
         value = values[column.name]
         if column.unit:
             value = u.Quantity(value, column.unit, subok=True)
@@ -199,7 +207,12 @@ class InferenceSettings:
     config : InferenceConfig
         How it is asked.
     configuration_hash : str
-        Of the model's configuration and `config`, in hexadecimal digits.
+        Of the model's configuration and what was asked, in hexadecimal digits.
+    takes_context : bool
+        Whether the model can be told what is known beside the pixels.
+    psf_stars : tuple of int, or None
+        Stars of each band on which the widths of the PSFs in `config` were measured;
+        None if they were not; see `clusterkeras.catalogue.measurement.informed`.
     """
 
     model: str
@@ -207,16 +220,41 @@ class InferenceSettings:
     kind_shares: tuple[float, ...]
     config: InferenceConfig
     configuration_hash: str
+    takes_context: bool = False
+    psf_stars: tuple[int, ...] | None = None
 
     @classmethod
     def of(cls, model: PosteriorModel, config: InferenceConfig) -> InferenceSettings:
-        """Return those of a model that is asked with a configuration."""
+        """Return those of a model that is asked with a configuration.
+
+        Raises
+        ------
+        ValueError
+            If the configuration asks for a stellar model, and the model knows none
+            apart; or gives widths of PSFs of other bands.
+        """
+        bands, widths = model.target.band_names, config.psf_fwhm_px
+        if widths is not None and len(widths) != len(bands):
+            raise ValueError(
+                f"inference.psf_fwhm_px: expected {len(bands)} numbers, one a band "
+                f"({', '.join(bands)}), null where it is not known; received "
+                f"{list(widths)}"
+            )
+        of_one = config.stellar_model != ANY_STELLAR_MODEL
+        if (of_one or config.by_stellar_model) and not model.takes_context:
+            name = "stellar_model" if of_one else "by_stellar_model"
+            raise ValueError(
+                f"inference.{name}: expected a model that takes a context "
+                "(model.context); this one knows no stellar models apart: leave the "
+                "option out, or name another model"
+            )
         asked = dataclasses.asdict(config)
         text = json.dumps([model.get_config(), asked], sort_keys=True, default=str)
         digits = hashlib.sha256(text.encode()).hexdigest()[:16]
         name = getattr(model, "loaded_by", model.name)
         shares = tuple(model.kind_shares.tolist())
-        return cls(name, model.target, shares, config, digits)
+        takes = model.takes_context
+        return cls(name, model.target, shares, config, digits, takes)
 
     @property
     def cluster_share(self) -> float:
@@ -239,10 +277,14 @@ def metadata(settings: InferenceSettings, mosaics: Mosaics) -> dict[str, Any]:
     dict of str to plain values
         Metadata of the table.
     """
+    asked = dataclasses.asdict(settings.config)
+    if settings.psf_stars is not None:
+        asked["psf_fwhm_px"] = None
     return {
         "model": settings.model,
         "target": settings.target.to_dict(),
-        "configuration": dataclasses.asdict(settings.config),
+        "configuration": asked,
+        **({"context": _context(settings, mosaics)} if settings.takes_context else {}),
         "configuration_hash": settings.configuration_hash,
         "clusterkeras": __version__,
         "tensorflow": version("tensorflow"),
@@ -258,6 +300,40 @@ def metadata(settings: InferenceSettings, mosaics: Mosaics) -> dict[str, Any]:
         },
         "flags": {key: list(value) for key, value in FLAGS.items()},
     }
+
+
+def _context(settings: InferenceSettings, mosaics: Mosaics) -> dict[str, Any]:
+    """Say what the network was told beside the pixels; None is what is not known."""
+    config, bands = settings.config, mosaics.bands
+    exposures = [c.exposure_s for c in mosaics.calibrations]
+    stars = settings.psf_stars
+    return {
+        "psf_fwhm_px": dict(zip(bands, config.psf_fwhm_px, strict=True)),
+        "psf_stars": None if stars is None else dict(zip(bands, stars, strict=True)),
+        "exposure_s": {
+            band: exposure if exposure > 0 else None
+            for band, exposure in zip(bands, exposures, strict=True)
+        },
+        "stellar_model": config.stellar_model,
+    }
+
+
+def asked_again(meta: Mapping[str, Any]) -> InferenceConfig:
+    """Return how the model was asked, as a catalogue's metadata tell it.
+
+    Parameters
+    ----------
+    meta : mapping
+        Of the catalogue. Where they don't tell, widths of the PSFs are not given, the
+        seed is 0, and the stellar model any.
+    """
+    there, context = meta.get("configuration", {}), meta.get("context", {})
+    widths = context.get("psf_fwhm_px")
+    return InferenceConfig(
+        seed=int(there.get("seed", 0)),
+        psf_fwhm_px=None if widths is None else tuple(widths.values()),
+        stellar_model=context.get("stellar_model", ANY_STELLAR_MODEL),
+    )
 
 
 def numbers(table: Table | Mapping[str, Any], name: str) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from clusterkeras.catalogue.finished_batches import forget_batches
 from clusterkeras.catalogue.infer import infer
+from clusterkeras.catalogue.measurement import informed
 from clusterkeras.catalogue.read import Catalogue
 from clusterkeras.catalogue.table import InferenceSettings
 from clusterkeras.completeness.function import (
@@ -38,6 +39,7 @@ from data_tools.running.output import check_directory, remove_partial
 from data_tools.running.plain_files import sha256_of
 from data_tools.running.table_file import write_table
 from data_tools.running.work_directory import claimed
+from data_tools.schema import KINDS
 
 if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
@@ -71,9 +73,9 @@ def measure_completeness(
     its half-light radius, whichever is larger; see
     `clusterkeras.catalogue.truth.matching`.
 
-    ``p_cluster`` is under the share of clusters of the user's own catalogue: clusters
-    that were put there must not make clusters seem common. It comes from the
-    catalogue's metadata, else from `InferenceConfig.cluster_share`, else from
+    ``p_cluster`` is under the shares of kinds of the user's own catalogue: clusters
+    that were put there must not make clusters, or what looks like them, seem common.
+    These come from the catalogue's metadata, else from `InferenceConfig`, else from
     candidates and a catalogue that are made first, of the mosaics as they are.
 
     Each round is kept when it is finished, so that what was interrupted goes on, and
@@ -145,6 +147,9 @@ def measure_completeness(
             "priors": dataclasses.asdict(priors),
         }
         with claimed(output, _SETTINGS_FILE, settings, empty=not overwrite):
+            # once, of the mosaics as they are
+            told = InferenceSettings.of(model, inference)
+            inference = informed(told, mosaics, progress=progress).config
             own = given
             if own is None:
                 own = _make_catalogue(
@@ -208,14 +213,19 @@ def _make_catalogue(
 def _at_share_of(
     own: Catalogue, inference: InferenceConfig, path: str | Path | None
 ) -> InferenceConfig:
-    """Take the share of clusters from the user's catalogue."""
+    """Take the shares of clusters and of other kinds from the user's catalogue."""
     share = own.meta.get("cluster_share", {}).get("here", inference.cluster_share)
     if not share:
         raise ValueError(
             f"{path}: expected a catalogue whose metadata state cluster_share (not "
             ".csv); give --inference.cluster_share"
         )
-    return dataclasses.replace(inference, cluster_share=float(share))
+    kinds = dict(own.meta.get("kind_shares", {}).get("here", {}))
+    kinds.pop(KINDS[0], None)
+    others = kinds or inference.other_shares
+    return dataclasses.replace(
+        inference, cluster_share=float(share), other_shares=others
+    )
 
 
 def _make_rounds(

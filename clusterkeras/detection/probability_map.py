@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from clusterkeras import __version__
+from clusterkeras.catalogue.measurement import context_of, context_specs, informed
+from clusterkeras.catalogue.table import InferenceSettings
+from clusterkeras.config import InferenceConfig
 from clusterkeras.network.presence import at_share
 from data_tools.mosaics.mosaic import CORE_PX, Cutout, Mosaics, opened
 from data_tools.mosaics.stored.extensions import files_of
@@ -88,7 +91,9 @@ def draw_map(
         raise ValueError(f"stride_px: expected at least 1; received {stride_px}")
     target = model.target
     look = _compiled(model)
+    settings = InferenceSettings.of(model, InferenceConfig())
     with opened(images, target) as mosaics:
+        settings = informed(settings, mosaics, progress=progress)
         shape = tuple(math.ceil(size / stride_px) for size in mosaics.shape)
         planes = np.full((2, *shape), np.nan, np.float32)
         with tqdm(
@@ -96,9 +101,12 @@ def draw_map(
         ) as bar:
             for row in range(shape[0]):
                 columns, cutouts = _row(mosaics, row, stride_px, target.cutout_px)
+                y, x = (stride_px * (at + 0.5) - 0.5 for at in (row, columns))
+                context = _context(mosaics, x, y, settings)
                 for first in range(0, len(columns), BATCH):
                     part = slice(first, first + BATCH)
-                    planes[:, row, columns[part]] = look(cutouts[part])
+                    known = {name: value[part] for name, value in context.items()}
+                    planes[:, row, columns[part]] = look(cutouts[part], known)
                 bar.update(shape[1])
         header = _coarser(mosaics.wcs, stride_px).to_header()
         header["STRIDE"] = (stride_px, "pixels of the mosaic a pixel of the map")
@@ -171,15 +179,34 @@ def _row(
     return chosen, images
 
 
+def _context(
+    mosaics: Mosaics, x: NDArray[np.float64], y: float, settings: InferenceSettings
+) -> dict[str, NDArray]:
+    """Return what is known of places (n,) in a row, if the model can be told."""
+    exposures = np.full((len(x), len(mosaics.bands)), np.nan)
+    if settings.takes_context:
+        for known, column in zip(exposures, x, strict=True):
+            known[:] = mosaics.exposure(column, y)
+    return context_of(exposures, settings.config)
+
+
 @functools.lru_cache(maxsize=1)
-def _compiled(model: PosteriorModel) -> Callable[[NDArray[np.float32]], NDArray]:
+def _compiled(
+    model: PosteriorModel,
+) -> Callable[[NDArray[np.float32], dict[str, NDArray]], NDArray]:
     """Return presence and visibility, (2, n), of cutouts (n, px, px, bands)."""
     import tensorflow as tf
 
-    @tf.function(input_signature=[tf.TensorSpec((None, *model.image_shape))])
-    def step(images: Any) -> Any:
-        raw = model(images, training=False)
+    images = tf.TensorSpec((None, *model.image_shape))
+
+    @tf.function(input_signature=[images, context_specs(model.image_shape[-1])])
+    def step(images: Any, context: Any) -> Any:
+        raw = model({"images": images, **context}, training=False)
         visibility = model.visibility(raw["visibility"]).mean()
         return tf.stack([tf.sigmoid(raw["presence"][:, 0]), visibility])
 
-    return lambda images: step(images).numpy()
+    def look(images: NDArray, context: dict[str, NDArray]) -> NDArray:
+        known = {name: tf.constant(value) for name, value in context.items()}
+        return step(tf.constant(images), known).numpy()
+
+    return look

@@ -85,7 +85,10 @@ def or_not(p_cluster: ArrayLike) -> NDArray[np.float64]:
 
 
 def estimate_shares(
-    p: NDArray[np.floating], trained: ArrayLike, cluster: float | None = None
+    p: NDArray[np.floating],
+    trained: ArrayLike,
+    cluster: float | None = None,
+    others: ArrayLike | None = None,
 ) -> NDArray[np.float64]:
     """Estimate the share of each kind among positions from their probabilities.
 
@@ -102,6 +105,8 @@ def estimate_shares(
     cluster : float, optional
         Share of the first kind, in (0, 1), if it is known: the others share the rest
         as is most likely.
+    others : array_like, shape (K - 1,), optional
+        Relative shares of the other kinds, if they are known.
 
     Returns
     -------
@@ -128,6 +133,8 @@ def estimate_shares(
         expected = shares * (likelihood.T @ (1 / (likelihood @ shares)))
         previous, shares = shares, expected + PRIOR_POSITIONS * trained
         shares = np.maximum(shares / shares.sum(), smallest)
+        if others is not None:
+            shares[1:] = shares[1:].sum() * _unit(np.asarray(others, float))
         if cluster is not None:
             shares[0], shares[1:] = cluster, (1 - cluster) * _unit(shares[1:])
         shares = _unit(shares)

@@ -20,9 +20,9 @@ from bokeh.resources import INLINE
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from clusterkeras.catalogue.read import Catalogue
-from clusterkeras.catalogue.table import P_CLUSTER
+from clusterkeras.catalogue.table import P_CLUSTER, asked_again
 from clusterkeras.completeness.function import Completeness, load_completeness
-from clusterkeras.config import InferenceConfig, ReportConfig
+from clusterkeras.config import ReportConfig
 from clusterkeras.report import figures
 from clusterkeras.report.clusters import cluster_columns
 from clusterkeras.report.contour_lines import HOLE, PLANES
@@ -154,7 +154,7 @@ def write_page(
     with opened(images, target) as mosaics:
         picture = mosaic_picture(mosaics, config.map_px, progress=progress)
         drawn = picture_clusters(
-            *(mosaics, x, y, model, InferenceConfig(seed=catalogue.seed), config.draws),
+            *(mosaics, x, y, model, asked_again(catalogue.meta), config.draws),
             progress=progress,
         )
         pivots = [c.photplam for c in mosaics.calibrations]

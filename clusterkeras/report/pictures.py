@@ -13,7 +13,13 @@ from photutils.aperture import CircularAperture
 from PIL import Image
 from tqdm import tqdm
 
-from clusterkeras.catalogue.measurement import batches_of, compile_network, cut_out
+from clusterkeras.catalogue.measurement import (
+    batches_of,
+    compile_network,
+    cut_out,
+    informed,
+)
+from clusterkeras.catalogue.table import InferenceSettings
 from clusterkeras.config import InferenceConfig
 from clusterkeras.report.contour_lines import Window, encode, window_of
 from data_tools.mosaics.mosaic import Mosaics
@@ -85,7 +91,7 @@ def picture_clusters(
     model : PosteriorModel
         A trained model.
     config : InferenceConfig
-        Gives the batches and the seed.
+        Gives the batches, the seed, and what is known beside the pixels.
     n_draws : int
         Draws of each posterior from which the contours are made.
     progress : bool
@@ -94,6 +100,8 @@ def picture_clusters(
     n, bands = len(x), len(mosaics.bands)
     pivots = [c.photplam for c in mosaics.calibrations]
     network = compile_network(model, n_draws)
+    settings = InferenceSettings.of(model, config)
+    config = informed(settings, mosaics, progress=progress).config
 
     def empty(width: int) -> NDArray[np.float32]:
         return np.full((n, width), np.nan, np.float32)
@@ -112,7 +120,7 @@ def picture_clusters(
             cut = cut_out(mosaics, x[rows], y[rows], model.target, config)
             where = rows[cut.usable]
             if len(where):
-                answer = network(cut.images, cut.seeds)
+                answer = network(cut.images, cut.seeds, cut.context)
                 found.medians[where] = answer["median"]
                 found.magnitude[where] = _magnitudes(cut.images)
                 planes = colour_planes(cut.images, pivots)

@@ -25,6 +25,13 @@ _SAID: dict[str, dict[str, tuple[str, _Words]]] = {
         ),
         "distance": ("target.distance_mpc", lambda value: f"{value} Mpc"),
         "pixel": ("target.pixel_scale_arcsec", lambda value: f"{value}″"),
+        "FWHM of the PSF": (
+            "context.psf_fwhm_px",
+            lambda widths: ", ".join(
+                f"{band} {f'{width:.2f} px' if width else 'unknown'}"
+                for band, width in widths.items()
+            ),
+        ),
     },
     "Model": {
         "model": ("model", str),
@@ -42,6 +49,7 @@ _SAID: dict[str, dict[str, tuple[str, _Words]]] = {
         "Keras": ("keras", str),
         "clusters among rows": ("cluster_share.here", lambda share: f"{share:.2%}"),
         "and in training": ("cluster_share.trained", lambda share: f"{share:.2%}"),
+        "stellar model": ("context.stellar_model", str),
         "draws of each": ("configuration.draws", str),
         "seed": ("configuration.seed", str),
         "configuration": ("configuration_hash", str),

@@ -86,6 +86,13 @@ def test_true_and_false_are_no_numbers(whole, name):
         (config.TrainingConfig(), "decay", 0.97),
         (config.InferenceConfig(), "draws", 10**9),
         (config.InferenceConfig(), "origin", 2),
+        (config.InferenceConfig(), "psf_fwhm_px", (2.0, 0.0)),
+        (config.InferenceConfig(), "other_shares", {"cluster": 1.0}),
+        (config.InferenceConfig(), "other_shares", {"blend": 0.0}),
+        (config.InferenceConfig(), "psf_fwhm_px", 2.0),
+        (config.InferenceConfig(), "stellar_model", "BaSTI"),
+        (config.InferenceConfig(), "stellar_model", None),
+        (config.InferenceConfig(), "by_stellar_model", 1),
         (config.InferenceConfig(), "exposure_factor", (1.0, 1.0)),
         (config.DetectionConfig(), "box_px", 10**9),
         (config.DetectionConfig(), "fwhm_px", 1e6),
@@ -110,3 +117,9 @@ def test_true_and_false_are_no_numbers(whole, name):
 def test_what_no_machine_holds_or_no_sky_has_is_refused(whole, name, value):
     with pytest.raises(ValueError, match=rf"{name} must be .*; received"):
         dataclasses.replace(whole, **{name: value})
+
+
+@pytest.mark.parametrize("name", ["parsec", "PARSEC", "Parsec"])
+def test_a_stellar_model_is_known_in_any_letters(name):
+    assert config.InferenceConfig(stellar_model=name).stellar_model == "PARSEC"
+    assert config.InferenceConfig(stellar_model="ANY").stellar_model == "any"

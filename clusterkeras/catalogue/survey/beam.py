@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from clusterkeras.catalogue.measurement import (
     Network,
     answer,
     batches_of,
+    compile_network,
     cut_out,
+    informed,
 )
 from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
 from clusterkeras.catalogue.table import InferenceSettings
@@ -42,13 +44,13 @@ BATCHES_A_PIECE = 8
 Piece = tuple[str, NDArray[np.intp]]
 
 
-class SavedModelHandler(ModelHandler):
-    """Ask a SavedModel of `clusterkeras.serving.export` about cutouts.
+class NetworkHandler(ModelHandler):
+    """Ask a trained model about cutouts.
 
     Parameters
     ----------
     directory : Path
-        The SavedModel, which every worker must reach.
+        Of the model's file, which every worker must reach.
     settings : InferenceSettings
         Gives the limits of the flags.
     """
@@ -59,16 +61,10 @@ class SavedModelHandler(ModelHandler):
 
     def load_model(self) -> Network:
         """Load it, once a process."""
-        from clusterkeras.serving import load_savedmodel
+        from clusterkeras.network.loading import load_model
 
-        signature = load_savedmodel(self._directory)["serving_default"]
-
-        def network(
-            images: NDArray[np.float32], seeds: NDArray[np.int32]
-        ) -> Mapping[str, NDArray]:
-            return {k: v.numpy() for k, v in signature(images=images).items()}
-
-        return network
+        by_stellar_model = self._settings.config.by_stellar_model
+        return compile_network(load_model(self._directory), 0, by_stellar_model)
 
     def run_inference(
         self,
@@ -120,7 +116,15 @@ class _OnFields(apache_beam.DoFn):
             str(field.positions),
             self._mosaics.physical,
         )
+        self._told: InferenceSettings | None = None
         self._name = name
+
+    @property
+    def _informed(self) -> InferenceSettings:
+        """Settings with what is known of the open field: the same in every worker."""
+        if self._told is None:
+            self._told = informed(self._settings, self._mosaics, progress=False)
+        return self._told
 
 
 class _Part(_OnFields):
@@ -142,7 +146,7 @@ class _CutOut(_OnFields):
     ) -> Iterator[tuple[str, tuple[NDArray[np.intp], Cutouts]]]:
         name, rows = piece
         self._open(name)
-        config, target = self._settings.config, self._settings.target
+        config, target = self._informed.config, self._informed.target
         for batch in batches_of(self._places.y[rows], config.batch_size):
             some = rows[batch]
             x, y = self._places.x[some], self._places.y[some]
@@ -167,7 +171,7 @@ class _Finish(_OnFields):
         field, places = self._fields[name], self._places
         columns = collect(batches, len(places.x))
         catalogue = assemble(
-            self._settings, self._mosaics, self._table, places, columns
+            self._informed, self._mosaics, self._table, places, columns
         )
         catalogue.meta["positions"] = field.positions.name
         write_table(catalogue, part_of(self._output, field))
@@ -177,7 +181,7 @@ class _Finish(_OnFields):
 def infer_fields(
     fields: Sequence[FieldFiles],
     output: str | Path,
-    saved_model: Path,
+    model: Path,
     settings: InferenceSettings,
     workers: int = 0,
     options: Sequence[str] = (),
@@ -185,7 +189,7 @@ def infer_fields(
     """Make the catalogues of fields in a pipeline and wait for it.
 
     Workers read mosaics and positions and write the parts themselves, so all of them
-    must reach the fields' paths, `saved_model` and `output` under the same names.
+    must reach the fields' paths, `model` and `output` under the same names.
 
     Parameters
     ----------
@@ -193,8 +197,8 @@ def infer_fields(
         What to work on.
     output : str or Path
         Directory of the data set; see `clusterkeras.catalogue.survey.fields.part_of`.
-    saved_model : Path
-        What `clusterkeras.serving.export` wrote.
+    model : Path
+        Directory of the model's file.
     settings : InferenceSettings
         Of which model, and how.
     workers, options
@@ -206,7 +210,7 @@ def infer_fields(
         As `data_tools.running.beam_pipeline.pipeline_options` and ``run``.
     """
     pipeline = apache_beam.Pipeline(options=pipeline_options(workers, options))
-    handler = KeyedModelHandler(SavedModelHandler(saved_model, settings))
+    handler = KeyedModelHandler(NetworkHandler(model, settings))
     (
         pipeline
         | "Fields" >> apache_beam.Create([field.name for field in fields])

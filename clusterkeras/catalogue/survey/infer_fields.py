@@ -12,6 +12,7 @@ from clusterkeras.catalogue.infer import infer
 from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
 from clusterkeras.catalogue.table import InferenceSettings, metadata_of
 from clusterkeras.config import InferenceConfig
+from clusterkeras.network.model_file import MODEL_FILE, save_model
 from data_tools.running.output import check_directory, partial_path, remove_partial
 from data_tools.running.replaced import check_empty
 from data_tools.running.work_directory import alone
@@ -146,8 +147,6 @@ def _run_beam(
         ) from error
     if not fields:
         return
-    from clusterkeras.serving import export
-
     output = Path(output)
     output.mkdir(parents=True, exist_ok=True)
     with alone(output):
@@ -155,7 +154,8 @@ def _run_beam(
         # where the workers reach it too; readers of the data set skip such names
         directory = partial_path(output / "model")
         try:
-            served = export(model, directory, "model", 1)
-            beam.infer_fields(fields, output, served, settings, workers, options)
+            directory.mkdir()
+            save_model(model, directory / MODEL_FILE)
+            beam.infer_fields(fields, output, directory, settings, workers, options)
         finally:
             shutil.rmtree(directory, ignore_errors=True)

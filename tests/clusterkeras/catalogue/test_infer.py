@@ -12,7 +12,14 @@ from clusterkeras.catalogue.infer import infer
 from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.detection.candidates import detect
 from clusterkeras.network.model import ClusterModel
-from data_tools.schema import FLAGS, KINDS, PARAMETER_NAMES, PARAMETERS
+from clusterkeras.network.presence import at_share
+from data_tools.schema import (
+    FLAGS,
+    KINDS,
+    PARAMETER_NAMES,
+    PARAMETERS,
+    stellar_model_columns,
+)
 
 SHAPE = (90, 120)
 PX = 16
@@ -76,8 +83,10 @@ def run(images, model, tmp_path_factory):
     directory = tmp_path_factory.mktemp("catalogues")
 
     def run(positions, output="catalogue.ecsv", preview=None, **settings):
-        # the training set's own share, so that a row's numbers are its own
-        default = {"batch_size": 3, "cluster_share": model.cluster_share}
+        # the training set's own shares, so that a row's numbers are its own
+        shares = {"cluster_share": model.cluster_share}
+        shares["other_shares"] = dict(model.negatives)
+        default = {"batch_size": 3, **shares}
         config = InferenceConfig(**{**default, **settings})
         output = directory / output
         table = infer(images, positions, output, model, config, preview, progress=False)
@@ -157,7 +166,8 @@ def test_numbers_are_those_of_the_model(catalogue, model, images):
     target = model.target
     with open_mosaics(images, target.band_names, target.pixel_scale_arcsec) as mosaics:
         image = mosaics.cutout(*PLACES[0][:2], PX).image
-    summary = model.summarise(image[None])
+        exposure = mosaics.exposure(*PLACES[0][:2])
+    summary = model.summarise({"images": image[None], "exposure_s": exposure})
     row = catalogue[0]
     assert row["p_cluster"] == pytest.approx(float(summary["p_cluster"][0]), abs=1e-5)
     assert row["log_snr"].value == pytest.approx(float(summary["log_snr"][0]), abs=1e-5)
@@ -206,7 +216,6 @@ def test_presence_is_under_the_share_of_clusters_asked_for(
     rare, _ = run(positions, "rare.ecsv", cluster_share=0.01)
     estimated, _ = run(positions, "estimated.ecsv", cluster_share=None)
     trained = np.asarray(catalogue["p_cluster"])
-    known = np.isfinite(trained)
     for table in (rare, estimated):
         shares = table.meta["cluster_share"]
         assert shares["trained"] == model.cluster_share
@@ -214,9 +223,10 @@ def test_presence_is_under_the_share_of_clusters_asked_for(
         assert of_all["here"]["cluster"] == shares["here"]
         assert sum(of_all["here"].values()) == pytest.approx(1, abs=1e-5)
         np.testing.assert_allclose(list(of_all["trained"].values()), model.kind_shares)
+        expected = at_share(trained, shares["trained"], shares["here"])
+        np.testing.assert_allclose(np.asarray(table["p_cluster"]), expected, rtol=1e-3)
     assert rare.meta["cluster_share"]["here"] == 0.01
     assert 0 < estimated.meta["cluster_share"]["here"] < 1
-    assert (np.asarray(rare["p_cluster"])[known] < trained[known]).all()
 
 
 def test_the_likeliest_other_kind_stands_in_the_catalogue(catalogue):
@@ -346,3 +356,61 @@ def test_a_model_is_loaded_by_its_path(images, positions, model, tmp_path, catal
     np.testing.assert_allclose(
         table["log_age_mean"].value, catalogue["log_age_mean"].value, atol=1e-4
     )
+
+
+WIDTHS = (2.3, 2.2, 2.1)
+
+
+def test_what_the_network_was_told_stands_in_the_metadata(catalogue, run, positions):
+    told = catalogue.meta["context"]
+    assert told["psf_fwhm_px"] == dict.fromkeys(["F336W", "F438W", "F814W"])
+    assert told["psf_stars"] == dict.fromkeys(["F336W", "F438W", "F814W"], 0)
+    assert told["stellar_model"] == "any"
+    assert all(exposure > 0 for exposure in told["exposure_s"].values())
+    given, _ = run(positions, "given.ecsv", psf_fwhm_px=WIDTHS, stellar_model="SSE")
+    told = given.meta["context"]
+    assert list(told["psf_fwhm_px"].values()) == list(WIDTHS)
+    assert told["psf_stars"] is None
+    assert told["stellar_model"] == "SSE"
+    good = np.isfinite(np.asarray(given["p_cluster"]))
+    assert not np.any(
+        given["log_age_mean"].value[good] == catalogue["log_age_mean"].value[good]
+    )
+
+
+def test_a_row_is_looked_at_again_in_the_same_context(images, positions, model):
+    config = InferenceConfig(psf_fwhm_px=WIDTHS, stellar_model="SSE", draws=16)
+    made = infer(images, positions, None, model, config, draws=16, progress=False)
+    kept, bare = made.draws(0), made.copy()
+    bare._origin = dataclasses.replace(made._origin, draws=None)
+    np.testing.assert_allclose(bare.draws(0, 16), kept, atol=1e-4)
+
+
+def test_batches_of_other_widths_are_of_another_run(model, images):
+    from clusterkeras.catalogue.finished_batches import describe_run
+    from clusterkeras.catalogue.table import InferenceSettings
+    from data_tools.mosaics.mosaic import opened
+
+    settings = InferenceSettings.of(model, InferenceConfig())
+    told = dataclasses.replace(
+        settings, config=dataclasses.replace(settings.config, psf_fwhm_px=WIDTHS)
+    )
+    with opened(images, model.target) as mosaics:
+        place = (np.zeros(1), np.zeros(1))
+        runs = [describe_run(s, model, mosaics, *place, 0) for s in (settings, told)]
+    differ = [key for key in runs[0] if runs[0][key] != runs[1][key]]
+    assert differ == ["psf_fwhm_px"]
+
+
+@pytest.mark.parametrize("suffix", [".ecsv", ".fits", ".vot", ".parquet", ".csv"])
+def test_ages_by_stellar_model_are_in_every_format(run, positions, suffix):
+    from clusterkeras.catalogue.read import Catalogue
+
+    table, path = run(positions, f"models{suffix}", by_stellar_model=True)
+    names = [c.name for c in stellar_model_columns()]
+    assert table.colnames[-len(names) :] == names
+    again = Catalogue.read(path)
+    for name in names:
+        np.testing.assert_allclose(again.numbers(name), table.numbers(name), rtol=1e-6)
+        assert again[name].unit == table[name].unit
+        assert again[name].info.description == table[name].info.description

@@ -6,16 +6,21 @@ import keras
 import numpy as np
 import pytest
 
+from clusterkeras.catalogue import measurement
 from clusterkeras.catalogue.measurement import (
     compile_network,
+    context_of,
     cut_out,
+    informed,
     measure_places,
     result_flags,
 )
+from clusterkeras.catalogue.table import InferenceSettings
 from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.network.model import ClusterModel
 from data_tools.mosaics.mosaic import open_mosaics, opened
-from data_tools.schema import FLAGS
+from data_tools.preparation.psf_width import PsfWidth
+from data_tools.schema import FLAGS, STELLAR_MODELS
 from data_tools.stars.population import living_share
 
 SHAPE = (60, 80)
@@ -87,7 +92,8 @@ def test_the_numbers_are_the_model_s_own_summary_of_the_cutouts(mosaics, model):
     _, columns = measured(mosaics, model)
     cutouts = cut_out(mosaics, X[good], Y[good], model.target, InferenceConfig())
     assert cutouts.usable.all()
-    for name, values in model.summarise(cutouts.images).items():
+    inputs = {"images": cutouts.images, **cutouts.context}
+    for name, values in model.summarise(inputs).items():
         np.testing.assert_allclose(
             columns[name][good], values, rtol=1e-4, atol=1e-5, err_msg=name
         )
@@ -207,3 +213,113 @@ def test_another_instrument_than_the_mocks_is_flagged_and_told(
         flags = cut_out(mosaics, X, Y, target, InferenceConfig()).flags
     assert ((flags & BIT["other_instrument"] > 0) == expected).all()
     assert ("F814W was taken by ACS/WFC" in caplog.text) == expected
+
+
+EXPOSED = np.array([[1000.0, 2000.0, 1500.0], [900.0, 2000.0, np.nan], [0.0, 1.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("settings", "width", "stellar_model"),
+    [
+        ({}, np.nan, -1),
+        ({"psf_fwhm_px": (2.1, 2.0, 1.9)}, (2.1, 2.0, 1.9), -1),
+        ({"psf_fwhm_px": (2.1, None, 1.9)}, np.nan, -1),
+        ({"stellar_model": "PARSEC"}, np.nan, 1),
+    ],
+)
+def test_what_is_known_of_all_bands_is_told(settings, width, stellar_model):
+    found = context_of(EXPOSED, InferenceConfig(**settings))
+    expected = np.full((3, 3), np.nan)
+    expected[0] = EXPOSED[0]
+    np.testing.assert_array_equal(found["exposure_s"], expected)
+    wide = np.broadcast_to(np.float32(width), (3, 3))
+    np.testing.assert_array_equal(found["psf_fwhm_px"], wide)
+    assert found["stellar_model"].tolist() == [stellar_model] * 3
+
+
+def test_usable_places_are_told_their_exposure(mosaics, model, m83):
+    cutouts = cut_out(mosaics, X, Y, model.target, InferenceConfig())
+    expected = np.tile([band.exposure_s for band in m83.bands], (4, 1))
+    np.testing.assert_allclose(cutouts.context["exposure_s"], expected, rtol=1e-6)
+
+
+def told(model, mosaics, caplog, **config):
+    settings = InferenceSettings.of(model, InferenceConfig(**config))
+    with caplog.at_level("INFO"):
+        return informed(settings, mosaics, progress=False)
+
+
+def test_widths_that_cannot_be_measured_are_unknown_and_said(mosaics, model, caplog):
+    settings = told(model, mosaics, caplog)
+    assert settings.config.psf_fwhm_px == (None, None, None)
+    assert settings.psf_stars == (0, 0, 0)
+    assert "F336W unknown (0 stars)" in caplog.text
+    assert "The network is told none" in caplog.text
+    asked = InferenceSettings.of(model, InferenceConfig())
+    assert settings.configuration_hash == asked.configuration_hash
+
+
+def test_widths_that_are_given_are_not_measured(mosaics, model, caplog):
+    settings = told(model, mosaics, caplog, psf_fwhm_px=(2.3, 2.2, 9.0))
+    assert settings.config.psf_fwhm_px == (2.3, 2.2, 9.0)
+    assert settings.psf_stars is None
+    assert "F438W 2.2 (as given); F814W 9.0 (as given)" in caplog.text
+    assert "F814W: the PSF is 9.0 px wide, that of the mocks" in caplog.text
+    assert "told none" not in caplog.text
+
+
+def test_widths_are_measured_on_stars(mosaics, model, caplog, monkeypatch):
+    widths = [PsfWidth(2.34567, 40), PsfWidth(2.2, 30), PsfWidth(2.0, 11)]
+    monkeypatch.setattr(measurement, "measure_psf_widths", lambda *_, **__: widths)
+    settings = told(model, mosaics, caplog)
+    assert settings.config.psf_fwhm_px == (2.346, 2.2, 2.0)
+    assert settings.psf_stars == (40, 30, 11)
+    assert "F336W 2.346 (40 stars); F438W 2.2 (30 stars)" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def plain_model(m83):
+    """Return a model that takes no context."""
+    target = dataclasses.replace(m83, cutout_px=PX)
+    shape = {"components": 2, "hidden": 8, "context": False, "kinds": False}
+    return ClusterModel(target, ModelConfig("resnet_tiny", "mixture", **shape))
+
+
+def test_a_model_that_takes_no_context_is_told_none(mosaics, plain_model, caplog):
+    settings = told(plain_model, mosaics, caplog, psf_fwhm_px=(2.3, 2.2, 2.1))
+    assert "takes no context and is not told" in caplog.text
+    assert settings.psf_stars is None
+    assert told(plain_model, mosaics, caplog).config.psf_fwhm_px is None
+
+
+@pytest.mark.parametrize(
+    "asked", [{"stellar_model": "SSE"}, {"by_stellar_model": True}]
+)
+def test_a_stellar_model_is_asked_of_models_that_know_them(plain_model, asked):
+    (name,) = asked
+    with pytest.raises(ValueError, match=f"inference.{name}: expected a model that"):
+        InferenceSettings.of(plain_model, InferenceConfig(**asked))
+
+
+@pytest.mark.parametrize("widths", [(2.0,), (2.0, 2.0, 2.0, None), ()])
+def test_widths_of_other_bands_are_refused(model, widths):
+    with pytest.raises(ValueError, match="psf_fwhm_px: expected 3 numbers, one a band"):
+        InferenceSettings.of(model, InferenceConfig(psf_fwhm_px=widths))
+
+
+def test_ages_by_stellar_model_are_those_of_each_asked_alone(mosaics, model):
+    config, good = InferenceConfig(), [0, 1, 2, 5]
+    cutouts = cut_out(mosaics, X[good], Y[good], model.target, config)
+    network = compile_network(model, 0, by_stellar_model=True)
+    found = network(cutouts.images, cutouts.seeds, cutouts.context)["by_stellar_model"]
+    assert found.shape == (4, 3, 2, 3)
+    for i, name in enumerate(STELLAR_MODELS):
+        alone = dataclasses.replace(config, stellar_model=name)
+        cutouts = cut_out(mosaics, X[good], Y[good], model.target, alone)
+        summary = model.summarise({"images": cutouts.images, **cutouts.context})
+        for j, key in enumerate(("median", "lower", "upper")):
+            expected = np.asarray(summary[key])[:, :2]
+            np.testing.assert_allclose(
+                found[:, i, :, j], expected, rtol=1e-4, atol=1e-4
+            )
+    assert np.ptp(found[..., 0, 0], axis=1).max() > 1e-3

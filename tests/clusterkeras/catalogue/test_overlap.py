@@ -52,7 +52,7 @@ TRAINED = (0.7, *(0.3 / 8,) * 8)
 def settle(m83):
     """Return a function that settles rows far apart: their columns, and the shares."""
 
-    def settle(kinds, two=False, cluster_share=None, step=100.0):
+    def settle(kinds, two=False, step=100.0, **config):
         kinds = np.asarray(kinds, "f4")
         n = len(kinds)
         columns = {
@@ -62,7 +62,7 @@ def settle(m83):
         }
         if not two:
             columns["kinds"] = kinds
-        config = InferenceConfig(cluster_share=cluster_share)
+        config = InferenceConfig(**config)
         settings = InferenceSettings("m", m83, TRAINED, config, "")
         place = step * np.arange(n)
         return columns, settle_presence(columns, place, np.zeros(n), settings)
@@ -99,6 +99,15 @@ def test_a_model_that_knows_only_clusters_names_no_other_kind(settle):
 def test_a_share_of_clusters_that_is_given_stays(settle, two):
     _, shares = settle(ROWS, two, cluster_share=0.05)
     assert shares[0] == pytest.approx(0.05)
+
+
+def test_shares_of_other_kinds_that_are_given_stay(settle):
+    others = {"field_peak": 9.0, "blend": 1.0}
+    _, shares = settle(ROWS, cluster_share=0.2, other_shares=others)
+    expected = dict.fromkeys(KINDS, 0.0) | {"cluster": 0.2}
+    expected |= {"field_peak": 0.72, "blend": 0.08}
+    np.testing.assert_allclose(shares, list(expected.values()), atol=1e-6)
+    settle(ROWS, two=True, other_shares=others)
 
 
 def test_pieces_of_one_cluster_do_not_count_among_the_shares(settle):

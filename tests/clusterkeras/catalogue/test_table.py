@@ -10,9 +10,15 @@ from astropy.io.votable.ucd import check_ucd
 from astropy.table import MaskedColumn, QTable
 from astropy.wcs import WCS
 
-from clusterkeras.catalogue.table import make_table, size_pc, with_input
+from clusterkeras.catalogue.table import asked_again, make_table, size_pc, with_input
+from clusterkeras.config import InferenceConfig
 from data_tools.running.table_file import write_table
-from data_tools.schema import KINDS, PARAMETERS, catalogue_columns
+from data_tools.schema import (
+    KINDS,
+    PARAMETERS,
+    catalogue_columns,
+    stellar_model_columns,
+)
 
 SKY = WCS({"CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})
 
@@ -175,3 +181,31 @@ def test_other_units_and_nulls_are_other_values(given, m83):
     found["ra"] = [2.0, 2.0, 2.0] * u.rad
     table = with_input(QTable({name: given}), found)
     assert f"input_{name}" in table.colnames
+
+
+def test_ages_by_stellar_model_have_columns_of_their_own(m83):
+    found = np.arange(3 * 3 * 2 * 3, dtype="f4").reshape(3, 3, 2, 3)
+    columns = numbers() | {"by_stellar_model": found}
+    table = make_table(np.zeros(3), np.zeros(3), SKY, columns, m83)
+    more = stellar_model_columns()
+    assert table.colnames[-len(more) :] == [c.name for c in more]
+    assert len(more) == 18
+    np.testing.assert_array_equal(table["log_age_median_mist"].value, found[:, 0, 0, 0])
+    np.testing.assert_array_equal(table["a_v_p16_parsec"].value, found[:, 1, 1, 1])
+    np.testing.assert_array_equal(table["log_age_p84_sse"].value, found[:, 2, 0, 2])
+    assert table["log_age_p84_sse"].unit == u.Unit("dex(yr)")
+    for column in more:
+        assert check_ucd(column.ucd, check_controlled_vocabulary=True)
+
+
+def test_how_the_model_was_asked_is_read_from_metadata():
+    meta = {
+        "configuration": {"seed": 4, "psf_fwhm_px": None, "batch_size": 7},
+        "context": {
+            "psf_fwhm_px": {"F438W": 2.1, "F814W": None},
+            "stellar_model": "PARSEC",
+        },
+    }
+    expected = InferenceConfig(seed=4, psf_fwhm_px=(2.1, None), stellar_model="PARSEC")
+    assert asked_again(meta) == expected
+    assert asked_again({}) == InferenceConfig()

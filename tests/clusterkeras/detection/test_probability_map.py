@@ -50,7 +50,8 @@ def test_a_pixel_is_what_the_network_says_of_the_cutout_there(drawn, model, imag
             x, y = 6 * column + 2.5, 6 * row + 2.5
             cutout = mosaics.cutout(x, y, target.cutout_px)
             assert cutout.usable
-            found = model.summarise(cutout.filled()[None])
+            known = {"exposure_s": mosaics.exposure(x, y)}
+            found = model.summarise({"images": cutout.filled()[None], **known})
             trained = found["p_cluster"].numpy()
             expected = at_share(trained, model.cluster_share, MAP_SHARE)
             assert p[row, column] == pytest.approx(expected[0], abs=1e-5)

@@ -91,6 +91,15 @@ def test_a_known_share_of_clusters_stays_and_the_others_share_the_rest():
     )
 
 
+def test_known_shares_of_the_other_kinds_stay():
+    # clusters that were put there must not make what looks like them seem common
+    p, _ = classified(20_000, TRAINED)
+    shares = estimate_shares(p, TRAINED, cluster=0.01, others=2 * FOUND[1:])
+    np.testing.assert_allclose(shares, FOUND, rtol=1e-6)
+    found = estimate_shares(p, TRAINED, others=NEGATIVES)
+    np.testing.assert_allclose(found, TRAINED, atol=0.01)
+
+
 def test_a_kind_that_was_not_trained_stays_impossible():
     trained = np.array([0.7, 0.3, 0.0])
     p = np.array([[0.6, 0.4, 0.0], [0.1, 0.9, 0.0]])

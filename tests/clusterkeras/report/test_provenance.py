@@ -34,6 +34,10 @@ def test_every_entry_is_there_with_its_path(catalogue):
             {"cluster_share": {"here": None, "trained": 0.7}},
             {"Run": [("and in training", "70.00%")]},
         ),
+        (
+            {"context": {"psf_fwhm_px": {"F438W": 2.104, "F814W": None}}},
+            {"Data": [("FWHM of the PSF", "F438W 2.10 px, F814W unknown")]},
+        ),
     ],
 )
 def test_what_is_missing_or_of_another_form_is_left_out(meta, said):
