@@ -96,7 +96,7 @@ class SettingsParser(ArgumentParser):
     def _as_meant(self, args: Sequence[str]) -> list[str]:
         """Return arguments in which numbers are written as the parser reads them."""
         meant, kind, name = [], None, ""
-        for argument in args:
+        for argument in self._with_lists(args):
             option, equals, value = argument.partition("=")
             if option in self._option_string_actions:
                 action, name = self._option_string_actions[option], option
@@ -108,6 +108,24 @@ class SettingsParser(ArgumentParser):
                 argument = _word_as_meant(kind, argument, name)
             meant.append(argument)
         return meant
+
+    def _with_lists(self, args: Sequence[str]) -> list[str]:
+        """Return arguments in which the numbers after an option of a list are one."""
+        groups: list[list[str]] = []
+        for argument in args:
+            if argument.startswith("--") or not groups:
+                groups.append([])
+            groups[-1].append(argument)
+        joined = []
+        for option, *words in groups:
+            action = self._option_string_actions.get(option)
+            kind = getattr(action, "_typehint", None)
+            kinds = {typing.get_origin(one) for one in (kind, *typing.get_args(kind))}
+            one_word = action is not None and action.nargs is None
+            if one_word and kinds & {list, tuple} and _are_numbers(words):
+                words = [f"[{', '.join(words)}]"]
+            joined += [option, *words]
+        return joined
 
     def _check_files(self, args: Sequence[str]) -> None:
         """Say what is wrong with a file of one group's options, by its name."""
@@ -130,6 +148,15 @@ class SettingsParser(ArgumentParser):
         for kind in self._classes.values():
             known |= attribute_names(kind)
         return with_nearest(in_words(error, dashes), known)
+
+
+def _are_numbers(words: Sequence[str]) -> bool:
+    """Say whether words are numbers, some of several perhaps null."""
+    try:
+        numbers = [float(word) for word in words if word != "null"]
+    except ValueError:
+        return False
+    return bool(numbers) or len(words) > 1
 
 
 def _word_as_meant(kind: Any, word: str, name: str) -> str:
