@@ -196,7 +196,7 @@ def test_memory_and_files_give_the_same_rows_and_draws(catalogue, directory, m83
         core = measure_catalogue(mosaics, places, config=config, draws=32)
     assert core.colnames == catalogue.colnames
     for name in catalogue.colnames[1:]:
-        np.testing.assert_array_equal(core.numbers(name), catalogue.numbers(name))
+        np.testing.assert_array_equal(core[name], catalogue[name])
     with h5py.File(directory / "draws.h5") as file:
         for row in range(2):
             np.testing.assert_array_equal(core.draws(row), file["draws"][row])
