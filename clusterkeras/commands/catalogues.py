@@ -82,6 +82,7 @@ def _infer(args: Namespace) -> str:
     from clusterkeras.catalogue.infer import infer
     from clusterkeras.catalogue.survey.fields import read_fields
     from clusterkeras.catalogue.survey.infer_fields import infer_fields
+    from clusterkeras.report.provenance import in_words
 
     one = args.images is not None and args.positions is not None
     beside = args.preview or args.draws_file
@@ -114,7 +115,11 @@ def _infer(args: Namespace) -> str:
         draws_file=args.draws_file,
         overwrite=args.overwrite,
     )
-    return f"wrote {len(table)} rows: {args.output}"
+    lines = [f"wrote {len(table)} rows: {args.output}"]
+    width = dict(in_words(table.meta).get("Data", [])).get("FWHM of the PSF")
+    if width is not None:
+        lines.append(f"FWHM of the PSF: {width}")
+    return "\n".join(lines)
 
 
 def _add_compare(parser: ArgumentParser) -> None:

@@ -64,7 +64,9 @@ class InjectionRounds:
         self._injector, self._model, self._config = injector, model, config
         self._detection, self._avoid = detection, avoid
         # the candidates' own pixels are 0-based, whatever the user's positions are
-        self._inference = dataclasses.replace(inference, origin=0)
+        self._inference = dataclasses.replace(
+            inference, origin=0, by_stellar_model=False
+        )
         #: Map of the scatter of pixels in boxes of `STEP_PX`, log10 nJy.
         self.scatter = injector.log_scatter(STEP_PX)
 
