@@ -34,6 +34,9 @@ _PARTNERS = 64
 #: Standard deviation of the natural logarithm of a PSF's width as it is measured, on
 #: some stars of a mosaic.
 _MEASURED_WIDTH = 0.03
+#: Share of the bands of which a width, or an exposure, is told where those of a record
+#: are told at all.
+_KNOWN_OF_BAND = 0.85
 
 #: Features that belong to the background and follow it into a new pair.
 _OF_BACKGROUND = (
@@ -238,12 +241,15 @@ def _context(
     if seed is None:
         model = tf.fill((rows,), -1)
     else:
-        seeds = tf.unstack(tf.random.split(seed, 3))
+        seeds = tf.unstack(tf.random.split(seed, 4))
         known = tf.random.stateless_uniform((rows, 3), seeds[0]) < 0.5
+        # of one band there may be too few stars
+        shape = (rows, len(target.bands), 2)
+        of_band = tf.random.stateless_uniform(shape, seeds[3]) < _KNOWN_OF_BAND
         error = tf.random.stateless_normal(tf.shape(width), seeds[1])
         width *= tf.exp(_MEASURED_WIDTH * error)
-        width = tf.where(known[:, :1], width, math.nan)
-        exposure = tf.where(known[:, 1:2], exposure, math.nan)
+        width = tf.where(known[:, :1] & of_band[..., 0], width, math.nan)
+        exposure = tf.where(known[:, 1:2] & of_band[..., 1], exposure, math.nan)
         own = record["traits"][:, TRAIT_NAMES.index("stellar_model")]
         any_model = tf.random.stateless_uniform(
             (rows,), seeds[2], 0, len(STELLAR_MODELS), tf.int32
@@ -395,8 +401,8 @@ def make_dataset(
     context : bool
         Whether to tell what may be known beside the pixels, as a mosaic tells it: the
         PSF's width and the exposure, and in training the stellar model. There each of
-        the three is unknown for half of the records, and widths are as if measured, to
-        3 %.
+        the three is unknown for half of the records, widths and exposures also for one
+        band in seven of the others, and widths are as if measured, to 3 %.
     seed : int
         Seed of order, pairs, noise and orientation.
     limit : int, optional
