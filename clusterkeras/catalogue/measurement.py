@@ -84,8 +84,7 @@ def context_of(
 ) -> dict[str, NDArray]:
     """Return what the network is told of places beside their pixels.
 
-    Widths of the PSFs, or exposures, of which one is not known are not told: networks
-    are trained with all bands' or none.
+    What is not known of a band is unknown; the others are told all the same.
 
     Parameters
     ----------
@@ -100,10 +99,7 @@ def context_of(
         By the names of `data_tools.schema.CONTEXT`.
     """
     exposures = np.where(exposures > 0, exposures, np.nan).astype(np.float32)
-    exposures[~np.isfinite(exposures).all(axis=1)] = np.nan
     widths = np.array(config.psf_fwhm_px or np.nan, np.float32)
-    if not np.isfinite(widths).all():
-        widths = np.float32(np.nan)
     known = config.stellar_model != ANY_STELLAR_MODEL
     model = STELLAR_MODELS.index(config.stellar_model) if known else -1
     return {
@@ -155,7 +151,7 @@ def informed(
         logging.WARNING if None in widths else logging.INFO,
         "FWHM of the PSF in pixels: %s%s",
         "; ".join(f"{band} {width or 'unknown'} ({how})" for band, width, how in told),
-        ". The network is told none: give all with --inference.psf_fwhm_px"
+        ". What is unknown may be given with --inference.psf_fwhm_px"
         if None in widths
         else "",
     )

@@ -223,14 +223,13 @@ EXPOSED = np.array([[1000.0, 2000.0, 1500.0], [900.0, 2000.0, np.nan], [0.0, 1.0
     [
         ({}, np.nan, -1),
         ({"psf_fwhm_px": (2.1, 2.0, 1.9)}, (2.1, 2.0, 1.9), -1),
-        ({"psf_fwhm_px": (2.1, None, 1.9)}, np.nan, -1),
+        ({"psf_fwhm_px": (2.1, None, 1.9)}, (2.1, np.nan, 1.9), -1),
         ({"stellar_model": "PARSEC"}, np.nan, 1),
     ],
 )
-def test_what_is_known_of_all_bands_is_told(settings, width, stellar_model):
+def test_what_is_known_of_a_band_is_told(settings, width, stellar_model):
     found = context_of(EXPOSED, InferenceConfig(**settings))
-    expected = np.full((3, 3), np.nan)
-    expected[0] = EXPOSED[0]
+    expected = np.where(EXPOSED > 0, EXPOSED, np.nan)
     np.testing.assert_array_equal(found["exposure_s"], expected)
     wide = np.broadcast_to(np.float32(width), (3, 3))
     np.testing.assert_array_equal(found["psf_fwhm_px"], wide)
@@ -254,7 +253,7 @@ def test_widths_that_cannot_be_measured_are_unknown_and_said(mosaics, model, cap
     assert settings.config.psf_fwhm_px == (None, None, None)
     assert settings.psf_stars == (0, 0, 0)
     assert "F336W unknown (0 stars)" in caplog.text
-    assert "The network is told none" in caplog.text
+    assert "may be given with --inference.psf_fwhm_px" in caplog.text
     asked = InferenceSettings.of(model, InferenceConfig())
     assert settings.configuration_hash == asked.configuration_hash
 
@@ -265,7 +264,7 @@ def test_widths_that_are_given_are_not_measured(mosaics, model, caplog):
     assert settings.psf_stars is None
     assert "F438W 2.2 (as given); F814W 9.0 (as given)" in caplog.text
     assert "F814W: the PSF is 9.0 px wide, that of the mocks" in caplog.text
-    assert "told none" not in caplog.text
+    assert "may be given" not in caplog.text
 
 
 def test_widths_are_measured_on_stars(mosaics, model, caplog, monkeypatch):
