@@ -127,11 +127,12 @@ class TrainingConfig:
         Images a step.
     learning_rate : float
         Highest learning rate, after warm-up.
-    warmup, decay : float
-        Shares of all steps in which the rate rises from zero at the beginning, and
-        falls to zero at the end. In the decay, from its first whole epoch on, images
-        are normalised by the means and variances that were kept and not by those of
-        their batch: trained as it is used, a network gets sharper.
+    warmup : float
+        Share of all steps in which the rate rises from zero, at the beginning.
+    decay : float
+        Share of all steps in which it falls to zero, at the end. There, from the first
+        whole epoch on, images are normalised by the means and variances that were kept
+        and not by those of their batch: trained as it is used, a network gets sharper.
     fresh_mocks : int
         Epochs after which the set is made anew with another seed, so that no mock is
         met more often; the one before is removed. 0 to stay with the set that is

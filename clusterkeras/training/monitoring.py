@@ -139,7 +139,7 @@ def presence_and_draws(
 ) -> Callable[..., tuple[tf.Tensor, tf.Tensor]]:
     """Return a graph that turns images and seeds into ``p_cluster`` (B,) and draws.
 
-    It is traced once, whatever the size of a batch.
+    It is traced once, and once more for batches of any other size.
     """
 
     @tf.function(reduce_retracing=True, autograph=False)
@@ -178,7 +178,7 @@ def predict_validation(
     }
     count = 0
     for inputs, labels in validation:
-        size = len(labels["kind"])
+        size = len(labels["parameters"])
         p_cluster, draws = infer(inputs, tf.range(count, count + size))
         is_cluster = labels["is_cluster"].numpy() > 0
         seen["is_cluster"].append(is_cluster)
