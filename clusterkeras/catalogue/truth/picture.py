@@ -109,10 +109,11 @@ def _draw_completeness(axes: Any, found: Mapping[str, Any]) -> None:
     place = np.arange(len(bins))
     axes.bar(place, [b["found"] for b in bins], color="0.8", label="found")
     axes.bar(place, [b["taken"] for b in bins], width=0.5, label="taken for a cluster")
-    axes.set_xticks(place, [f"{range_of(b)}\nn = {b['n']}" for b in bins])
+    labels = [f"{range_of(b)} ({b['n']})" for b in bins]
+    axes.set_xticks(place, labels, rotation=90)
     axes.tick_params(axis="x", labelsize="small")
     axes.set(
-        xlabel=f"true {axis_of(column)}",
+        xlabel=f"true {axis_of(column)} (number of clusters)",
         ylabel="share of true clusters",
         ylim=(0, 1.05),
         title=_title(found),

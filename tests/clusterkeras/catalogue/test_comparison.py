@@ -100,7 +100,8 @@ def test_completeness_is_by_mass_and_visibility_or_by_magnitude_where_there_is_o
         r"F814W \[mag\] +n +found +taken\n<18 +10 +50 % +50 %", repr(result)
     )
     assert "visibility" not in repr(result)
-    assert result.plot().axes[4].get_xlabel() == "true F814W [mag]"
+    label = "true F814W [mag] (number of clusters)"
+    assert result.plot().axes[4].get_xlabel() == label
 
 
 @pytest.mark.parametrize(
