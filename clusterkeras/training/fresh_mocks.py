@@ -14,8 +14,8 @@ from data_tools.records.finished_set import read_set
 from data_tools.records.plan import MockSet
 from data_tools.records.simulate import simulate
 
-#: Directory of such a set in that of a run, and its number.
-_NAME = "mocks-{}"
+#: Directory of such a set in that of a run, by its number.
+_NAME = "fresh-mocks-{}"
 
 
 def fresh_set(data: Path, output: Path, number: int) -> Path:
@@ -60,7 +60,9 @@ def fresh_set(data: Path, output: Path, number: int) -> Path:
 
 
 def remove_fresh_sets(output: Path, but: int = 0) -> None:
-    """Remove what `fresh_set` made, but for one of some number."""
+    """Remove what `fresh_set` made, but for one of some number, and nothing else."""
     for there in output.glob(_NAME.format("*")):
-        if there.name != _NAME.format(but):
+        number = there.name.removeprefix(_NAME.format(""))
+        own = number.isdecimal() and (there / "configuration.yaml").is_file()
+        if own and int(number) != but:
             shutil.rmtree(there)

@@ -349,8 +349,14 @@ def test_fresh_mocks_are_others_from_the_same_priors(small_mock_set, tmp_path):
     assert not again.directory.exists()
     shards = [one.shards["train"][0][0].read_bytes() for one in (first, other)]
     assert shards[0] != shards[1]
+    # what somebody else has put there stays
+    others = [
+        tmp_path / name for name in ("mocks-1", "fresh-mocks-old", "fresh-mocks-7")
+    ]
+    for directory in others:
+        directory.mkdir()
     remove_fresh_sets(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert sorted(tmp_path.iterdir()) == sorted(others)
 
 
 def test_what_trains_in_mixed_precision_is_saved_in_single(
