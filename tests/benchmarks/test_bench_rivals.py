@@ -152,12 +152,19 @@ def test_a_row_that_is_not_there_yet_is_said_to_be_missing(
     assert found["theirs"]["worse_than_first"][0] == pytest.approx(0.3, abs=0.05)
 
 
+DRAW = """
+import numpy as np
+
 def draw(n, seed):
-    """Return models that tell their seed."""
     return np.zeros((n, 4)), np.full((n, 12), float(seed))
+"""
 
 
-def test_models_that_are_there_are_not_drawn_again(rivals, tmp_path):
+def test_models_that_are_there_are_not_drawn_again(rivals, tmp_path, monkeypatch):
+    # of a module that processes find without the directory of the tests
+    (tmp_path / "told_seed.py").write_text(DRAW)
+    monkeypatch.syspath_prepend(tmp_path)
+    draw = importlib.import_module("told_seed").draw
     shards = rivals["shards"]
     kept = tmp_path / "models"
     kept.mkdir()
