@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from clusterkeras.diagnostics.metrics.coverage import LEVELS, central_coverage, pit
+from clusterkeras.diagnostics.metrics.groups import clustered_error
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model_file import new_model_file, write_run
 from clusterkeras.network.posterior_model import (
@@ -58,7 +59,7 @@ class Effect:
     before, after : float
         Mean of minus the log-probability of the truth, in nats.
     gain, error : float
-        Mean of what is gained in each record, and its standard error.
+        Mean of what is gained in each record, and its standard error by fields.
     """
 
     before: float
@@ -178,7 +179,15 @@ def recalibrate(
     changed = network.recalibrated(found)
     before = log_probs(network, held_out, Recalibration())
     after = log_probs(changed, held_out, found)
-    effects = {name: effect_of(before[name], after[name]) for name in before}
+    field = held_out.field_id
+    fields_of = {
+        "posterior": field[held_out.is_cluster],
+        "presence": field,
+        "visibility": field[held_out.has_object],
+    }
+    effects = {
+        name: effect_of(before[name], after[name], fields_of[name]) for name in before
+    }
     used = _only(found, {name for name, effect in effects.items() if effect.on})
     report = {
         "model": str(model),
@@ -258,6 +267,7 @@ def run_model(
                     is_cluster=labels["is_cluster"].numpy() > 0,
                     has_object=labels["has_object"].numpy() > 0,
                     log_snr=labels["log_snr"].numpy(),
+                    field_id=labels["field_id"].numpy(),
                 )
             )
     return Outputs(
@@ -268,14 +278,26 @@ def run_model(
     )
 
 
-def effect_of(before: NDArray[np.floating], after: NDArray[np.floating]) -> Effect:
-    """Compare the log-probabilities (N,) of the same truths, in nats."""
+def effect_of(
+    before: NDArray[np.floating],
+    after: NDArray[np.floating],
+    field: NDArray[np.integer],
+) -> Effect:
+    """Compare the log-probabilities (N,) of the same truths, in nats.
+
+    Parameters
+    ----------
+    before, after : ndarray (N,)
+        Without the recalibration and with it.
+    field : ndarray of int (N,)
+        Field that each lies in; the error is that of fields drawn again.
+    """
     gain = np.asarray(after, float) - before
     return Effect(
         before=float(-np.mean(before)),
         after=float(-np.mean(after)),
         gain=float(gain.mean()),
-        error=float(gain.std(ddof=1) / math.sqrt(len(gain))),
+        error=float(clustered_error(gain, field)),
     )
 
 

@@ -42,6 +42,8 @@ class Outputs:
         Whether parameters and visibility count.
     log_snr : ndarray (N,)
         True visibility in dex.
+    field_id : ndarray of int (N,)
+        Field that each lies in: those of one err together.
     """
 
     posterior: NDArray[np.float32]
@@ -51,6 +53,7 @@ class Outputs:
     is_cluster: NDArray[np.bool_]
     has_object: NDArray[np.bool_]
     log_snr: NDArray[np.float32]
+    field_id: NDArray[np.int64]
 
     def rows(self, chosen: slice) -> Outputs:
         """Return some of the rows."""

@@ -57,14 +57,27 @@ def test_the_model_that_is_written_has_what_is_in_use(done, run, small_mock_set)
 
 
 def test_a_gain_is_the_mean_of_what_each_record_gains():
-    before = np.array([-1.0, -2.0, -3.0])
-    effect = recalibrate.effect_of(before, before + np.array([0.1, 0.2, 0.3]))
+    before, each = np.array([-1.0, -2.0, -3.0]), np.arange(3)
+    gain = np.array([0.1, 0.2, 0.3])
+    effect = recalibrate.effect_of(before, before + gain, each)
     assert (effect.before, effect.after) == pytest.approx((2, 1.8))
     assert effect.gain == pytest.approx(0.2)
     assert effect.error == pytest.approx(0.1 / 3**0.5)
     assert effect.on
-    assert not recalibrate.effect_of(before, before - 0.1).on
-    assert not recalibrate.effect_of(before, before + np.array([1.0, 0.0, -0.9])).on
+    assert not recalibrate.effect_of(before, before - 0.1, each).on
+    gain = np.array([1.0, 0.0, -0.9])
+    assert not recalibrate.effect_of(before, before + gain, each).on
+
+
+def test_a_gain_of_few_fields_is_not_taken_for_one_of_many_records():
+    """Ten fields of 100 records that gain or lose as one."""
+    field = np.arange(1000) // 100
+    of_field = np.array([0.5, 0.5, 0.4, 0.4, -0.4, -0.4, -0.3, -0.3, 0.1, 0.1])
+    before = np.zeros(1000)
+    effect = recalibrate.effect_of(before, of_field[field], field)
+    assert effect.error == pytest.approx(of_field.std(ddof=1) / 10**0.5)
+    assert effect.gain == pytest.approx(0.06) and not effect.on
+    assert recalibrate.effect_of(before, of_field[field], np.arange(1000)).on
 
 
 def test_the_lines_say_what_is_on(done):
