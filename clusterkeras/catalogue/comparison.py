@@ -85,11 +85,12 @@ def compare(
     FileNotFoundError
         If a table or a mosaic is missing.
     ValueError
-        If a table or a mosaic cannot be read, a table lacks a column, or the radius is
-        not above 0.
+        If a table or a mosaic cannot be read, a table lacks a column, the catalogue is
+        of several fields, or the radius is not above 0.
     """
     if not match_px > 0:
         raise ValueError(f"match_px must be above 0; received {match_px}")
+    _check_one_field(catalogue)
     names = [p.name for p in PARAMETERS]
     true = _columns(truth, ["x", "y", *names])
     x, y = (catalogue.numbers(axis) for axis in "xy")
@@ -144,6 +145,18 @@ def compare(
         },
     }
     return Comparison(result, posterior, truth_of_taken, pairs(~of.taken))
+
+
+def _check_one_field(catalogue: Catalogue) -> None:
+    """Refuse a survey's catalogue, in whose fields pixels have the same numbers."""
+    fields = set(catalogue["field"]) if "field" in catalogue.colnames else set()
+    if len(fields) > 1:
+        first = min(map(str, fields))
+        raise ValueError(
+            "catalogue: expected one field, in whose pixels the truth is; received "
+            f"{len(fields)} of a survey. Read one's part, field={first}, and give its "
+            "truth"
+        )
 
 
 def _half_light_radius_px(

@@ -45,6 +45,18 @@ def test_right_posteriors_score_as_right(tmp_path):
     assert result["purity"] == 1.0
 
 
+def test_a_catalogue_of_several_fields_is_refused(tmp_path):
+    catalogue, truth = tables(tmp_path, n=40)
+    table = Table.read(catalogue)
+    table["field"] = np.repeat(["north", "south"], 20)
+    table.write(catalogue, overwrite=True)
+    with pytest.raises(ValueError, match=r"expected one field.*received 2 .*=nor"):
+        compare(catalogue, truth)
+    table["field"] = "north"
+    table.write(catalogue, overwrite=True)
+    assert compare(catalogue, truth)["purity"] == 1.0
+
+
 def test_a_bias_is_reported_with_its_sign(tmp_path):
     result = compare(*tables(tmp_path, offset=-0.5))
     assert result["parameters"]["a_v"]["bias"] == pytest.approx(-0.5, abs=0.03)
