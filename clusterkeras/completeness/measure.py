@@ -39,7 +39,7 @@ from data_tools.running.output import check_directory, remove_partial
 from data_tools.running.plain_files import sha256_of
 from data_tools.running.table_file import write_table
 from data_tools.running.work_directory import claimed
-from data_tools.schema import KINDS
+from data_tools.schema import KINDS, SCHEMA_VERSION
 
 if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 #: Files in the directory.
 TABLE_FILE, PICTURE_FILE = "injected.ecsv", "completeness.png"
 _SETTINGS_FILE, _ROUNDS = "settings.json", "rounds"
+
+#: How an injection is held to be recovered; rounds that counted otherwise don't mix.
+_RECOVERED = "rows that count, within match_px or the half-light radius; others after"
 
 
 def measure_completeness(
@@ -145,6 +148,7 @@ def measure_completeness(
             "inference": dataclasses.asdict(inference),
             "catalogue": None if catalogue is None else sha256_of(Path(catalogue)),
             "priors": dataclasses.asdict(priors),
+            "counted": {"records": SCHEMA_VERSION, "recovered": _RECOVERED},
         }
         with claimed(output, _SETTINGS_FILE, settings, empty=not overwrite):
             # once, of the mosaics as they are

@@ -8,6 +8,7 @@ import pytest
 from astropy.table import QTable
 from scipy.spatial.distance import pdist
 
+from clusterkeras.completeness import measure
 from clusterkeras.completeness.injection_rounds import InjectionRounds
 from clusterkeras.completeness.measure import load_completeness, measure_completeness
 from clusterkeras.config import CompletenessConfig, InferenceConfig, ModelConfig
@@ -176,6 +177,14 @@ def test_other_settings_in_the_same_directory_are_refused(measured, model, image
     other = dataclasses.replace(CONFIG, seed=4)
     with pytest.raises(ValueError, match=r"other settings \(completeness\.seed: 3 t"):
         run(model, images, measured[0], other)
+
+
+def test_rounds_of_a_version_that_counted_otherwise_are_not_gone_on_with(
+    measured, model, images, monkeypatch
+):
+    monkeypatch.setattr(measure, "_RECOVERED", "the nearest row")
+    with pytest.raises(ValueError, match=r"other settings \(counted\.recovered: 'rows"):
+        run(model, images, measured[0])
 
 
 def test_another_process_in_the_same_directory_is_refused(model, images, tmp_path):
