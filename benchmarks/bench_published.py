@@ -1,21 +1,30 @@
-"""What a network says of LEGUS's clusters, made again from their published photometry.
+r"""What a network says of real clusters, made again from their published photometry.
 
-For each object of class 1 or 2 of a LEGUS table with all of the model's bands: a mock
-cluster of the published best age, E(B-V) and mass is drawn, its light in each band is
-brought to the published magnitude, moved to the distance of the model's target, and it
-is put on a synthetic field, observed as the training's fields are. The network is
-asked, and its posterior compared with the published values.
+For each object of class 1 or 2 of a LEGUS table with all of the model's bands, or of
+the M83 catalogue of Chandar et al. (2010), a mock cluster of the published best age,
+E(B-V) and mass is drawn, its light in each band is brought to the published magnitude,
+moved to the distance of the model's target, and it is put on a synthetic field,
+observed as the training's fields are. The network is asked, and its posterior compared
+with the published values.
 
 It compares two ways of reading the same colours: one network, stochastic populations of
-MIST, three bands and a size; LEGUS (Adamo et al. 2017, ApJ 841, 131), Yggdrasil's
-deterministic populations on Padova isochrones, five bands. The published values are
-not the truth, and the images are not HST's: the places of the stars, the size
-(log-normal about 2.5 pc, 0.25 dex: near what LEGUS's own sizes show, Brown & Gnedin
-2021, MNRAS 508, 5935) and the field are ours. A_V is 3.1 E(B-V). How much brighter a
-cluster was published than our populations of its age, dust and mass are is printed too:
-what of a difference in mass or age comes from the populations.
+three stellar models, three bands and a size; LEGUS (Adamo et al. 2017, ApJ 841, 131),
+Yggdrasil's deterministic populations on Padova isochrones, five bands; and Chandar et
+al. (2010, ApJ 719, 966), populations of Bruzual & Charlot of twice the solar
+metallicity, four broad bands and H alpha. The published values are not the truth, and
+the images are not HST's: the places of the stars, the size (log-normal about 2.5 pc,
+0.25 dex: near what LEGUS's own sizes show, Brown & Gnedin 2021, MNRAS 508, 5935) and
+the field are ours. A_V is 3.1 E(B-V). How much brighter a cluster was published than
+our populations of its age, dust and mass are is printed too: what of a difference in
+mass or age comes from the populations.
 
-Writes ``legus.ecsv``, ``legus.json`` and ``legus.png`` to the output directory.
+Writes ``published.ecsv``, ``published.json`` and ``published.png`` to the output.
+
+Example:
+  python benchmarks/bench_published.py -o published \
+      hlsp_legus_hst_wfc3_ic559_multiband_v2_padagb-mwext-avgapcor.tab=5.3 \
+      --m83 hlsp_wfc3ers_hst_wfc3_m83_cat_cluster_auto_v1.txt \
+      hlsp_m83_autocat_ages_public.data
 """
 
 import argparse
@@ -27,6 +36,8 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from astropy.table import QTable, vstack
+from published.legus import read_objects
+from published.m83 import read_m83
 from tqdm import tqdm
 
 from clusterkeras.catalogue.measurement import compile_network
@@ -35,16 +46,13 @@ from clusterkeras.network.loading import load_model
 from clusterkeras.network.model_file import DEFAULT_PRESET
 from data_tools.imaging.render import Renderer
 from data_tools.mocks.mock import MockMaker
-from data_tools.positions.legus import read_legus
 from data_tools.priors import Priors
 from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
-from data_tools.tables import load_tables
-from data_tools.target import Target, ab_to_njy
+from data_tools.target import Target
 
 matplotlib.use("agg")
 
-R_V = 3.1
 #: Median half-light radius in pc and its spread in dex.
 RADIUS_PC, RADIUS_DEX = 2.5, 0.25
 PC_PER_ARCSEC_MPC = 4.848
@@ -57,44 +65,6 @@ COMPARED = {
     "a_v": ("A_V [mag]", 1.0),
     "log_mass": ("log mass [Msun]", 0.5),
 }
-
-
-def read_objects(path: Path, distance_mpc: float, target: Target) -> QTable:
-    """Return the clusters of a LEGUS table as they would be at the target's distance.
-
-    Columns ``name``, the parameters in the schema's order but the size, and ``flux``
-    (n, bands) in nJy.
-    """
-    table = read_legus(path)
-    if table is None or "class" not in table.colnames:
-        raise ValueError(f"{path}: expected a LEGUS catalogue with classes")
-    missing = [b for b in target.band_names if f"{b}_mag" not in table.colnames]
-    if missing or "age_best" not in table.colnames:
-        raise ValueError(
-            f"{path}: expected ages and the model's bands {target.band_names}; it has "
-            f"no {', '.join(missing) or 'ages'}"
-        )
-    magnitudes = np.column_stack(
-        [
-            np.ma.filled(np.ma.asarray(table[f"{band}_mag"].value, float), np.nan)
-            for band in target.band_names
-        ]
-    )
-    best = [
-        np.ma.filled(np.ma.asarray(getattr(table[c], "value", table[c]), float), np.nan)
-        for c in ("age_best", "ebv_best", "mass_best")
-    ]
-    kept = np.isin(np.asarray(table["class"]), (1, 2)) & np.isfinite(magnitudes).all(1)
-    kept &= np.isfinite(best).all(0) & (best[0] > 0) & (best[2] > 0)
-    nearer = (distance_mpc / target.distance_mpc) ** 2
-    ab = magnitudes + load_tables(target.band_names).vega_ab
-    objects = QTable()
-    objects["name"] = [f"{path.name.split('_')[4]} {i}" for i in table["id"]]
-    objects["log_age"] = np.log10(best[0])
-    objects["a_v"] = R_V * best[1]
-    objects["log_mass"] = np.log10(best[2])
-    objects["flux"] = ab_to_njy(ab) * nearer
-    return objects[kept]
 
 
 def render(
@@ -188,7 +158,7 @@ def draw(table: QTable, path: Path) -> None:
 
     figure, axes = plt.subplots(1, 3, figsize=(13, 4.6), layout="constrained")
     figure.suptitle(
-        "Median and 68 % of the network's posterior over LEGUS's best value"
+        "Median and 68 % of the network's posterior over the published best value"
     )
     for ax, (name, (label, _)) in zip(axes, COMPARED.items(), strict=True):
         median = table[f"{name}_median"]
@@ -202,7 +172,7 @@ def draw(table: QTable, path: Path) -> None:
         )
         middle = float(np.median(x))
         ax.axline((middle, middle), slope=1, color="0.3", lw=0.8)
-        ax.set_xlabel(f"LEGUS {label}", fontsize=12)
+        ax.set_xlabel(f"published {label}", fontsize=12)
         ax.set_ylabel(f"network {label}", fontsize=12)
     figure.colorbar(points, ax=axes, label="network log S/N [dex]", pad=0.01)
     figure.savefig(path, dpi=110)
@@ -211,20 +181,33 @@ def draw(table: QTable, path: Path) -> None:
 
 def main() -> None:
     """Make the images, ask, compare, write."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
-        "tables", nargs="+", metavar="TABLE=MPC", help="LEGUS table and its distance"
+        "tables", nargs="*", metavar="TABLE=MPC", help="LEGUS table and its distance"
+    )
+    parser.add_argument(
+        "--m83",
+        nargs=2,
+        type=Path,
+        metavar=("PHOTOMETRY", "AGES"),
+        help="Tables of Chandar et al. (2010); see published/m83.py.",
     )
     parser.add_argument("--model", default=DEFAULT_PRESET)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, required=True)
     args = parser.parse_args()
+    if not args.tables and not args.m83:
+        parser.error("expected LEGUS tables, --m83 or both; received neither")
     args.output.mkdir(parents=True, exist_ok=True)
     target = load_model(args.model).target
     parts = []
     for given in args.tables:
         path, _, distance = given.rpartition("=")
         parts.append(read_objects(Path(path), float(distance), target))
+    if args.m83:
+        parts.append(read_m83(*args.m83, target))
     table = vstack(parts)
     images, size, brighter = render(table, target, args.seed)
     table["log_half_light_radius"], table["brighter_dex"] = size, brighter
@@ -234,8 +217,8 @@ def main() -> None:
     for i, parameter in enumerate(PARAMETERS):
         for key, summary in (("median", "median"), ("p16", "lower"), ("p84", "upper")):
             table[f"{parameter.name}_{key}"] = found[summary][:, i]
-    table.write(args.output / "legus.ecsv", overwrite=True)
-    draw(table, args.output / "legus.png")
+    table.write(args.output / "published.ecsv", overwrite=True)
+    draw(table, args.output / "published.png")
     box = target.box
     inside = np.all(
         [
@@ -245,8 +228,13 @@ def main() -> None:
         axis=0,
     )
     visible = inside & (table["log_snr"] > 1)
-    rows = {"all": table, "in the box, S/N > 10": table[visible]}
-    numbers = {name: compare(part) for name, part in rows.items()}
+    of_m83 = np.char.startswith(table["name"], "M83")
+    numbers = {
+        f"{survey}, {words}": compare(table[survey_rows & rows])
+        for survey, survey_rows in (("LEGUS", ~of_m83), ("M83", of_m83))
+        for words, rows in (("all", True), ("in the box, S/N > 10", visible))
+        if np.any(survey_rows & rows)
+    }
     print(f"{platform.platform()}, {os.cpu_count()} cores")
     print("published light over that of our populations, median [dex]:")
     for band, dex in zip(target.band_names, np.median(brighter, axis=0), strict=True):
@@ -264,10 +252,11 @@ def main() -> None:
     print(markdown_table(head, rows_of(numbers)))
     about = {
         "tables": [Path(given).name for given in args.tables],
+        "m83": [path.name for path in args.m83 or ()],
         "model": args.model,
         "seed": args.seed,
     }
-    write_json(args.output / "legus.json", about | {"found": numbers})
+    write_json(args.output / "published.json", about | {"found": numbers})
 
 
 if __name__ == "__main__":

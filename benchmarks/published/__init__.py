@@ -1,0 +1,1 @@
+"""Clusters of real galaxies as they were published."""
