@@ -25,7 +25,7 @@ _EXPORTS = {
     "WarmupPlateauDecay": "clusterkeras.training.optimizer",
     "detect": "clusterkeras.detection.candidates",
     "evaluate": "clusterkeras.evaluation.evaluate",
-    "export": "clusterkeras.serving",
+    "export": "clusterkeras.serving.savedmodel",
     "find_candidates": "clusterkeras.detection.candidates",
     "fit": "clusterkeras.training.fit",
     "fit_unlike": "clusterkeras.network.layers.unlike",

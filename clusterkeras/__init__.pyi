@@ -15,7 +15,7 @@ from clusterkeras.network.loading import load_model as load_model
 from clusterkeras.network.model import ClusterModel as ClusterModel
 from clusterkeras.network.published_model import PublishedModel as PublishedModel
 from clusterkeras.report.page import write_page as write_page
-from clusterkeras.serving import export as export
+from clusterkeras.serving.savedmodel import export as export
 from clusterkeras.training.fit import fit as fit
 from clusterkeras.training.optimizer import Muon as Muon
 from clusterkeras.training.optimizer import WarmupPlateauDecay as WarmupPlateauDecay

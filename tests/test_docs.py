@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from clusterkeras.commands import cli
+from clusterkeras.serving.contract import CONTRACT, signatures
 from data_tools.schema import (
     FEATURES,
     FIELD_TRAITS,
@@ -71,6 +72,26 @@ def column_rows():
         description, _, _ = c.description.partition(". ")
         rows.append(f"| `{c.name}` |{unit} | {c.ucd} | {description} |")
     return rows
+
+
+def signature_rows():
+    """Return the rows of each signature's inputs and outputs, one after the other."""
+    return [
+        [
+            f"| `{one.name}` | {one.dtype} | ({', '.join(map(str, one.shape))}) |"
+            f"{f' `{one.unit}`' if one.unit else ''} | {one.words} |"
+            for one in tensors
+        ]
+        for signature in signatures()
+        for tensors in (signature.inputs, signature.outputs)
+    ]
+
+
+def test_the_page_of_the_savedmodel_has_every_tensor_of_the_contract():
+    text = (ROOT / "docs/serving.md").read_text()
+    for rows in signature_rows():
+        assert "\n".join(rows) in text
+    assert f"`contract` is {CONTRACT}." in text
 
 
 @pytest.mark.parametrize(

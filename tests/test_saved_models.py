@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clusterkeras import ClusterModel, serving
+from clusterkeras import ClusterModel
 from clusterkeras.network import model_file as presets
+from clusterkeras.serving import loading
 
 STORED = sorted(presets.saved_models_directory().glob("*/example.npz"))
 
@@ -42,7 +43,7 @@ def test_the_keras_model_answers_as_stored(stored):
 
 def test_the_saved_model_answers_as_stored(stored):
     directory, stored = stored
-    signatures = serving.load_savedmodel(directory / "1")
+    signatures = loading.load_savedmodel(directory / "1")
     images = stored["images"].astype(np.float32)
     check(signatures["serving_default"](images=images), stored)
     parameters = stored["parameters"]
@@ -51,7 +52,7 @@ def test_the_saved_model_answers_as_stored(stored):
 
 def test_the_saved_model_answers_a_row_with_gaps_and_says_so(stored):
     directory, stored = stored
-    answer = serving.load_savedmodel(directory / "1")["serving_default"]
+    answer = loading.load_savedmodel(directory / "1")["serving_default"]
     images = stored["images"].astype(np.float32)
     gaps = images.copy()
     gaps[1, 30:34, 30:34] = np.nan

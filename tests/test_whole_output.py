@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from clusterkeras import serving
 from clusterkeras.catalogue.draws_file import write_draws
 from clusterkeras.config import ModelConfig
 from clusterkeras.evaluation.predictions import Predictions
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.network.model_file import save_model
+from clusterkeras.serving import savedmodel
 from data_tools.running.output import whole_directory, whole_file
 from data_tools.running.table_file import FORMATS, write_table
 
@@ -157,5 +157,5 @@ def test_an_export_that_fails_half_way_leaves_nothing(m83, tmp_path):
     )
     broken.joint.n_outputs += 1
     with pytest.raises(ValueError, match="posterior"):
-        serving.export(broken, tmp_path, "m83", 1)
+        savedmodel.export(broken, tmp_path, "m83", 1)
     assert list(tmp_path.rglob("*")) == [tmp_path / "m83"]

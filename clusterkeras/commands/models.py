@@ -205,12 +205,36 @@ def _add_export(parser: ArgumentParser) -> None:
 
 def _export(args: Namespace) -> str:
     from clusterkeras.network.loading import load_model
-    from clusterkeras.serving import export
+    from clusterkeras.network.model_file import find_model
+    from clusterkeras.serving.savedmodel import export
 
+    model = load_model(args.model)
+    card = find_model(args.model).with_name("README.md")
     path = export(
-        load_model(args.model), args.output, name=args.name, version=args.version
+        model,
+        args.output,
+        name=args.name,
+        version=args.version,
+        card=card if card.is_file() else None,
     )
     return f"wrote the SavedModel {path}"
+
+
+def _add_check_savedmodel(parser: ArgumentParser) -> None:
+    parser.add_argument("directory", type=Path, metavar="PATH")
+
+
+def _check_savedmodel(args: Namespace) -> str:
+    from clusterkeras.serving.check import check_savedmodel
+
+    found = check_savedmodel(args.directory)
+    if found:
+        print(*found, sep="\n")
+        raise ValueError(
+            f"{args.directory}: {len(found)} deviations from the contract of "
+            "docs/serving.md. Export the model again with this version"
+        )
+    return f"{args.directory} keeps the contract"
 
 
 COMMANDS: dict[str, Command] = {
@@ -254,6 +278,13 @@ COMMANDS: dict[str, Command] = {
         "clusterkeras export --model runs/first -o served --name m83 --version 1",
         _add_export,
         _export,
-        ("clusterkeras.serving:export",),
+        ("clusterkeras.serving.savedmodel:export",),
+    ),
+    "check-savedmodel": Command(
+        "Hold an exported SavedModel to what docs/serving.md promises.",
+        "clusterkeras check-savedmodel served/m83/1",
+        _add_check_savedmodel,
+        _check_savedmodel,
+        ("clusterkeras.serving.check:check_savedmodel",),
     ),
 }

@@ -81,6 +81,11 @@ class Ensemble(PosteriorModel):
         """Whether one of its members can be told what is known beside the pixels."""
         return any(member.takes_context for member in self.members)
 
+    @property
+    def tells_kinds(self) -> bool:
+        """Whether all of its members tell all kinds apart."""
+        return all(member.tells_kinds for member in self.members)
+
     def answer(
         self,
         images: tf.Tensor,
@@ -110,7 +115,7 @@ class Ensemble(PosteriorModel):
             "presence": self.recalibration.presence(_mean_logit(presence)),
             "unlike_mocks": tf.reduce_mean(unlike, axis=0),
         }
-        if all("kinds" in output for output in outputs):
+        if self.tells_kinds:
             kinds = tf.stack([output["kinds"][:, 1:] for output in outputs])
             rest = tf.reduce_logsumexp(kinds, axis=0)
             rest -= tf.reduce_logsumexp(rest, axis=1, keepdims=True)

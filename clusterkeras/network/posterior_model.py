@@ -171,6 +171,11 @@ class PosteriorModel(keras.Model):
         """Whether it can be told what is known beside the pixels."""
         return False
 
+    @property
+    def tells_kinds(self) -> bool:
+        """Whether it tells all of `data_tools.schema.KINDS` apart."""
+        return False
+
     def __call__(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Check images and context, then run `call`.
 

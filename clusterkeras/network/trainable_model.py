@@ -191,6 +191,11 @@ class TrainableModel(PosteriorModel):
         """Whether it can be told what is known beside the pixels."""
         return self.config.context
 
+    @property
+    def tells_kinds(self) -> bool:
+        """Whether it tells all of `data_tools.schema.KINDS` apart."""
+        return self.config.kinds
+
     def answer(
         self,
         images: tf.Tensor,

@@ -164,4 +164,4 @@ def test_every_command_that_writes_can_be_told_to_overwrite():
     for name in cli.COMMANDS:
         known = {a.dest for a in cli.build_parser(name)._actions}
         # a version of a served model that exists is never replaced
-        assert ("overwrite" in known) == (name != "export"), name
+        assert ("overwrite" in known) == ("output" in known and name != "export"), name

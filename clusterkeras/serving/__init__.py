@@ -1,0 +1,1 @@
+"""The SavedModel: what it promises, how it is written, read and held to it."""
