@@ -5,7 +5,7 @@ TensorFlow is not imported here, so that the command line answers at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from data_tools.foreign.limits import (
@@ -434,4 +434,87 @@ class CompletenessConfig:
             raise ValueError(
                 "completeness.spacing_px must be > match_px; received "
                 f"{self.spacing_px!r} beside {self.match_px!r}"
+            )
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """How models are served.
+
+    Attributes
+    ----------
+    host : str
+        Address to listen on; the default is this machine's own, which no other reaches.
+    grpc_port : int
+        Of gRPC, TensorFlow Serving's own; 0 for any that is free.
+    rest_port : int
+        Of REST, TensorFlow Serving's own; 0 for any that is free.
+    versions : int
+        Newest versions that are served side by side.
+    labels : dict of str to int
+        Other names of versions, by which a request may ask.
+    poll_s : float
+        Seconds between looks for new versions.
+    batch_rows : int
+        Rows of a request at most, and of the batches that requests share.
+    queue_rows : int
+        Rows that may wait; a request beyond is told to come again.
+    message_mb : int
+        Megabytes of a message at most.
+    grace_s : float
+        Seconds that requests have to be answered when the server is told to end.
+    token_file : str
+        File with a secret that a request must show, as ``authorization: Bearer
+        SECRET``; empty for none.
+    tls_certificate : str
+        PEM file with the certificate for TLS; empty for none.
+    tls_key : str
+        PEM file with its key.
+    """
+
+    host: str = "127.0.0.1"
+    grpc_port: int = 8500
+    rest_port: int = 8501
+    versions: int = 1
+    labels: dict[str, int] = field(default_factory=dict)
+    poll_s: float = 2.0
+    batch_rows: int = 256
+    queue_rows: int = 8192
+    message_mb: int = 64
+    grace_s: float = 30.0
+    token_file: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        port = whole(0, 65_535)
+        check(
+            self,
+            "serve.",
+            {
+                "host": text(empty=False),
+                "grpc_port": port,
+                "rest_port": port,
+                "versions": whole(1, 1000),
+                "labels": by_name(None, whole(1, 2**63 - 1)),
+                "poll_s": above(0, 86_400),
+                "batch_rows": whole(1, LARGEST_BATCH),
+                "queue_rows": whole(1, 10_000_000),
+                "message_mb": whole(1, 2047),
+                "grace_s": number(0, 86_400),
+                "token_file": text(),
+                "tls_certificate": text(),
+                "tls_key": text(),
+            },
+        )
+        if self.queue_rows < self.batch_rows:
+            raise ValueError(
+                "serve.queue_rows must be batch_rows or more, or no full request could "
+                f"wait; received {self.queue_rows} and {self.batch_rows}"
+            )
+        if bool(self.tls_certificate) != bool(self.tls_key):
+            raise ValueError(
+                "serve.tls_certificate and serve.tls_key must both be given, or "
+                "neither; received one"
             )

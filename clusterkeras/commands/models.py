@@ -1,4 +1,4 @@
-"""Commands that train models, judge them, join them and export them."""
+"""Commands that train models, judge them, join them, export and serve them."""
 
 from __future__ import annotations
 
@@ -237,6 +237,37 @@ def _check_savedmodel(args: Namespace) -> str:
     return f"{args.directory} keeps the contract"
 
 
+def _add_serve(parser: ArgumentParser) -> None:
+    from clusterkeras.config import ServeConfig
+
+    parser.add_argument("directories", nargs="+", type=Path, metavar="PATH")
+    parser.add_class_arguments(ServeConfig, "serve")
+
+
+def _serve(args: Namespace) -> str:
+    import logging
+
+    try:
+        from clusterkeras.serving.server.serve import Ports, serve
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"serve needs {error.name}: pip install 'clusterkeras[serving]'"
+        ) from error
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+
+    def started(ports: Ports) -> None:
+        host = args.serve.host
+        print(
+            f"serving, gRPC on {host}:{ports.grpc}, REST on {host}:{ports.rest}; "
+            "Ctrl-C ends it",
+            flush=True,
+        )
+
+    serve(args.directories, args.serve, started)
+    return "ended"
+
+
 COMMANDS: dict[str, Command] = {
     "fit": Command(
         "Train a network on a mock set.",
@@ -286,5 +317,12 @@ COMMANDS: dict[str, Command] = {
         _add_check_savedmodel,
         _check_savedmodel,
         ("clusterkeras.serving.check:check_savedmodel",),
+    ),
+    "serve": Command(
+        "Serve SavedModels by TensorFlow Serving's gRPC and REST.",
+        "clusterkeras serve served/m83 --serve.rest_port 8501",
+        _add_serve,
+        _serve,
+        ("clusterkeras.serving.server.serve:serve",),
     ),
 }

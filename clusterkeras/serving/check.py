@@ -37,7 +37,7 @@ def check_savedmodel(directory: str | Path) -> list[str]:
     Parameters
     ----------
     directory : str or Path
-        ``NAME/VERSION``, as `clusterkeras.serving.savedmodel.export` writes it.
+        ``NAME/VERSION``, as ``clusterkeras export`` writes it.
 
     Returns
     -------

@@ -22,6 +22,7 @@ CONFIGURATIONS = [
     config.InferenceConfig(),
     config.ReportConfig(),
     config.CompletenessConfig(),
+    config.ServeConfig(),
     MosaicConfig(),
     StarSelection(),
     Backgrounds(),

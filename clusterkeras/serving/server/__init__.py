@@ -1,0 +1,1 @@
+"""A server of SavedModels that speaks as TensorFlow Serving does."""

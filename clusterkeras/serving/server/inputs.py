@@ -1,0 +1,173 @@
+"""Inputs of a request held to what a signature takes, before anything is made of them.
+
+Every row is checked before it shares a batch with others' rows, and every declared size
+before there is memory for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import tensor_pb2
+
+from clusterkeras.serving.server.refused import bad
+
+Specs = Mapping[str, tf.TensorSpec]
+
+
+def check_names(given: Mapping[str, Any], specs: Specs) -> None:
+    """Refuse inputs of other names.
+
+    Raises
+    ------
+    RefusedError
+        That says which are expected.
+    """
+    if set(given) != set(specs):
+        raise bad(
+            f"inputs: expected {', '.join(sorted(specs)) or 'none'}; received "
+            f"{', '.join(sorted(given)) or 'none'}"
+        )
+
+
+def array_of_proto(
+    name: str, proto: tensor_pb2.TensorProto, spec: tf.TensorSpec, most_rows: int
+) -> np.ndarray:
+    """Return the array of a message.
+
+    Parameters
+    ----------
+    name : str
+        Of the input, for the error.
+    proto : TensorProto
+        As sent.
+    spec : tf.TensorSpec
+        Type and shape that the signature takes.
+    most_rows : int
+        That a request may have.
+
+    Raises
+    ------
+    RefusedError
+        If it is of another type or shape, has too many rows or too few numbers.
+    """
+    shape = [dim.size for dim in proto.tensor_shape.dim]
+    if proto.tensor_shape.unknown_rank or min(shape, default=0) < 0:
+        raise bad(f"{name}: expected a shape; received one that is not known")
+    if proto.dtype != spec.dtype.as_datatype_enum:
+        known = proto.dtype in tensor_dtypes()
+        received = tf.as_dtype(proto.dtype).name if known else f"type {proto.dtype}"
+        raise bad(f"{name}: expected {spec.dtype.name}; received {received}")
+    _check_shape(name, shape, spec, most_rows)
+    if proto.tensor_content:
+        wanted = int(np.prod(shape)) * spec.dtype.size
+        if len(proto.tensor_content) != wanted:
+            raise bad(
+                f"{name}: expected {wanted} bytes of shape {tuple(shape)}; received "
+                f"{len(proto.tensor_content)}"
+            )
+    try:
+        # it repeats the last number where there are fewer, as TensorFlow does
+        return tf.make_ndarray(proto)
+    except (ValueError, TypeError) as error:
+        raise bad(
+            f"{name}: expected {int(np.prod(shape))} numbers: {_first(error)}"
+        ) from error
+
+
+def tensor_dtypes() -> frozenset[int]:
+    """Return the numbers of the types that TensorFlow has."""
+    from tensorflow.core.framework import types_pb2
+
+    return frozenset(types_pb2.DataType.values()) - {types_pb2.DT_INVALID}
+
+
+def array_of_json(
+    name: str, value: Any, spec: tf.TensorSpec, most_rows: int
+) -> np.ndarray:
+    """Return the array of nested lists.
+
+    Parameters
+    ----------
+    name : str
+        Of the input, for the error.
+    value : object
+        As JSON gave it.
+    spec : tf.TensorSpec
+        Type and shape that the signature takes.
+    most_rows : int
+        That a request may have.
+
+    Raises
+    ------
+    RefusedError
+        If it is no array of numbers of that shape.
+    """
+    if not isinstance(value, list):
+        raise bad(f"{name}: expected nested lists of numbers; received {value!r:.60}")
+    if len(value) > most_rows:
+        raise _too_many(name, len(value), most_rows)
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise bad(f"{name}: expected lists of one length: {_first(error)}") from error
+    if not value:
+        # nothing tells the other sizes
+        return np.zeros((0, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
+    if array.dtype.kind not in "iuf" or (
+        spec.dtype.is_integer and array.dtype.kind == "f"
+    ):
+        raise bad(
+            f"{name}: expected numbers, {spec.dtype.name}; received {array.dtype.name} "
+            f"of shape {array.shape}"
+        )
+    _check_shape(name, list(array.shape), spec, most_rows)
+    if spec.dtype.is_integer and not (
+        spec.dtype.min <= array.min() and array.max() <= spec.dtype.max
+    ):
+        raise bad(
+            f"{name}: expected {spec.dtype.name}, from {spec.dtype.min} to "
+            f"{spec.dtype.max}; received a number beyond"
+        )
+    with np.errstate(over="ignore"):  # beyond float32 is no data to the model
+        return array.astype(spec.dtype.as_numpy_dtype)
+
+
+def check_rows(inputs: Mapping[str, np.ndarray]) -> int:
+    """Return how many rows a request has, the same of each input; 0 without inputs.
+
+    Raises
+    ------
+    RefusedError
+        If they differ.
+    """
+    rows = {name: len(array) for name, array in inputs.items()}
+    if len(set(rows.values())) > 1:
+        raise bad(f"inputs: expected as many rows of each; received {rows}")
+    return next(iter(rows.values()), 0)
+
+
+def _check_shape(
+    name: str, shape: list[int], spec: tf.TensorSpec, most_rows: int
+) -> None:
+    if not spec.shape.is_compatible_with(shape):
+        raise bad(
+            f"{name}: expected {spec.dtype.name} of shape {spec.shape}; received shape "
+            f"{tuple(shape)}"
+        )
+    if shape and shape[0] > most_rows:
+        raise _too_many(name, shape[0], most_rows)
+
+
+def _too_many(name: str, rows: int, most_rows: int) -> Exception:
+    return bad(
+        f"{name}: expected at most {most_rows} rows a request; received {rows}. Send "
+        "them in several"
+    )
+
+
+def _first(error: Exception) -> str:
+    return str(error).partition("\n")[0]

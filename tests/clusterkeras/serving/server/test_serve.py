@@ -1,0 +1,479 @@
+"""The server as its users have it: a process of its own, asked by gRPC and HTTP."""
+
+import dataclasses
+import json
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import keras
+import numpy as np
+import pytest
+import requests
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from clusterkeras.config import ModelConfig
+from clusterkeras.network.layers.unlike import fit_unlike
+from clusterkeras.network.model import ClusterModel
+from clusterkeras.serving.loading import load_savedmodel
+from clusterkeras.serving.savedmodel import export
+
+PX, TOKEN = 16, "correct horse"
+COMMAND = "import sys; from clusterkeras.commands.cli import main; sys.exit(main())"
+PORTS = ("--serve.grpc_port=0", "--serve.rest_port=0")
+
+
+def small_model(m83, seed):
+    keras.utils.set_random_seed(seed)
+    target = dataclasses.replace(m83, cutout_px=PX)
+    config = ModelConfig(backbone="resnet_tiny", posterior="mixture", hidden=8)
+    model = ClusterModel(target, config)
+    rng = np.random.default_rng(seed)
+    like = rng.normal(5, 1, (64, PX, PX, 3)).astype("f4")
+    fit_unlike(model, [(like, {})], [(like, {})])
+    return model
+
+
+@pytest.fixture(scope="module")
+def directory(m83, tmp_path_factory):
+    """Return a model's directory with two versions that answer differently."""
+    output = tmp_path_factory.mktemp("served")
+    for version in (1, 2):
+        export(small_model(m83, version), output, "m83", version)
+    return output / "m83"
+
+
+class Server:
+    """A process that serves, and how to ask it."""
+
+    def __init__(self, directory, *options):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", COMMAND, "serve", str(directory), *PORTS, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        said = []
+        for line in self.process.stdout:
+            said.append(line)
+            if line.startswith("serving,"):
+                break
+        else:
+            raise RuntimeError("".join(said))
+        words = line.replace(";", ",").split(", ")
+        self.grpc, self.rest = (w.split(" on ")[1] for w in words[1:3])
+        self.channel = channel = grpc.insecure_channel(self.grpc)
+        self.predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        self.models = model_service_pb2_grpc.ModelServiceStub(channel)
+
+    def url(self, rest=""):
+        """Return an address of the model's."""
+        return f"http://{self.rest}/v1/models/m83{rest}"
+
+    def close(self):
+        """Let go of it."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.channel.close()
+
+
+@pytest.fixture(scope="module")
+def server(directory):
+    running = Server(
+        directory,
+        "--serve.versions=2",
+        '--serve.labels={"stable": 1}',
+        "--serve.batch_rows=8",
+        "--serve.message_mb=1",
+        "--serve.poll_s=0.2",
+    )
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def images():
+    rng = np.random.default_rng(0)
+    return rng.normal(5, 2, (5, PX, PX, 3)).astype("f4")
+
+
+@pytest.fixture(scope="module")
+def expected(directory):
+    """Return the signatures of each version, run here."""
+    return {n: load_savedmodel(directory / str(n)) for n in (1, 2)}
+
+
+def request_of(signature="", version=None, label=None, **inputs):
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "m83"
+    request.model_spec.signature_name = signature
+    if version:
+        request.model_spec.version.value = version
+    if label:
+        request.model_spec.version_label = label
+    for name, value in inputs.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    return request
+
+
+def arrays(response):
+    return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
+
+
+def close(found, expected):
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("asked", "version"),
+    [({}, 2), ({"version": 1}, 1), ({"label": "stable"}, 1)],
+)
+def test_grpc_answers_as_the_savedmodel_of_the_version(
+    server, expected, images, asked, version
+):
+    response = server.predictions.Predict(request_of(images=images, **asked), 60)
+    assert response.model_spec.version.value == version
+    close(arrays(response), expected[version]["serving_default"](images=images))
+
+
+def test_grpc_draws_by_seed_and_gives_the_outputs_that_are_wanted(
+    server, expected, images
+):
+    seed = np.arange(5, dtype=np.int32)
+    request = request_of("samples", images=images, seed=seed)
+    request.output_filter.append("samples")
+    found = arrays(server.predictions.Predict(request, 60))
+    wanted = expected[2]["samples"](images=images, seed=seed)["samples"]
+    close(found, {"samples": wanted})
+
+
+def test_the_model_says_what_it_is_by_both_protocols(server, m83):
+    found = arrays(server.predictions.Predict(request_of("metadata"), 60))
+    assert [band.decode() for band in found["bands"]] == list(m83.band_names)
+    body = {"signature_name": "metadata", "inputs": {}}
+    answer = requests.post(server.url(":predict"), json=body, timeout=60).json()
+    assert answer["outputs"]["bands"] == list(m83.band_names)
+    assert json.loads(answer["outputs"]["json"])["contract"] == 1
+
+
+def test_rest_answers_rows_and_columns(server, expected, images):
+    wanted = expected[2]["serving_default"](images=images)
+    rows = {"instances": [{"images": image.tolist()} for image in images]}
+    plain_rows = {"instances": images.tolist()}
+    for body in (rows, plain_rows):
+        answer = requests.post(server.url(":predict"), json=body, timeout=60).json()
+        found = answer["predictions"]
+        close({k: [row[k] for row in found] for k in found[0]}, wanted)
+    for inputs in ({"images": images.tolist()}, images.tolist()):
+        body = {"inputs": inputs, "signature_name": "serving_default"}
+        address = server.url("/labels/stable:predict")
+        answer = requests.post(address, json=body, timeout=60).json()
+        close(answer["outputs"], expected[1]["serving_default"](images=images))
+
+
+def test_gaps_come_and_go_as_nan(server, images):
+    gaps = images.copy()
+    gaps[0, 3, 3, 1], gaps[1] = np.nan, np.inf
+    text = json.dumps({"instances": gaps.tolist()})
+    answer = requests.post(server.url(":predict"), data=text, timeout=60).json()
+    found = answer["predictions"]
+    assert [row["bad_pixels"] for row in found] == [1, PX * PX * 3, 0, 0, 0]
+    assert np.isfinite(found[0]["p_cluster"]) and np.isnan(found[1]["p_cluster"])
+
+
+def test_status_and_signatures_are_told_by_both_protocols(server):
+    request = get_model_status_pb2.GetModelStatusRequest()
+    request.model_spec.name = "m83"
+    states = server.models.GetModelStatus(request, 60).model_version_status
+    assert [(s.version, s.state) for s in states] == [(2, 30), (1, 30)]
+    told = requests.get(server.url(), timeout=60).json()["model_version_status"]
+    assert [(s["version"], s["state"]) for s in told] == [
+        ("2", "AVAILABLE"),
+        ("1", "AVAILABLE"),
+    ]
+    request = get_model_metadata_pb2.GetModelMetadataRequest()
+    request.model_spec.name = "m83"
+    request.metadata_field.append("signature_def")
+    packed = server.predictions.GetModelMetadata(request, 60).metadata["signature_def"]
+    definitions = get_model_metadata_pb2.SignatureDefMap()
+    assert packed.Unpack(definitions)
+    served = definitions.signature_def
+    assert "conditioned" in served and "images" in served["samples"].inputs
+    told = requests.get(server.url("/versions/1/metadata"), timeout=60).json()
+    assert told["model_spec"] == {"name": "m83", "version": "1"}
+    # twice, as TensorFlow Serving has it
+    definitions = told["metadata"]["signature_def"]["signature_def"]
+    assert "images" in definitions["samples"]["inputs"]
+
+
+def test_health_and_counts_can_be_watched(server):
+    for page, text in (("healthz", "alive"), ("readyz", "ready")):
+        assert text in requests.get(f"http://{server.rest}/{page}", timeout=60).text
+    address = f"http://{server.rest}/monitoring/prometheus/metrics"
+    text = requests.get(address, timeout=60).text
+    assert 'clusterkeras_requests_total{model="m83",signature="serving_default"' in text
+    assert "clusterkeras_batch_rows_bucket" in text
+
+
+def huge(images):
+    request = request_of(images=images)
+    request.inputs["images"].tensor_shape.dim[0].size = 10**12
+    return request
+
+
+def short(images):
+    request = request_of(images=images)
+    tensor = request.inputs["images"]
+    tensor.tensor_content = tensor.tensor_content[:-4]
+    return request
+
+
+def strange_type(images):
+    request = request_of(images=images)
+    request.inputs["images"].dtype = 12345
+    return request
+
+
+BAD_CALLS = {
+    "other bands": (
+        lambda i: request_of(images=i[..., :2]),
+        "images: expected float32",
+    ),
+    "another side": (lambda i: request_of(images=i[:, :8]), "images: expected float32"),
+    "another rank": (lambda i: request_of(images=i[0]), "images: expected float32"),
+    "another type": (lambda i: request_of(images=i.astype("f8")), "received float64"),
+    "no type": (strange_type, "received type 12345"),
+    "another name": (lambda i: request_of(image=i), "expected images; received image"),
+    "no input": (lambda i: request_of(), "expected images; received none"),
+    "too many rows": (
+        lambda i: request_of(images=np.tile(i, (2, 1, 1, 1))),
+        "at most 8",
+    ),
+    "a declared size": (huge, "at most 8 rows"),
+    "cut short": (short, "expected 15360 bytes"),
+    "rows that differ": (
+        lambda i: request_of("samples", images=i, seed=np.zeros(2, np.int32)),
+        "as many rows of each",
+    ),
+    "no such signature": (lambda i: request_of("predict", images=i), "signature_name"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_CALLS)
+def test_a_bad_call_is_refused_with_what_is_wrong(server, images, case):
+    make, said = BAD_CALLS[case]
+    with pytest.raises(grpc.RpcError) as caught:
+        server.predictions.Predict(make(images), 60)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert said in caught.value.details()
+
+
+BAD_BODIES = {
+    "no JSON": ("{", "expected JSON"),
+    "a list": ("[]", "expected an object"),
+    "neither form": ("{}", "expected 'instances'"),
+    "both forms": ('{"instances": [], "inputs": []}', "expected 'instances'"),
+    "a key twice": ('{"instances": [], "instances": []}', "given twice"),
+    "a deep list": ("[" * 100_000, "expected JSON"),
+    "text": ('{"instances": "abc"}', "expected a list of rows"),
+    "words": ('{"inputs": {"images": [["a"]]}}', "images: expected numbers"),
+    "ragged": ('{"inputs": {"images": [[1, 2], [3]]}}', "images: expected lists"),
+    "another shape": ('{"inputs": {"images": [[1, 2], [3, 4]]}}', "received shape"),
+    "a number": ('{"inputs": {"images": 1}}', "expected nested lists"),
+    "null": ('{"instances": [{"images": null}]}', "images: expected"),
+    "another name": ('{"instances": [{"image": 1}]}', "row 0: expected images"),
+    "a signature of no text": ('{"instances": [], "signature_name": 3}', "a text"),
+    "no such signature": (
+        '{"instances": [], "signature_name": "x"}',
+        "expected one of",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_BODIES)
+def test_a_bad_body_is_refused_with_what_is_wrong(server, case):
+    body, said = BAD_BODIES[case]
+    answer = requests.post(server.url(":predict"), data=body, timeout=60)
+    assert answer.status_code == 400
+    assert said in answer.json()["error"]
+
+
+def test_what_is_not_here_is_not_found(server, images):
+    for asked in ({"version": 7}, {"label": "next"}):
+        with pytest.raises(grpc.RpcError) as caught:
+            server.predictions.Predict(request_of(images=images, **asked), 60)
+        assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+    other = server.url().replace("m83", "m31")
+    assert requests.get(other, timeout=60).status_code == 404
+    assert requests.get(server.url("/versions/7"), timeout=60).status_code == 404
+    assert requests.get(f"http://{server.rest}/else", timeout=60).status_code == 404
+    assert requests.get(server.url(":predict"), timeout=60).status_code == 405
+
+
+def test_messages_beyond_the_limit_are_refused(server):
+    body = "[" + "0," * 600_000 + "0]"
+    answer = requests.post(server.url(":predict"), data=body, timeout=60)
+    assert answer.status_code == 413
+    big = np.zeros((400, PX, PX, 3), "f4")
+    with pytest.raises(grpc.RpcError) as caught:
+        server.predictions.Predict(request_of(images=big), 60)
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_many_at_once_each_get_their_own_rows(server, expected, images):
+    """Sixty-four requests of one to five rows, some of them wrong."""
+    rng = np.random.default_rng(1)
+    batches = [
+        rng.normal(5, 3, (1 + i % 5, PX, PX, 3)).astype("f4") * (1 + i)
+        for i in range(64)
+    ]
+
+    def ask(i):
+        if i % 8 == 7:
+            with pytest.raises(grpc.RpcError):
+                server.predictions.Predict(request_of(images=batches[i][:, :3]), 60)
+            return None
+        return arrays(server.predictions.Predict(request_of(images=batches[i]), 60))
+
+    with ThreadPoolExecutor(16) as pool:
+        found = list(pool.map(ask, range(64)))
+    for batch, answer in zip(batches, found, strict=True):
+        if answer is not None:
+            close(answer, expected[2]["serving_default"](images=batch))
+
+
+def test_a_new_version_takes_over_and_a_broken_one_does_not(
+    server, directory, m83, images
+):
+    broken = directory / "3"
+    broken.mkdir()
+    (broken / "saved_model.pb").write_bytes(b"no model")
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        told = requests.get(server.url(), timeout=60).json()["model_version_status"]
+        if told[0]["version"] == "3":
+            break
+        time.sleep(0.1)
+    assert told[0]["state"] == "END" and told[0]["status"]["error_message"]
+    response = server.predictions.Predict(request_of(images=images), 60)
+    assert response.model_spec.version.value == 2
+
+    export(small_model(m83, 4), directory.parent, "m83", 4)
+    while time.monotonic() < deadline:
+        response = server.predictions.Predict(request_of(images=images), 60)
+        if response.model_spec.version.value == 4:
+            break
+        time.sleep(0.05)
+    served = load_savedmodel(directory / "4")["serving_default"](images=images)
+    close(arrays(response), served)
+    # the one that a label names stays
+    response = server.predictions.Predict(request_of(images=images, label="stable"), 60)
+    assert response.model_spec.version.value == 1
+
+
+def test_told_to_end_it_answers_what_it_has(directory, images):
+    server = Server(directory)
+    calls = [
+        server.predictions.Predict.future(request_of(images=images), 60)
+        for _ in range(16)
+    ]
+    calls[0].result()
+    server.process.send_signal(signal.SIGTERM)
+    answered = [call.exception() is None for call in calls]
+    codes = {call.code() for call, ok in zip(calls, answered, strict=True) if not ok}
+    assert codes <= {grpc.StatusCode.UNAVAILABLE}
+    assert server.process.wait(30) == 0
+    server.close()
+
+
+def test_without_the_token_nothing_is_answered(directory, images, tmp_path):
+    secret = tmp_path / "token"
+    secret.write_text(TOKEN + "\n")
+    server = Server(directory, f"--serve.token_file={secret}")
+    try:
+        request = request_of(images=images)
+        for given in ((), (("authorization", "Bearer wrong"),)):
+            with pytest.raises(grpc.RpcError) as caught:
+                server.predictions.Predict(request, 60, metadata=given)
+            assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        known = {"authorization": f"Bearer {TOKEN}"}
+        server.predictions.Predict(request, 60, metadata=tuple(known.items()))
+        assert requests.get(server.url(), timeout=60).status_code == 401
+        assert requests.get(server.url(), headers=known, timeout=60).ok
+        assert requests.get(f"http://{server.rest}/healthz", timeout=60).ok
+    finally:
+        server.close()
+
+
+def run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-c", COMMAND, "serve", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_a_directory_without_versions_is_named(tmp_path):
+    (tmp_path / "m83").mkdir()
+    for directory, said in (
+        (tmp_path / "m83", "expected versions of a model"),
+        (tmp_path / "none", "expected a directory with versions"),
+    ):
+        done = run(directory)
+        assert done.returncode != 0 and said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def blocks(language):
+    """Return what the page of the server has in a language."""
+    text = (Path(__file__).parents[4] / "docs" / "serving.md").read_text()
+    section = text[text.index("## A server") :]
+    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.S | re.M)
+
+
+def test_the_page_s_request_by_grpc_is_answered(server, expected, images):
+    (code,) = blocks("python")
+    given = {"images": images}
+    exec(code.replace("127.0.0.1:8500", server.grpc), given)
+    given["channel"].close()
+    newest = max(version for version in expected)
+    assert given["median"].shape == (5, 4)
+    number = given["answer"].model_spec.version.value
+    if number == newest:
+        wanted = expected[number]["serving_default"](images=images)["median"]
+        np.testing.assert_allclose(given["median"], wanted, rtol=1e-3)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_page_s_requests_by_curl_are_answered(server, images, tmp_path):
+    (tmp_path / "row.json").write_text(
+        json.dumps({"instances": [{"images": images[0].tolist()}]})
+    )
+    (lines,) = (block for block in blocks("bash") if "curl" in block)
+    calls = [line for line in lines.splitlines() if line.startswith("curl")]
+    found = []
+    for line in calls:
+        command = shlex.split(line.replace("127.0.0.1:8501", server.rest))
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+        found.append(json.loads(done.stdout))
+    assert len(found[0]["predictions"]) == 1
+    assert found[1]["outputs"]["contract"] == 1
+    assert found[2]["model_version_status"]
