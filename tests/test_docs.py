@@ -209,3 +209,24 @@ def test_every_file_that_the_tutorial_reads_was_written_by_a_step_before():
 def test_every_link_to_a_file_leads_somewhere(page):
     for link in re.findall(r"\]\(([^)#:=]+)(?:#[^)]*)?\)", page.read_text()):
         assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_configuration_of_tensorflow_serving_is_one():
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
+
+    folder = ROOT / "docs/serving"
+    compose = yaml.safe_load((folder / "compose.yaml").read_text())
+    service = compose["services"]["serving"]
+    # what is mounted is there, and what is named is mounted
+    mounted = dict(volume.split(":")[:2] for volume in service["volumes"])
+    assert {p.name for p in folder.iterdir()} == {
+        "compose.yaml",
+        *(Path(p).name for p in mounted if p.endswith(".config")),
+    }
+    named = [c.partition("=")[2] for c in service["command"] if "_file=" in c]
+    assert set(named) == set(mounted.values()) - {"/models"}
+    text = (folder / "models.config").read_text()
+    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    (model,) = config.model_config_list.config
+    assert model.name == "m83" and model.version_labels["stable"] == 1
