@@ -241,6 +241,9 @@ def about_model(model: PosteriorModel) -> dict[str, Any]:
         ],
         "kinds": list(KINDS) if model.tells_kinds else [],
         "stellar_models": list(STELLAR_MODELS) if model.takes_context else [],
+        # of the training's records, each kind's; a cluster's first
+        "kind_shares": [float(share) for share in model.kind_shares],
+        "target": target.to_dict(),
         "samples": SAMPLES,
         "signatures": [
             one.name for one in signatures(model.tells_kinds, model.takes_context)
