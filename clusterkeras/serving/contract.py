@@ -99,6 +99,8 @@ _BAD = Tensor(
     "",
     "pixels that are no data (NaN, infinite, beyond 1e18) and were filled",
 )
+_SEED = Tensor("seed", "int32", ("B",), "", "of each row's draws")
+_SAMPLES = Tensor("samples", "float32", ("B", SAMPLES, "P"), "of each", "draws")
 _KINDS = Tensor("kinds", "float32", ("B", "K"), "", "probability of each kind")
 _SUMMARY = (
     Tensor("p_cluster", "float32", ("B",), "", "probability that it is a cluster"),
@@ -172,18 +174,22 @@ def signatures(kinds: bool = True, context: bool = True) -> tuple[Signature, ...
         (_IMAGES, *_CONTEXT),
         summary,
     )
+    drawn = Signature(
+        "conditioned_samples",
+        "as `samples`, where something is known beside the pixels",
+        (_IMAGES, _SEED, *_CONTEXT),
+        (_SAMPLES, _BAD),
+    )
     return (
         Signature("serving_default", "a summary of each row", (_IMAGES,), summary),
         *((told,) if context else ()),
         Signature(
             "samples",
             "draws of each row's joint posterior",
-            (_IMAGES, Tensor("seed", "int32", ("B",), "", "of each row's draws")),
-            (
-                Tensor("samples", "float32", ("B", SAMPLES, "P"), "of each", "draws"),
-                _BAD,
-            ),
+            (_IMAGES, _SEED),
+            (_SAMPLES, _BAD),
         ),
+        *((drawn,) if context else ()),
         Signature(
             "log_prob",
             "density of each row's joint posterior",

@@ -184,6 +184,15 @@ def _write(model: PosteriorModel, directory: Path) -> dict[str, Any]:
         draws = model.draw_from(outputs["posterior"], seed, SAMPLES)
         return {"samples": draws, "bad_pixels": outputs["bad_pixels"]}
 
+    def conditioned_samples(
+        images: tf.Tensor, seed: tf.Tensor, *context: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        given = dict(zip(told, context, strict=True))
+        images, seed, *context = checked(images=images, seed=seed, **given)
+        outputs = network(images, **dict(zip(told, context, strict=True)))
+        draws = model.draw_from(outputs["posterior"], seed, SAMPLES)
+        return {"samples": draws, "bad_pixels": outputs["bad_pixels"]}
+
     def log_prob(images: tf.Tensor, parameters: tf.Tensor) -> dict[str, tf.Tensor]:
         images, parameters = checked(images=images, parameters=parameters)
         outputs = network(images)
@@ -204,6 +213,7 @@ def _write(model: PosteriorModel, directory: Path) -> dict[str, Any]:
         "serving_default": summary,
         "conditioned": conditioned,
         "samples": samples,
+        "conditioned_samples": conditioned_samples,
         "log_prob": log_prob,
         "metadata": metadata,
     }

@@ -40,6 +40,7 @@ def write_warmup(model: PosteriorModel, name: str, path: Path) -> None:
         unknown = whole_context({}, 1, model.target)
         context = {name: value.numpy() for name, value in unknown.items()}
         inputs["conditioned"] = {"images": images, **context}
+        inputs["conditioned_samples"] = {**inputs["samples"], **context}
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, tensors in inputs.items():

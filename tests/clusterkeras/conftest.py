@@ -1,6 +1,8 @@
 """Predictions of a made-up network with an exact posterior, and a set to measure."""
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -107,3 +109,89 @@ def photometric_mock_set(photometric_target, tmp_path_factory):
         workers=1,
         progress=False,
     )
+
+
+#: Side of the images of the model that is served.
+SERVED_PX = 16
+
+
+@pytest.fixture(scope="session")
+def make_served(m83, tmp_path_factory):
+    """Return a function that exports versions of a small model; they answer otherwise.
+
+    It gives the model's directory.
+    """
+
+    def make(*versions, output=None):
+        import keras
+
+        from clusterkeras.config import ModelConfig
+        from clusterkeras.network.layers.unlike import fit_unlike
+        from clusterkeras.network.model import ClusterModel
+        from clusterkeras.serving.savedmodel import export
+
+        output = output or tmp_path_factory.mktemp("served")
+        target = dataclasses.replace(m83, cutout_px=SERVED_PX)
+        config = ModelConfig(backbone="resnet_tiny", posterior="mixture", hidden=8)
+        for version in versions:
+            keras.utils.set_random_seed(version)
+            model = ClusterModel(target, config)
+            rng = np.random.default_rng(version)
+            like = rng.normal(5, 1, (64, SERVED_PX, SERVED_PX, 3)).astype("f4")
+            fit_unlike(model, [(like, {})], [(like, {})])
+            export(model, output, "m83", version)
+        return output / "m83"
+
+    return make
+
+
+class Server:
+    """A process that serves, and how to ask it."""
+
+    command = "import sys; from clusterkeras.commands.cli import main; sys.exit(main())"
+    ports = ("--serve.grpc_port=0", "--serve.rest_port=0")
+
+    def __init__(self, directory, *options):
+        command = [sys.executable, "-c", self.command, "serve", str(directory)]
+        self.process = subprocess.Popen(
+            [*command, *self.ports, *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        said = []
+        for line in self.process.stdout:
+            said.append(line)
+            if line.startswith("serving,"):
+                break
+        else:
+            raise RuntimeError("".join(said))
+        words = line.replace(";", ",").split(", ")
+        self.grpc, self.rest = (w.split(" on ")[1] for w in words[1:3])
+        # not with this file: they bring TensorFlow
+        import grpc
+        from tensorflow_serving.apis import (
+            model_service_pb2_grpc,
+            prediction_service_pb2_grpc,
+        )
+
+        self.channel = channel = grpc.insecure_channel(self.grpc)
+        self.predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        self.models = model_service_pb2_grpc.ModelServiceStub(channel)
+
+    def url(self, rest=""):
+        """Return an address of the model's."""
+        return f"http://{self.rest}/v1/models/m83{rest}"
+
+    def close(self):
+        """Let go of it."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.channel.close()
+
+
+@pytest.fixture(scope="session")
+def start_server():
+    """Return the class of a server in a process of its own."""
+    return Server

@@ -47,7 +47,7 @@ def test_a_request_of_every_signature_is_wanted(directory, tmp_path):
     with tf.io.TFRecordWriter(path) as writer:
         writer.write(first)
     found = check_savedmodel(other)
-    assert len(found) == 4 and all("expected a request of" in line for line in found)
+    assert len(found) == 5 and all("expected a request of" in line for line in found)
 
 
 class Served:

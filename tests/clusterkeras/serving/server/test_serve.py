@@ -1,6 +1,5 @@
 """The server as its users have it: a process of its own, asked by gRPC and HTTP."""
 
-import dataclasses
 import json
 import re
 import shlex
@@ -13,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
-import keras
 import numpy as np
 import pytest
 import requests
@@ -21,80 +19,23 @@ import tensorflow as tf
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
-    model_service_pb2_grpc,
     predict_pb2,
-    prediction_service_pb2_grpc,
 )
 
-from clusterkeras.config import ModelConfig
-from clusterkeras.network.layers.unlike import fit_unlike
-from clusterkeras.network.model import ClusterModel
 from clusterkeras.serving.loading import load_savedmodel
-from clusterkeras.serving.savedmodel import export
 
 PX, TOKEN = 16, "correct horse"
-COMMAND = "import sys; from clusterkeras.commands.cli import main; sys.exit(main())"
-PORTS = ("--serve.grpc_port=0", "--serve.rest_port=0")
-
-
-def small_model(m83, seed):
-    keras.utils.set_random_seed(seed)
-    target = dataclasses.replace(m83, cutout_px=PX)
-    config = ModelConfig(backbone="resnet_tiny", posterior="mixture", hidden=8)
-    model = ClusterModel(target, config)
-    rng = np.random.default_rng(seed)
-    like = rng.normal(5, 1, (64, PX, PX, 3)).astype("f4")
-    fit_unlike(model, [(like, {})], [(like, {})])
-    return model
 
 
 @pytest.fixture(scope="module")
-def directory(m83, tmp_path_factory):
+def directory(make_served):
     """Return a model's directory with two versions that answer differently."""
-    output = tmp_path_factory.mktemp("served")
-    for version in (1, 2):
-        export(small_model(m83, version), output, "m83", version)
-    return output / "m83"
-
-
-class Server:
-    """A process that serves, and how to ask it."""
-
-    def __init__(self, directory, *options):
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", COMMAND, "serve", str(directory), *PORTS, *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        said = []
-        for line in self.process.stdout:
-            said.append(line)
-            if line.startswith("serving,"):
-                break
-        else:
-            raise RuntimeError("".join(said))
-        words = line.replace(";", ",").split(", ")
-        self.grpc, self.rest = (w.split(" on ")[1] for w in words[1:3])
-        self.channel = channel = grpc.insecure_channel(self.grpc)
-        self.predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        self.models = model_service_pb2_grpc.ModelServiceStub(channel)
-
-    def url(self, rest=""):
-        """Return an address of the model's."""
-        return f"http://{self.rest}/v1/models/m83{rest}"
-
-    def close(self):
-        """Let go of it."""
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-        self.channel.close()
+    return make_served(1, 2)
 
 
 @pytest.fixture(scope="module")
-def server(directory):
-    running = Server(
+def server(directory, start_server):
+    running = start_server(
         directory,
         "--serve.versions=2",
         '--serve.labels={"stable": 1}',
@@ -360,7 +301,7 @@ def test_many_at_once_each_get_their_own_rows(server, expected, images):
 
 
 def test_a_new_version_takes_over_and_a_broken_one_does_not(
-    server, directory, m83, images
+    server, directory, make_served, images
 ):
     broken = directory / "3"
     broken.mkdir()
@@ -375,7 +316,7 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(
     response = server.predictions.Predict(request_of(images=images), 60)
     assert response.model_spec.version.value == 2
 
-    export(small_model(m83, 4), directory.parent, "m83", 4)
+    make_served(4, output=directory.parent)
     while time.monotonic() < deadline:
         response = server.predictions.Predict(request_of(images=images), 60)
         if response.model_spec.version.value == 4:
@@ -388,8 +329,8 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(
     assert response.model_spec.version.value == 1
 
 
-def test_told_to_end_it_answers_what_it_has(directory, images):
-    server = Server(directory)
+def test_told_to_end_it_answers_what_it_has(directory, images, start_server):
+    server = start_server(directory)
     calls = [
         server.predictions.Predict.future(request_of(images=images), 60)
         for _ in range(16)
@@ -403,10 +344,12 @@ def test_told_to_end_it_answers_what_it_has(directory, images):
     server.close()
 
 
-def test_without_the_token_nothing_is_answered(directory, images, tmp_path):
+def test_without_the_token_nothing_is_answered(
+    directory, images, tmp_path, start_server
+):
     secret = tmp_path / "token"
     secret.write_text(TOKEN + "\n")
-    server = Server(directory, f"--serve.token_file={secret}")
+    server = start_server(directory, f"--serve.token_file={secret}")
     try:
         request = request_of(images=images)
         for given in ((), (("authorization", "Bearer wrong"),)):
@@ -422,22 +365,22 @@ def test_without_the_token_nothing_is_answered(directory, images, tmp_path):
         server.close()
 
 
-def run(*arguments):
+def run(start_server, *arguments):
     return subprocess.run(
-        [sys.executable, "-c", COMMAND, "serve", *map(str, arguments)],
+        [sys.executable, "-c", start_server.command, "serve", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=120,
     )
 
 
-def test_a_directory_without_versions_is_named(tmp_path):
+def test_a_directory_without_versions_is_named(tmp_path, start_server):
     (tmp_path / "m83").mkdir()
     for directory, said in (
         (tmp_path / "m83", "expected versions of a model"),
         (tmp_path / "none", "expected a directory with versions"),
     ):
-        done = run(directory)
+        done = run(start_server, directory)
         assert done.returncode != 0 and said in done.stderr
         assert "Traceback" not in done.stderr
 

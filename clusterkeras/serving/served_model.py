@@ -1,0 +1,144 @@
+"""A model that is known by its signatures alone: of a SavedModel, or of a server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clusterkeras.serving.contract import CONTRACT, SAMPLES
+from data_tools.schema import (
+    BY_STELLAR_MODEL,
+    PARAMETER_NAMES,
+    STELLAR_MODELS,
+)
+from data_tools.target import Target
+
+Arrays = Mapping[str, NDArray]
+
+#: Ask a signature: its name and inputs to its outputs.
+Ask = Callable[[str, Arrays], Arrays]
+
+_UNKNOWN = {"psf_fwhm_px": np.nan, "exposure_s": np.nan, "stellar_model": -1}
+
+
+class ServedModel:
+    """What `clusterkeras.infer` asks in place of a Keras model.
+
+    Parameters
+    ----------
+    ask : callable
+        Asks a signature; see `Ask`.
+    loaded_by : str
+        What it was loaded by, for a catalogue's metadata.
+    version : int, optional
+        Which version of the model answers, where there are several.
+
+    Raises
+    ------
+    ValueError
+        If it does not keep this version's contract.
+    """
+
+    def __init__(self, ask: Ask, loaded_by: str, version: int | None = None) -> None:
+        self._ask = ask
+        self.loaded_by = self.name = loaded_by
+        told = ask("metadata", {})["json"]
+        self._about: dict[str, Any] = json.loads(np.asarray(told, object).item())
+        if self._about["contract"] != CONTRACT:
+            raise ValueError(
+                f"{loaded_by}: expected a model with version {CONTRACT} of the "
+                f"contract; received {self._about['contract']}. Export it again, or "
+                "use the ClusterKeras that it was exported with"
+            )
+        self._version = version
+        self.target = Target.from_dict(self._about["target"])
+        self.kind_shares = np.array(self._about["kind_shares"])
+        self.takes_context = "conditioned" in self._about["signatures"]
+        self.tells_kinds = bool(self._about["kinds"])
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Side, side and bands of an image."""
+        px = self.target.cutout_px
+        return (px, px, len(self.target.bands))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what tells this model from others, as plain values."""
+        return {"about": self._about, "version": self._version}
+
+    def network(
+        self, draws: int = 0, by_stellar_model: bool = False
+    ) -> Callable[..., dict[str, NDArray]]:
+        """Return the function that a catalogue's images are put to.
+
+        As `clusterkeras.catalogue.measurement.compile_network` gives of a Keras model.
+
+        Parameters
+        ----------
+        draws : int
+            Draws of each posterior, at most those of the signature ``samples``.
+        by_stellar_model : bool
+            Whether to give age and extinction under each stellar model too.
+
+        Raises
+        ------
+        ValueError
+            If more draws are wanted than a served model gives.
+        """
+        if draws > SAMPLES:
+            raise ValueError(
+                f"draws: expected at most {SAMPLES} of a served model; received "
+                f"{draws}. Name the Keras model for more"
+            )
+        places = [PARAMETER_NAMES.index(name) for name in BY_STELLAR_MODEL]
+
+        def in_brief(images: NDArray, context: Arrays) -> NDArray:
+            found = self._summary(images, context)
+            parts = [found[key][:, places] for key in ("median", "lower", "upper")]
+            return np.stack(parts, axis=2)
+
+        def run(
+            images: NDArray[np.float32],
+            seeds: NDArray[np.int32],
+            context: Arrays | None = None,
+        ) -> dict[str, NDArray]:
+            context = self._whole(context or {}, len(images))
+            found = dict(self._summary(images, context))
+            if draws:
+                found["draws"] = self._draws(images, seeds, context)[:, :draws]
+            if by_stellar_model:
+                rows = np.ones(len(images), np.int32)
+                under = [
+                    in_brief(images, {**context, "stellar_model": i * rows})
+                    for i in range(len(STELLAR_MODELS))
+                ]
+                found["by_stellar_model"] = np.stack(under, axis=1)
+            return found
+
+        return run
+
+    def _summary(self, images: NDArray, context: Arrays) -> Arrays:
+        if self.takes_context:
+            return self._ask("conditioned", {"images": images, **context})
+        return self._ask("serving_default", {"images": images})
+
+    def _draws(self, images: NDArray, seeds: NDArray, context: Arrays) -> NDArray:
+        inputs = {"images": images, "seed": seeds}
+        if self.takes_context:
+            return self._ask("conditioned_samples", {**inputs, **context})["samples"]
+        return self._ask("samples", inputs)["samples"]
+
+    def _whole(self, context: Arrays, rows: int) -> dict[str, NDArray]:
+        """Return all of the context, what is not told as unknown."""
+        bands = len(self.target.bands)
+        shapes = {"psf_fwhm_px": (rows, bands), "exposure_s": (rows, bands)}
+        whole = {}
+        for name, unknown in _UNKNOWN.items():
+            dtype = np.int32 if name == "stellar_model" else np.float32
+            value = np.asarray(context.get(name, unknown), dtype)
+            whole[name] = np.broadcast_to(value, shapes.get(name, (rows,)))
+        return whole

@@ -1,0 +1,142 @@
+import shutil
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from clusterkeras import client
+from clusterkeras.serving.contract import SAMPLES
+from clusterkeras.serving.loading import load_savedmodel
+
+PX = 16
+
+
+@pytest.fixture(scope="module")
+def directory(make_served):
+    return make_served(1, 2)
+
+
+@pytest.fixture(scope="module")
+def server(directory, start_server):
+    running = start_server(directory, "--serve.versions=2", "--serve.poll_s=0.2")
+    yield running
+    running.close()
+
+
+@pytest.fixture(scope="module")
+def model(server):
+    connected = client.connect(server.grpc, "m83")
+    yield connected
+    connected.close()
+
+
+@pytest.fixture(scope="module")
+def images():
+    rng = np.random.default_rng(0)
+    return rng.normal(5, 2, (5, PX, PX, 3)).astype("f4")
+
+
+@pytest.fixture(scope="module")
+def expected(directory):
+    return load_savedmodel(directory / "2")
+
+
+def test_a_remote_model_is_what_the_server_says_it_is(model, m83):
+    assert model.target.bands == m83.bands and model.image_shape == (PX, PX, 3)
+    assert model.takes_context and model.tells_kinds
+    assert model.kind_shares.sum() == pytest.approx(1)
+    assert model.loaded_by.endswith("/m83/2")
+
+
+def test_signatures_are_asked_by_name(model, expected, images):
+    found = model.ask("serving_default", images=images)
+    wanted = expected["serving_default"](images=images)
+    np.testing.assert_allclose(found["median"], wanted["median"], atol=1e-3)
+    with pytest.raises(ValueError, match="expected images; received image"):
+        model.ask("serving_default", image=images)
+
+
+def test_many_rows_are_asked_in_several_requests(model, expected, images):
+    many = np.tile(images, (60, 1, 1, 1))
+    assert len(many) > client.BATCH_ROWS
+    found = model.ask("serving_default", images=many)["median"]
+    wanted = expected["serving_default"](images=images)["median"]
+    np.testing.assert_allclose(found, np.tile(wanted, (60, 1)), atol=1e-3)
+
+
+def test_a_catalogue_s_question_is_answered_with_what_is_known(model, expected, images):
+    network = model.network(draws=10, by_stellar_model=True)
+    seeds = np.arange(5, dtype=np.int32)
+    context = {"psf_fwhm_px": np.full((5, 3), 2.0), "stellar_model": np.full(5, 1)}
+    found = network(images, seeds, context)
+    told = {
+        "psf_fwhm_px": np.full((5, 3), 2.0, np.float32),
+        "exposure_s": np.full((5, 3), np.nan, np.float32),
+        "stellar_model": np.full(5, 1, np.int32),
+    }
+    wanted = expected["conditioned"](images=images, **told)
+    drawn = expected["conditioned_samples"](images=images, seed=seeds, **told)
+    np.testing.assert_allclose(found["mean"], wanted["mean"], atol=1e-3)
+    np.testing.assert_allclose(found["draws"], drawn["samples"][:, :10], atol=1e-3)
+    under = found["by_stellar_model"]
+    assert under.shape == (5, 3, 2, 3)
+    np.testing.assert_allclose(under[:, 1, 0, 0], wanted["median"][:, 0], atol=1e-3)
+    with pytest.raises(ValueError, match=f"at most {SAMPLES}"):
+        model.network(draws=SAMPLES + 1)
+
+
+def test_nobody_there_is_said_after_some_tries(monkeypatch):
+    monkeypatch.setitem(client._RETRY, "initialBackoff", "0.01s")
+    monkeypatch.setitem(client._RETRY, "maxBackoff", "0.05s")
+    with pytest.raises(ConnectionError, match="Is a server running there"):
+        client.connect("127.0.0.1:1", "m83")
+
+
+def test_a_model_that_is_not_there_is_said(server):
+    with pytest.raises(ValueError, match="expected one of m83; received 'm31'"):
+        client.connect(server.grpc, "m31")
+    with pytest.raises(ValueError, match="expected a version of 1, 2; received 9"):
+        client.connect(server.grpc, "m83", version=9)
+
+
+def test_a_server_that_begins_is_waited_for(directory, start_server, monkeypatch):
+    """The port is known before the server listens on it."""
+    running = start_server(directory)
+    address = running.grpc
+    running.close()
+    port = address.rpartition(":")[2]
+    started = []
+
+    def begin():
+        time.sleep(1)
+        started.append(start_server(directory, f"--serve.grpc_port={port}"))
+
+    monkeypatch.setitem(client._RETRY, "maxBackoff", "8s")
+    thread = threading.Thread(target=begin)
+    thread.start()
+    try:
+        connected = client.connect(address, "m83")
+        assert connected.loaded_by.endswith("/m83/2")
+        connected.close()
+    finally:
+        thread.join()
+        started[0].close()
+
+
+def test_answers_are_never_of_two_versions(make_served, start_server, images):
+    directory = make_served(1)
+    running = start_server(directory, "--serve.poll_s=0.1")
+    try:
+        connected = client.connect(running.grpc, "m83")
+        connected.ask("serving_default", images=images)
+        make_served(2, output=directory.parent)
+        shutil.rmtree(directory / "1")
+        deadline = time.monotonic() + 60
+        with pytest.raises(ValueError, match="expected a version of 2; received 1"):
+            while time.monotonic() < deadline:
+                connected.ask("serving_default", images=images)
+                time.sleep(0.05)
+        connected.close()
+    finally:
+        running.close()
