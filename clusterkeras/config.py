@@ -197,7 +197,7 @@ class TrainingConfig:
                 "batch_size": whole(1, LARGEST_BATCH),
                 "learning_rate": above(0, 100),
                 "warmup": below_one(),
-                "decay": below_one(),
+                "decay": number(0, 1),
                 "fresh_mocks": whole(0, 1_000_000),
                 "weight_decay": number(0, 100),
                 "clip_norm": above(0, 1e9),
@@ -211,9 +211,9 @@ class TrainingConfig:
                 "mixed_precision": truth(),
             },
         )
-        if self.warmup + self.decay >= 1:
+        if self.warmup + self.decay > 1:
             raise ValueError(
-                "training.warmup and training.decay must be below 1 together; received "
+                "training.warmup and training.decay must add up to 1 at most; received "
                 f"{self.warmup} and {self.decay}"
             )
 

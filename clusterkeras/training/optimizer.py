@@ -74,8 +74,8 @@ class WarmupPlateauDecay(keras.optimizers.schedules.LearningRateSchedule):
     steps : int
         Steps of the whole training.
     warmup, decay : float
-        Shares of the steps in which the rate rises and falls, in [0, 1), together
-        below 1.
+        Shares of the steps in which the rate rises, in [0, 1), and falls, together at
+        most 1: all decay is for who starts from a plateau.
 
     Raises
     ------
@@ -97,7 +97,7 @@ class WarmupPlateauDecay(keras.optimizers.schedules.LearningRateSchedule):
             ("peak", peak, "above 0", peak > 0),
             ("steps", steps, "at least 1", steps >= 1),
             ("warmup", warmup, "in [0, 1)", 0 <= warmup < 1),
-            ("decay", decay, "in [0, 1 - warmup)", 0 <= decay < 1 - warmup),
+            ("decay", decay, "in [0, 1 - warmup]", 0 <= decay <= 1 - warmup),
         ):
             if not good:
                 raise ValueError(f"{name}: expected {expected}; received {value!r}")
