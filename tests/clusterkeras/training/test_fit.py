@@ -66,6 +66,12 @@ def test_rate_without_warmup_or_decay_is_the_peak():
     np.testing.assert_allclose(rates, 0.01, rtol=1e-4)
 
 
+def test_a_rate_may_be_all_decay():
+    schedule = WarmupPlateauDecay(0.01, 1000, 0.0, 1.0)
+    rates = [float(schedule(tf.constant(i))) for i in (0, 499, 999)]
+    np.testing.assert_allclose(rates, [0.00999, 0.005, 0.0], atol=1e-5)
+
+
 def test_schedule_survives_the_round_trip():
     schedule = WarmupPlateauDecay(0.01, 100, 0.2)
     serialised = json.dumps(keras.saving.serialize_keras_object(schedule))
@@ -80,7 +86,7 @@ def test_schedule_survives_the_round_trip():
         ((0.0, 10), "peak: expected above 0; received 0.0"),
         ((0.1, 0), "steps: expected at least 1; received 0"),
         ((0.1, 10, 1.0), r"warmup: expected in \[0, 1\); received 1.0"),
-        ((0.1, 10, 0.5, 0.5), r"decay: expected in \[0, 1 - warmup\); received 0.5"),
+        ((0.1, 10, 0.5, 0.6), r"decay: expected in \[0, 1 - warmup\]; received 0.6"),
     ],
 )
 def test_a_bad_schedule_is_refused(arguments, message):
