@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ class Row:
     Attributes
     ----------
     name : str
+        Its name in commands and files: small letters, digits and underscores.
+    title : str
         Its name in the table.
     models, predictions : tuple of Path
         Trained networks (runs or files), or what others said
@@ -29,8 +33,9 @@ class Row:
     n_models : int
         Models of the grid beside the clusters of its training split.
     pairs : int or None
-        Clusters and backgrounds it was trained on, each time counted; of a run, the
-        epochs of its history times ``mocks_an_epoch``.
+        Clusters and backgrounds it was trained on, each time counted. If it is not
+        said, what the run says of itself: the epochs of its history times its mocks,
+        or its steps times its batch.
     mocks_an_epoch : int or None
         Records of the training split.
     mmac : float or None
@@ -40,6 +45,7 @@ class Row:
     """
 
     name: str
+    title: str = ""
     models: tuple[Path, ...] = ()
     predictions: tuple[Path, ...] = ()
     classical: str = ""
@@ -52,8 +58,13 @@ class Row:
 
     def __post_init__(self) -> None:
         """Check that it is one thing."""
+        if not re.fullmatch("[a-z0-9_]+", str(self.name)):
+            raise ValueError(
+                f"row {self.name!r}: expected a name of small letters, digits and "
+                "underscores, since files have it; what the table says is its title"
+            )
         given = [bool(self.models), bool(self.predictions), bool(self.classical)]
-        if sum(given) > 1 or (self.classical and self.classical not in CLASSICAL):
+        if sum(given) != 1 or (self.classical and self.classical not in CLASSICAL):
             raise ValueError(
                 f"row {self.name!r}: expected models, predictions or classical, one "
                 f"of {', '.join(CLASSICAL)}; received {self}"
@@ -64,30 +75,55 @@ class Row:
         """Files or directories of what answers, one a seed."""
         return self.models or self.predictions
 
-    def history(self) -> list[dict[str, str]] | None:
-        """Return the first run's epochs, None without a history beside it."""
+    @property
+    def n_seeds(self) -> int:
+        """How often it is asked."""
+        return max(1, len(self.sources))
+
+    def directory(self, seed: int) -> Path | None:
+        """Return where a seed's run lies, None of a classical method."""
         if not self.sources:
             return None
-        first = self.sources[0]
-        beside = first if first.is_dir() else first.parent
-        path = beside / "history.csv"
-        if not path.is_file():
-            return None
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
+        source = self.sources[seed]
+        return source if source.is_dir() else source.parent
 
-    def costs(self) -> dict[str, float | None]:
-        """Return pairs, simulation_hours and training_hours, as far as known."""
-        pairs, hours, history = self.pairs, self.training_hours, self.history()
-        if history and pairs is None and self.mocks_an_epoch:
-            pairs = self.mocks_an_epoch * len(history)
+    def made(self, seed: int) -> dict[str, Any]:
+        """Return how a seed's run was made, as it says itself; places are left out."""
+        directory = self.directory(seed)
+        said: dict[str, Any] = {}
+        if directory and (directory / "configuration.yaml").is_file():
+            said = yaml.safe_load((directory / "configuration.yaml").read_text())
+        elif directory and (directory / "run.json").is_file():
+            said = json.loads((directory / "run.json").read_text())
+        return {k: v for k, v in said.items() if k not in ("data", "target")}
+
+    def costs(self, seed: int = 0) -> dict[str, float | None]:
+        """Return pairs, mmac, simulation_hours and training_hours, as far as known."""
+        made, history = self.made(seed), self._history(seed)
+        pairs, hours = self.pairs, self.training_hours
+        if history and pairs is None:
+            if "steps" in history[-1] and "batch_size" in made:
+                pairs = int(history[-1]["steps"]) * made["batch_size"]
+            else:
+                some = made.get("training", {}).get("n_mocks")
+                mocks = some or self.mocks_an_epoch
+                pairs = mocks * len(history) if mocks else None
         if history and hours is None and all(row.get("cpu_hours") for row in history):
             hours = sum(float(row["cpu_hours"]) for row in history)
         return {
             "pairs": pairs,
+            "mmac": self.mmac,
             "simulation_hours": self.simulation_hours,
             "training_hours": hours,
         }
+
+    def _history(self, seed: int) -> list[dict[str, str]] | None:
+        """Return a seed's epochs, None without a history beside it."""
+        directory = self.directory(seed)
+        if directory is None or not (directory / "history.csv").is_file():
+            return None
+        with (directory / "history.csv").open(newline="") as file:
+            return list(csv.DictReader(file))
 
 
 def read_rows(path: Path) -> list[Row]:

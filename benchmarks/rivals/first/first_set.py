@@ -1,12 +1,12 @@
 r"""The first mock set in the records of this version.
 
 The first set, on which methods are compared, was made by commit 681e351 (see
-``first_models.py``); its records are of schema version 2, and this
+``first_mocks.py``); its records are of schema version 2, and this
 version reads 3. They differ by what a cluster and its field were drawn with and by the
 width of the PSF, none of which the first set says, and by a kind that it does not have.
 So each record gets them as unknown, and everything reads it::
 
-    python benchmarks/rivals/first_set.py --data ../first/mocks -o first_set
+    python benchmarks/rivals/first/first_set.py --data ../first/mocks -o first_set
 
 The visibility stays that of the old version: S/N as if pixels were independent.
 """
@@ -53,6 +53,19 @@ def convert(shard: Path, path: Path, more: tf.train.Example) -> ShardEntry:
     return check_shard(path)
 
 
+def check_whole(data: Path, said: dict, mocks: dict) -> None:
+    """Refuse a split of which some shards are there and some are not."""
+    sizes = {"train": "n", "validation": "n_validation", "test": "n_test"}
+    for split, names in said["splits"].items():
+        made = [said["shards"][name] for name in names if name in said["shards"]]
+        records, wanted = sum(entry["records"] for entry in made), mocks[sizes[split]]
+        if records != wanted:
+            raise SystemExit(
+                f"{data}: expected {wanted} records of {split}; received {records}. "
+                "Make the rest by the command that made these, or leave this split out"
+            )
+
+
 def main() -> None:
     """Convert the splits."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -72,6 +85,7 @@ def main() -> None:
     said = read_json(args.data / "manifest.json")
     splits = said["splits"]
     mocks = configuration["mocks"]
+    check_whole(args.data, said, mocks)
     if args.n_train is not None:
         kept = -(-args.n_train // mocks["shard_size"])
         splits["train"] = splits["train"][:kept]

@@ -22,10 +22,10 @@ def _politely() -> None:
     os.nice(19)
 
 
-def _write(path: Path, draw: Draw, seed: int) -> float:
+def _write(path: Path, draw: Draw, n: int, seed: int) -> float:
     """Draw one shard; return the seconds of processor time that it took."""
     began = sum(os.times()[:2])
-    parameters, flux = draw(SHARD, seed)
+    parameters, flux = draw(n, seed)
     seconds = sum(os.times()[:2]) - began
     part = path.with_suffix(".part.npz")
     np.savez(
@@ -38,7 +38,9 @@ def _write(path: Path, draw: Draw, seed: int) -> float:
     return seconds
 
 
-def write_models(directory: Path, draw: Draw, n: int, seed: int, workers: int) -> None:
+def write_models(
+    directory: Path, draw: Draw, n: int, seed: int, workers: int, shard: int = SHARD
+) -> None:
     """Write `n` models or a few more to a directory, but those that are there.
 
     Parameters
@@ -54,14 +56,16 @@ def write_models(directory: Path, draw: Draw, n: int, seed: int, workers: int) -
         Each shard has a seed of its own that follows from this one.
     workers : int
         Number of processes, at the lowest priority.
+    shard : int
+        Models of a shard; with another number they are other models.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    paths = [directory / f"models-{i:05d}.npz" for i in range(-(-n // SHARD))]
+    paths = [directory / f"models-{i:05d}.npz" for i in range(-(-n // shard))]
     missing = [i for i, path in enumerate(paths) if not path.exists()]
     bar = tqdm(total=len(paths), initial=len(paths) - len(missing), desc="shards")
     spawn = get_context("spawn")
     with bar, ProcessPoolExecutor(workers, spawn, _politely) as pool:
-        tasks = [pool.submit(_write, paths[i], draw, seed + i) for i in missing]
+        tasks = [pool.submit(_write, paths[i], draw, shard, seed + i) for i in missing]
         for task in as_completed(tasks):
             task.result()
             bar.update()

@@ -1,15 +1,11 @@
 r"""Models of the first set's priors, for the stochastic grid.
 
-The first set of mocks is that of commit 681e351, seed 0. Models of the same clusters
-are drawn by the same code: this file is run with that commit's packages, and imports
-nothing of this version::
+The first set of mocks (``first_mocks.py``) is that of commit 681e351. Models of the
+same clusters are drawn by the same code: this file is run with that commit's packages,
+and imports nothing of this version::
 
-    git worktree add ../first 681e351
     cd ../first
-    PYTHONPATH=. python -c "import sys; from clusterkeras.cli import main; \
-        sys.exit(main(sys.argv[1:]))" simulate -o mocks \
-        --mocks.n 300000 --mocks.n_validation 8192 --mocks.n_test 12288
-    PYTHONPATH=. python ../clusterkeras/benchmarks/rivals/first_models.py \
+    PYTHONPATH=. python ../clusterkeras/benchmarks/rivals/first/first_models.py \
         --data mocks -o first_models --n_models 1900000
 
 Run again, it goes on with what is missing. ``first_set.py`` makes the set itself one
@@ -32,7 +28,7 @@ from clusterkeras.photometry import AperturePhotometry
 from data_tools.cluster import ClusterMaker
 from data_tools.observation import draw_observation
 from data_tools.render import Renderer
-from shards import write_models
+from shards import SHARD, write_models
 
 from clusterkeras import ring_photometry
 from data_tools import records
@@ -76,9 +72,12 @@ def main() -> None:
     parser.add_argument("--n_models", type=int, required=True)
     parser.add_argument("--seed", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--shard", type=int, default=SHARD, help="models of a file")
     args = parser.parse_args()
     of_set = partial(draw, data=str(args.data))
-    write_models(args.output, of_set, args.n_models, args.seed, args.workers)
+    write_models(
+        args.output, of_set, args.n_models, args.seed, args.workers, args.shard
+    )
 
 
 if __name__ == "__main__":

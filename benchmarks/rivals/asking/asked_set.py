@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from clusterkeras.evaluation.competitors.ring_photometry import (
     Measured,
@@ -14,11 +16,13 @@ from clusterkeras.evaluation.competitors.ring_photometry import (
     measure_rings,
 )
 from clusterkeras.evaluation.competitors.ssp_fit import Populations
+from clusterkeras.evaluation.evaluate import truth_of
 from data_tools.priors import Priors
 from data_tools.records.dataset import make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.target import Target
-from rivals.shards import write_models
+from rivals.first.shards import write_models
+from rivals.questions import Questions
 
 BATCH = 256
 
@@ -42,9 +46,20 @@ class AskedSet:
         self.target = self.info.target
         self._measured: dict[str, Measured] = {}
 
+    def questions(self) -> Questions:
+        """Return what the test split asks."""
+        box = list(self.target.box.values())
+        return Questions.of((labels for _, labels in self.records()), box)
+
     def records(self) -> Iterator[tuple[tf.Tensor, dict[str, tf.Tensor]]]:
         """Yield images and labels of the test split."""
         yield from make_dataset(self.data, "test", BATCH, training=False)
+
+    def truth(self) -> dict[str, NDArray]:
+        """Return the truths of the test split's clusters, as `truth_of` names them."""
+        parts = [truth_of(labels) for _, labels in self.records()]
+        whole = {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+        return {k: values[whole["is_cluster"]] for k, values in whole.items()}
 
     def measured(self, split: str) -> Measured:
         """Return the photometry of a split's clusters."""

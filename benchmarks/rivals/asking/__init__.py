@@ -1,0 +1,1 @@
+"""Ask a method: all that needs the mock set, and models."""
