@@ -150,6 +150,8 @@ BACKBONES: dict[str, ResNet | PublishedResNet | PhotometricNet] = {
     "resnet_small_photometry": ResNet((16, 32, 64, 128), photometry=(256, 256)),
     "resnet_centred_small": ResNet((16, 32, 64, 128), 2, (256, 128), 56, True),
     "resnet_centred": ResNet((32, 64, 128, 256), 2, (256, 128), 56, True),
+    # what the apertures and moments of the one above add is told beside it
+    "resnet_centred_plain": ResNet((32, 64, 128, 256), 2, (), 56),
     "published_resnet50": PublishedResNet(),
     "photometry": PhotometricNet((256, 256, 256)),
     "photometry_fine": PhotometricNet((256, 256, 256), photometry.FINE_RADII_PX),

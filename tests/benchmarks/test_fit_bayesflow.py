@@ -2,6 +2,7 @@
 
 import csv
 import importlib.util
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,21 @@ def volume(target):
 def script():
     spec = importlib.util.spec_from_file_location("fit_bayesflow", SCRIPT)
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPT.parent)
+        spec.loader.exec_module(module)
+        # the cutouts are too small for the default
+        small = partial(module.OurBackbone, backbone="resnet_tiny", hidden=16)
+        patch.setattr(module, "OurBackbone", small)
+        yield module
 
 
-@pytest.fixture(scope="module")
-def run(script, small_mock_set, tmp_path_factory):
+@pytest.fixture(scope="module", params=["its_own", "our_backbone"])
+def run(request, script, small_mock_set, tmp_path_factory):
     """Return a function that trains and asks, and the directory it writes."""
     output = tmp_path_factory.mktemp("runs") / "bayesflow"
     options = ["--data", str(small_mock_set), "-o", str(output), "--draws", "400"]
+    options += ["--networks", request.param]
 
     def call(*more):
         script.main([*options, "--cpu_hours", str(HOURS), *more])
@@ -117,6 +124,20 @@ def test_a_finished_training_is_asked_again_and_says_the_same(run):
     call()
     again = Predictions.read(output / "predictions.npz")
     np.testing.assert_allclose(again.log_prob, before.log_prob, atol=1e-3)
+
+
+def test_our_backbone_summarises_as_it_does_here(script, small_target):
+    px, bands = small_target.cutout_px, len(small_target.bands)
+    network = script.make_networks("our_backbone", small_target)["summary_network"]
+    images = np.random.default_rng(0).normal(0, 1, (3, px, px, bands))
+    images = images.astype(np.float32)
+    found = np.asarray(network(images))
+    assert network.backbone_name == "resnet_tiny" and found.shape == (3, 16)
+    features = network.backbone(images, training=False)
+    expected = np.maximum(features @ network.dense.kernel + network.dense.bias, 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    # in training images are normalised by their batch
+    assert not np.allclose(np.asarray(network(images, training=True)), found)
 
 
 def test_other_options_in_the_same_directory_are_refused(run):
