@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from data_tools.priors import Priors
+from data_tools.streams import streams
 
 #: Fewest electrons that a cosmic ray leaves in an exposure. Half of them leave more
 #: than twice as many (WFC3 Instrument Handbook, section 5.4.10: a cut-off near 500 and
@@ -132,7 +133,7 @@ def blemished(
     )
     if not has_rays and not has_gap:
         return background, properties
-    of_rays, of_gap = rng.spawn(2)
+    of_rays, of_gap = streams(rng, 2)
     if has_rays:
         light, tracks = cosmic_rays(px, electron_njy, of_rays)
         background = background + light

@@ -18,6 +18,7 @@ from data_tools.mosaics.noise import electron_njy, measure_noise, observe
 from data_tools.priors import Priors
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.stars.cluster import ClusterMaker, Points
+from data_tools.streams import streams
 from data_tools.target import Target, njy_to_ab
 
 #: Side in pixels of the image that holds a cluster's light: beyond it, 2.5 arcsec from
@@ -214,7 +215,7 @@ class Injector:
             cluster = self._clusters.draw(parameters[i], rng)
             stamps[i] = self._drawn(cluster, places[i] - corners[i, ::-1], psf)
             around = self._surroundings.draw(
-                rng.spawn(1)[0], cluster, parameters[i], unrelated=False
+                streams(rng, 1)[0], cluster, parameters[i], unrelated=False
             )
             if around is not None:
                 stamps[i] += self._drawn(around, places[i] - corners[i, ::-1], psf)

@@ -27,6 +27,7 @@ from data_tools.schema import (
     TRAIT_NAMES,
 )
 from data_tools.stars.cluster import ClusterMaker, Points
+from data_tools.streams import streams
 from data_tools.target import Target
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class MockMaker:
             # a real mosaic has its own
             priors = replace(priors, cosmic_ray_fraction=0.0)
         for i in range(n):
-            drawn, beside, inside, near, of_blemishes = rng.spawn(5)
+            drawn, beside, inside, near, of_blemishes = streams(rng, 5)
             kind = self._kind(drawn)
             centre = drawn.uniform(-1, 1, 2) * self.priors.centre_offset_px
             row, column = self._corner(field, drawn)

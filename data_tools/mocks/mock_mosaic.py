@@ -26,6 +26,7 @@ from data_tools.running.replaced import check_replaced_in
 from data_tools.running.seal import BLANK
 from data_tools.running.table_file import write_table
 from data_tools.schema import PARAMETER_NAMES, PARAMETERS
+from data_tools.streams import streams
 from data_tools.target import Target, njy_to_ab
 
 TRUTH_FILE = "truth.ecsv"
@@ -270,7 +271,7 @@ def _clusters(
             )
             log_snr[i] = visibility(alone, spectrum, seen.electron_njy)
             around = maker.surroundings.draw(
-                rng.spawn(1)[0], cluster, parameters[i], unrelated=False
+                streams(rng, 1)[0], cluster, parameters[i], unrelated=False
             )
             if around is not None:
                 star_x.append(x[i] + around.x)

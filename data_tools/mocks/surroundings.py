@@ -9,6 +9,7 @@ import numpy as np
 from data_tools.stars.cluster import LEAST_ELECTRONS, Cluster, ClusterMaker, Points
 from data_tools.stars.nebula import draw_gas
 from data_tools.stars.population import DrawnStars, Population, sample
+from data_tools.streams import streams
 
 #: Clusters up to this age, log10 yr, may still lie in the complex they were born in:
 #: young clusters in nearby spirals lose their clustering in 40 to 60 Myr (Grasha et al.
@@ -159,7 +160,7 @@ class Surroundings:
         has_host = has_host and parameters[0] <= LAST_HOST_AGE
         if not has_host and not has_group:
             return None
-        of_host, of_group = rng.spawn(2)
+        of_host, of_group = streams(rng, 2)
         if has_host:
             log_mass = parameters[2] + of_host.uniform(*_HOST_LOG_MASS)
             found.append(self._host(cluster, parameters, log_mass, of_host))

@@ -23,6 +23,7 @@ from data_tools.stars.traits import (
     draw_traits,
     population_with,
 )
+from data_tools.streams import streams
 from data_tools.target import Target
 
 #: Stars of a cluster that are placed one by one, brightest first, at most.
@@ -202,7 +203,7 @@ class ClusterMaker:
         rng : numpy.random.Generator
             Source of randomness.
         """
-        of_traits, of_stars, of_places, of_dust, of_gas = rng.spawn(5)
+        of_traits, of_stars, of_places, of_dust, of_gas = streams(rng, 5)
         log_age, a_v, log_mass, log_radius = parameters
         traits = draw_traits(self.target, self.priors, of_traits, log_age)
         population = population_with(self.target, log_age, traits)
