@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import scipy.fft
@@ -53,7 +53,9 @@ def _sharpening(n: int) -> np.ndarray:
     return (1 / (spectrum[:, None] * spectrum[: n // 2 + 1])).astype(np.float32)
 
 
-def _seen_from(psf: np.ndarray, odd: tuple[int, int], side: int) -> np.ndarray:
+def _seen_from(
+    psf: np.ndarray, odd: tuple[int, int], side: int, shift: int = 0
+) -> np.ndarray:
     """Transform a PSF as pixels of a canvas see it from such points of the finer grid.
 
     Parameters
@@ -64,6 +66,8 @@ def _seen_from(psf: np.ndarray, odd: tuple[int, int], side: int) -> np.ndarray:
         Row and column of the points, modulo `OVERSAMPLING`.
     side : int
         Of the canvas, in pixels.
+    shift : int
+        How many pixels farther on, along both axes, it comes to lie.
 
     Returns
     -------
@@ -73,11 +77,20 @@ def _seen_from(psf: np.ndarray, odd: tuple[int, int], side: int) -> np.ndarray:
     reach = min(n // OVERSAMPLING, side)
     pixel = np.arange(reach) - reach // 2
     row, column = (OVERSAMPLING * pixel - one for one in odd)
+    place = (pixel + shift) % side
     rows = np.zeros((len(psf), reach, side), np.float32)
-    rows[..., pixel] = psf[:, row[:, None], column]
+    rows[..., place] = psf[:, row[:, None], column]
     out = np.zeros((len(psf), side, side // 2 + 1), np.complex64)
-    out[:, pixel] = scipy.fft.rfft(rows)
+    out[:, place] = scipy.fft.rfft(rows)
     return scipy.fft.fft(out, axis=1, overwrite_x=True)
+
+
+def _through(parts: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Add up what the finer grid's points of even and odd row and column bring."""
+    spectrum = parts[0, 0] * seen[0, 0]
+    for odd in ((0, 1), (1, 0), (1, 1)):
+        spectrum += parts[odd] * seen[odd]
+    return spectrum
 
 
 @dataclass(frozen=True)
@@ -89,7 +102,7 @@ class Filters:
     stars : dict of int to (2, 2, bands, side, side // 2 + 1) ndarray of complex64
         By the side of the canvas: the transform of the PSF, sharpened by what spreading
         blurs, as the pixels see it from the finer grid's points of even and odd row
-        and column.
+        and column, those of the strip that holds the stars (`Renderer.source_grid`).
     smooth : (bands, canvas, canvas // 2 + 1) ndarray of complex64
         Transform of the PSF as the pixels see it from the middle of a pixel.
     """
@@ -110,8 +123,9 @@ class Renderer:
 
     Stars outside the image and its margin are left out. The canvas goes on beyond,
     so that no light comes in from the opposite side, and is smaller where all stars
-    stand nearer to the middle. Without a margin it is the image itself, and light that
-    leaves at one edge comes in at the other.
+    stand nearer to the middle. Only the rows that may hold stars are made, and come
+    first: the PSF brings them to their place. Without a margin the canvas is the image
+    itself, and light that leaves at one edge comes in at the other.
 
     Attributes
     ----------
@@ -133,7 +147,7 @@ class Renderer:
                 f"{self.size_px} and {self.margin_px}"
             )
 
-    @property
+    @cached_property
     def canvas_px(self) -> int:
         """Side of the canvas in pixels; the image starts at `margin_px`."""
         if not self.margin_px:
@@ -141,7 +155,7 @@ class Renderer:
         reach = max(_REACH_PX, self.margin_px + _WIDTH)
         return scipy.fft.next_fast_len(self.size_px + self.margin_px + reach)
 
-    @property
+    @cached_property
     def _smaller(self) -> dict[int, float]:
         """Sides of smaller canvases, and how far light may go on each, in pixels."""
         distances = [share * self.size_px for share in _SMALLER]
@@ -152,6 +166,23 @@ class Renderer:
             for side, distance in zip(sides, distances, strict=True)
             if least <= side < self.canvas_px
         }
+
+    @cached_property
+    def _strips(self) -> dict[int, tuple[int, int]]:
+        """Pixel of the image at which each canvas's strip begins, and its rows.
+
+        By the side of the canvas. A strip is as wide as its canvas, and has room for
+        the points that the outermost stars reach.
+        """
+        if not self.margin_px:
+            return {self.canvas_px: (0, self.canvas_px)}
+        margin = self.margin_px
+        strips = {self.canvas_px: (-margin, self.size_px + 2 * margin + 1)}
+        for side, distance in self._smaller.items():
+            end = math.ceil(distance)
+            first = self.size_px - 2 - end
+            strips[side] = (first, end + 1 - first)
+        return strips
 
     @property
     def grid(self) -> int:
@@ -181,8 +212,9 @@ class Renderer:
         plain = scipy.fft.irfft2(spectra, s=(n, n))
         odds = list(np.ndindex(OVERSAMPLING, OVERSAMPLING))
         stars = {}
-        for side in (*self._smaller, self.canvas_px):
-            parts = np.array([_seen_from(sharp, odd, side) for odd in odds])
+        for side, (first, _) in self._strips.items():
+            shift = self.margin_px + first
+            parts = np.array([_seen_from(sharp, odd, side, shift) for odd in odds])
             stars[side] = parts.reshape(OVERSAMPLING, OVERSAMPLING, *parts.shape[1:])
         return Filters(stars, _seen_from(plain, (0, 0), self.canvas_px))
 
@@ -193,7 +225,7 @@ class Renderer:
         flux: np.ndarray,
         canvas_px: int | None = None,
     ) -> np.ndarray:
-        """Spread stars on the finer grid.
+        """Spread stars on the finer grid, on the strip of a canvas that holds them.
 
         Parameters
         ----------
@@ -206,19 +238,21 @@ class Renderer:
 
         Returns
         -------
-        (2 canvas, 2 canvas, bands) ndarray of float32
+        (2 rows, 2 canvas, bands) ndarray of float32
         """
-        n = OVERSAMPLING * (canvas_px or self.canvas_px)
+        canvas_px = canvas_px or self.canvas_px
+        first_px, rows = self._strips[canvas_px]
+        n = OVERSAMPLING * canvas_px
         # a patch that repeats has room for stars that reach over its edges
         guard = 0 if self.margin_px else _WIDTH
         side = n + 2 * guard
         place = np.stack([y, x])
-        place += self.margin_px
+        place -= first_px
         place *= OVERSAMPLING
         flux = np.asarray(flux)
         if self.margin_px:
             # the first point that a star reaches is one before its own
-            limit = OVERSAMPLING * (self.size_px + 2 * self.margin_px)
+            limit = OVERSAMPLING * (rows - 1)
             inside = ((place >= 1) & (place < limit)).all(0)
             if not inside.all():
                 place, flux = place[:, inside], flux[inside]
@@ -237,10 +271,11 @@ class Renderer:
         weights = np.take(along_y, step[0], axis=0)
         weights *= np.take(along_x, step[1], axis=0)
         ends = np.arange(0, weights.size + 1, len(taps), dtype=np.int32)
+        height = OVERSAMPLING * rows + 2 * guard
         spreading = csc_array(
-            (weights.ravel(), points.ravel(), ends), shape=(side**2, len(flux))
+            (weights.ravel(), points.ravel(), ends), shape=(height * side, len(flux))
         )
-        out = (spreading @ flux.astype(np.float32)).reshape(side, side, -1)
+        out = (spreading @ flux.astype(np.float32)).reshape(height, side, -1)
         if not guard:
             return out
         for edge in (out, out.swapaxes(0, 1)):
@@ -253,31 +288,40 @@ class Renderer:
         source: np.ndarray | None,
         psf: np.ndarray | Filters,
         smooth: np.ndarray | None = None,
+        colours: np.ndarray | None = None,
     ) -> np.ndarray:
         """Turn spread stars, and smooth light, into an image.
 
         Parameters
         ----------
-        source : (2 canvas, 2 canvas, bands) ndarray or None
+        source : (2 rows, 2 canvas, bands) ndarray or None
             From `source_grid`; None for no stars.
         psf : (bands, grid, grid // 2 + 1) ndarray or Filters
             From `data_tools.imaging.psf.psf_spectra`, or what `filters` made of it: for
             more than one image make them once.
         smooth : (bands, canvas, canvas) ndarray, optional
             Light of each pixel of the canvas that is not in stars.
+        colours : (k, bands) ndarray, optional
+            Where the source has k kinds of stars in place of bands: flux in each band
+            of the unit of each.
 
         Returns
         -------
         (size_px, size_px, bands) ndarray of float32
         """
         filters = psf if isinstance(psf, Filters) else self.filters(psf)
-        m = self.canvas_px if source is None else len(source) // OVERSAMPLING
+        m = self.canvas_px if source is None else source.shape[1] // OVERSAMPLING
         spectrum = 0
         if source is not None:
-            points = source.reshape(m, OVERSAMPLING, m, OVERSAMPLING, -1)
-            parts = scipy.fft.rfft2(points.transpose(1, 3, 4, 0, 2))
-            for odd in np.ndindex(OVERSAMPLING, OVERSAMPLING):
-                spectrum += parts[odd] * filters.stars[m][odd]
+            points = source.reshape(-1, OVERSAMPLING, m, OVERSAMPLING, source.shape[-1])
+            parts = scipy.fft.rfft(points.transpose(1, 3, 4, 0, 2))
+            parts = scipy.fft.fft(parts, n=m, axis=-2, overwrite_x=True)
+            if colours is None:
+                spectrum = _through(parts, filters.stars[m])
+            else:
+                for i, colour in enumerate(colours.astype(np.float32)):
+                    alone = _through(parts[:, :, i : i + 1], filters.stars[m])
+                    spectrum += colour[:, None, None] * alone
         if smooth is not None:
             spectrum += scipy.fft.rfft2(smooth) * filters.smooth
         keep = slice(self.margin_px, self.margin_px + self.size_px)
@@ -291,6 +335,7 @@ class Renderer:
         y: np.ndarray,
         flux: np.ndarray,
         psf: np.ndarray | Filters,
+        colours: np.ndarray | None = None,
     ) -> np.ndarray:
         """Draw stars.
 
@@ -302,6 +347,10 @@ class Renderer:
             Flux of each star in nJy.
         psf : (bands, grid, grid // 2 + 1) ndarray or Filters
             PSFs, as for `convolve`.
+        colours : (k, bands) ndarray, optional
+            Where all stars have one of a few colours, or are sums of them: flux in nJy
+            of the unit of each, and `flux` is (n, k), in these units. Less is to be
+            transformed where they are fewer than bands.
 
         Returns
         -------
@@ -311,4 +360,5 @@ class Renderer:
         middle = (self.size_px - 1) / 2
         farthest = middle + max(abs(v - middle).max(initial=0) for v in (x, y))
         side = next((s for s, far in self._smaller.items() if farthest < far), None)
-        return self.convolve(self.source_grid(x, y, flux, side), psf)
+        source = self.source_grid(x, y, flux, side)
+        return self.convolve(source, psf, colours=colours)

@@ -26,7 +26,7 @@ from data_tools.schema import (
     PIXEL_UNIT_NJY,
     TRAIT_NAMES,
 )
-from data_tools.stars.cluster import ClusterMaker, Points
+from data_tools.stars.cluster import ClusterMaker, Expected, Points
 from data_tools.streams import streams
 from data_tools.target import Target
 
@@ -200,7 +200,7 @@ class MockMaker:
                 )
             else:
                 light = self._light(cluster, centre, psf)
-                sought = self._light(cluster.expected, centre, narrow_psf, self._narrow)
+                sought = self._expected(cluster.expected, centre, narrow_psf)
                 own = dict(cluster.traits)
                 if around is not None:
                     own["host_log_mass"] = around.host_log_mass
@@ -286,15 +286,16 @@ class MockMaker:
             "bright_star", place, psf, sky, seen.electron_njy, rng
         )
 
-    def _light(
-        self,
-        points: Points,
-        place: np.ndarray,
-        psf: Filters,
-        renderer: Renderer | None = None,
-    ) -> np.ndarray:
+    def _light(self, points: Points, place: np.ndarray, psf: Filters) -> np.ndarray:
         """Return the noise-free light of points about a place (x, y) in pixels."""
-        renderer = renderer or self._renderer
-        middle = (renderer.size_px - 1) / 2
+        middle = (self._renderer.size_px - 1) / 2
         x, y = points.x + (middle + place[0]), points.y + (middle + place[1])
-        return renderer.draw(x, y, points.flux, psf)
+        return self._renderer.draw(x, y, points.flux, psf)
+
+    def _expected(
+        self, points: Expected, place: np.ndarray, psf: Filters
+    ) -> np.ndarray:
+        """Return expected light about a place, that beyond an edge at the opposite."""
+        middle = (self._narrow.size_px - 1) / 2
+        x, y = points.x + (middle + place[0]), points.y + (middle + place[1])
+        return self._narrow.draw(x, y, points.share, psf, points.colours)

@@ -91,6 +91,49 @@ class Points:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """Points of light of a few colours.
+
+    Attributes
+    ----------
+    x, y : (n,) ndarray
+        Offsets from the centre in pixels.
+    share : (n, k) ndarray
+        Share of each point in the light of each colour.
+    colours : (k, bands) ndarray
+        That light in nJy.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    share: np.ndarray
+    colours: np.ndarray
+
+    @property
+    def flux(self) -> np.ndarray:
+        """Flux of each point, (n, bands) in nJy."""
+        return self.share @ self.colours
+
+    def within(self, reach_px: float) -> Expected:
+        """Return the points of a square about the centre, so far to each side."""
+        near = np.maximum(abs(self.x), abs(self.y)) < reach_px
+        return Expected(self.x[near], self.y[near], self.share[near], self.colours)
+
+    def beside(self, other: Points) -> Expected:
+        """Return these and other points, which all have the same colour."""
+        total = other.flux.sum(0)
+        share = np.zeros((len(self.x) + len(other.x), len(self.colours) + 1))
+        share[: len(self.x), :-1] = self.share
+        share[len(self.x) :, -1] = other.flux.sum(1) / total.sum()
+        return Expected(
+            np.concatenate([self.x, other.x]),
+            np.concatenate([self.y, other.y]),
+            share,
+            np.concatenate([self.colours, total[None]]),
+        )
+
+
+@dataclass(frozen=True)
 class Cluster(Points):
     """One cluster as points of light.
 
@@ -98,7 +141,7 @@ class Cluster(Points):
     ----------
     x, y, flux
         See `Points`.
-    expected : Points
+    expected : Expected
         The same light where it is expected in a cutout: that of the stars spread evenly
         over the profile with the cluster's half-light radius, since nobody knows
         beforehand where each of them stands.
@@ -108,7 +151,7 @@ class Cluster(Points):
         What its stars were drawn from.
     """
 
-    expected: Points
+    expected: Expected
     traits: dict[str, float]
     population: Population
 
@@ -118,7 +161,7 @@ class _Placed:
     """A cluster's points (see `Cluster`), log10 of radii in units of the label's."""
 
     drawn: Points
-    expected: Points
+    expected: Expected
     log_radius_drawn: float
     log_number_radius: float
 
@@ -239,7 +282,7 @@ class ClusterMaker:
             screens,
         )
         if gas is not None:
-            points, expected = points + Points(*gas), expected + Points(*gas)
+            points, expected = points + Points(*gas), expected.beside(Points(*gas))
         expected = expected.within(_EXPECTED_REACH * self.target.cutout_px)
         return Cluster(
             *(points.x, points.y, points.flux), expected, numbers | measured, population
@@ -348,8 +391,10 @@ class ClusterMaker:
         shape = (traits.axis_ratio, turn)
         return _Placed(
             Points(*_flattened(x, y, *shape), flux),
-            Points(
-                *_flattened(sought_x, sought_y, *shape), share[:, None] * flux.sum(0)
+            Expected(
+                *_flattened(sought_x, sought_y, *shape),
+                share[:, None],
+                flux.sum(0)[None],
             ),
             drawn,
             math.log10(half_number / half_light),

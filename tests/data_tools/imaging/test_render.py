@@ -161,6 +161,19 @@ def test_bands_and_stars_add_up(renderer, spectra):
     assert np.allclose(doubled[..., ::2], whole[..., ::2], atol=1e-6)
 
 
+@pytest.mark.parametrize("margin", [0, 16])
+@pytest.mark.parametrize("colours", [1, 2])
+def test_stars_of_few_colours_are_drawn_as_by_their_fluxes(target, margin, colours):
+    rng = np.random.default_rng(8)
+    patch = Renderer(64, margin)
+    spectra = psf_spectra(target, patch.grid, 20, np.array([1.2, 0.8, 0.6]))
+    x, y = rng.uniform(0, 63, (2, 40))
+    share, colours = rng.random((40, colours)), rng.random((colours, 3))
+    drawn = patch.draw(x, y, share, spectra, colours)
+    by_flux = patch.draw(x, y, share @ colours, spectra)
+    assert np.allclose(drawn, by_flux, atol=1e-5 * by_flux.max())
+
+
 def test_star_in_the_margin_shines_into_the_image(renderer, spectra):
     near = renderer.draw(np.array([-2.0]), np.array([30.0]), np.ones((1, 3)), spectra)
     far = renderer.draw(np.array([-40.0]), np.array([30.0]), np.ones((1, 3)), spectra)
