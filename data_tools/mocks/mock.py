@@ -165,6 +165,8 @@ class MockMaker:
         if field.corners is not None:
             # a real mosaic has its own
             priors = replace(priors, cosmic_ray_fraction=0.0)
+        # nothing shines in from beyond
+        reach = px / 2 + _MARGIN_PX
         for i in range(n):
             drawn, beside, inside, near, of_blemishes = streams(rng, 5)
             kind = self._kind(drawn)
@@ -187,7 +189,9 @@ class MockMaker:
             if kind == "cluster":
                 parameters = self._parameters(drawn)
                 cluster = self.clusters.draw(parameters, inside)
-            around = self.surroundings.draw(near, cluster, parameters)
+            around = self.surroundings.draw(
+                near, cluster, parameters, reach_px=reach + abs(centre).max()
+            )
             if around is not None:
                 others.append(self._light(around, centre, psf))
             if others:

@@ -208,6 +208,7 @@ class NegativeMaker:
         radius = largest * rng.uniform(1.3, 3.5) / self._pixel_scale
         sigma = radius / 1.177
         placed = scattered(stars, sigma, rng)
+        reach = self._renderer.size_px / 2 + self._renderer.margin_px
         points = with_gas(
             placed,
             self._clusters,
@@ -215,6 +216,7 @@ class NegativeMaker:
             traits,
             (population, stars),
             rng,
+            (*-centre, reach),
         )
         flux = placed[2]
         gas = self._light(*(column[len(flux) :] for column in points), centre, psf)

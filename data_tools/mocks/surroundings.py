@@ -84,6 +84,7 @@ def with_gas(
     traits: dict[str, float],
     of: tuple[Population, DrawnStars],
     rng: np.random.Generator,
+    window: tuple[float, float, float] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Add to the points of light of a round Gaussian group those of its ionised gas.
 
@@ -102,6 +103,8 @@ def with_gas(
         Its stars, before dust and as drawn.
     rng : numpy.random.Generator
         Source of randomness.
+    window : (float, float, float), optional
+        Where gas is needed; see `data_tools.stars.nebula.gas_points`.
     """
     log_age, a_v, sigma = group
     scale = clusters.target.pixel_scale_arcsec
@@ -111,7 +114,16 @@ def with_gas(
     traits = traits | {"nebular_radius_pc": radius_pc}
     population, stars = of
     target, priors = clusters.target, clusters.priors
-    gas = draw_gas(target, priors, parameters, traits, population, stars.counts, rng)
+    gas = draw_gas(
+        target,
+        priors,
+        parameters,
+        traits,
+        population,
+        stars.counts,
+        rng,
+        window=window,
+    )
     if gas is None:
         return points
     return tuple(np.concatenate(both) for both in zip(points, gas, strict=True))
@@ -138,6 +150,7 @@ class Surroundings:
         cluster: Cluster | None = None,
         parameters: np.ndarray | None = None,
         unrelated: bool = True,
+        reach_px: float = np.inf,
     ) -> Around | None:
         """Draw what is around an object; None if nothing is.
 
@@ -151,6 +164,9 @@ class Surroundings:
             Of that cluster, as `data_tools.schema.PARAMETERS`.
         unrelated : bool
             Whether there may also be a group of another age anywhere near.
+        reach_px : float
+            So many pixels to each side of the object all gas is drawn; that of a large
+            shell may be left out beyond.
         """
         priors, found, log_mass = self._clusters.priors, [], np.nan
         has_host, has_group = rng.random(2) < (
@@ -163,9 +179,9 @@ class Surroundings:
         of_host, of_group = streams(rng, 2)
         if has_host:
             log_mass = parameters[2] + of_host.uniform(*_HOST_LOG_MASS)
-            found.append(self._host(cluster, parameters, log_mass, of_host))
+            found.append(self._host(cluster, parameters, log_mass, of_host, reach_px))
         if has_group:
-            found.append(self._group(of_group))
+            found.append(self._group(of_group, reach_px))
         points = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return Around(*points, float(log_mass))
 
@@ -175,6 +191,7 @@ class Surroundings:
         parameters: np.ndarray,
         log_mass: float,
         rng: np.random.Generator,
+        reach_px: float,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         screen = min(self._clusters.priors.foreground_a_v, parameters[1])
         a_v = screen + (parameters[1] - screen) * rng.uniform(*_HOST_DUST)
@@ -188,11 +205,12 @@ class Surroundings:
             cluster.traits,
             (cluster.population, stars),
             rng,
+            (*-offset, reach_px),
         )
         return x + offset[0], y + offset[1], flux
 
     def _group(
-        self, rng: np.random.Generator
+        self, rng: np.random.Generator, reach_px: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         first, last = self._clusters.target.box["log_age"]
         log_age = np.clip(rng.uniform(*_GROUP_LOG_AGE), first, last)
@@ -209,6 +227,7 @@ class Surroundings:
             traits,
             (population, stars),
             rng,
+            (*-place, reach_px),
         )
         return x + place[0], y + place[1], flux
 

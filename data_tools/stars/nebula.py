@@ -183,14 +183,23 @@ def _cloud(n: int) -> np.ndarray:
 
 
 def _clouded(
-    x: np.ndarray, y: np.ndarray, share: np.ndarray, radius_px: float
+    x: np.ndarray,
+    y: np.ndarray,
+    share: np.ndarray,
+    radius_px: float,
+    window: tuple[float, float, float] | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return points spread over a disc of this radius, more where they are few."""
     apart = radius_px * np.sqrt(np.pi / len(x))
     if apart < _APART:
         return x, y, share
     each = min(2 + int(apart**2 * _CLOUD_PER_PX), _MOST_EACH)
-    along, across = np.float32(_CLOUD * apart) * _cloud(each)
+    along, across = cloud = np.float32(_CLOUD * apart) * _cloud(each)
+    if window is not None:
+        column, row, half = window
+        reach = half + np.abs(cloud).max()
+        near = np.maximum(np.abs(x - column), np.abs(y - row)) < reach
+        x, y, share = x[near], y[near], share[near]
     return (
         (x[:, None] + along).ravel(),
         (y[:, None] + across).ravel(),
@@ -203,6 +212,7 @@ def gas_points(
     cluster_radius_px: float,
     compact: float,
     rng: np.random.Generator,
+    window: tuple[float, float, float] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return points that stand for the light of a cluster's gas.
 
@@ -221,13 +231,16 @@ def gas_points(
         Its share of the light.
     rng : numpy.random.Generator
         Source of randomness.
+    window : (float, float, float), optional
+        Middle, x and y in pixels from the centre, and half the side of a square beyond
+        which no points are needed: there may be fewer there, those inside are the same.
 
     Returns
     -------
     x, y : (n,) ndarray
         Offsets from the cluster's centre in pixels.
     share : (n,) ndarray
-        Share of the light; they add up to one.
+        Share of the light; they add up to one, or less with a window.
     """
     sphere = _sphere(_enough(radius_px))
     inner = rng.uniform(*_INNER) ** 3
@@ -247,7 +260,7 @@ def gas_points(
     radius *= 1 + _FRAYED * rng.standard_normal(n, np.float32)
     off = _OFF_CENTRE * rng.uniform(-1, 1, (2, 1))
     x, y = radius_px * (sphere[:2] * radius + off)
-    x, y, share = _clouded(x, y, share, radius_px)
+    x, y, share = _clouded(x, y, share, radius_px, window)
     if not compact:
         return x, y, share
     reach = _COMPACT_REACH * cluster_radius_px
@@ -255,7 +268,7 @@ def gas_points(
     turn = rng.uniform(0, 2 * np.pi)
     turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     near_x, near_y = cluster_radius_px * (turned[:, :, None] * points).sum(1)
-    near_x, near_y, near = _clouded(near_x, near_y, compact * near, reach)
+    near_x, near_y, near = _clouded(near_x, near_y, compact * near, reach, window)
     return (
         np.concatenate([x, near_x]),
         np.concatenate([y, near_y]),
@@ -287,6 +300,7 @@ def draw_gas(
     counts: np.ndarray,
     rng: np.random.Generator,
     screens: tuple[np.ndarray, np.ndarray] | None = None,
+    window: tuple[float, float, float] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
     """Draw the ionised gas of a cluster, or of a looser group, as points of light.
 
@@ -313,6 +327,8 @@ def draw_gas(
     screens : ((k,) ndarray, (k,) ndarray), optional
         A_V in mag that stand for those of its stars, and the share of stars behind
         each; without, all are behind the cluster's.
+    window : (float, float, float), optional
+        Where points are needed; see `gas_points`.
 
     Returns
     -------
@@ -342,5 +358,6 @@ def draw_gas(
         10**log_radius / pixel,
         traits["nebular_compact"],
         rng,
+        window,
     )
     return x, y, share[:, None] * light

@@ -319,3 +319,20 @@ def test_gas_larger_than_a_cutout_does_not_look_like_stars(
     image = renderer.draw(x + 31.5, y + 31.5, np.tile(share[:, None], 3), psf)[..., 1]
     rough = (image - gaussian_filter(image, 4))[8:-8, 8:-8]
     assert rough.std() < 0.3 * image.mean()
+
+
+@pytest.mark.parametrize(("radius", "compact"), [(30.0, 0.5), (140.0, 0.5), (300, 1)])
+def test_in_a_window_there_is_the_same_gas_as_without_one(radius, compact):
+    window = (15.0, -40.0, 20.0)
+
+    def inside(window):
+        rng = np.random.default_rng(7)
+        points = np.array(gas_points(radius, radius / 3, compact, rng, window))
+        near = np.maximum(abs(points[0] - 15), abs(points[1] + 40)) < 20
+        return points.shape[1], points[:, near]
+
+    (every, whole), (some, seen) = inside(None), inside(window)
+    np.testing.assert_array_equal(seen, whole)
+    assert len(seen.T) > 50
+    if radius > 100:
+        assert some < 0.5 * every
