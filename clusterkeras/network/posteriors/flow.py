@@ -15,6 +15,7 @@ from clusterkeras.network.posteriors.spline import (
     inverse_spline,
     spline,
     spline_outputs,
+    split_outputs,
 )
 from clusterkeras.network.posteriors.transforms import cholesky_entries, fill_cholesky
 
@@ -101,27 +102,35 @@ class Coupling(keras.layers.Layer):
             Log of the determinant of dz/du.
         """
         ops = keras.ops
-        moved, raw = self._stack(u, self.moved), self._splines(u, offset)
-        z, log_slope = spline(ops.reshape(moved, -1), raw, self.bins)
+        moved = self._stack(u, self.moved)
+        z, log_slope = spline(ops.reshape(moved, -1), *self._splines(u, offset))
         log_slope = ops.reshape(log_slope, ops.shape(moved))
         return self._replace(u, z), ops.sum(log_slope, axis=-1)
 
     def from_normal(self, z: list[Any], offset: Any) -> list[Any]:
         """Undo `to_normal`, with arguments and result of its kind."""
-        moved, raw = self._stack(z, self.moved), self._splines(z, offset)
-        return self._replace(
-            z, inverse_spline(keras.ops.reshape(moved, -1), raw, self.bins)
-        )
+        moved = keras.ops.reshape(self._stack(z, self.moved), -1)
+        return self._replace(z, inverse_spline(moved, *self._splines(z, offset)))
 
-    def _splines(self, u: list[Any], offset: Any) -> Any:
-        """Return the numbers that make each spline, a row an element that moves."""
+    def _splines(self, u: list[Any], offset: Any) -> list[Any]:
+        """Return sizes and slopes of each spline, a row an element that moves."""
         ops = keras.ops
         kept = self._stack(u, self.kept)
         first = self.first(ops.reshape(kept, (-1, len(self.kept))))
         shape = (*ops.shape(kept)[:-1], ops.shape(offset)[-1])
         hidden = ops.relu(ops.reshape(first, shape) + offset)
-        raw = self.last(self.second(ops.reshape(hidden, (-1, shape[-1]))))
-        return ops.reshape(raw, (-1, spline_outputs(self.bins)))
+        hidden = self.second(ops.reshape(hidden, (-1, shape[-1])))
+        # the weights of the last layer are split, not its outputs, which are many more
+        kernels, biases = (
+            split_outputs(ops.reshape(w, (-1, spline_outputs(self.bins))), self.bins)
+            for w in (self.last.kernel, self.last.bias)
+        )
+        found = []
+        for kernel, bias in zip(kernels, biases, strict=True):
+            kernel = ops.reshape(kernel, (self.last.kernel.shape[0], -1))
+            part = ops.add(ops.matmul(hidden, kernel), ops.reshape(bias, -1))
+            found.append(ops.reshape(part, (-1, bias.shape[-1])))
+        return found
 
     def _stack(self, u: list[Any], axes: tuple[int, ...]) -> Any:
         return keras.ops.stack([u[axis] for axis in axes], axis=-1)

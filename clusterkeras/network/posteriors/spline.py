@@ -27,17 +27,37 @@ def spline_outputs(bins: int) -> int:
     return 3 * bins - 1
 
 
-def spline(x: Any, raw: Any, bins: int) -> tuple[Any, Any]:
+def split_outputs(raw: Any, bins: int) -> tuple[Any, Any]:
+    """Split the numbers that make splines, or weights of a layer that gives them.
+
+    Parameters
+    ----------
+    raw : tensor (n, `spline_outputs` of K)
+        Any real values; zeros make the identity.
+    bins : int
+        K.
+
+    Returns
+    -------
+    sizes : tensor (n, 2 K)
+        Logarithms of the bins' widths, then of their heights.
+    slopes : tensor (n, K + 1)
+        One a knot, zero at the outer ones.
+    """
+    # raw slopes of zero are slopes of one, those of the identity beyond the last knots
+    slopes = keras.ops.pad(raw[:, 2 * bins :], ((0, 0), (1, 1)))
+    return raw[:, : 2 * bins], slopes
+
+
+def spline(x: Any, sizes: Any, slopes: Any) -> tuple[Any, Any]:
     """Evaluate one spline at each point.
 
     Parameters
     ----------
     x : tensor (n,)
         Any real values.
-    raw : tensor (n, `spline_outputs` of K)
-        Any real values; zeros make the identity.
-    bins : int
-        K.
+    sizes, slopes : tensor (n, 2 K), (n, K + 1)
+        What makes them; see `split_outputs`.
 
     Returns
     -------
@@ -48,53 +68,65 @@ def spline(x: Any, raw: Any, bins: int) -> tuple[Any, Any]:
     """
     ops = keras.ops
     inside = ops.clip(x, -BOUND, BOUND)
-    chosen = _bin_at(inside, raw, bins, axis=0)
+    chosen = _bin_at(inside, sizes, slopes, axis=0)
     y, slope = chosen.at((inside - chosen.x) / chosen.width)
     outside = ops.abs(x) > BOUND
     return ops.where(outside, x, y), ops.where(outside, 0.0, ops.log(slope))
 
 
-def inverse_spline(y: Any, raw: Any, bins: int) -> Any:
+def inverse_spline(y: Any, sizes: Any, slopes: Any) -> Any:
     """Return the x, (n,), at which `spline` is y."""
     ops = keras.ops
     inside = ops.clip(y, -BOUND, BOUND)
-    chosen = _bin_at(inside, raw, bins, axis=1)
+    chosen = _bin_at(inside, sizes, slopes, axis=1)
     x = chosen.x + chosen.width * chosen.share_at(inside - chosen.y)
     return ops.where(ops.abs(y) > BOUND, y, x)
 
 
-def _knots(raw: Any, bins: int) -> tuple[Any, Any]:
-    """Return x and y of each knot, (n, 2, K + 1), and its raw slope, (n, K + 1)."""
+def _sums(sizes: Any, bins: int) -> Any:
+    """Return the sum of widths, then of heights, before each knot: (n, 2 K + 2).
+
+    They count from the first knot in a unit of their own. Each bin has its
+    `MIN_SHARE` of the last sum.
+    """
     ops = keras.ops
-    # a softmax, its sums before each knot in one product; nobody needs e^30
-    sizes = ops.exp(ops.clip(ops.reshape(raw[:, : 2 * bins], (-1, bins)), -30, 30))
     knot = np.arange(bins + 1)
-    before = (np.arange(bins)[:, None] < knot).astype(np.float32)
-    sums = ops.matmul(sizes, before)
-    least = (2 * BOUND * MIN_SHARE * knot - BOUND).astype(np.float32)
-    places = least + (2 * BOUND * (1 - bins * MIN_SHARE) / sums[:, -1:]) * sums
-    # raw slopes of zero are slopes of one, those of the identity beyond the last knots
-    slopes = ops.pad(raw[:, 2 * bins :], ((0, 0), (1, 1)))
-    return ops.reshape(places, (-1, 2, bins + 1)), slopes
+    before = np.arange(bins)[:, None] < knot
+    least = MIN_SHARE / (1 - bins * MIN_SHARE) * knot
+    # a softmax, all its sums in one product; nobody needs e^30
+    together = np.kron(np.eye(2), before + least).astype(np.float32)
+    return ops.matmul(ops.exp(ops.clip(sizes, -30, 30)), together)
 
 
-def _bin_at(place: Any, raw: Any, bins: int, axis: int) -> _Bin:
+def _bin_at(place: Any, sizes: Any, slopes: Any, axis: int) -> _Bin:
     """Return the bin in which each place lies along x (axis 0) or y (axis 1)."""
     ops = keras.ops
-    places, slopes = _knots(raw, bins)
-    reached = place[:, None] >= places[:, axis, 1:-1]
+    bins = slopes.shape[-1] - 1
+    # scaled are the few numbers that are needed, not the knots of all bins
+    sums = _sums(sizes, bins)
+    units = [2 * BOUND / sums[:, last] for last in (bins, 2 * bins + 1)]
+    first = axis * (bins + 1)
+    level = (place + BOUND) / units[axis]
+    reached = level[:, None] >= sums[:, first + 1 : first + bins]
     bin_ = ops.sum(ops.cast(reached, "int32"), axis=-1)
     # the numbers of both knots in one gather from the flat tensor
     row = ops.arange(ops.shape(place)[0], dtype="int32")
-    first = (row * (2 * bins + 2) + bin_)[:, None]
+    start = (row * (2 * bins + 2) + bin_)[:, None]
     columns = np.array([0, 1, bins + 1, bins + 2], np.int32)
-    found = ops.take(ops.reshape(places, -1), first + columns)
-    x, right_x, y, right_y = ops.unstack(found, 4, axis=-1)
-    first = (row * (bins + 1) + bin_)[:, None]
-    found = ops.take(ops.reshape(slopes, -1), first + np.array([0, 1], np.int32))
+    found = ops.unstack(ops.take(ops.reshape(sums, -1), start + columns), 4, axis=-1)
+    x, right, y, top = found
+    start = (row * (bins + 1) + bin_)[:, None]
+    found = ops.take(ops.reshape(slopes, -1), start + np.array([0, 1], np.int32))
     offset = float(np.log(np.expm1(1 - MIN_SLOPE)))
-    left, right = ops.unstack(ops.softplus(found + offset) + MIN_SLOPE, 2, axis=-1)
-    return _Bin(x, y, right_x - x, right_y - y, left, right)
+    at_left, at_right = ops.unstack(ops.softplus(found + offset) + MIN_SLOPE, 2, -1)
+    return _Bin(
+        x * units[0] - BOUND,
+        y * units[1] - BOUND,
+        (right - x) * units[0],
+        (top - y) * units[1],
+        at_left,
+        at_right,
+    )
 
 
 @dataclass(frozen=True)
