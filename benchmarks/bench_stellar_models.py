@@ -5,7 +5,7 @@ fields by it alone: those that mocks are drawn from, and the files that are give
 the network says of their ages, told nothing but the image, and for those it knows also
 told which it is. True ages pick the rows, so not even a perfect posterior covers 68 %
 in each: the known models, in the same run, say what is normal. Errors are by the
-scatter of fields, as a bootstrap over them has it.
+scatter of fields, as a bootstrap over them has it, and at least a perfect posterior's.
 
 Files are PARSEC's or MIST's, as a target's ``isochrones`` takes them; for others see
 ``benchmarks/isochrones`` and ``benchmarks/cosmic``. Run again, it makes no set twice::
@@ -32,7 +32,7 @@ import tensorflow as tf
 from matplotlib.figure import Figure
 
 from clusterkeras.diagnostics.metrics import coverage
-from clusterkeras.diagnostics.metrics.groups import clustered_error, paired_difference
+from clusterkeras.diagnostics.metrics.groups import paired_difference
 from clusterkeras.diagnostics.metrics.scores import negative_log_probability
 from clusterkeras.evaluation.evaluate import SEED, as_plain, predict
 from clusterkeras.evaluation.markdown import markdown_table
@@ -162,7 +162,7 @@ def summarise(asked: Asked) -> list[dict[str, Any]]:
             row["coverage_68"][label] = {
                 "n": here.sum(),
                 "share": inside[here].mean() if here.any() else np.nan,
-                "error": clustered_error(inside[here], fields[here]),
+                "error": coverage.coverage_error(inside[here], LEVEL, fields[here]),
             }
         rows.append(row)
     return rows

@@ -305,7 +305,7 @@ class InferenceConfig:
         Stellar model under which the posterior is; any: all that the model knows.
     by_stellar_model : bool
         Whether the catalogue has age and extinction under each stellar model too. The
-        network is then asked four times.
+        network looks at the pixels once, and is asked four times what it makes of them.
 
     Examples
     --------

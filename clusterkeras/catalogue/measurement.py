@@ -460,18 +460,20 @@ def compile_network(
 
     @tf.function(input_signature=signature)
     def step(images: Any, seeds: Any, context: Any) -> dict[str, Any]:
-        outputs = model({"images": images, **context}, training=False)
+        contexts = [context]
+        if by_stellar_model:
+            rest = [{**context, "stellar_model": i} for i in range(len(STELLAR_MODELS))]
+            contexts += rest
+        outputs, *under = model.in_each(images, contexts)
         found = model.summarise_outputs(outputs)
         if draws:
             found["draws"] = model.draw_from(outputs["posterior"], seeds, draws)
         if by_stellar_model:
-            models = [under(images, context, i) for i in range(len(STELLAR_MODELS))]
+            models = [in_brief(outputs) for outputs in under]
             found["by_stellar_model"] = tf.stack(models, axis=1)
         return found
 
-    def under(images: Any, context: Any, stellar_model: int) -> Any:
-        inputs = {"images": images, **context, "stellar_model": stellar_model}
-        outputs = model(inputs, training=False)
+    def in_brief(outputs: Any) -> Any:
         found = model.summarise_outputs(outputs)
         parts = [found[key] for key in ("median", "lower", "upper")]
         return tf.stack([tf.gather(part, places, axis=1) for part in parts], axis=2)

@@ -86,21 +86,27 @@ class Ensemble(PosteriorModel):
         """Whether all of its members tell all kinds apart."""
         return all(member.tells_kinds for member in self.members)
 
+    def look(self, images: tf.Tensor, training: bool | None = None) -> list[Any]:
+        """Return what each member sees."""
+        return [member.look(images, training) for member in self.members]
+
     def answer(
         self,
-        images: tf.Tensor,
+        seen: list[Any],
         context: dict[str, tf.Tensor],
         training: bool | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Run all members; see `PosteriorModel.answer`.
+        """Bring the members' answers together; see `PosteriorModel.answer`.
 
         ``visibility`` and ``features`` are those of the members next to each other,
         ``presence`` is the logit of the mean probability, ``unlike_mocks`` the mean.
         ``posterior`` has the members' own, how much of each is not the flat prior, and
         the logit of the mean share that is: the mean of the members' densities.
         """
-        inputs = {"images": images, **context}
-        outputs = [member(inputs, training=training) for member in self.members]
+        outputs = [
+            member.answer(one, context, training)
+            for member, one in zip(self.members, seen, strict=True)
+        ]
         together = {
             name: tf.concat([output[name] for output in outputs], axis=-1)
             for name in ("visibility", "features")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -102,8 +102,8 @@ class Recalibration:
 class PosteriorModel(keras.Model):
     """Turn images into posteriors: what is alike for one network and for several.
 
-    A subclass makes `joint`, sets `cluster_share` and `negatives`, and gives `answer`
-    and `visibility`.
+    A subclass makes `joint`, sets `cluster_share` and `negatives`, and gives `look`,
+    `answer` and `visibility`.
 
     Parameters
     ----------
@@ -258,24 +258,51 @@ class PosteriorModel(keras.Model):
             model that was saved without. Where a band has no data at all ``features``
             and all before are NaN, ``unlike_mocks`` is the least.
         """
+        return self.in_each(images, [context], training)[0]
+
+    def in_each(
+        self,
+        images: tf.Tensor,
+        contexts: Sequence[Mapping[str, Any]],
+        training: bool | None = None,
+    ) -> list[dict[str, tf.Tensor]]:
+        """Do what `call` does in several contexts, and look at the pixels once.
+
+        Parameters
+        ----------
+        images : tensor (B, px, px, bands)
+            As for `call`.
+        contexts : sequence of mapping of str to tensor
+            Of each what is known; as a model is called with.
+        training : bool, optional
+            As for `call`.
+        """
         images = tf.ensure_shape(images, (None, *self.image_shape))
         filled, bad_pixels, blind = fill_gaps(images)
         rows = tf.shape(filled)[0]
+        contexts = [whole_context(c, rows, self._target) for c in contexts]
         if not training and filled.shape[0] in (None, 0):
             # kernels refuse a batch of no images: a blank one is asked, and dropped
             more = tf.cast(rows == 0, tf.int32)
             filled = tf.concat([filled, tf.zeros((more, *self.image_shape))], axis=0)
             blank = whole_context({}, more, self._target)
-            context = {k: tf.concat([v, blank[k]], axis=0) for k, v in context.items()}
-        found = self.answer(filled, context, training)
-        unlike = found.pop("unlike_mocks")[:rows]
-        found = {
-            name: tf.where(blind[:, None], math.nan, output[:rows])
-            for name, output in found.items()
-        }
-        # a NaN that says there is no score stays
-        unlike = tf.where(blind, tf.minimum(unlike, FLOOR), unlike)
-        return {**found, "unlike_mocks": unlike, "bad_pixels": bad_pixels}
+            contexts = [
+                {k: tf.concat([v, blank[k]], axis=0) for k, v in context.items()}
+                for context in contexts
+            ]
+        seen = self.look(filled, training)
+        answers = []
+        for context in contexts:
+            found = self.answer(seen, context, training)
+            unlike = found.pop("unlike_mocks")[:rows]
+            found = {
+                name: tf.where(blind[:, None], math.nan, output[:rows])
+                for name, output in found.items()
+            }
+            # a NaN that says there is no score stays
+            unlike = tf.where(blind, tf.minimum(unlike, FLOOR), unlike)
+            answers.append({**found, "unlike_mocks": unlike, "bad_pixels": bad_pixels})
+        return answers
 
     def predict(
         self, x: Any, batch_size: int | None = None, *args: Any, **kwargs: Any
@@ -292,13 +319,17 @@ class PosteriorModel(keras.Model):
             x, batch_size = batches, None
         return super().predict(x, batch_size, *args, **kwargs)
 
+    def look(self, images: tf.Tensor, training: bool | None = None) -> Any:
+        """Return what `answer` needs of images without gaps, whatever else is known."""
+        raise NotImplementedError
+
     def answer(
         self,
-        images: tf.Tensor,
+        seen: Any,
         context: dict[str, tf.Tensor],
         training: bool | None = None,
     ) -> dict[str, tf.Tensor]:
-        """Do what `call` does, of images without gaps and but for ``bad_pixels``."""
+        """Do what `call` does but for ``bad_pixels``, of what `look` has seen."""
         raise NotImplementedError
 
     def with_flat_prior(self) -> WithFlatPrior:

@@ -196,16 +196,26 @@ class TrainableModel(PosteriorModel):
         """Whether it tells all of `data_tools.schema.KINDS` apart."""
         return self.config.kinds
 
-    def answer(
-        self,
-        images: tf.Tensor,
-        context: dict[str, tf.Tensor],
-        training: bool | None = None,
-    ) -> dict[str, tf.Tensor]:
-        """Run the network; see `PosteriorModel.answer`."""
+    def look(
+        self, images: tf.Tensor, training: bool | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return features (B, F), and the score (B,) of what is unlike the mocks."""
         scaled = self.scale_input(images)
         features = self.backbone(scaled, training=training)
         features = keras.ops.cast(features, "float32")
+        # it trains on its mocks, whatever an older score says of them
+        if training:
+            return features, tf.fill(tf.shape(features)[:1], math.nan)
+        return features, self.unlike(scaled, features)
+
+    def answer(
+        self,
+        seen: tuple[tf.Tensor, tf.Tensor],
+        context: dict[str, tf.Tensor],
+        training: bool | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """Run what stands on the backbone; see `PosteriorModel.answer`."""
+        features, unlike = seen
         known = self.dropout(features, training=training)
         if self.takes_context:
             known = tf.concat([known, self.context(context)], axis=-1)
@@ -219,11 +229,6 @@ class TrainableModel(PosteriorModel):
             outputs["kinds"] = log_shares(outputs["presence"], others - rest)
         else:
             outputs["presence"] = self.recalibration.presence(outputs["presence"])
-        # it trains on its mocks, whatever an older score says of them
-        if training:
-            unlike = tf.fill(tf.shape(features)[:1], math.nan)
-        else:
-            unlike = self.unlike(scaled, features)
         logit = flat_logit(unlike)[:, None]
         outputs["posterior"] = tf.concat([outputs["posterior"], logit], axis=-1)
         return {**outputs, "features": features, "unlike_mocks": unlike}

@@ -44,7 +44,6 @@ def sse_as_a_file(layout, small_target, tmp_path):
             model.log_teff[rows],
         )
         for k, rows in enumerate(model.rows)
-        if abs(model.feh[k]) < 0.2
     ]
     path = tmp_path / "another.dat"
     layout.write_isochrones(path, ["SSE"], isochrones, list(small_target.band_names))
@@ -80,16 +79,18 @@ def test_a_file_of_a_known_model_says_what_that_model_says(
         draws=16,
         workers=1,
     )
-    images = {name: images_of(tmp_path / "sets" / name) for name in ("SSE", "another")}
-    assert len(images["SSE"]) == 32
-    np.testing.assert_allclose(images["another"], images["SSE"], rtol=0.02, atol=0.02)
+    sse, another, mist = (
+        images_of(tmp_path / "sets" / name) for name in ("SSE", "another", "MIST")
+    )
+    assert len(sse) == 32
+    # other rounding moves single stars
+    off, others_off = np.abs(another - sse), np.abs(mist - sse)
+    assert np.median(off) < 0.1 * np.median(others_off)
     found = {(row["stellar_model"], row["told"]): row for row in rows}
     told = [(name, "the model") for name in STELLAR_MODELS]
     nothing = [(name, "nothing") for name in (*STELLAR_MODELS, "another")]
     assert set(found) == {*told, *nothing}
-    same, other = found["another", "nothing"], found["SSE", "nothing"]
-    assert same["nll"] == pytest.approx(other["nll"], abs=1e-2)
-    assert found["SSE", "the model"]["nll"] != other["nll"]
+    assert found["SSE", "the model"]["nll"] != found["SSE", "nothing"]["nll"]
     worse = [found[name, "nothing"]["worse"] for name in STELLAR_MODELS]
     assert sum(worse) == pytest.approx(0, abs=1e-4) and np.abs(worse).min() > 0
     report = json.loads((tmp_path / "stellar_models.json").read_text())
@@ -128,12 +129,16 @@ def test_shares_are_by_true_age_with_errors_by_field(bench):
         (name, "nothing"): predictions(log_age, inside, field)
         for name in (*STELLAR_MODELS, "another")
     }
+
+    def one_by_one(n):
+        return np.sqrt(0.68 * 0.32 / n)
+
     covered = bench.summarise(asked)[-1]["coverage_68"]
     shares = {k: (v["n"], v["share"], v["error"]) for k, v in covered.items()}
     assert shares["< 10 Myr"] == pytest.approx((8, 0.5, 0.5))
-    assert shares["10 to 100 Myr"] == pytest.approx((8, 1.0, 0.0))
+    assert shares["10 to 100 Myr"] == pytest.approx((8, 1.0, one_by_one(8)))
     assert shares["< 100 Myr"] == pytest.approx((16, 0.75, 0.25))
-    assert shares["> 100 Myr"] == pytest.approx((16, 0.5, 0.0))
+    assert shares["> 100 Myr"] == pytest.approx((16, 0.5, one_by_one(16)))
 
 
 def test_sets_of_other_clusters_are_not_compared(bench, monkeypatch):

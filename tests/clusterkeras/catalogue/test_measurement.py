@@ -306,6 +306,20 @@ def test_widths_of_other_bands_are_refused(model, widths):
         InferenceSettings.of(model, InferenceConfig(psf_fwhm_px=widths))
 
 
+def test_pixels_are_looked_at_once_for_all_stellar_models(mosaics, model, monkeypatch):
+    looks, look = [], type(model).look
+
+    def counted(self, *args):
+        looks.append(self)
+        return look(self, *args)
+
+    monkeypatch.setattr(type(model), "look", counted)
+    cutouts = cut_out(mosaics, X[:2], Y[:2], model.target, InferenceConfig())
+    network = compile_network.__wrapped__(model, 0, by_stellar_model=True)
+    network(cutouts.images, cutouts.seeds, cutouts.context)
+    assert len(looks) == 1
+
+
 def test_ages_by_stellar_model_are_those_of_each_asked_alone(mosaics, model):
     config, good = InferenceConfig(), [0, 1, 2, 5]
     cutouts = cut_out(mosaics, X[good], Y[good], model.target, config)
