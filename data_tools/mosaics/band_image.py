@@ -200,7 +200,8 @@ class BandImage:
             missing |= rounded_zeros(self._science, rows, columns)
         if self._marks:
             missing |= has_mark(pixels, self._marks)
-        pixels[missing] = np.nan
+        if missing.any():
+            pixels[missing] = np.nan
         return pixels * np.float32(self.calibration.njy_per_unit)
 
     def _missing(

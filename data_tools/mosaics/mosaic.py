@@ -261,8 +261,7 @@ class Mosaics:
         Cutout
             The image and what is known about it.
         """
-        bands = len(self.bands)
-        image = np.full((px, px, bands), np.nan, dtype=np.float32)
+        image = np.full((px, px, len(self.bands)), np.nan, dtype=np.float32)
         if not (math.isfinite(x) and math.isfinite(y)):
             return Cutout(image, 0, 0, True, 0.0, False, False)
         # far outside the array any whole number does, and int() stays small
@@ -281,16 +280,13 @@ class Mosaics:
             ] = inside
             saturated = is_saturated(inside, self.planes, inner_y, inner_x, limits)
         known = np.isfinite(image)
-        core = slice(px // 2 - 1 - CORE_PX // 2, px // 2 - 1 + CORE_PX // 2 + 1)
-        return Cutout(
-            image=image,
-            x0=x0,
-            y0=y0,
-            edge=edge,
-            covered=float(known.all(axis=-1).mean()),
-            saturated=saturated,
-            usable=bool(known[core, core].any(axis=(0, 1)).all()),
-        )
+        covered, usable = 1.0, True
+        # most cutouts are whole, and sums over a short last axis are slow
+        if not known.all():
+            covered = float(known.all(axis=-1).mean())
+            core = slice(px // 2 - 1 - CORE_PX // 2, px // 2 - 1 + CORE_PX // 2 + 1)
+            usable = bool(known[core, core].any(axis=(0, 1)).all())
+        return Cutout(image, x0, y0, edge, covered, saturated, usable)
 
 
 def _first_pixel(position: float, px: int) -> int:

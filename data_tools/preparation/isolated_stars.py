@@ -159,12 +159,12 @@ def _stars_of_tile(
         image, _BOX_PX, filter_size=3, coverage_mask=missing, exclude_percentile=90
     )
     above = np.where(missing, 0, image - background.background)
-    rms = np.where(missing, np.inf, background.background_rms)
+    # photutils interpolates it anew each time it is asked
+    spread = background.background_rms
+    rms = np.where(missing, np.inf, spread)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoDetectionsWarning)
-        table = DAOStarFinder(_NEIGHBOUR_SNR * background.background_rms, 2.0)(
-            above, mask=missing
-        )
+        table = DAOStarFinder(_NEIGHBOUR_SNR * spread, 2.0)(above, mask=missing)
     if table is None:
         return nothing
     x, y = np.array(table["x_centroid"]), np.array(table["y_centroid"])

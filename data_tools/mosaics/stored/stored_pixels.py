@@ -67,6 +67,7 @@ class StoredPixels:
                 self._blank = self._scale * blank + self._zero
             self._scale, self._zero = 1.0, 0.0
         self._steps = self._tile_steps(file)
+        self._all: NDArray | None = None
 
     def _number(self, key: str, default: float) -> float:
         value = self.hdu.header.get(key, default)
@@ -139,8 +140,7 @@ class StoredPixels:
         ValueError
             If the file is damaged there.
         """
-        with reading_fits(self.path):
-            stored = self._stored(rows, columns)
+        stored = self._stored(rows, columns)
         whole = stored.dtype.kind in "iu"
         blank = None
         if self._blank is not None and (whole or self._scaled):
@@ -163,8 +163,13 @@ class StoredPixels:
 
     def _stored(self, rows: slice, columns: slice) -> NDArray:
         if self._in_parts:
-            return self.hdu.section[rows, columns]
-        pixels = np.array(self.hdu.data[rows, columns])
+            with reading_fits(self.path):
+                return self.hdu.section[rows, columns]
+        if self._all is None:
+            # once: what catches warnings takes longer than to copy a cutout
+            with reading_fits(self.path):
+                self._all = self.hdu.data
+        pixels = np.array(self._all[rows, columns])
         self._rows += len(pixels)
         if self._rows > _MAPPED_ROWS:
             self._rows = 0
@@ -173,7 +178,7 @@ class StoredPixels:
 
     def _give_back(self) -> None:
         """Drop the pages that are in memory; the next read finds them in the file."""
-        owner = self.hdu.data
+        owner = self._all
         while isinstance(owner, np.ndarray):
             owner = owner.base
         if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
