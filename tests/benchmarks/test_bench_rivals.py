@@ -402,7 +402,6 @@ def test_a_record_of_before_is_one_of_this_version_that_knows_less(
                 writer.write(record.SerializeToString())
     said = yaml.safe_load((small_mock_set / "configuration.yaml").read_text())
     said["schema_version"] = first_set.FIRST_VERSION
-    said["mocks"]["n"] = said["mocks"].pop("n_train")
     (before / "configuration.yaml").write_text(yaml.safe_dump(said))
     shutil.copy(small_mock_set / "manifest.json", before)
     command = ["first_set", "--data", str(before), "-o", str(after)]
