@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from clusterkeras import ClusterModel
+from clusterkeras.catalogue.infer import infer
 from clusterkeras.network import model_file as presets
 from clusterkeras.serving import loading
+from data_tools.mocks.mock_mosaic import make_mosaic
 
 STORED = sorted(presets.saved_models_directory().glob("*/example.npz"))
 
@@ -48,6 +50,21 @@ def test_the_saved_model_answers_as_stored(stored):
     check(signatures["serving_default"](images=images), stored)
     parameters = stored["parameters"]
     check(signatures["log_prob"](images=images, parameters=parameters), stored)
+
+
+def test_a_catalogue_is_the_same_by_keras_and_by_the_saved_model(stored):
+    directory, _ = stored
+    model = ClusterModel.from_preset(directory.name)
+    galaxy = make_mosaic(model.target, size_px=256, n=5, seed=2)
+    by_keras, by_saved = (
+        infer(galaxy.mosaics, galaxy.truth, model=one, progress=False)
+        for one in (model, directory / "1")
+    )
+    assert by_keras.colnames == by_saved.colnames
+    for name in by_keras.colnames:
+        if by_keras[name].dtype.kind == "f":
+            wanted, found = (np.asarray(c[name], float) for c in (by_keras, by_saved))
+            np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=2e-3)
 
 
 def test_the_saved_model_answers_a_row_with_gaps_and_says_so(stored):

@@ -70,7 +70,7 @@ def measure_catalogue(
         Columns ``x`` and ``y`` in pixels, or ``ra`` and ``dec``; see
         `data_tools.positions.columns`.
     model : PosteriorModel, str or Path
-        The trained model, or what `clusterkeras.network.loading.load_model` loads.
+        The trained model, or what `clusterkeras.serving.served_model.open_model` opens.
     config : InferenceConfig, optional
         Batch, seed and limits of the flags.
     draws : int
@@ -100,9 +100,9 @@ def measure_catalogue(
     >>> catalogue.draws(0).shape
     (16, 4)
     """
-    from clusterkeras.network.loading import load_model
+    from clusterkeras.serving.served_model import open_model
 
-    model = load_model(model)
+    model = open_model(model)
     with opened(mosaics, model.target):
         run = _Run.of(mosaics, positions, "the table", model, config, draws, progress)
         batches = BatchesInMemory(run.batches)
@@ -137,8 +137,8 @@ def infer(
         The catalogue: ``.ecsv``, ``.fits``, ``.vot``, ``.xml``, ``.parquet`` or
         (without metadata) ``.csv``.
     model : PosteriorModel, str or Path
-        Trained model: the name of one that ships, a ``.keras`` file, or the directory
-        of a run.
+        Trained model: the name of one that ships, a ``.keras`` file, the directory of a
+        run or of a SavedModel; or a server's, as `clusterkeras.client.connect` gives.
     config : InferenceConfig, optional
         Batch, seed and limits of the flags.
     preview : str or Path, optional
@@ -216,9 +216,9 @@ def infer(
         name = None
     if outputs.table is not None:
         check_table(positions, outputs.table)
-    from clusterkeras.network.loading import load_model
+    from clusterkeras.serving.served_model import open_model
 
-    model = load_model(model)
+    model = open_model(model)
     config, target = config or InferenceConfig(), model.target
     drawn = max(draws, config.draws if draws_file is not None else 0)
     with ExitStack() as stack:

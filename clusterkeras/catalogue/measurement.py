@@ -435,7 +435,7 @@ def compile_network(
 
     Parameters
     ----------
-    model : PosteriorModel
+    model : PosteriorModel or ServedModel
         A trained model.
     draws : int
         Draws of the posterior a place; 0 for none.
@@ -450,6 +450,10 @@ def compile_network(
     """
     import tensorflow as tf
 
+    from clusterkeras.serving.served_model import ServedModel
+
+    if isinstance(model, ServedModel):
+        return model.network(draws, by_stellar_model)
     bands = len(model.target.bands)
     signature = [
         tf.TensorSpec((None, *model.image_shape), tf.float32),

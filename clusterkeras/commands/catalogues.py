@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -13,6 +14,9 @@ from clusterkeras.commands.command import (
     add_output,
     add_runner,
 )
+
+if TYPE_CHECKING:
+    from clusterkeras.client import RemoteModel
 
 
 def _add_detect(parser: ArgumentParser) -> None:
@@ -73,6 +77,26 @@ def _add_infer(parser: ArgumentParser) -> None:
     add_runner(parser)
     add_output(parser)
     add_model(parser)
+    parser.add_argument(
+        "--server",
+        default=None,
+        metavar="HOST:PORT/NAME",
+        help="Ask a served model of that name by gRPC, in place of --model.",
+    )
+    parser.add_argument(
+        "--server_token_file",
+        type=Path,
+        default=None,
+        metavar="PATH",
+        help="File with the server's secret.",
+    )
+    parser.add_argument(
+        "--server_certificate",
+        type=Path,
+        default=None,
+        metavar="PEM",
+        help="Certificate to trust, for a server with TLS.",
+    )
     parser.add_argument("--preview", type=Path, default=None, metavar="PNG")
     parser.add_argument("--draws_file", type=Path, default=None, metavar="HDF5")
     parser.add_class_arguments(InferenceConfig, "inference")
@@ -91,6 +115,8 @@ def _infer(args: Namespace) -> str:
             "infer: expected --images and --positions of one field (and --preview, "
             "--draws_file), or --fields alone"
         )
+    if args.fields is not None and args.server is not None:
+        raise ValueError("infer: expected --images and --positions beside --server")
     if args.fields is not None:
         parts = infer_fields(
             read_fields(args.fields),
@@ -105,11 +131,12 @@ def _infer(args: Namespace) -> str:
         return f"wrote the catalogues of {len(parts)} fields: {args.output}"
     if args.runner != "local":
         raise ValueError("infer: expected --fields beside --runner beam")
+    model = args.model if args.server is None else _connected(args)
     table = infer(
         args.images,
         args.positions,
         args.output,
-        args.model,
+        model,
         args.inference,
         preview=args.preview,
         draws_file=args.draws_file,
@@ -120,6 +147,24 @@ def _infer(args: Namespace) -> str:
     if width is not None:
         lines.append(f"FWHM of the PSF: {width}")
     return "\n".join(lines)
+
+
+def _connected(args: Namespace) -> RemoteModel:
+    from clusterkeras.client import connect
+
+    address, _, name = args.server.partition("/")
+    if not name or ":" not in address:
+        raise ValueError(
+            "infer: expected --server HOST:PORT/NAME, such as 127.0.0.1:8500/m83; "
+            f"received {args.server!r}"
+        )
+    secret = args.server_token_file
+    return connect(
+        address,
+        name,
+        token=secret.read_text().strip() if secret is not None else None,
+        certificate=args.server_certificate,
+    )
 
 
 def _add_compare(parser: ArgumentParser) -> None:

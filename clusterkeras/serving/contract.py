@@ -6,10 +6,13 @@ checked and documented follows it.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
+
+import numpy as np
 
 from clusterkeras.network.posterior_model import PosteriorModel
 from data_tools.schema import CONTEXT, KINDS, PARAMETERS, SCHEMA_VERSION, STELLAR_MODELS
@@ -254,6 +257,15 @@ def about_model(model: PosteriorModel) -> dict[str, Any]:
         "signatures": [
             one.name for one in signatures(model.tells_kinds, model.takes_context)
         ],
+        "weights_sha256": _digest(model),
         "record_schema": SCHEMA_VERSION,
         "versions": {name: metadata.version(name) for name in PACKAGES},
     }
+
+
+def _digest(model: PosteriorModel) -> str:
+    """Return what tells a model's weights from others'."""
+    digest = hashlib.sha256()
+    for weight in model.get_weights():
+        digest.update(np.ascontiguousarray(weight).tobytes())
+    return digest.hexdigest()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clusterkeras.network.loading import load_model
+from clusterkeras.network.posterior_model import PosteriorModel
 from clusterkeras.serving.contract import CONTRACT, SAMPLES
+from clusterkeras.serving.loading import load_savedmodel
 from data_tools.schema import (
     BY_STELLAR_MODEL,
     PARAMETER_NAMES,
@@ -69,6 +73,13 @@ class ServedModel:
     def get_config(self) -> dict[str, Any]:
         """Return what tells this model from others, as plain values."""
         return {"about": self._about, "version": self._version}
+
+    def get_weights(self) -> list[NDArray[np.uint8]]:
+        """Return what tells its weights from another model's; they stay where they are.
+
+        It is their SHA-256, as one array.
+        """
+        return [np.frombuffer(bytes.fromhex(self._about["weights_sha256"]), np.uint8)]
 
     def network(
         self, draws: int = 0, by_stellar_model: bool = False
@@ -142,3 +153,53 @@ class ServedModel:
             value = np.asarray(context.get(name, unknown), dtype)
             whole[name] = np.broadcast_to(value, shapes.get(name, (rows,)))
         return whole
+
+
+def open_savedmodel(directory: str | Path) -> ServedModel:
+    """Load a SavedModel to be asked in place of a Keras model.
+
+    Parameters
+    ----------
+    directory : str or Path
+        ``NAME/VERSION``, as ``clusterkeras export`` writes it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is none, it cannot be read, or it is of another contract.
+    """
+    signatures = load_savedmodel(directory)
+    if "metadata" not in signatures:
+        raise ValueError(
+            f"{directory}: expected a SavedModel that says what it is; this one is of "
+            "before 0.2, export the model again"
+        )
+
+    def ask(name: str, inputs: Arrays) -> Arrays:
+        answer = signatures[name](**inputs)
+        return {key: value.numpy() for key, value in answer.items()}
+
+    return ServedModel(ask, str(directory))
+
+
+def open_model(
+    model: PosteriorModel | ServedModel | str | Path,
+) -> PosteriorModel | ServedModel:
+    """Return what can be asked for a catalogue.
+
+    Parameters
+    ----------
+    model : PosteriorModel, ServedModel, str or Path
+        A model, which is returned as it is; the directory of a SavedModel; or what
+        `clusterkeras.network.loading.load_model` loads.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is none, or it cannot be read.
+    """
+    if isinstance(model, ServedModel):
+        return model
+    if isinstance(model, str | Path) and Path(model, "saved_model.pb").is_file():
+        return open_savedmodel(model)
+    return load_model(model)

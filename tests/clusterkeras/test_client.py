@@ -4,10 +4,15 @@ import time
 
 import numpy as np
 import pytest
+from astropy.table import QTable
 
 from clusterkeras import client
+from clusterkeras.catalogue.infer import infer
+from clusterkeras.commands.cli import main
+from clusterkeras.config import InferenceConfig
 from clusterkeras.serving.contract import SAMPLES
 from clusterkeras.serving.loading import load_savedmodel
+from data_tools.mocks.mock_mosaic import make_mosaic
 
 PX = 16
 
@@ -84,6 +89,46 @@ def test_a_catalogue_s_question_is_answered_with_what_is_known(model, expected, 
     np.testing.assert_allclose(under[:, 1, 0, 0], wanted["median"][:, 0], atol=1e-3)
     with pytest.raises(ValueError, match=f"at most {SAMPLES}"):
         model.network(draws=SAMPLES + 1)
+
+
+def test_a_catalogue_by_a_server_is_that_of_its_savedmodel(
+    server, model, directory, tmp_path
+):
+    galaxy = make_mosaic(model.target, size_px=192, n=6, seed=1)
+    settings = InferenceConfig(by_stellar_model=True, draws=16)
+    local, remote = (
+        infer(
+            galaxy.mosaics,
+            galaxy.truth,
+            model=one,
+            config=settings,
+            draws=16,
+            progress=False,
+        )
+        for one in (directory / "2", model)
+    )
+    assert local.colnames == remote.colnames and len(remote) == 6
+    for name in local.colnames:
+        if local[name].dtype.kind == "f":
+            wanted, found = (np.asarray(c[name], float) for c in (local, remote))
+            np.testing.assert_allclose(found, wanted, atol=1e-3, rtol=1e-3)
+    np.testing.assert_allclose(remote.draws(0), local.draws(0), atol=1e-3)
+    assert remote.meta["model"].endswith("/m83/2")
+
+
+def test_the_command_asks_a_server(server, model, tmp_path, capsys):
+    galaxy = make_mosaic(
+        model.target, output=tmp_path / "mosaic", size_px=192, n=6, seed=1
+    )
+    assert galaxy is not None
+    images = sorted(str(p) for p in (tmp_path / "mosaic").glob("F*.fits"))
+    command = ["infer", "--images", *images, "-o", str(tmp_path / "out.ecsv")]
+    command += ["--positions", str(tmp_path / "mosaic" / "truth.ecsv"), "--server"]
+    assert main([*command, f"{server.grpc}/m83"]) == 0
+    assert len(QTable.read(tmp_path / "out.ecsv")) == 6
+    capsys.readouterr()
+    assert main([*command, server.grpc]) != 0
+    assert "expected --server HOST:PORT/NAME" in capsys.readouterr().err
 
 
 def test_nobody_there_is_said_after_some_tries(monkeypatch):
