@@ -31,7 +31,7 @@ from tqdm import tqdm
 from clusterkeras.diagnostics.metrics import contours
 from clusterkeras.diagnostics.metrics.contours import Agreement
 from clusterkeras.diagnostics.plots.contours import Panel
-from clusterkeras.evaluation import evaluate, examples
+from clusterkeras.evaluation import asking, evaluate, examples
 from clusterkeras.evaluation.competitors.ring_photometry import Measured, measure_rings
 from clusterkeras.evaluation.competitors.stochastic_grid import StochasticGrid, fit_grid
 from clusterkeras.network.loading import load_model
@@ -140,7 +140,7 @@ def main() -> None:
     low, high = np.transpose([box[p.name] for p in plane])
 
     network = load_model(args.model)
-    predictions = evaluate.predict(network, clusters_of(args), args.draws)
+    predictions = asking.predict(network, clusters_of(args), args.draws)
     grid = fit_grid(args.grid_data or args.data, args.n_models, args.n_train)
     print(f"{len(grid.flux)} models, {grid.kernels}", flush=True)
     by_grid = draw_from_grid(

@@ -41,7 +41,7 @@ from published.m83 import read_m83
 from tqdm import tqdm
 
 from clusterkeras.catalogue.measurement import compile_network
-from clusterkeras.evaluation.markdown import markdown_table
+from clusterkeras.evaluation.words.markdown import markdown_table
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model_file import DEFAULT_PRESET
 from data_tools.imaging.render import Renderer

@@ -88,7 +88,7 @@ def main() -> None:
 
     from clusterkeras import write_page
     from clusterkeras.config import ReportConfig
-    from clusterkeras.evaluation.markdown import markdown_table
+    from clusterkeras.evaluation.words.markdown import markdown_table
 
     browser_path = next(
         filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None

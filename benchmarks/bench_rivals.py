@@ -55,7 +55,7 @@ from rivals.rows import Row, read_rows
 from rivals.scores import in_regime, score
 
 from clusterkeras.evaluation.evaluate import as_plain
-from clusterkeras.evaluation.markdown import markdown_table
+from clusterkeras.evaluation.words.markdown import markdown_table
 from data_tools.running.plain_files import write_json
 from data_tools.schema import PARAMETER_NAMES
 

@@ -25,6 +25,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from clusterkeras.evaluation.asking import SEED, predict
+from clusterkeras.evaluation.numbers.presence import flagged_share
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
@@ -34,16 +37,15 @@ from matplotlib.figure import Figure
 from clusterkeras.diagnostics.metrics import coverage
 from clusterkeras.diagnostics.metrics.groups import paired_difference
 from clusterkeras.diagnostics.metrics.scores import negative_log_probability
-from clusterkeras.evaluation.evaluate import SEED, as_plain, predict
-from clusterkeras.evaluation.markdown import markdown_table
-from clusterkeras.evaluation.predictions import Predictions
+from clusterkeras.evaluation.evaluate import as_plain
+from clusterkeras.evaluation.numbers.predictions import Predictions
 from clusterkeras.evaluation.shifts.kinds import (
     UserFiles,
     choose,
     mock_set,
     settings,
 )
-from clusterkeras.evaluation.summary import flagged_share
+from clusterkeras.evaluation.words.markdown import markdown_table
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.posterior_model import PosteriorModel
 from data_tools.priors import Priors

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from clusterkeras.evaluation.markdown import markdown_table
+from clusterkeras.evaluation.words.markdown import markdown_table
 
 COLUMNS = (
     "run",

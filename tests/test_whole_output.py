@@ -11,7 +11,7 @@ from astropy.table import QTable
 
 from clusterkeras.catalogue.draws_file import write_draws
 from clusterkeras.config import ModelConfig
-from clusterkeras.evaluation.predictions import Predictions
+from clusterkeras.evaluation.numbers.predictions import Predictions
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.network.model_file import save_model
 from clusterkeras.serving import savedmodel

@@ -43,6 +43,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from clusterkeras.evaluation.asking import truth_of
+
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 import bayesflow
@@ -53,8 +55,7 @@ from numpy.typing import NDArray
 from our_backbone import OurBackbone
 
 from clusterkeras.config import ModelConfig
-from clusterkeras.evaluation.evaluate import truth_of
-from clusterkeras.evaluation.predictions import Predictions
+from clusterkeras.evaluation.numbers.predictions import Predictions
 from clusterkeras.network.layers.scaling import JointAsinh
 from data_tools.records.dataset import make_dataset
 from data_tools.records.finished_set import read_set

@@ -2,7 +2,7 @@
 
 Of each posterior stay its density at the truth and where the truth lies among its
 draws: a fifth of a megabyte for twelve thousand records, beside the hundred of
-`clusterkeras.evaluation.predictions.Predictions`.
+`clusterkeras.evaluation.numbers.predictions.Predictions`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scipy.special import expit, logit
 
 from clusterkeras.diagnostics.metrics import coverage, tarp
 from clusterkeras.evaluation.evaluate import as_plain
-from clusterkeras.evaluation.predictions import Predictions
+from clusterkeras.evaluation.numbers.predictions import Predictions
 from data_tools.running.output import whole_path
 from rivals.questions import Questions
 

@@ -27,7 +27,7 @@ class Row:
         Its name in the table.
     models, predictions : tuple of Path
         Trained networks (runs or files), or what others said
-        (`clusterkeras.evaluation.predictions.Predictions.write`): one a seed.
+        (`clusterkeras.evaluation.numbers.predictions.Predictions.write`): one a seed.
     classical : str
         One of `CLASSICAL`, or empty.
     n_models : int

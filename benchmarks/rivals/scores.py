@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clusterkeras.diagnostics.metrics import coverage, scores, tarp
 from clusterkeras.diagnostics.metrics.classification import roc_curve
 from clusterkeras.diagnostics.metrics.groups import clustered_error
-from clusterkeras.evaluation.strata import published_regime
+from clusterkeras.evaluation.numbers.strata import published_regime
 from data_tools.schema import PARAMETER_NAMES
 from rivals.answer import Answer
 from rivals.questions import Questions

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import math
-import platform
-import shlex
-import sys
-from collections.abc import Iterable, Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
-from tqdm import tqdm
 
-import clusterkeras
 from clusterkeras.diagnostics.metrics import bands, limits
 from clusterkeras.diagnostics.plots import calibration, recovery
 from clusterkeras.diagnostics.plots.sharpness import sharpness
-from clusterkeras.evaluation import card, examples, strata, summary
-from clusterkeras.evaluation.summary import ClusterScores, Predictions
-from clusterkeras.network.loading import load_model
-from clusterkeras.network.posterior_model import PosteriorModel, check_same_target
-from data_tools.records.dataset import damage_named, make_dataset
-from data_tools.records.finished_set import read_set
+from clusterkeras.evaluation import examples
+from clusterkeras.evaluation.asking import SEED, ask
+from clusterkeras.evaluation.numbers import strata
+from clusterkeras.evaluation.numbers.posterior import (
+    CATASTROPHIC,
+    Box,
+    ClusterScores,
+    posterior_report,
+    score_clusters,
+)
+from clusterkeras.evaluation.numbers.predictions import Predictions
+from clusterkeras.evaluation.numbers.presence import (
+    SHARE_ON_MOSAIC,
+    presence_report,
+    sharpness_report,
+    unlike_report,
+    visibility_report,
+)
+from clusterkeras.evaluation.words import card
 from data_tools.running.output import whole_path
 from data_tools.running.plain_files import write_json, write_text
 from data_tools.running.replaced import check_replaced_in
@@ -51,10 +55,6 @@ FILES = (
         )
     ),
 )
-
-#: Seed of the records' photon noise and of TARP's reference points; draws are seeded
-#: by each record's own ``mock_id``.
-SEED = 0
 
 
 def evaluate(
@@ -129,113 +129,8 @@ def evaluate(
     return write_metrics(predictions, box, Path(output), about)
 
 
-def ask(
-    model: str | Path,
-    data: str | Path,
-    split: str,
-    draws: int,
-    batch_size: int,
-    limit: int | None,
-) -> tuple[Predictions, summary.Box, dict[str, Any]]:
-    """Ask a model about every record of a split.
-
-    Parameters
-    ----------
-    model, data, split, draws, batch_size, limit
-        As for `evaluate`, and what it raises of them.
-
-    Returns
-    -------
-    predictions : Predictions
-        What it says, and the truth.
-    box : mapping of str to (float, float)
-        Range of each of its parameters.
-    about : dict
-        Model, data, options and versions, for `write_metrics`.
-    """
-    if draws < 16:
-        raise ValueError(f"draws must be >= 16; received {draws}")
-    network = load_model(model)
-    info = read_set(data)
-    check_same_target(network.target, info.target, data)
-    dataset = make_dataset(
-        data, split, batch_size, training=False, context=True, seed=SEED, limit=limit
-    )
-    total = min(info.splits[split], limit or info.splits[split])
-    batches = tqdm(dataset, "evaluate", math.ceil(total / batch_size))
-    with damage_named():
-        predictions = predict(network, batches, draws)
-    about = {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "model": str(model),
-        "data": str(data),
-        "split": split,
-        "limit": limit,
-        "draws": draws,
-        "seeds": {"records": SEED, "tarp": SEED, "draws": "mock_id of each record"},
-        "versions": _versions(),
-        "target": network.target.name,
-    }
-    return predictions, network.target.box, about
-
-
-def predict(
-    model: PosteriorModel, batches: Iterable[tuple[tf.Tensor, dict]], draws: int
-) -> Predictions:
-    """Run a model over batches of inputs and labels.
-
-    Parameters
-    ----------
-    model : PosteriorModel
-        The model.
-    batches : iterable of (inputs, labels)
-        As `data_tools.records.dataset.make_dataset` gives them.
-    draws : int
-        Draws of each posterior.
-    """
-
-    @tf.function(reduce_retracing=True)
-    def step(inputs: Any, labels: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        outputs = model(inputs, training=False)
-        posterior = model.posterior(outputs["posterior"])
-        visibility = model.visibility(outputs["visibility"])
-        seeds = tf.cast(labels["mock_id"] % tf.int32.max, tf.int32)
-        drawn = model.draw_from(outputs["posterior"], seeds, draws)
-        log_prob_drawn = posterior.log_prob(tf.transpose(drawn, (1, 0, 2)))
-        return {
-            "log_prob": posterior.log_prob(labels["parameters"]),
-            "draws": drawn,
-            "log_prob_draws": tf.transpose(log_prob_drawn),
-            "p_cluster": tf.math.sigmoid(outputs["presence"][:, 0]),
-            "visibility_mean": visibility.mean(),
-            "visibility_std": visibility.stddev(),
-            "unlike_mocks": outputs["unlike_mocks"],
-        }
-
-    parts: list[Predictions] = []
-    for inputs, labels in batches:
-        found = {name: value.numpy() for name, value in step(inputs, labels).items()}
-        parts.append(Predictions(**found, **truth_of(labels)))
-    return Predictions.joined(parts)
-
-
-def truth_of(labels: Mapping[str, tf.Tensor]) -> dict[str, np.ndarray]:
-    """Return what `Predictions` holds beside the predictions, from a batch's labels."""
-    plain = {name: np.asarray(value) for name, value in labels.items()}
-    return {
-        "truth": plain["parameters"],
-        "is_cluster": plain["is_cluster"] > 0,
-        "has_object": plain["has_object"] > 0,
-        "kind": plain["kind"],
-        "mock_id": plain["mock_id"],
-        "field_id": plain["field_id"],
-        "log_snr": plain["log_snr"],
-        "crowding": plain["crowding"],
-    }
-
-
 def write_metrics(
-    predictions: Predictions, box: summary.Box, output: Path, about: dict[str, Any]
+    predictions: Predictions, box: Box, output: Path, about: dict[str, Any]
 ) -> dict[str, Any]:
     """Turn predictions into ``metrics.json``, ``tables.md``, pictures and a table.
 
@@ -261,22 +156,22 @@ def write_metrics(
             "an evaluation needs at least three clusters; received "
             f"{len(clusters)} among {len(predictions)} records"
         )
-    scored = summary.score_clusters(clusters, box, SEED)
+    scored = score_clusters(clusters, box, SEED)
     chosen = _choose_examples(clusters, box)
-    posterior = summary.posterior_report(clusters, scored, box)
-    presence = summary.presence_report(predictions)
+    posterior = posterior_report(clusters, scored, box)
+    presence = presence_report(predictions)
     metrics = as_plain(
         about
         | {
             "n_records": len(predictions),
             "n_clusters": len(clusters),
-            "catastrophic_thresholds": summary.CATASTROPHIC,
+            "catastrophic_thresholds": CATASTROPHIC,
             "published_regime": strata.PUBLISHED_REGIME,
-            "sharpness": summary.sharpness_report(posterior["overall"], presence),
+            "sharpness": sharpness_report(posterior["overall"], presence),
             "posterior": posterior,
             "presence": presence,
-            "visibility": summary.visibility_report(predictions),
-            "unlike_mocks": summary.unlike_report(predictions),
+            "visibility": visibility_report(predictions),
+            "unlike_mocks": unlike_report(predictions),
             "examples": {k: int(clusters.mock_id[row]) for k, row in chosen.items()},
         }
     )
@@ -344,7 +239,7 @@ def as_plain(value: Any) -> Any:
     return value
 
 
-def _choose_examples(clusters: Predictions, box: summary.Box) -> dict[str, int]:
+def _choose_examples(clusters: Predictions, box: Box) -> dict[str, int]:
     scaled = [
         clusters.draws[..., PARAMETER_NAMES.index(name)] / (box[name][1] - box[name][0])
         for name in ("log_age", "a_v")
@@ -360,7 +255,7 @@ def _draw_pictures(
     scored: ClusterScores,
     posterior: dict[str, Any],
     chosen: dict[str, int],
-    box: summary.Box,
+    box: Box,
     output: Path,
 ) -> None:
     # the nominal coverage of the smallest region that holds the truth
@@ -378,7 +273,7 @@ def _draw_pictures(
                 "visibility S/N > 10": clusters.log_snr > 1,
             },
             (predictions.is_cluster, predictions.p_cluster) if both else None,
-            summary.SHARE_ON_MOSAIC,
+            SHARE_ON_MOSAIC,
         ),
         "predicted_against_true": recovery.predicted_against_true(
             scored.truth, scored.median, box
@@ -417,12 +312,3 @@ def _draw_pictures(
     for name, figure in pictures.items():
         with whole_path(output / f"{name}.png") as path:
             figure.savefig(path, dpi=110, metadata=PICTURE_METADATA)
-
-
-def _versions() -> dict[str, str]:
-    return {
-        "clusterkeras": clusterkeras.__version__,
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-    } | {name: metadata.version(name) for name in ("tensorflow-probability", "numpy")}

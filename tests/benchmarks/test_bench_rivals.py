@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from clusterkeras.evaluation.predictions import Predictions
+from clusterkeras.evaluation.numbers.predictions import Predictions
 from data_tools.records.dataset import make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.records.shard_file import read_shard

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clusterkeras.evaluation.predictions import Predictions
+from clusterkeras.evaluation.numbers.predictions import Predictions
 from clusterkeras.evaluation.shifts.kinds import UserFiles
 from clusterkeras.network.model import ClusterModel
 from data_tools.priors import Priors

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clusterkeras.evaluation.predictions import Predictions
+from clusterkeras.evaluation.numbers.predictions import Predictions
 from data_tools.records.dataset import make_dataset
 
 pytest.importorskip(

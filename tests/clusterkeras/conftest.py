@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from clusterkeras.evaluation.predictions import Predictions
+from clusterkeras.evaluation.numbers.predictions import Predictions
 from data_tools.priors import Priors
 from data_tools.records.plan import MockSet
 from data_tools.records.simulate import simulate

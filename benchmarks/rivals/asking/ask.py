@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from clusterkeras.diagnostics.metrics.scores import box_log_volume
+from clusterkeras.evaluation.asking import predict
 from clusterkeras.evaluation.competitors.ssp_fit import describe, fit_populations
 from clusterkeras.evaluation.competitors.stochastic_grid import grid_of
-from clusterkeras.evaluation.evaluate import predict
-from clusterkeras.evaluation.predictions import Predictions
+from clusterkeras.evaluation.numbers.predictions import Predictions
 from clusterkeras.network.loading import load_model
 from rivals.asking.asked_set import AskedSet
 from rivals.asking.macs import millions_of_macs

@@ -10,13 +10,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from clusterkeras.evaluation.asking import truth_of
 from clusterkeras.evaluation.competitors.ring_photometry import (
     Measured,
     draw_models,
     measure_rings,
 )
 from clusterkeras.evaluation.competitors.ssp_fit import Populations
-from clusterkeras.evaluation.evaluate import truth_of
 from data_tools.priors import Priors
 from data_tools.records.dataset import make_dataset
 from data_tools.records.finished_set import read_set

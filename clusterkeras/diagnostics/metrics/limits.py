@@ -87,7 +87,8 @@ def judge(
     Parameters
     ----------
     overall : mapping
-        Row of all clusters, as `clusterkeras.evaluation.summary.stratum_row` gives it.
+        Row of all clusters; see
+        `clusterkeras.evaluation.numbers.posterior.stratum_row`.
     strata : sequence of mapping
         Rows of strata in which a perfect posterior is calibrated; empty ones are left
         out.

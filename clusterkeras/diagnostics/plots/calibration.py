@@ -172,7 +172,8 @@ def strata_coverage(
     Parameters
     ----------
     rows : sequence of mapping
-        What `clusterkeras.evaluation.summary.stratum_row` gives; empty ones left out.
+        See `clusterkeras.evaluation.numbers.posterior.stratum_row`; empty ones are
+        left out.
     parameters : sequence of Parameter
         The parameters.
     title : str

@@ -13,18 +13,19 @@ from numpy.typing import NDArray
 
 from clusterkeras.diagnostics.metrics.groups import paired_difference
 from clusterkeras.diagnostics.plots.rivals import gain_and_coverage
-from clusterkeras.evaluation import card, strata, summary
+from clusterkeras.evaluation.asking import SEED, ask
 from clusterkeras.evaluation.competitors.ring_photometry import measure_rings
 from clusterkeras.evaluation.competitors.stochastic_grid import fit_grid
 from clusterkeras.evaluation.evaluate import (
     FILES,
-    SEED,
     as_plain,
-    ask,
     write_metrics,
     write_report,
 )
-from clusterkeras.evaluation.predictions import Predictions
+from clusterkeras.evaluation.numbers import strata
+from clusterkeras.evaluation.numbers.posterior import posterior_report, score_clusters
+from clusterkeras.evaluation.numbers.predictions import Predictions
+from clusterkeras.evaluation.words import methods
 from data_tools.records.finished_set import read_set
 from data_tools.running.output import whole_path
 from data_tools.running.replaced import check_replaced_in
@@ -102,21 +103,21 @@ def evaluate_beside_classical(
 
     clusters = predictions.select(predictions.is_cluster)
     check_same_clusters("stochastic grid", clusters.mock_id, rival.mock_id)
-    scored = summary.score_clusters(rival, box, SEED)
+    scored = score_clusters(rival, box, SEED)
     found = {
         "n_models": len(grid.flux),
         "kernels": dataclasses.asdict(grid.kernels),
         "hours_to_make": (made - began) / 3600,
         "seconds_to_ask": asked - made,
         "model": by_model,
-        "posterior": summary.posterior_report(rival, scored, box),
+        "posterior": posterior_report(rival, scored, box),
         "gain": gains(clusters, rival),
     }
     metrics["classical"] = as_plain(found)
     with whole_path(output / _PICTURE) as path:
         _picture(metrics).savefig(path, dpi=110, metadata=PICTURE_METADATA)
     write_report(metrics, output)
-    print("", *card.classical_part(metrics)[1:], sep="\n\n")
+    print("", *methods.classical_part(metrics)[1:], sep="\n\n")
     return metrics
 
 

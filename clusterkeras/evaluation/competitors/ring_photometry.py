@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from clusterkeras.evaluation.evaluate import truth_of
+from clusterkeras.evaluation.asking import truth_of
 from clusterkeras.network.layers.photometry import AperturePhotometry, flux_error
 from data_tools.imaging.observation import draw_observation
 from data_tools.imaging.render import Renderer
@@ -50,7 +50,7 @@ class Measured:
     noise_free : ndarray (N, D)
         The same rings of the cluster alone, without noise.
     truth : dict of str to ndarray
-        As `clusterkeras.evaluation.evaluate.truth_of`.
+        As `clusterkeras.evaluation.asking.truth_of`.
     """
 
     flux: NDArray[np.float64]

@@ -29,7 +29,7 @@ from scipy.stats import truncnorm
 from tqdm import tqdm
 
 from clusterkeras.evaluation.competitors.ring_photometry import Measured
-from clusterkeras.evaluation.predictions import Predictions
+from clusterkeras.evaluation.numbers.predictions import Predictions
 from clusterkeras.network.layers.photometry import RADII_PX
 from data_tools.schema import PARAMETER_NAMES
 from data_tools.stars.population import population_of

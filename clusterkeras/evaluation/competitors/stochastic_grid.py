@@ -34,7 +34,7 @@ from clusterkeras.evaluation.competitors.ring_photometry import (
     error_correlation,
     measure_rings,
 )
-from clusterkeras.evaluation.summary import Predictions
+from clusterkeras.evaluation.numbers.predictions import Predictions
 from data_tools.priors import Priors
 from data_tools.records.finished_set import read_set
 from data_tools.schema import PARAMETER_NAMES

@@ -16,7 +16,8 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from clusterkeras.diagnostics.metrics import coverage
-from clusterkeras.evaluation.evaluate import SEED, as_plain, predict
+from clusterkeras.evaluation.asking import SEED, predict
+from clusterkeras.evaluation.evaluate import as_plain
 from clusterkeras.evaluation.shifts.kinds import (
     NOMINAL,
     Shift,

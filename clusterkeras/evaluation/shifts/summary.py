@@ -18,10 +18,10 @@ from clusterkeras.diagnostics.metrics.scores import (
     negative_log_probability,
 )
 from clusterkeras.diagnostics.plots.recovery import MARKERS, STYLES
-from clusterkeras.evaluation.card import errors_from
-from clusterkeras.evaluation.markdown import markdown_table
+from clusterkeras.evaluation.numbers.presence import FALSE_ALARMS, flagged_share
 from clusterkeras.evaluation.shifts.kinds import NOMINAL, SHIFTS
-from clusterkeras.evaluation.summary import FALSE_ALARMS, flagged_share
+from clusterkeras.evaluation.words.card import errors_from
+from clusterkeras.evaluation.words.markdown import markdown_table
 from data_tools.running.output import whole_path
 from data_tools.running.plain_files import write_json, write_text
 from data_tools.schema import PARAMETERS

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clusterkeras.evaluation import evaluate, summary
+from clusterkeras.evaluation import asking, evaluate
+from clusterkeras.evaluation.numbers.posterior import posterior_report, score_clusters
+from clusterkeras.evaluation.numbers.predictions import Predictions
 from clusterkeras.network.model import ClusterModel
 from data_tools.priors import Priors
 from data_tools.records.dataset import make_dataset
@@ -29,8 +31,8 @@ PICTURES = {
 
 def test_what_misses_a_limit_is_printed_first_then_the_worst(over_confident, box):
     clusters = over_confident.select(over_confident.is_cluster)
-    scored = summary.score_clusters(clusters, box)
-    found = summary.posterior_report(clusters, scored, box)
+    scored = score_clusters(clusters, box)
+    found = posterior_report(clusters, scored, box)
     cut = found["strata"]["predicted"]
     cut[0]["ok"] = False
     found["strata"]["predicted"] = cut[::-1]
@@ -107,7 +109,7 @@ def model(m83):
 def predictions(model, mocks):
     """Return what the model says of the set."""
     dataset = make_dataset(mocks, "test", 48, training=False)
-    return evaluate.predict(model, dataset, draws=32)
+    return asking.predict(model, dataset, draws=32)
 
 
 def test_evaluate_scores_a_saved_model_on_a_mock_set(model, mocks, tmp_path, capsys):
@@ -136,8 +138,8 @@ def test_evaluate_scores_a_saved_model_on_a_mock_set(model, mocks, tmp_path, cap
 
 def test_predictions_do_not_depend_on_the_batch_size(model, mocks, predictions):
     dataset = make_dataset(mocks, "test", 17, training=False)
-    other = evaluate.predict(model, dataset, draws=32)
-    for field in dataclasses.fields(summary.Predictions):
+    other = asking.predict(model, dataset, draws=32)
+    for field in dataclasses.fields(Predictions):
         one, two = (getattr(p, field.name) for p in (predictions, other))
         np.testing.assert_allclose(one, two, atol=2e-4, err_msg=field.name)
 
@@ -145,7 +147,7 @@ def test_predictions_do_not_depend_on_the_batch_size(model, mocks, predictions):
 def test_records_with_the_same_image_but_another_number_draw_anew(model, mocks):
     (images, labels), *_ = make_dataset(mocks, "test", 2, training=False, limit=2)
     images = tf.repeat(images[:1], 2, axis=0)
-    found = evaluate.predict(model, [(images, labels)], draws=32)
+    found = asking.predict(model, [(images, labels)], draws=32)
     assert not np.allclose(found.draws[0], found.draws[1])
 
 

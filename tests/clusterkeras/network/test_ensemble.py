@@ -6,7 +6,7 @@ import pytest
 from scipy.special import expit
 
 from clusterkeras.config import ModelConfig
-from clusterkeras.evaluation.evaluate import predict
+from clusterkeras.evaluation.asking import predict
 from clusterkeras.network.ensemble import Ensemble
 from clusterkeras.network.layers.unlike import fit_unlike
 from clusterkeras.network.model import ClusterModel

@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import clusterkeras
 from clusterkeras.config import ModelConfig, TrainingConfig
-from clusterkeras.evaluation.evaluate import predict
+from clusterkeras.evaluation.asking import predict
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.training.callbacks import (

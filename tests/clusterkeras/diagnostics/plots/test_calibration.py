@@ -6,13 +6,13 @@ from scipy import stats
 
 from clusterkeras.diagnostics.metrics import bands, coverage
 from clusterkeras.diagnostics.plots import calibration as calibration_plots
-from clusterkeras.evaluation import summary
+from clusterkeras.evaluation.numbers.posterior import posterior_report, score_clusters
 
 
 @pytest.fixture(scope="module")
 def scored(calibrated, box):
     clusters = calibrated.select(calibrated.is_cluster)
-    return summary.score_clusters(clusters, box)
+    return score_clusters(clusters, box)
 
 
 def drawn(figure):
@@ -91,7 +91,7 @@ def test_rank_plots_hold_every_cluster_and_leave_the_band_only_where_it_fails(sc
 
 def test_strata_picture_leaves_out_empty_strata(calibrated, box, scored):
     clusters = calibrated.select(calibrated.is_cluster)
-    rows = summary.posterior_report(clusters, scored, box)["strata"]["predicted"]
+    rows = posterior_report(clusters, scored, box)["strata"]["predicted"]
     figure = drawn(
         calibration_plots.strata_coverage([*rows, {"label": "nobody", "n": 0}])
     )

@@ -3,14 +3,15 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from clusterkeras.diagnostics.plots import recovery as plots
-from clusterkeras.evaluation import strata, summary
+from clusterkeras.evaluation.numbers import strata
+from clusterkeras.evaluation.numbers.posterior import score_clusters
 from data_tools.schema import PARAMETERS
 
 
 @pytest.fixture(scope="module")
 def scored(calibrated, box):
     clusters = calibrated.select(calibrated.is_cluster)
-    return summary.score_clusters(clusters, box)
+    return score_clusters(clusters, box)
 
 
 def drawn(figure):

@@ -3,13 +3,13 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from clusterkeras.diagnostics.plots.sharpness import sharpness
-from clusterkeras.evaluation import summary
+from clusterkeras.evaluation.numbers.posterior import score_clusters
 
 
 @pytest.fixture(scope="module")
 def width(calibrated, box):
     clusters = calibrated.select(calibrated.is_cluster)
-    return summary.score_clusters(clusters, box).width
+    return score_clusters(clusters, box).width
 
 
 def texts(ax):

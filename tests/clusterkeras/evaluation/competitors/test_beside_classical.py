@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from clusterkeras.commands import cli
-from clusterkeras.evaluation import card
 from clusterkeras.evaluation.competitors.beside_classical import (
     check_same_clusters,
     evaluate_beside_classical,
     gains,
 )
+from clusterkeras.evaluation.words import methods
 from clusterkeras.network.model import ClusterModel
 from data_tools.priors import Priors
 from data_tools.records.plan import MockSet
@@ -86,9 +86,9 @@ def test_the_classical_method_stands_beside_the_model(
     ]
     assert rival["gain"]["overall"]["mean"] == pytest.approx(loss[1] - loss[0])
     assert loss[1] < loss[0]
-    section = "\n\n".join(card.classical_part(metrics))
+    section = "\n\n".join(methods.classical_part(metrics))
     assert section in (tmp_path / "tables.md").read_text()
-    assert card.classical_part(metrics)[1] in capsys.readouterr().out
+    assert methods.classical_part(metrics)[1] in capsys.readouterr().out
     assert (tmp_path / "classical.png").stat().st_size > 1000
 
 

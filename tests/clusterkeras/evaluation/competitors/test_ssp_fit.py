@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from clusterkeras.evaluation import summary
 from clusterkeras.evaluation.competitors.ring_photometry import Measured
 from clusterkeras.evaluation.competitors.ssp_fit import (
     STEPS,
@@ -15,6 +14,7 @@ from clusterkeras.evaluation.competitors.ssp_fit import (
     describe,
     fit_populations,
 )
+from clusterkeras.evaluation.numbers.posterior import posterior_report, score_clusters
 from data_tools.stars.population import population_of
 from data_tools.target import Target
 
@@ -139,8 +139,8 @@ def test_draws_have_the_density_that_is_stated(populations, mocks, best_only, sh
 
 def test_the_likelihood_is_calibrated_where_its_assumptions_hold(populations, mocks):
     found = make(populations, mocks).predict(observe(300, seed=6), draws=200)
-    scored = summary.score_clusters(found, BOX)
-    report = summary.posterior_report(found, scored, BOX)["overall"]["parameters"]
+    scored = score_clusters(found, BOX)
+    report = posterior_report(found, scored, BOX)["overall"]["parameters"]
     for name in ("log_age", "a_v", "log_mass"):
         assert 0.6 < report[name]["coverage_68"] < 0.77, name
 

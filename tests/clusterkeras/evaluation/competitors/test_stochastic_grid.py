@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from clusterkeras.evaluation import summary
 from clusterkeras.evaluation.competitors.ring_photometry import Measured
 from clusterkeras.evaluation.competitors.stochastic_grid import (
     TAILS,
@@ -17,6 +16,7 @@ from clusterkeras.evaluation.competitors.stochastic_grid import (
     choose_kernels,
     fit_grid,
 )
+from clusterkeras.evaluation.numbers.posterior import posterior_report, score_clusters
 
 BOX = {
     "log_age": (0.0, 2.0),
@@ -106,8 +106,8 @@ def test_it_comes_within_a_tenth_of_a_nat_of_the_exact_posterior(predictions, ob
 
 
 def test_its_posteriors_are_calibrated(predictions):
-    scored = summary.score_clusters(predictions, BOX)
-    found = summary.posterior_report(predictions, scored, BOX)
+    scored = score_clusters(predictions, BOX)
+    found = posterior_report(predictions, scored, BOX)
     # smoothing makes them wider, never narrower
     assert found["joint"]["tarp"]["max_deviation"] < 0.1
     coverage = [p["coverage_68"] for p in found["overall"]["parameters"].values()]

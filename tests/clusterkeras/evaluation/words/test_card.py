@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clusterkeras.evaluation import card, evaluate, summary
+from clusterkeras.evaluation import evaluate
+from clusterkeras.evaluation.numbers.posterior import posterior_report, score_clusters
+from clusterkeras.evaluation.words import card
 from data_tools.schema import PARAMETERS
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 SHIPPED = ROOT / "saved_models" / "m83-wfc3-uvis"
 
 
@@ -69,8 +71,8 @@ def test_strata_are_written_worst_first(metrics):
 
 def test_what_misses_its_limit_comes_before_all_else(metrics, over_confident, box):
     clusters = over_confident.select(over_confident.is_cluster)
-    scored = summary.score_clusters(clusters, box)
-    found = summary.posterior_report(clusters, scored, box)
+    scored = score_clusters(clusters, box)
+    found = posterior_report(clusters, scored, box)
     metrics = metrics | {"posterior": evaluate.as_plain(found)}
     text = card.tables(metrics)
     missed = [v for v in metrics["posterior"]["verdicts"] if not v["ok"]]

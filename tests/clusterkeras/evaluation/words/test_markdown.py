@@ -1,4 +1,4 @@
-from clusterkeras.evaluation.markdown import markdown_table
+from clusterkeras.evaluation.words.markdown import markdown_table
 
 
 def test_a_table_has_a_rule_below_its_head_and_a_line_a_row():

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clusterkeras.evaluation import strata
+from clusterkeras.evaluation.numbers import strata
 
 
 @pytest.mark.parametrize("quantity", strata.EDGES)

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from clusterkeras.diagnostics.metrics import limits
-from clusterkeras.evaluation import strata
-from clusterkeras.evaluation.markdown import markdown_table
-from clusterkeras.evaluation.summary import SHARE_ON_MOSAIC
+from clusterkeras.evaluation.numbers import strata
+from clusterkeras.evaluation.numbers.presence import SHARE_ON_MOSAIC
+from clusterkeras.evaluation.numbers.strata import published_row
+from clusterkeras.evaluation.words import methods
+from clusterkeras.evaluation.words.markdown import markdown_table, number
 from data_tools.records.plan import FIELDS_TO_JUDGE_BY
 from data_tools.schema import PARAMETERS
 
@@ -106,8 +108,8 @@ def sharpness(found: Mapping[str, Any]) -> str:
     )
     told = f"; 68 % intervals as parts of the prior's: {widths}" if widths else ""
     said = [
-        f"Beside the prior: {_number(found['gain_over_prior'], '.2f')} ± "
-        f"{_number(found['gain_error'], '.2f')} nats gained{told}."
+        f"Beside the prior: {number(found['gain_over_prior'], '.2f')} ± "
+        f"{number(found['gain_error'], '.2f')} nats gained{told}."
     ]
     if found["auc"] is not None:
         taken = found["taken_on_mosaic"]
@@ -392,89 +394,6 @@ def fields_part(fields: dict[str, Any]) -> list[str]:
     ]
 
 
-def method_table(found: Mapping[str, Mapping[str, Any]]) -> str:
-    """Write methods side by side, the best first.
-
-    Parameters
-    ----------
-    found : mapping of str to mapping
-        By the name of the method: its ``posterior``, as in ``metrics.json``, and
-        ``hours_to_make`` and ``seconds_to_ask``, the processor time of training or
-        fitting it and of asking it; None where it is not known.
-
-    Returns
-    -------
-    str
-        A Markdown table. Scatter is that in the published regime, coverage that over
-        all clusters.
-    """
-    rows = []
-    for name, entry in found.items():
-        overall, joint = entry["posterior"]["overall"], entry["posterior"]["joint"]
-        regime = published_regime(entry["posterior"])
-        loss, inside = (r["negative_log_probability"] for r in (overall, regime))
-        lost = f", {loss['n_not_finite']} lost" if loss["n_not_finite"] else ""
-        rows.append(
-            [
-                name,
-                f"{loss['mean']:.3f} ± {loss['standard_error']:.3f}{lost}",
-                _number(inside["mean"], ".3f"),
-                *(_number(p["scatter"], ".2f") for p in regime["parameters"].values()),
-                *(f"{p['coverage_68']:.3f}" for p in overall["parameters"].values()),
-                f"{joint['tarp']['max_deviation']:.3f}",
-                _number(entry["hours_to_make"], ".2f"),
-                _number(entry["seconds_to_ask"], ".0f"),
-            ]
-        )
-    rows.sort(key=lambda row: float(row[1].split()[0]))
-    labels = [p.label for p in PARAMETERS]
-    head = ["method", "-log p [nats]", "in the regime"]
-    head += [f"scatter {label}" for label in labels]
-    head += [f"68 % {label}" for label in labels]
-    head += ["max abs(ECP - alpha)", "CPU hours to make", "CPU seconds to ask"]
-    return markdown_table(head, rows)
-
-
-def _number(value: float | None, how: str) -> str:
-    return "" if value is None or math.isnan(value) else format(value, how)
-
-
-def published_regime(posterior: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the row of the regime in which the published network is reliable."""
-    rows = posterior["strata"]["true"]
-    return next(row for row in rows if row["label"] == "published_regime")
-
-
-def classical_part(metrics: Mapping[str, Any]) -> list[str]:
-    """Set the classical method beside the model; nothing where it was not asked.
-
-    Parameters
-    ----------
-    metrics : mapping
-        Content of ``metrics.json``.
-
-    Returns
-    -------
-    list of str
-        Heading, table and paragraph.
-    """
-    if "classical" not in metrics:
-        return []
-    rival = metrics["classical"]
-    model = {"posterior": metrics["posterior"], **rival["model"]}
-    name = f"stochastic grid, {rival['n_models']:,} models"
-    gain = rival["gain"]["overall"]
-    return [
-        "### Beside the classical method",
-        method_table({metrics["model"]: model, name: rival}),
-        "Scatter is that in the published regime, coverage that over all. The log p of "
-        f"the same {gain['n']} truths is higher under the model than under the grid by "
-        f"{_number(gain['mean'], '.3f')} ± {_number(gain['error'], '.3f')} nats (error "
-        f"by the scatter of {gain['n_fields']} fields). Truths that one of the two "
-        f"rules out, and are left out here: {gain['n_ruled_out']}.",
-    ]
-
-
 def tables(metrics: dict[str, Any]) -> str:
     """Write all tables of an evaluation, with a heading each, what fails first.
 
@@ -512,7 +431,7 @@ def tables(metrics: dict[str, Any]) -> str:
         outside_bands(posterior),
         *fields_part(posterior["fields"]),
     ]
-    regime = published_regime(posterior)
+    regime = published_row(posterior)
     if regime["n"]:
         score = regime["negative_log_probability"]
         parts += [
@@ -532,5 +451,5 @@ def tables(metrics: dict[str, Any]) -> str:
         ]
     parts += ["### Visibility", visibility_table(metrics)]
     parts += unlike_part(metrics["unlike_mocks"])
-    parts += classical_part(metrics)
+    parts += methods.classical_part(metrics)
     return "\n\n".join(parts)

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from clusterkeras.evaluation.predictions import Predictions
+from clusterkeras.evaluation.numbers.predictions import Predictions
 
 
 def test_arrays_of_different_length_are_refused(calibrated):

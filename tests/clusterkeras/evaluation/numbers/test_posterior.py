@@ -4,15 +4,26 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from clusterkeras.evaluation import strata, summary
-from clusterkeras.evaluation.predictions import Predictions
+from clusterkeras.evaluation.numbers import strata
+from clusterkeras.evaluation.numbers.posterior import (
+    posterior_report,
+    score_clusters,
+    stratum_row,
+)
+from clusterkeras.evaluation.numbers.predictions import Predictions
+from clusterkeras.evaluation.numbers.presence import (
+    presence_report,
+    sharpness_report,
+    unlike_report,
+    visibility_report,
+)
 from data_tools.schema import PARAMETER_NAMES
 
 
 def posterior(predictions, box):
     clusters = predictions.select(predictions.is_cluster)
-    scored = summary.score_clusters(clusters, box)
-    return clusters, scored, summary.posterior_report(clusters, scored, box)
+    scored = score_clusters(clusters, box)
+    return clusters, scored, posterior_report(clusters, scored, box)
 
 
 @pytest.fixture(scope="module")
@@ -187,11 +198,11 @@ def test_catastrophic_fraction_counts_a_factor_of_ten_in_age(calibrated, box):
     truth[:, 0] = np.where(np.arange(len(truth)) % 4 == 0, 6.7, 8.5)
     draws = np.broadcast_to(truth[:, None], clusters.draws.shape).copy()
     draws[..., 0] = 8.5
-    scored = summary.score_clusters(
+    scored = score_clusters(
         dataclasses.replace(clusters, truth=truth, draws=draws), box
     )
     everything = strata.Stratum("all", -np.inf, np.inf, np.ones(len(truth), bool))
-    row = summary.stratum_row(scored, everything, 0.0)
+    row = stratum_row(scored, everything, 0.0)
     assert row["parameters"]["log_age"]["catastrophic_fraction"] == pytest.approx(
         0.25, abs=0.001
     )
@@ -210,14 +221,14 @@ def test_a_nan_density_is_counted_and_does_not_stop_the_report(calibrated, box):
 def test_an_empty_stratum_is_nan_with_n_zero(right):
     _, scored, _ = right
     nobody = strata.Stratum("a_v", 9.0, 10.0, np.zeros(len(scored.truth), bool))
-    row = summary.stratum_row(scored, nobody, 0.0)
+    row = stratum_row(scored, nobody, 0.0)
     assert row["n"] == 0
     assert "worst_coverage" not in row
     assert np.isnan(row["parameters"]["a_v"]["bias"])
 
 
 def test_presence_is_reported_by_visibility_and_by_kind_of_negative(calibrated):
-    found = summary.presence_report(calibrated)
+    found = presence_report(calibrated)
     assert found["n_clusters"] + found["n_others"] == len(calibrated)
     assert found["at_90_completeness"]["completeness"] == pytest.approx(0.9, abs=0.002)
     assert found["probabilities"]["ok"]
@@ -235,7 +246,7 @@ def test_presence_is_reported_by_visibility_and_by_kind_of_negative(calibrated):
 
 def test_a_kind_that_passes_for_a_cluster_is_singled_out(calibrated):
     fooled = np.where(calibrated.kind == 3, 0.999, calibrated.p_cluster)
-    found = summary.presence_report(dataclasses.replace(calibrated, p_cluster=fooled))
+    found = presence_report(dataclasses.replace(calibrated, p_cluster=fooled))
     assert found["by_kind"]["blend"]["false_positive_rate"] == 1.0
     assert found["by_kind"]["blend"]["auc"] < 0.1 < found["by_kind"]["empty"]["auc"]
 
@@ -258,8 +269,8 @@ def prior_alone(predictions, box):
 
 def sharpness(predictions, box):
     *_, found = posterior(predictions, box)
-    presence = summary.presence_report(predictions)
-    return found, summary.sharpness_report(found["overall"], presence)
+    presence = presence_report(predictions)
+    return found, sharpness_report(found["overall"], presence)
 
 
 def test_the_prior_keeps_every_limit_and_is_said_to_know_nothing(calibrated, box):
@@ -303,29 +314,29 @@ def test_p_cluster_is_told_for_the_share_of_clusters_on_a_mosaic(calibrated, p, 
     )
     hundred = calibrated.select(rows)
     sure = np.where(hundred.is_cluster, p, 0.0)
-    found = summary.presence_report(dataclasses.replace(hundred, p_cluster=sure))
+    found = presence_report(dataclasses.replace(hundred, p_cluster=sure))
     assert found["on_mosaic"] == {"share": 0.03, "taken": taken}
 
 
 def test_presence_of_clusters_alone_is_none(calibrated):
-    assert summary.presence_report(calibrated.select(calibrated.is_cluster)) is None
+    assert presence_report(calibrated.select(calibrated.is_cluster)) is None
 
 
 def test_visibility_bias_and_scatter_are_those_put_in(calibrated):
     moved = dataclasses.replace(
         calibrated, visibility_mean=calibrated.visibility_mean + 0.05
     )
-    found = summary.visibility_report(moved)
+    found = visibility_report(moved)
     assert found["objects"]["n"] == calibrated.has_object.sum()
     assert found["objects"]["bias"] == pytest.approx(0.05, abs=0.01)
     assert found["objects"]["scatter"] == pytest.approx(0.1, rel=0.07)
-    right = summary.visibility_report(calibrated)["clusters"]
+    right = visibility_report(calibrated)["clusters"]
     assert abs(right["coverage_68"] - 0.68) < 4 * right["coverage_68_error"]
 
 
 def test_the_share_called_unlike_the_mocks_is_told_by_kind(calibrated):
     unlike = np.where(calibrated.kind == 2, -5.0, -0.5)
-    found = summary.unlike_report(dataclasses.replace(calibrated, unlike_mocks=unlike))
+    found = unlike_report(dataclasses.replace(calibrated, unlike_mocks=unlike))
     assert found["all"]["flagged"] == np.mean(calibrated.kind == 2)
     flagged = {name: row["flagged"] for name, row in found["by_kind"].items()}
     assert flagged == {"cluster": 0, "empty": 0, "bright_star": 1, "blend": 0}
@@ -339,12 +350,12 @@ def test_a_method_that_knows_of_posteriors_only_gets_a_whole_report(calibrated, 
     predictions = Predictions.of_posterior(
         truth, **{name: getattr(clusters, name) for name in said}
     )
-    assert summary.presence_report(predictions) is None
-    assert np.isnan(summary.unlike_report(predictions)["all"]["flagged"])
-    seen = summary.visibility_report(predictions)["clusters"]
+    assert presence_report(predictions) is None
+    assert np.isnan(unlike_report(predictions)["all"]["flagged"])
+    seen = visibility_report(predictions)["clusters"]
     assert abs(seen["bias"]) < 0.1 and 0.6 < seen["coverage_68"] < 0.76
-    scored = summary.score_clusters(predictions, box)
-    row = summary.posterior_report(predictions, scored, box)["overall"]
-    expected = summary.score_clusters(clusters, box)
-    expected = summary.posterior_report(clusters, expected, box)["overall"]
+    scored = score_clusters(predictions, box)
+    row = posterior_report(predictions, scored, box)["overall"]
+    expected = score_clusters(clusters, box)
+    expected = posterior_report(clusters, expected, box)["overall"]
     assert row == expected

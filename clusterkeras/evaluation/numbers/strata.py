@@ -30,7 +30,7 @@ PUBLISHED_REGIME: dict[str, tuple[float, float]] = {
 }
 
 
-#: Rows of a report, as `clusterkeras.evaluation.summary.stratum_row` makes them.
+#: Rows of a report; see `clusterkeras.evaluation.numbers.posterior.stratum_row`.
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -177,3 +177,9 @@ def score_table(rows: Rows, parameter: str = "log_age") -> str:
             )
         )
     return "\n".join(lines)
+
+
+def published_row(posterior: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the row of the regime in which the published network is reliable."""
+    rows = posterior["strata"]["true"]
+    return next(row for row in rows if row["label"] == "published_regime")
