@@ -149,6 +149,8 @@ def _about(row: Row, seed: int, said: dict[str, Any]) -> dict[str, Any]:
     named = row.costs(seed)
     costs = {k: said.get(k) if v is None else v for k, v in named.items()}
     costs |= {k: v for k, v in said.items() if k not in (*named, "settings")}
+    # where a set lay on that machine is nobody's concern
+    argv = [Path(a).name if Path(a).is_absolute() else a for a in sys.argv]
     packages = ("clusterkeras", "numpy", "tensorflow", "keras")
     return {
         "row": row.name,
@@ -156,7 +158,7 @@ def _about(row: Row, seed: int, said: dict[str, Any]) -> dict[str, Any]:
         "costs": costs,
         "settings": said.get("settings"),
         "made": row.made(seed),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([Path(argv[0]).name, *argv[1:]]),
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "versions": {name: metadata.version(name) for name in packages},

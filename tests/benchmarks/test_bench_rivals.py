@@ -330,6 +330,7 @@ def test_who_is_asked_leaves_an_answer_once(
     np.testing.assert_allclose(given.log_prob, -np.log(volume), rtol=1e-6)
     assert given.about["row"] == "prior" and given.about["draws"] == 50
     assert given.about["command"].startswith("bench_rivals.py ask prior")
+    assert str(small_mock_set) not in given.about["command"]
     before = path.read_bytes()
     run("ask", "prior", "--data", small_mock_set)
     assert path.read_bytes() == before
