@@ -39,7 +39,6 @@ def test_the_worked_examples_ship():
         "m83-f438w-f814w",
         "m83-wfc3-uvis",
         "m83-wfc3-uvis-halpha",
-        "m83-wfc3-uvis-plain",
         "ngc628-wfc3-uvis",
     ]
 
