@@ -78,7 +78,7 @@ class EnsemblePosterior(LinePosterior):
             [m.line(part) for m, part in zip(self.members, parts, strict=True)],
         )
 
-    def centre(self, raw: tf.Tensor) -> tf.Tensor:
+    def centre(self, raw: tf.Tensor, even: tf.Tensor | None = None) -> tf.Tensor:
         """Return the mean of the members' centres: (B, P)."""
         parts, shares = self.parts(raw)
         centres = [m.centre(part) for m, part in zip(self.members, parts, strict=True)]

@@ -112,7 +112,7 @@ class MixturePosterior(LinePosterior):
             tfd.MultivariateNormalTriL(means, cholesky),
         )
 
-    def centre(self, raw: tf.Tensor) -> tf.Tensor:
+    def centre(self, raw: tf.Tensor, even: tf.Tensor | None = None) -> tf.Tensor:
         """Return the mixture's mean, exactly: (B, P)."""
         logits, means, _ = self.parts(raw)
         return tf.linalg.matvec(means, tf.nn.softmax(logits), transpose_a=True)

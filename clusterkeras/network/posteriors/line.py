@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from clusterkeras.network.posteriors.base import Posterior
+from clusterkeras.network.posteriors.base import SUMMARY_POINTS, Posterior
 from clusterkeras.network.posteriors.transforms import BoxProbit, InBox, line_to_box
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -86,14 +86,22 @@ class LinePosterior(Posterior):
         """
         raise NotImplementedError
 
-    def centre(self, raw: tf.Tensor) -> tf.Tensor:
+    def centre(self, raw: tf.Tensor, even: tf.Tensor | None = None) -> tf.Tensor:
         """Return the mean on the line, the same each time: (B, P).
 
         It comes from the points that `summarise` reads from, where a subclass does not
         know it exactly.
+
+        Parameters
+        ----------
+        raw : tensor (B, n_outputs)
+            Outputs of the network.
+        even : tensor (B, n, P), optional
+            Those points before any stretch, if they are at hand.
         """
-        draws = self.plain_carry(raw, *self.summary_numbers(tf.shape(raw)[0]))
-        return tf.reduce_mean(draws, axis=1)
+        if even is None:
+            even = self.plain_carry(raw, *self.summary_numbers(tf.shape(raw)[0]))
+        return tf.reduce_mean(even, axis=1)
 
     def line(self, raw: tf.Tensor) -> tfd.Distribution:
         """Build the density on the line, stretched: batch (B,), event (P,)."""
@@ -107,10 +115,15 @@ class LinePosterior(Posterior):
         self, raw: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor
     ) -> tf.Tensor:
         """Carry random numbers to draws (B, n, P) from `line`; see `plain_carry`."""
-        u = self.plain_carry(raw, uniform, normal)
+        return self._stretched(raw, self.plain_carry(raw, uniform, normal))
+
+    def _stretched(
+        self, raw: tf.Tensor, u: tf.Tensor, even: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Stretch draws `u` (B, n, P) about the `centre`."""
         if self.stretch is None:
             return u
-        centre = self.centre(raw)[:, None]
+        centre = self.centre(raw, even)[:, None]
         return centre + self.stretch * (u - centre)
 
     def distribution(self, raw: tf.Tensor) -> tfd.Distribution:
@@ -120,6 +133,16 @@ class LinePosterior(Posterior):
     def carry(self, raw: tf.Tensor, uniform: tf.Tensor, normal: tf.Tensor) -> tf.Tensor:
         """Carry random numbers to draws; see `Posterior.carry`."""
         return line_to_box(self.carry_line(raw, uniform, normal), self.low, self.high)
+
+    def even_draws(self, raw: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return draws that stand evenly; see `Posterior.even_draws`.
+
+        They are carried once, and say where the centre is as well.
+        """
+        uniform, normal = self.summary_numbers(tf.shape(raw)[0])
+        even = self.plain_carry(raw, uniform, normal)
+        draws = line_to_box(self._stretched(raw, even, even), self.low, self.high)
+        return draws, tf.ones_like(uniform) / SUMMARY_POINTS
 
     def get_config(self) -> dict[str, Any]:
         """Return all arguments, as plain values."""

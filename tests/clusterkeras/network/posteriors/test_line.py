@@ -85,6 +85,24 @@ def test_a_stretch_keeps_the_mean_on_the_line_and_widens_about_it(kind, raw):
     np.testing.assert_allclose(after, expected, atol=1e-4)
 
 
+def test_even_draws_are_carried_once_and_stretched_as_all_others(
+    kind, raw, monkeypatch
+):
+    stretched = make(kind, STRETCH)
+    expected = stretched.carry(raw, *stretched.summary_numbers(3))
+    carried, carry = [], stretched.plain_carry
+
+    def counted(*numbers):
+        carried.append(numbers)
+        return carry(*numbers)
+
+    monkeypatch.setattr(stretched, "plain_carry", counted)
+    draws, weights = stretched.even_draws(raw)
+    assert len(carried) == 1
+    np.testing.assert_array_equal(draws, expected)
+    np.testing.assert_allclose(weights, 1 / weights.shape[1])
+
+
 def test_a_stretch_of_one_changes_nothing(kind, raw):
     points = np.random.default_rng(0).uniform(LOW, HIGH, (3, 2)).astype("f4")
     found, expected = (
