@@ -213,7 +213,7 @@ class TrainingConfig:
         )
         if self.warmup + self.decay > 1:
             raise ValueError(
-                "training.warmup and training.decay must add up to 1 at most; received "
+                "training.warmup and training.decay must be 1 at most together; received "
                 f"{self.warmup} and {self.decay}"
             )
 

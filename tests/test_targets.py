@@ -13,7 +13,7 @@ from data_tools.imaging.render import Renderer
 from data_tools.mocks.mock import MockMaker
 from data_tools.priors import Priors
 from data_tools.records.finished_set import read_configuration
-from data_tools.schema import FEATURES, KINDS
+from data_tools.schema import FEATURES, FIELD_TRAIT_NAMES, KINDS
 from data_tools.stars.cluster import ClusterMaker
 from data_tools.stars.isochrones import IsochroneGrid
 from data_tools.tables import load_tables, table_files
@@ -109,8 +109,12 @@ def test_mocks_can_be_drawn(shipped):
             if feature.name in mock and feature.shape:
                 size = np.shape(mock[feature.name])
                 assert size == feature.sizes(px, bands), feature.name
-        for name in ("cluster", "background", "background_variance"):
+        for name in ("cluster", "background_variance"):
             assert np.isfinite(mock[name]).all(), name
+        # gaps and edges have no data
+        missing = mock["field_traits"][FIELD_TRAIT_NAMES.index("missing")]
+        found = np.isnan(mock["background"]).mean()
+        assert found == pytest.approx(np.nan_to_num(missing), abs=0.01)
     seen = [mock["log_snr"] for mock in mocks if KINDS[mock["kind"]] == "cluster"]
     assert 0 < max(seen) < 5
 

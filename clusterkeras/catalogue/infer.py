@@ -138,7 +138,7 @@ def infer(
         (without metadata) ``.csv``.
     model : PosteriorModel, str or Path
         Trained model: the name of one that ships, a ``.keras`` file, the directory of a
-        run or of a SavedModel; or a server's, as `clusterkeras.client.connect` gives.
+        run or of a SavedModel; in Python also one on a server.
     config : InferenceConfig, optional
         Batch, seed and limits of the flags.
     preview : str or Path, optional

@@ -84,7 +84,7 @@ def test_true_and_false_are_no_numbers(whole, name):
         (config.TrainingConfig(), "batch_size", 10**9),
         (config.TrainingConfig(), "learning_rate", 0.0),
         (config.TrainingConfig(), "seed", -1),
-        (config.TrainingConfig(), "decay", 0.97),
+        (config.TrainingConfig(), "decay", 0.98),
         (config.InferenceConfig(), "draws", 10**9),
         (config.InferenceConfig(), "origin", 2),
         (config.InferenceConfig(), "psf_fwhm_px", (2.0, 0.0)),

@@ -105,7 +105,7 @@ def test_a_mock_of_the_priors_is_inside_throughout(images, target):
 
 
 def test_too_much_noise_is_outside_and_the_advice_helps(images, target):
-    change(images[1], noisier(40))
+    change(images[1], noisier(30))
     before = outside(check(images, target, Priors()))
     assert {q for _, q in before} >= {"noise", "depth, 5 sigma"}
     assert {b for b, _ in before} == {"F438W"}
