@@ -213,8 +213,8 @@ class TrainingConfig:
         )
         if self.warmup + self.decay > 1:
             raise ValueError(
-                "training.warmup and training.decay must be 1 at most together; received "
-                f"{self.warmup} and {self.decay}"
+                "training.warmup and training.decay must be 1 at most together; "
+                f"received {self.warmup} and {self.decay}"
             )
 
 
