@@ -445,7 +445,10 @@ def sample(
     expected = mass * population.number
     counts = rng.poisson(expected)
     flux = population.reddened(a_v)
-    brightness = flux @ np.asarray(weight, np.float32)
+    # not by the linear-algebra library: its single-precision kernel for few columns
+    # computes with what lies beside them (a stray warning on some processors), and
+    # which stars stand alone must not hang on a processor's last digits
+    brightness = np.einsum("nb,b->n", flux, np.asarray(weight, np.float32))
     bright = np.flatnonzero((brightness > least) & (counts > 0))
     bright = bright[np.argsort(-brightness[bright], kind="stable")]
     bright = bright[: np.searchsorted(np.cumsum(counts[bright]), max_stars, "right")]
