@@ -1,0 +1,113 @@
+"""Put a trained model, with all that is measured on it, where a preset is loaded from.
+
+    python scripts/ship_model.py m83 m83/test/metrics.json m83-wfc3-uvis
+
+copies the model and its metrics to `saved_models/m83-wfc3-uvis`, exports version 1 of
+its SavedModel, asks it again for the stored example, and writes the tables of the card
+and of the project's README. What people write by hand, the card down to *Measured* and
+all of the README's sentences, is left to people: read both afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+ROOT = Path(__file__).parents[1]
+CONFIGURATION = "configuration.yaml"
+MEASURED = "## Measured\n"
+#: A table of parameters, as `card.parameter_table` writes it.
+TABLE = re.compile(r"^\|  \| bias \| scatter .*\n(?:\|.*\n)+", re.MULTILINE)
+
+
+def main() -> None:
+    """Read the options, copy, export, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path, help="directory of fit or recalibrate")
+    parser.add_argument("metrics", type=Path, help="metrics.json of evaluate")
+    parser.add_argument("name", help="the preset's name")
+    parser.add_argument("--readme", action="store_true", help="also README.md's tables")
+    args = parser.parse_args()
+
+    from clusterkeras import ClusterModel
+    from clusterkeras.network.model_file import MODEL_FILE
+
+    preset = ROOT / "saved_models" / args.name
+    preset.mkdir(exist_ok=True)
+    shutil.copy(args.model / MODEL_FILE, preset / MODEL_FILE)
+    shutil.copy(args.metrics, preset / "metrics.json")
+    write_configuration(args.model, preset / CONFIGURATION)
+    metrics = json.loads(args.metrics.read_text())
+    write_card(preset / "README.md", metrics)
+    if args.readme:
+        write_readme(ROOT / "README.md", metrics)
+    model = ClusterModel.from_preset(args.name)
+    export_again(model, preset)
+    ask_again(model, preset / "example.npz")
+
+
+def write_configuration(model: Path, output: Path) -> None:
+    """Write a run's configuration; of what was recalibrated also that of its fit."""
+    found = yaml.safe_load((model / CONFIGURATION).read_text())
+    if "recalibrated" in found:
+        fitted = Path(found.pop("recalibrated")) / CONFIGURATION
+        found = yaml.safe_load(fitted.read_text()) | found
+    output.write_text(yaml.safe_dump(found, sort_keys=False))
+
+
+def write_card(card: Path, metrics: dict) -> None:
+    """Replace what was measured; what stands before it is written by hand."""
+    from clusterkeras.evaluation.words.card import tables
+
+    text = card.read_text() if card.is_file() else f"# {card.parent.name}\n\n{MEASURED}"
+    head, _, _ = text.partition(MEASURED)
+    card.write_text(f"{head}{MEASURED}\n{tables(metrics).strip()}\n")
+
+
+def write_readme(readme: Path, metrics: dict) -> None:
+    """Replace the two tables of parameters: all clusters, and the published regime."""
+    from clusterkeras.evaluation.numbers.strata import published_row
+    from clusterkeras.evaluation.words.card import parameter_table
+
+    thresholds, posterior = metrics["catastrophic_thresholds"], metrics["posterior"]
+    rows = iter((posterior["overall"], published_row(posterior)))
+    text, n = TABLE.subn(
+        lambda _: parameter_table(next(rows), thresholds).strip() + "\n",
+        readme.read_text(),
+    )
+    if n != 2:
+        raise SystemExit(f"{readme}: expected two tables of parameters; found {n}")
+    readme.write_text(text)
+
+
+def export_again(model: object, preset: Path) -> None:
+    """Replace the SavedModel of version 1."""
+    from clusterkeras import export
+
+    shutil.rmtree(preset / "1", ignore_errors=True)
+    export(model, preset.parent, preset.name, 1, card=preset / "README.md")
+
+
+def ask_again(model: object, example: Path) -> None:
+    """Replace the answers of the stored example, its images and parameters kept."""
+    with np.load(example) as file:
+        images, parameters = file["images"], file["parameters"]
+    inputs = images.astype(np.float32)
+    answers = dict(model.summarise(inputs))
+    answers.pop("bad_pixels", None)
+    posterior = model.posterior(model(inputs)["posterior"])
+    answers["log_prob"] = posterior.log_prob(parameters)
+    answers = {name: np.asarray(value) for name, value in answers.items()}
+    np.savez_compressed(example, images=images, parameters=parameters, **answers)
+
+
+if __name__ == "__main__":
+    main()
