@@ -15,7 +15,7 @@ from data_tools.priors import Priors
 from data_tools.records.finished_set import read_configuration
 from data_tools.schema import FEATURES, FIELD_TRAIT_NAMES, KINDS
 from data_tools.stars.cluster import ClusterMaker
-from data_tools.stars.isochrones import IsochroneGrid
+from data_tools.stars.evolution.isochrones import IsochroneGrid
 from data_tools.tables import load_tables, table_files
 from data_tools.tables.stellar_models import model_file
 from data_tools.target import Target

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from data_tools.running.output import check_file, whole_file
-from data_tools.stars.stellar_photometry import vega_magnitudes
+from data_tools.stars.evolution.stellar_photometry import vega_magnitudes
 from data_tools.target import Target
 
 #: Range of initial masses: the fits' own (section 1), carried on from 100 Msun to where

@@ -24,7 +24,7 @@ SOLAR_Z = 0.0152
 #: PARSEC's number (`layout.StarRows`) of each of FSPS's stages 0 to 5.
 LABELS = np.array([1, 2, 3, 4, 7, 8])
 #: Heavier stars count from the main sequence on as CMD 3.7 does; see
-#: `data_tools.stars.phases.parsec_stages`.
+#: `data_tools.stars.evolution.phases.parsec_stages`.
 HEAVY_MSUN, HEAVY_LABELS = 13.9, np.array([1, 4, 5, 6, 7, 8])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_tools.running.output import whole_file
-from data_tools.stars.stellar_photometry import vega_magnitudes
+from data_tools.stars.evolution.stellar_photometry import vega_magnitudes
 
 #: The Sun's gravity and temperature (IAU 2015 Resolution B3).
 LOG_G_SUN, LOG_T_SUN = 4.438, np.log10(5772.0)

@@ -13,8 +13,9 @@ from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import brightness_at
 from data_tools.mocks.surroundings import scattered, with_gas
 from data_tools.stars.cluster import MAX_FAINT_POINTS, MAX_STARS, ClusterMaker
+from data_tools.stars.draw import sample
 from data_tools.stars.nebula import draw_gas, lone_star
-from data_tools.stars.population import Population, isochrones_of, sample
+from data_tools.stars.population import Population, isochrones_of
 
 #: Light as drawn, and where it is expected; see `NegativeMaker.with_expected`.
 Pair = tuple[np.ndarray, np.ndarray]

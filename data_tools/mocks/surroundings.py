@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_tools.stars.cluster import LEAST_ELECTRONS, Cluster, ClusterMaker, Points
+from data_tools.stars.draw import DrawnStars, sample
 from data_tools.stars.nebula import draw_gas
-from data_tools.stars.population import DrawnStars, Population, sample
+from data_tools.stars.population import Population
 from data_tools.streams import streams
 
 #: Clusters up to this age, log10 yr, may still lie in the complex they were born in:

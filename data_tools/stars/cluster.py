@@ -9,13 +9,9 @@ import numpy as np
 from scipy.special import ndtri
 
 from data_tools.priors import Priors
+from data_tools.stars.draw import DrawnStars, sample
 from data_tools.stars.nebula import draw_gas
-from data_tools.stars.population import (
-    DrawnStars,
-    Population,
-    population_of,
-    sample,
-)
+from data_tools.stars.population import Population, population_of
 from data_tools.stars.profile import EFF, King, half_radii, positions, smooth_positions
 from data_tools.stars.traits import (
     Traits,

@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from data_tools.priors import Priors
+from data_tools.stars.evolution.stellar_photometry import vega_magnitudes
 from data_tools.stars.population import Population
-from data_tools.stars.stellar_photometry import vega_magnitudes
 from data_tools.tables import load_tables, nebula_file
 from data_tools.target import Target
 

@@ -2,7 +2,8 @@
 
 They are built by ``scripts/build_tables.py``; ``PROVENANCE.md`` beside them says
 where each number comes from. Here are photometry and PSFs, in ``stellar_models`` the
-stars. Nothing here computes photometry: see ``data_tools.stars.isochrones`` and
+stars. Nothing here computes photometry: see
+``data_tools.stars.evolution.isochrones`` and
 ``data_tools.imaging.psf``.
 """
 

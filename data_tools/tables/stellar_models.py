@@ -28,7 +28,7 @@ class StellarModel:
     phase : ndarray of int, shape (points,)
         MIST: equivalent evolutionary point (EEP), one a point. Others: PARSEC's
         label of the stage, which many points share; see
-        `data_tools.stars.phases.parsec_stages`.
+        `data_tools.stars.evolution.phases.parsec_stages`.
     mass_initial, mass_current : ndarray, shape (points,)
         In solar masses, float64. Initial mass never falls within an isochrone.
     log_l, log_teff, log_g : ndarray, shape (points,)

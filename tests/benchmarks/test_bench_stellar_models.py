@@ -11,7 +11,7 @@ from clusterkeras.network.model import ClusterModel
 from data_tools.priors import Priors
 from data_tools.records.dataset import make_dataset
 from data_tools.schema import STELLAR_MODELS
-from data_tools.stars.phases import parsec_stages
+from data_tools.stars.evolution.phases import parsec_stages
 from data_tools.tables.stellar_models import load_model
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

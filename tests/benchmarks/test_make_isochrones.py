@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_tools.stars.isochrone_files import read_parsec
-from data_tools.stars.isochrones import IsochroneGrid
+from data_tools.stars.evolution.isochrone_files import read_parsec
+from data_tools.stars.evolution.isochrones import IsochroneGrid
 
 pytest.importorskip(
     "cosmic", reason="COSMIC has an environment of its own: benchmarks/cosmic"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from data_tools.stars.stellar_photometry import extinction_coefficients
+from data_tools.stars.evolution.stellar_photometry import extinction_coefficients
 from data_tools.target import Target
 
 #: Error of the zero points in mag, and of the position in pixels.

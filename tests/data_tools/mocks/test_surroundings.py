@@ -6,7 +6,7 @@ import pytest
 from data_tools.mocks.surroundings import Surroundings, scattered
 from data_tools.priors import Priors
 from data_tools.stars.cluster import ClusterMaker
-from data_tools.stars.population import sample
+from data_tools.stars.draw import sample
 
 
 @pytest.fixture(scope="module")

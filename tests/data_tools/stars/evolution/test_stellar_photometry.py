@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_tools.stars.stellar_photometry import (
+from data_tools.stars.evolution.stellar_photometry import (
     extinction_coefficients,
     r_v_change,
     vega_magnitudes,

@@ -1,7 +1,7 @@
 """Readers of isochrone files that a user downloads: PARSEC and MIST.
 
 They check what a file says about itself (columns, magnitude system, extinction)
-and return plain arrays; ``data_tools.stars.isochrones`` makes a grid of them.
+and return plain arrays; ``data_tools.stars.evolution.isochrones`` makes a grid of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from data_tools.foreign.reading import reading
-from data_tools.stars.phases import parsec_stages
+from data_tools.stars.evolution.phases import parsec_stages
 from data_tools.tables import load_tables
 
 LAST_MIST_EEP = 1409  # end of the post-AGB; the white dwarf follows

@@ -14,19 +14,19 @@ from data_tools.imaging.psf import psf_spectra
 from data_tools.imaging.render import Renderer
 from data_tools.mocks.negatives import NegativeMaker
 from data_tools.priors import Priors
-from data_tools.stars import isochrones
 from data_tools.stars.cluster import ClusterMaker
-from data_tools.stars.isochrone_files import FileIsochrone
-from data_tools.stars.isochrones import IsochroneGrid
-from data_tools.stars.population import stars_below
-from data_tools.stars.stellar_photometry import vega_magnitudes
+from data_tools.stars.evolution import isochrones
+from data_tools.stars.evolution.isochrone_files import FileIsochrone
+from data_tools.stars.evolution.isochrones import IsochroneGrid
+from data_tools.stars.evolution.stellar_photometry import vega_magnitudes
+from data_tools.stars.imf import stars_below
 from data_tools.tables.stellar_models import load_model
 from data_tools.target import Target
 
 BANDS = ("F336W", "F438W", "F814W")
 MODELS = isochrones.STELLAR_MODELS
-PARSEC = Path(__file__).resolve().parents[4] / "shared/data/isochrones"
-SSP = Path(__file__).resolve().parents[4] / "shared/data/reference/ssp_mags.csv"
+PARSEC = Path(__file__).resolve().parents[5] / "shared/data/isochrones"
+SSP = Path(__file__).resolve().parents[5] / "shared/data/reference/ssp_mags.csv"
 
 # First EEP of each PARSEC stage: pre-main sequence, main sequence, red giant
 # branch, core helium burning, early AGB, thermally pulsing AGB.

@@ -17,9 +17,21 @@ from pathlib import Path
 import numpy as np
 
 from data_tools.schema import STELLAR_MODELS
-from data_tools.stars.isochrone_files import FileIsochrone, read_mist_cmd, read_parsec
-from data_tools.stars.phases import PhasedIsochrone, lay, parsec_stages, resampled
-from data_tools.stars.stellar_photometry import extinction_coefficients, vega_magnitudes
+from data_tools.stars.evolution.isochrone_files import (
+    FileIsochrone,
+    read_mist_cmd,
+    read_parsec,
+)
+from data_tools.stars.evolution.phases import (
+    PhasedIsochrone,
+    lay,
+    parsec_stages,
+    resampled,
+)
+from data_tools.stars.evolution.stellar_photometry import (
+    extinction_coefficients,
+    vega_magnitudes,
+)
 from data_tools.tables import load_tables
 from data_tools.tables.stellar_models import load_model
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_tools.stars.phases import lay, parsec_stages, resampled
+from data_tools.stars.evolution.phases import lay, parsec_stages, resampled
 
 MASS = np.array([1.0, 1.5, 1.75, 2.0])
 REST = np.column_stack([np.ones(4), [5.0, 4.0, 1.0, 0.0]])
