@@ -1,4 +1,4 @@
-"""Training runs side by side, as the table of docs/experiments.md.
+"""Training runs side by side, as the table of docs/how/experiments.md.
 
 Reads ``configuration.yaml`` and ``history.csv`` of each run, so that no number is
 copied by hand; the best epoch is that with the lowest validation loss.

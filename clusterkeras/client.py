@@ -193,7 +193,7 @@ class RemoteModel(ServedModel):
         super().__init__(ask, f"{calls.address}/{calls.model}/{version}", version)
 
     def ask(self, signature: str, **inputs: Any) -> dict[str, NDArray]:
-        """Ask a signature of the contract (docs/serving.md).
+        """Ask a signature of the contract (docs/use/serving.md).
 
         Parameters
         ----------

@@ -16,7 +16,7 @@ MOST_ROOMS = 9
 
 def order():
     """Return the folders in the order in which the documentation states them."""
-    text = (ROOT / "docs/architecture.md").read_text()
+    text = (ROOT / "docs/how/architecture.md").read_text()
     return re.findall(r"^\| `([\w/]+)` \|", text, re.M)
 
 

@@ -24,7 +24,7 @@ from data_tools.tables import FILES, load_tables
 from data_tools.target import Target
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def record_rows():
@@ -88,7 +88,7 @@ def signature_rows():
 
 
 def test_the_page_of_the_savedmodel_has_every_tensor_of_the_contract():
-    text = (ROOT / "docs/serving.md").read_text()
+    text = (ROOT / "docs/use/serving.md").read_text()
     for rows in signature_rows():
         assert "\n".join(rows) in text
     assert f"`contract` is {CONTRACT}." in text
@@ -97,13 +97,13 @@ def test_the_page_of_the_savedmodel_has_every_tensor_of_the_contract():
 @pytest.mark.parametrize(
     ("page", "rows"),
     [
-        ("record", record_rows),
-        ("record", parameter_rows),
-        ("record", trait_rows),
-        ("record", field_trait_rows),
-        ("record", kind_rows),
-        ("catalogue", column_rows),
-        ("catalogue", flag_rows),
+        ("how/record", record_rows),
+        ("how/record", parameter_rows),
+        ("how/record", trait_rows),
+        ("how/record", field_trait_rows),
+        ("how/record", kind_rows),
+        ("use/catalogue", column_rows),
+        ("use/catalogue", flag_rows),
     ],
 )
 def test_a_page_s_table_is_the_schema_s(page, rows):
@@ -112,7 +112,7 @@ def test_a_page_s_table_is_the_schema_s(page, rows):
 
 
 def test_the_record_page_states_the_pixel_unit():
-    text = (ROOT / "docs/record.md").read_text()
+    text = (ROOT / "docs/how/record.md").read_text()
     assert f"`PIXEL_UNIT` is {PIXEL_UNIT_NJY:g} nJy per pixel" in text
 
 
@@ -157,7 +157,7 @@ def test_the_target_of_the_tutorial_is_complete(among_described_targets):
 
 
 def test_the_tutorial_gives_every_bands_sky():
-    text = (ROOT / "docs/tutorial.md").read_text()
+    text = (ROOT / "docs/start/your_own_galaxy.md").read_text()
     names, _, values = re.search(r"(\| F275W.*\n)(.*\n)(.*)\n", text).groups()
     names, values = (
         [c.strip() for c in r.strip().strip("|").split("|")] for r in (names, values)
@@ -183,7 +183,7 @@ def test_every_command_in_the_pages_is_valid(capsys, line, among_described_targe
 
 
 def test_every_file_that_the_tutorial_reads_was_written_by_a_step_before():
-    text = (ROOT / "docs/tutorial.md").read_text()
+    text = (ROOT / "docs/start/your_own_galaxy.md").read_text()
     made = set()
     for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", text, re.S | re.M):
         if language == "yaml":
@@ -215,7 +215,7 @@ def test_the_configuration_of_tensorflow_serving_is_one():
     from google.protobuf import text_format
     from tensorflow_serving.config import model_server_config_pb2
 
-    folder = ROOT / "docs/serving"
+    folder = ROOT / "docs/use/serving"
     compose = yaml.safe_load((folder / "compose.yaml").read_text())
     service = compose["services"]["serving"]
     # what is mounted is there, and what is named is mounted

@@ -232,7 +232,7 @@ def _check_savedmodel(args: Namespace) -> str:
         print(*found, sep="\n")
         raise ValueError(
             f"{args.directory}: {len(found)} deviations from the contract of "
-            "docs/serving.md. Export the model again with this version"
+            "docs/use/serving.md. Export the model again with this version"
         )
     return f"{args.directory} keeps the contract"
 
@@ -312,7 +312,7 @@ COMMANDS: dict[str, Command] = {
         ("clusterkeras.serving.savedmodel:export",),
     ),
     "check-savedmodel": Command(
-        "Hold an exported SavedModel to what docs/serving.md promises.",
+        "Hold an exported SavedModel to what docs/use/serving.md promises.",
         "clusterkeras check-savedmodel served/m83/1",
         _add_check_savedmodel,
         _check_savedmodel,

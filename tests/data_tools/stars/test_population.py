@@ -112,7 +112,7 @@ def test_the_share_that_lives_falls_as_population_models_say():
 
 
 def test_the_page_states_what_its_own_commands_give_for_binaries(capsys):
-    page = (Path(__file__).parents[3] / "docs/science.md").read_text()
+    page = (Path(__file__).parents[3] / "docs/how/science.md").read_text()
     code = re.search(r"```python\n(.*?)```", page.partition("## Binaries")[2], re.S)[1]
     exec(code, {})
     printed = capsys.readouterr().out.splitlines()
