@@ -43,20 +43,33 @@ class Muon(keras.optimizers.Muon):
         )
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-        """Return the nearest orthogonal matrix to a kernel, roughly, in its shape."""
-        matrix = super().zeropower_via_newtonschulz5(_as_matrix(x), steps)
-        return keras.ops.reshape(matrix, x.shape)
+        """Return the nearest orthogonal matrix to a kernel, roughly, in its shape.
+
+        Each step of Newton and Schulz multiplies a matrix X by a polynomial of the
+        Gram matrix of its shorter side, and all these commute. So they are multiplied
+        with each other, and X but once: half the time, and the same to a thousandth.
+        """
+        ops = keras.ops
+        matrix = ops.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+        matrix = matrix / (ops.norm(matrix) + 1e-7)
+        tall = matrix.shape[0] > matrix.shape[1]
+        turned = ops.transpose(matrix)
+        gram = ops.matmul(turned, matrix) if tall else ops.matmul(matrix, turned)
+        product = one = ops.eye(gram.shape[0], dtype=gram.dtype)
+        for left in range(steps, 0, -1):
+            square = ops.matmul(gram, gram)
+            factor = self.muon_a * one + self.muon_b * gram + self.muon_c * square
+            product = factor if left == steps else ops.matmul(factor, product)
+            if left > 1:
+                gram = ops.matmul(factor, ops.matmul(gram, factor))
+        moved = ops.matmul(matrix, product) if tall else ops.matmul(product, matrix)
+        return ops.reshape(moved, x.shape)
 
     def lr_adjust(self, x: Any) -> Any:
         """Scale a step to the size of Adam's."""
         # as Keras does, whose root has the user's floatx
         longest = max(math.prod(x.shape[:-1]), x.shape[-1])
         return x * np.float32(math.sqrt(longest)) * self.rms_rate
-
-
-def _as_matrix(kernel: Any) -> Any:
-    rows = math.prod(kernel.shape[:-1])
-    return keras.ops.reshape(kernel, (rows, kernel.shape[-1]))
 
 
 @keras.saving.register_keras_serializable(package="clusterkeras")

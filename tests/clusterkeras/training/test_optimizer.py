@@ -30,6 +30,23 @@ def test_a_kernel_moves_along_the_orthogonal_part_of_its_gradient(shape):
     assert np.abs(rest).max() < 1e-3 * np.abs(step).max()
 
 
+@pytest.mark.parametrize("shape", [(24, 6), (6, 24), (16, 16)])
+@pytest.mark.parametrize("least", [1.0, 1e-2, 1e-5, 0.0])
+def test_it_iterates_on_the_small_side_what_keras_does_on_the_whole(shape, least):
+    left, values, right = np.linalg.svd(
+        np.random.default_rng(4).standard_normal(shape), full_matrices=False
+    )
+    values = 3 * np.linspace(1, least, len(values)) ** 4
+    matrix = keras.ops.convert_to_tensor((left * values) @ right, "float32")
+    of_keras = keras.optimizers.Muon().zeropower_via_newtonschulz5(matrix, 5)
+    found = Muon().zeropower_via_newtonschulz5(matrix, 5)
+    np.testing.assert_allclose(found, of_keras, atol=1e-3)
+
+
+def test_no_gradient_moves_no_kernel():
+    np.testing.assert_array_equal(moved((3, 3, 4, 8), np.zeros((3, 3, 4, 8))), 0)
+
+
 def test_a_kernel_s_step_is_as_large_as_one_of_adam():
     gradient = np.random.default_rng(2).standard_normal((3, 3, 32, 64))
     step = moved(gradient.shape, gradient)
