@@ -160,8 +160,8 @@ class TrainingConfig:
     mixed_precision : bool
         Whether convolutions multiply in bfloat16 while training; weights, photometry,
         posterior and the model that is saved stay float32. Faster where the processor
-        has instructions for it (``avx512_bf16`` or ``amx_bf16`` among its flags),
-        slower elsewhere.
+        has ``amx_bf16`` among its flags, slower elsewhere, also where it has
+        ``avx512_bf16`` alone.
 
     Examples
     --------
