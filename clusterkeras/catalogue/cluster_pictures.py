@@ -76,11 +76,11 @@ def plot_cluster(
     >>> figure = clusterkeras.plot_cluster(catalogue, 0, galaxy.mosaics)
     >>> figure.savefig("cluster.png")
     """
-    from clusterkeras.network.loading import load_model
+    from clusterkeras.serving.served_model import open_model
 
     if not -len(catalogue) <= row < len(catalogue):
         raise IndexError(f"row {row}: the catalogue has {len(catalogue)} rows")
-    model = load_model(str(catalogue.meta["model"]) if model is None else model)
+    model = open_model(str(catalogue.meta["model"]) if model is None else model)
     target = model.target
     place = (numbers(catalogue, axis)[row] for axis in "xy")
     try:

@@ -30,12 +30,15 @@ from clusterkeras.catalogue.overlap import settle_presence
 from clusterkeras.catalogue.read import Catalogue, Origin
 from clusterkeras.catalogue.table import (
     InferenceSettings,
+    check_asked,
     make_table,
     metadata,
     with_input,
 )
 from clusterkeras.config import InferenceConfig
 from clusterkeras.network.model_file import DEFAULT_PRESET
+from clusterkeras.serving.beside import facts_of
+from clusterkeras.serving.served_model import ServedModel, open_model
 from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.mosaics.stored.extensions import files_of
 from data_tools.positions.places import Places, find_places
@@ -47,6 +50,7 @@ from data_tools.schema import FLAGS, KINDS
 
 if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
+    from data_tools.target import Target
 
 logger = logging.getLogger(__name__)
 
@@ -100,10 +104,8 @@ def measure_catalogue(
     >>> catalogue.draws(0).shape
     (16, 4)
     """
-    from clusterkeras.serving.served_model import open_model
-
-    model = open_model(model)
-    with opened(mosaics, model.target):
+    config = config or InferenceConfig()
+    with opened(mosaics, _target_of(model, config)):
         run = _Run.of(mosaics, positions, "the table", model, config, draws, progress)
         batches = BatchesInMemory(run.batches)
         run.measure(batches, progress)
@@ -138,7 +140,9 @@ def infer(
         (without metadata) ``.csv``.
     model : PosteriorModel, str or Path
         Trained model: the name of one that ships, a ``.keras`` file, the directory of a
-        run or of a SavedModel; in Python also one on a server.
+        run or of a SavedModel; in Python also one on a server. Where a SavedModel that
+        was exported from the model's file lies beside it, that is asked: the same
+        numbers, sooner.
     config : InferenceConfig, optional
         Batch, seed and limits of the flags.
     preview : str or Path, optional
@@ -216,13 +220,10 @@ def infer(
         name = None
     if outputs.table is not None:
         check_table(positions, outputs.table)
-    from clusterkeras.serving.served_model import open_model
-
-    model = open_model(model)
-    config, target = config or InferenceConfig(), model.target
+    config = config or InferenceConfig()
     drawn = max(draws, config.draws if draws_file is not None else 0)
     with ExitStack() as stack:
-        mosaics = stack.enter_context(opened(images, target))
+        mosaics = stack.enter_context(opened(images, _target_of(model, config)))
         run = _Run.of(
             *(mosaics, positions, str(name or "the table"), model, config, drawn),
             progress,
@@ -241,6 +242,18 @@ def infer(
         if isinstance(batches, FinishedBatches):
             batches.remove()
     return catalogue
+
+
+def _target_of(
+    model: PosteriorModel | ServedModel | str | Path, config: InferenceConfig
+) -> Target:
+    """Return the target of a model that need not be loaded yet.
+
+    What it cannot be asked is refused.
+    """
+    about = facts_of(model)
+    check_asked(about, config)
+    return about.target
 
 
 @dataclass(frozen=True)
@@ -300,7 +313,7 @@ class _Run:
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     doubtful: NDArray[np.bool_]
-    model: PosteriorModel
+    model: PosteriorModel | ServedModel
     settings: InferenceSettings
     draws: int
 
@@ -310,17 +323,18 @@ class _Run:
         mosaics: Mosaics,
         positions: Table,
         name: str,
-        model: PosteriorModel,
-        config: InferenceConfig | None,
+        model: PosteriorModel | ServedModel | str | Path,
+        config: InferenceConfig,
         draws: int,
         progress: bool,
     ) -> _Run:
-        """Find the places of a table."""
-        config = config or InferenceConfig()
+        """Find the places of a table, and then load the model: that takes long."""
         places = find_places(
             positions, mosaics.wcs, config.origin, name, mosaics.physical
         )
         _say_how_many_are_inside(places.x, places.y, mosaics, name)
+        summary_only = not draws and not config.by_stellar_model
+        model = open_model(model, summary_only=summary_only)
         settings = InferenceSettings.of(model, config)
         settings = informed(settings, mosaics, progress=progress)
         return cls(mosaics, positions, *places, model, settings, draws)

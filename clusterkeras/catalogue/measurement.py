@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from clusterkeras.catalogue.table import InferenceSettings
 from clusterkeras.config import ANY_STELLAR_MODEL, InferenceConfig
+from clusterkeras.serving.served_model import ServedModel
 from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.preparation.psf_width import measure_psf_widths, outside_mocks
 from data_tools.schema import (
@@ -448,12 +449,10 @@ def compile_network(
     callable
         See `Network`; without a context nothing is known.
     """
-    import tensorflow as tf
-
-    from clusterkeras.serving.served_model import ServedModel
-
     if isinstance(model, ServedModel):
         return model.network(draws, by_stellar_model)
+    import tensorflow as tf
+
     bands = len(model.target.bands)
     signature = [
         tf.TensorSpec((None, *model.image_shape), tf.float32),

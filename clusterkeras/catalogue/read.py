@@ -370,11 +370,11 @@ class Catalogue(QTable):
                 raise ValueError(f"row {row}: no data at the place, so no posterior")
             return kept[:n]
         from clusterkeras.catalogue.measurement import look_again
-        from clusterkeras.network.loading import load_model
+        from clusterkeras.serving.served_model import open_model
 
         images, model = self._images_and_model()
         return look_again(
-            images, *place, load_model(model), n or _DRAWS, asked_again(self.meta)
+            images, *place, open_model(model), n or _DRAWS, asked_again(self.meta)
         ).draws
 
     def compare(

@@ -37,6 +37,7 @@ from data_tools.schema import (
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
+    from clusterkeras.network.model_file import ModelFacts
     from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.mosaic import Mosaics
     from data_tools.target import Target
@@ -192,6 +193,39 @@ def _same(given: Any, result: Any) -> bool:
     return np.array_equal(a, b, equal_nan=True)
 
 
+def check_asked(model: PosteriorModel | ModelFacts, config: InferenceConfig) -> None:
+    """Refuse what a model cannot be asked; it need not be loaded yet.
+
+    Parameters
+    ----------
+    model : PosteriorModel or ModelFacts
+        See `clusterkeras.serving.beside.facts_of`.
+    config : InferenceConfig
+        How it is to be asked.
+
+    Raises
+    ------
+    ValueError
+        If the configuration asks for a stellar model, and the model knows none apart;
+        or gives widths of PSFs of other bands.
+    """
+    bands, widths = model.target.band_names, config.psf_fwhm_px
+    if widths is not None and len(widths) != len(bands):
+        raise ValueError(
+            f"inference.psf_fwhm_px: expected {len(bands)} numbers, one a band "
+            f"({', '.join(bands)}), null where it is not known; received "
+            f"{list(widths)}"
+        )
+    of_one = config.stellar_model != ANY_STELLAR_MODEL
+    if (of_one or config.by_stellar_model) and not model.takes_context:
+        name = "stellar_model" if of_one else "by_stellar_model"
+        raise ValueError(
+            f"inference.{name}: expected a model that takes a context "
+            "(model.context); this one knows no stellar models apart: leave the "
+            "option out, or name another model"
+        )
+
+
 @dataclass(frozen=True)
 class InferenceSettings:
     """Which model is asked, and how: what a row comes from beside the images.
@@ -230,24 +264,9 @@ class InferenceSettings:
         Raises
         ------
         ValueError
-            If the configuration asks for a stellar model, and the model knows none
-            apart; or gives widths of PSFs of other bands.
+            As `check_asked`.
         """
-        bands, widths = model.target.band_names, config.psf_fwhm_px
-        if widths is not None and len(widths) != len(bands):
-            raise ValueError(
-                f"inference.psf_fwhm_px: expected {len(bands)} numbers, one a band "
-                f"({', '.join(bands)}), null where it is not known; received "
-                f"{list(widths)}"
-            )
-        of_one = config.stellar_model != ANY_STELLAR_MODEL
-        if (of_one or config.by_stellar_model) and not model.takes_context:
-            name = "stellar_model" if of_one else "by_stellar_model"
-            raise ValueError(
-                f"inference.{name}: expected a model that takes a context "
-                "(model.context); this one knows no stellar models apart: leave the "
-                "option out, or name another model"
-            )
+        check_asked(model, config)
         asked = dataclasses.asdict(config)
         text = json.dumps([model.get_config(), asked], sort_keys=True, default=str)
         digits = hashlib.sha256(text.encode()).hexdigest()[:16]

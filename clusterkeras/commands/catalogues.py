@@ -50,7 +50,6 @@ def _add_detect(parser: ArgumentParser) -> None:
 def _detect(args: Namespace) -> str:
     from clusterkeras.detection.candidates import detect
     from clusterkeras.detection.probability_map import FORMATS, draw_map
-    from clusterkeras.network.loading import load_model
     from data_tools.mosaics.stored.extensions import files_of
     from data_tools.running.output import check_file
     from data_tools.running.replaced import check_replaced
@@ -59,10 +58,14 @@ def _detect(args: Namespace) -> str:
         check_file(args.map, "map", FORMATS)
     overwrite = args.overwrite
     check_replaced((args.output, args.map), files_of(args.images), overwrite=overwrite)
-    model = load_model(args.model)
-    table = detect(args.images, args.output, model, args.detection, overwrite=overwrite)
+    table = detect(
+        *(args.images, args.output, args.model, args.detection), overwrite=overwrite
+    )
     lines = [f"wrote {len(table)} candidates: {args.output}"]
     if args.map is not None:
+        from clusterkeras.network.loading import load_model
+
+        model = load_model(args.model)
         draw_map(args.images, args.map, model, args.map_stride, overwrite=overwrite)
         lines.append(f"wrote a map of where the network sees clusters: {args.map}")
     return "\n".join(lines)
@@ -300,7 +303,6 @@ COMMANDS: dict[str, Command] = {
         _add_compare,
         _compare,
         ("clusterkeras.catalogue.comparison:compare",),
-        uses_tensorflow=False,
     ),
     "report": Command(
         "Show a catalogue on one web page: table, map, cutouts, contours, figures.",

@@ -2,8 +2,8 @@
 
 Every configuration is a frozen data class; jsonargparse turns its attributes into
 options (``--mocks.n_train 1000``) and reads the same from YAML (``--config``). Only the
-parser of the command that is asked for is built, and only `run` imports TensorFlow,
-so that help answers at once.
+parser of the command that is asked for is built, and TensorFlow is imported only where
+a command has work for it, so that help and refusals are there at once.
 """
 
 from __future__ import annotations
@@ -12,9 +12,13 @@ import argparse
 import difflib
 import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from importlib import resources
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
@@ -143,24 +147,55 @@ def _with_target_file(argv: Sequence[str]) -> list[str]:
     return out if given else ["--target", target_file(DEFAULT_TARGET), *out]
 
 
-def _import_tensorflow_quietly() -> None:
-    """Import TensorFlow without the dozen lines it writes about itself.
+class _QuietTensorFlow(MetaPathFinder, Loader):
+    """Import TensorFlow, whenever it is, without the dozen lines it writes.
 
     Its native code writes them to the file descriptor, before any setting of a log
     level is read; they would hide the one line that says what is wrong.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        import tensorflow
 
-        tensorflow.config.list_physical_devices()
+    def find_spec(
+        self, name: str, path: object = None, target: object = None
+    ) -> ModuleSpec | None:
+        """Find TensorFlow, to be loaded by this."""
+        if name != "tensorflow":
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        if spec is not None:
+            self._loader, spec.loader = spec.loader, self
+        return spec
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Make it as its own loader does."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run it."""
+        module.__spec__.loader = module.__loader__ = self._loader
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        sys.stderr.flush()
+        stderr = os.dup(2)
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        try:
+            self._loader.exec_module(module)
+            module.config.list_physical_devices()
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+@contextmanager
+def _tensorflow_is_quiet() -> Iterator[None]:
+    """Let nothing hear TensorFlow come in."""
+    finder = _QuietTensorFlow()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
     finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
+        with suppress(ValueError):  # it has come
+            sys.meta_path.remove(finder)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -228,9 +263,8 @@ def _run(argv: Sequence[str], prog: str, traceback: bool) -> int:
             raise
         print(f"{prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
-    if COMMANDS[name].uses_tensorflow and not traceback:
-        _import_tensorflow_quietly()
-    _print(COMMANDS[name].run(args))
+    with nullcontext() if traceback else _tensorflow_is_quiet():
+        _print(COMMANDS[name].run(args))
     return 0
 
 

@@ -51,8 +51,6 @@ class Command:
         it.
     takes_target : bool
         Whether it has ``--target`` and the options of a target.
-    uses_tensorflow : bool
-        Whether `run` imports TensorFlow.
     """
 
     summary: str
@@ -61,7 +59,6 @@ class Command:
     run: Callable[[Namespace], str]
     functions: tuple[str, ...]
     takes_target: bool = False
-    uses_tensorflow: bool = True
 
 
 def add_model(parser: ArgumentParser, words: str | None = None) -> None:

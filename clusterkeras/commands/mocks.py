@@ -151,7 +151,6 @@ COMMANDS: dict[str, Command] = {
         _simulate,
         ("data_tools.records.simulate:simulate",),
         takes_target=True,
-        uses_tensorflow=False,
     ),
     "check": Command(
         "Measure mosaics, their noise above all, beside what a model is trained on.",
@@ -163,7 +162,6 @@ COMMANDS: dict[str, Command] = {
             "data_tools.preparation.check:write_check",
         ),
         takes_target=True,
-        uses_tensorflow=False,
     ),
     "psf": Command(
         "Build PSFs from the stars of mosaics, for a target to name.",
@@ -172,7 +170,6 @@ COMMANDS: dict[str, Command] = {
         _psf,
         ("data_tools.preparation.psf_report:make_psfs",),
         takes_target=True,
-        uses_tensorflow=False,
     ),
     "mosaic": Command(
         "Make a mock mosaic whose clusters are known.",
@@ -181,6 +178,5 @@ COMMANDS: dict[str, Command] = {
         _mosaic,
         ("data_tools.mocks.mock_mosaic:make_mosaic",),
         takes_target=True,
-        uses_tensorflow=False,
     ),
 }

@@ -204,14 +204,13 @@ def _add_export(parser: ArgumentParser) -> None:
 
 
 def _export(args: Namespace) -> str:
-    from clusterkeras.network.loading import load_model
     from clusterkeras.network.model_file import find_model
+
+    card = find_model(args.model).with_name("README.md")
     from clusterkeras.serving.savedmodel import export
 
-    model = load_model(args.model)
-    card = find_model(args.model).with_name("README.md")
     path = export(
-        model,
+        args.model,
         args.output,
         name=args.name,
         version=args.version,

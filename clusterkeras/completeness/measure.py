@@ -16,7 +16,7 @@ from clusterkeras.catalogue.finished_batches import forget_batches
 from clusterkeras.catalogue.infer import infer
 from clusterkeras.catalogue.measurement import informed
 from clusterkeras.catalogue.read import Catalogue
-from clusterkeras.catalogue.table import InferenceSettings
+from clusterkeras.catalogue.table import InferenceSettings, check_asked
 from clusterkeras.completeness.function import (
     FEATURES,
     FUNCTION_FILE,
@@ -32,6 +32,8 @@ from clusterkeras.completeness.injection_rounds import (
 from clusterkeras.completeness.plot import draw_completeness
 from clusterkeras.config import CompletenessConfig, DetectionConfig, InferenceConfig
 from clusterkeras.detection.candidates import detect
+from clusterkeras.serving.beside import facts_of
+from clusterkeras.serving.served_model import open_model
 from data_tools.mocks.injected_mosaics import Injector
 from data_tools.mosaics.mosaic import opened
 from data_tools.priors import Priors
@@ -133,12 +135,12 @@ def measure_completeness(
     )
     priors, output = priors or Priors(), check_directory(output)
     given = None if catalogue is None else _read_catalogue(catalogue)
-    from clusterkeras.network.loading import load_model
-
-    model = load_model(model)
-    target = model.target
-    name = InferenceSettings.of(model, inference).model
+    about = facts_of(model)
+    check_asked(about, inference)
+    target = about.target
     with opened(images, target) as mosaics:
+        model = open_model(model, summary_only=not inference.by_stellar_model)
+        name = InferenceSettings.of(model, inference).model
         settings = {
             "images": [[Path(p).name, Path(p).stat().st_size] for p in images],
             "model": name,

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from clusterkeras import __version__
 from clusterkeras.config import DetectionConfig
 from clusterkeras.network.model_file import DEFAULT_PRESET
+from clusterkeras.serving.beside import facts_of
 from data_tools.imaging.peaks import combine, find, strongest_apart
 from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.mosaics.sky import to_icrs
@@ -149,9 +150,7 @@ def detect(
     if isinstance(model_or_target, Target):
         target = model_or_target
     else:
-        from clusterkeras.network.loading import load_model
-
-        target = load_model(model_or_target).target
+        target = facts_of(model_or_target).target
     with opened(images, target) as mosaics:
         table = find_candidates(mosaics, config, progress=progress)
     table.meta["target"] = target.name

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +21,7 @@ from data_tools.running.plain_files import write_json
 from data_tools.running.replaced import check_replaced_in
 from data_tools.running.seal import BLANK, KEY
 from data_tools.running.work_directory import claimed
+from data_tools.target import Target
 
 if TYPE_CHECKING:
     import keras
@@ -120,6 +122,56 @@ def find_model(name_or_path: str | Path) -> Path:
     return path
 
 
+@dataclass(frozen=True)
+class ModelFacts:
+    """What is known of a model before it is loaded.
+
+    Attributes
+    ----------
+    target : Target
+        What it was trained for.
+    takes_context : bool
+        Whether it can be told what is known beside the pixels.
+    """
+
+    target: Target
+    takes_context: bool
+
+
+def read_facts(name_or_path: str | Path) -> ModelFacts:
+    """Read what a trained model's file says of it, without TensorFlow.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        As for `find_model`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such model, or the file is damaged or none of this package's.
+    """
+    path = find_model(name_or_path)
+    content = _checked(path)
+    try:
+        members = _members(content["config"])
+        target = Target.from_dict(members[0]["target"])
+        contexts = [member["config"].get("context", False) for member in members]
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{path}: expected a model of this package; received another, or a damaged "
+            f"one: {error}"
+        ) from error
+    return ModelFacts(target, any(contexts))
+
+
+def _members(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the configurations of the networks in a model."""
+    if "members" not in config:
+        return [config]
+    return [one for member in config["members"] for one in _members(member["config"])]
+
+
 def read_model(
     name_or_path: str | Path, classes: tuple[type[PosteriorModel], ...]
 ) -> PosteriorModel:
@@ -145,22 +197,11 @@ def read_model(
         If the file is none of the classes, written by Keras.
     """
     path = find_model(name_or_path)
-    if not zipfile.is_zipfile(path):
-        raise ValueError(
-            f"{path}: expected a model written by Keras (.keras); the file is "
-            "something else or cut short"
-        )
+    _checked(path)
     import keras
 
-    try:
-        _check_archive(path)
+    with _told(path):
         model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # damage can make its readers raise anything
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise ValueError(
-            f"{path}: Keras cannot load this model: {reason}. The file is damaged or "
-            "not this package's: fetch it again, or name another"
-        ) from error
     if not isinstance(model, classes):
         expected = " or ".join(c.__name__ for c in classes)
         raise ValueError(
@@ -169,7 +210,31 @@ def read_model(
     return model
 
 
-def _check_archive(path: Path) -> None:
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say of whatever is raised in here that a model's file is at fault."""
+    try:
+        yield
+    except Exception as error:  # damage can make its readers raise anything
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ValueError(
+            f"{path}: Keras cannot load this model: {reason}. The file is damaged or "
+            "not this package's: fetch it again, or name another"
+        ) from error
+
+
+def _checked(path: Path) -> dict[str, Any]:
+    """Return the configuration in a model's file, or refuse what is none."""
+    if not zipfile.is_zipfile(path):
+        raise ValueError(
+            f"{path}: expected a model written by Keras (.keras); the file is "
+            "something else or cut short"
+        )
+    with _told(path):
+        return _read_archive(path)
+
+
+def _read_archive(path: Path) -> dict[str, Any]:
     """Refuse a damaged archive, or one that declares more weights than it holds.
 
     Keras reads the weights without their checksums, and makes room for all that the
@@ -189,6 +254,7 @@ def _check_archive(path: Path) -> None:
         raise ValueError(
             f"it declares {declared:.3g} weights or more and has room for {held:.3g}"
         )
+    return content
 
 
 def _least_weights(content: Any) -> float:

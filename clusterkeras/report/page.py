@@ -188,7 +188,7 @@ def write_page(
 def _find_model(
     model: PosteriorModel | str | Path | None, catalogue: Table, name: str
 ) -> PosteriorModel:
-    from clusterkeras.network.loading import load_model
+    from clusterkeras.serving.served_model import open_model
 
     if model is None:
         model = catalogue.meta.get("model")
@@ -197,7 +197,7 @@ def _find_model(
                 f"{name}: its metadata name no model; name the one that made it "
                 "(--model)"
             )
-    return load_model(model)
+    return open_model(model)
 
 
 def _compare(log_age: np.ndarray, drawn: Pictures) -> str:

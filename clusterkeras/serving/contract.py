@@ -10,12 +10,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from clusterkeras.network.posterior_model import PosteriorModel
 from data_tools.schema import CONTEXT, KINDS, PARAMETERS, SCHEMA_VERSION, STELLAR_MODELS
+
+if TYPE_CHECKING:
+    from clusterkeras.network.posterior_model import PosteriorModel
 
 #: Raised whenever a tensor changes its name, type, shape, unit or meaning. A new output
 #: or signature raises nothing: take what you know by name.

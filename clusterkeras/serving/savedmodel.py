@@ -17,23 +17,26 @@ import numpy as np
 import tensorflow as tf
 
 from clusterkeras.network.layers.context import whole_context
+from clusterkeras.network.loading import load_model
+from clusterkeras.network.model_file import find_model
 from clusterkeras.network.posterior_model import PosteriorModel
+from clusterkeras.serving.beside import METADATA_FILE, SOURCE
 from clusterkeras.serving.contract import SAMPLES, about_model, signatures
 from clusterkeras.serving.loading import reason_of
 from clusterkeras.serving.warmup import WARMUP_FILE, write_warmup
 from data_tools.running.output import whole_directory
-from data_tools.running.plain_files import write_json
+from data_tools.running.plain_files import sha256_of, write_json
 from data_tools.schema import CONTEXT
 
-#: For people: what the signature ``metadata`` says, and the model's card.
-METADATA_FILE, CARD_FILE = "assets.extra/metadata.json", "assets.extra/README.md"
+#: For people: the model's card.
+CARD_FILE = "assets.extra/README.md"
 
 #: TensorFlow Serving keeps versions in signed integers of 64 bits.
 LAST_VERSION = 2**63 - 1
 
 
 def export(
-    model: PosteriorModel,
+    model: PosteriorModel | str | Path,
     output: str | Path,
     name: str | None = None,
     version: int = 1,
@@ -50,13 +53,15 @@ def export(
     other rows never feel it.
 
     Beside them, in ``assets.extra``: one request of each signature for warm-up, and for
-    people ``metadata.json`` and the model's card, if it has one.
+    people ``metadata.json`` and the model's card, if it has one. Of a model's file the
+    metadata tell which it was: where ``name/version`` lies beside that file, `infer`
+    asks the SavedModel in its place; see `clusterkeras.serving.beside`.
 
     Parameters
     ----------
-    model : PosteriorModel
-        Trained model, or an ensemble; on the command line the name of one that ships,
-        a ``.keras`` file, or the directory of a run.
+    model : PosteriorModel, str or Path
+        Trained model, or an ensemble: the name of one that ships, a ``.keras`` file, or
+        the directory of a run; in Python also one in memory.
     output : str or Path
         Directory of the served models, in which ``NAME/VERSION`` is made; made itself
         if it is not there.
@@ -92,6 +97,13 @@ def export(
     >>> export(model, "served", "m83", 1).name
     '1'
     """
+    source = {}
+    if isinstance(model, str | Path):
+        # before it is read: of another file that appears meanwhile it is not the hash
+        sha256 = sha256_of(find_model(model))
+        model = load_model(model)
+        plain = json.loads(json.dumps(model.get_config(), default=str))
+        source = {SOURCE: {"sha256": sha256, "configuration": plain}}
     if not isinstance(model, PosteriorModel):
         raise ValueError(
             "export: expected a ClusterModel or an Ensemble; received "
@@ -122,7 +134,7 @@ def export(
         with whole_directory(final) as part:
             about = _write(model, part)
             write_warmup(model, name, part / WARMUP_FILE)
-            write_json(part / METADATA_FILE, about)
+            write_json(part / METADATA_FILE, {**about, **source})
             if card is not None:
                 shutil.copy(card, part / CARD_FILE)
     except tf.errors.OpError as error:

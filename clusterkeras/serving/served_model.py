@@ -5,21 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clusterkeras.network.loading import load_model
-from clusterkeras.network.posterior_model import PosteriorModel
+from clusterkeras.serving.beside import (
+    METADATA_FILE,
+    SOURCE,
+    find_savedmodel,
+    is_savedmodel,
+)
 from clusterkeras.serving.contract import CONTRACT, SAMPLES
-from clusterkeras.serving.loading import load_savedmodel
+from data_tools.running.plain_files import read_json
 from data_tools.schema import (
     BY_STELLAR_MODEL,
     PARAMETER_NAMES,
     STELLAR_MODELS,
 )
 from data_tools.target import Target
+
+if TYPE_CHECKING:
+    from clusterkeras.network.posterior_model import PosteriorModel
 
 Arrays = Mapping[str, NDArray]
 
@@ -40,6 +47,15 @@ class ServedModel:
         What it was loaded by, for a catalogue's metadata.
     version : int, optional
         Which version of the model answers, where there are several.
+    configuration : mapping, optional
+        Of the Keras model in whose place it stands, named by `loaded_by`: then it has
+        that one's, so that a catalogue says the same of either.
+
+    Attributes
+    ----------
+    about : dict
+        What it says of itself, as JSON has it; see
+        `clusterkeras.serving.contract.about_model`.
 
     Raises
     ------
@@ -47,22 +63,34 @@ class ServedModel:
         If it does not keep this version's contract.
     """
 
-    def __init__(self, ask: Ask, loaded_by: str, version: int | None = None) -> None:
+    def __init__(
+        self,
+        ask: Ask,
+        loaded_by: str,
+        version: int | None = None,
+        configuration: Mapping[str, Any] | None = None,
+    ) -> None:
         self._ask = ask
+        self._configuration = configuration
         self.loaded_by = self.name = loaded_by
         told = ask("metadata", {})["json"]
-        self._about: dict[str, Any] = json.loads(np.asarray(told, object).item())
-        if self._about["contract"] != CONTRACT:
+        self.about: dict[str, Any] = json.loads(np.asarray(told, object).item())
+        if self.about["contract"] != CONTRACT:
             raise ValueError(
                 f"{loaded_by}: expected a model with version {CONTRACT} of the "
-                f"contract; received {self._about['contract']}. Export it again, or "
+                f"contract; received {self.about['contract']}. Export it again, or "
                 "use the ClusterKeras that it was exported with"
             )
         self._version = version
-        self.target = Target.from_dict(self._about["target"])
-        self.kind_shares = np.array(self._about["kind_shares"])
-        self.takes_context = "conditioned" in self._about["signatures"]
-        self.tells_kinds = bool(self._about["kinds"])
+        self.target = Target.from_dict(self.about["target"])
+        self.kind_shares = np.array(self.about["kind_shares"])
+        self.takes_context = "conditioned" in self.about["signatures"]
+        self.tells_kinds = bool(self.about["kinds"])
+
+    @property
+    def in_place_of(self) -> str | None:
+        """Name or path of the Keras model in whose place it stands, if it does."""
+        return None if self._configuration is None else self.loaded_by
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -72,14 +100,16 @@ class ServedModel:
 
     def get_config(self) -> dict[str, Any]:
         """Return what tells this model from others, as plain values."""
-        return {"about": self._about, "version": self._version}
+        if self._configuration is not None:
+            return dict(self._configuration)
+        return {"about": self.about, "version": self._version}
 
     def get_weights(self) -> list[NDArray[np.uint8]]:
         """Return what tells its weights from another model's; they stay where they are.
 
         It is their SHA-256, as one array.
         """
-        return [np.frombuffer(bytes.fromhex(self._about["weights_sha256"]), np.uint8)]
+        return [np.frombuffer(bytes.fromhex(self.about["weights_sha256"]), np.uint8)]
 
     def network(
         self, draws: int = 0, by_stellar_model: bool = False
@@ -155,19 +185,26 @@ class ServedModel:
         return whole
 
 
-def open_savedmodel(directory: str | Path) -> ServedModel:
+def open_savedmodel(
+    directory: str | Path, in_place_of: str | Path | None = None
+) -> ServedModel:
     """Load a SavedModel to be asked in place of a Keras model.
 
     Parameters
     ----------
     directory : str or Path
         ``NAME/VERSION``, as ``clusterkeras export`` writes it.
+    in_place_of : str or Path, optional
+        Name or path of the Keras model that it was exported from.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is none, it cannot be read, or it is of another contract.
+        If there is none, it cannot be read, it is of another contract, or its graph and
+        its metadata are not of one export.
     """
+    from clusterkeras.serving.loading import load_savedmodel
+
     signatures = load_savedmodel(directory)
     if "metadata" not in signatures:
         raise ValueError(
@@ -179,11 +216,21 @@ def open_savedmodel(directory: str | Path) -> ServedModel:
         answer = signatures[name](**inputs)
         return {key: value.numpy() for key, value in answer.items()}
 
-    return ServedModel(ask, str(directory))
+    if in_place_of is None:
+        return ServedModel(ask, str(directory))
+    written = read_json(Path(directory, METADATA_FILE))
+    configuration = written.pop(SOURCE)["configuration"]
+    model = ServedModel(ask, str(in_place_of), configuration=configuration)
+    if written != model.about:
+        raise ValueError(
+            f"{directory}: its graph and its {METADATA_FILE} are of two exports: "
+            "remove the directory, and export the model again"
+        )
+    return model
 
 
 def open_model(
-    model: PosteriorModel | ServedModel | str | Path,
+    model: PosteriorModel | ServedModel | str | Path, *, summary_only: bool = False
 ) -> PosteriorModel | ServedModel:
     """Return what can be asked for a catalogue.
 
@@ -192,6 +239,11 @@ def open_model(
     model : PosteriorModel, ServedModel, str or Path
         A model, which is returned as it is; the directory of a SavedModel; or what
         `clusterkeras.network.loading.load_model` loads.
+    summary_only : bool
+        Whether no draws are wanted, nor what a row is under each stellar model: a
+        SavedModel looks at the pixels once more for each of these. Then the SavedModel
+        stands in for the Keras model beside which it lies, if it was exported from it;
+        see `clusterkeras.serving.beside.find_savedmodel`.
 
     Raises
     ------
@@ -199,7 +251,15 @@ def open_model(
         If there is none, or it cannot be read.
     """
     if isinstance(model, ServedModel):
-        return model
-    if isinstance(model, str | Path) and Path(model, "saved_model.pb").is_file():
+        if summary_only or model.in_place_of is None:
+            return model
+        model = model.in_place_of
+    if is_savedmodel(model):
         return open_savedmodel(model)
+    if summary_only and isinstance(model, str | Path):
+        directory = find_savedmodel(model)
+        if directory is not None:
+            return open_savedmodel(directory, in_place_of=model)
+    from clusterkeras.network.loading import load_model
+
     return load_model(model)

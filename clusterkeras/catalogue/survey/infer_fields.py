@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from clusterkeras.catalogue.finished_batches import forget_batches
 from clusterkeras.catalogue.infer import infer
 from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
-from clusterkeras.catalogue.table import InferenceSettings, metadata_of
+from clusterkeras.catalogue.table import InferenceSettings, check_asked, metadata_of
 from clusterkeras.config import InferenceConfig
 from clusterkeras.network.model_file import MODEL_FILE, save_model
+from clusterkeras.serving.beside import facts_of
+from clusterkeras.serving.served_model import open_model
 from data_tools.running.output import check_directory, partial_path, remove_partial
 from data_tools.running.replaced import check_empty
 from data_tools.running.work_directory import alone
@@ -94,9 +96,9 @@ def infer_fields(
             "workers and options of a runner are for Beam: expected runner 'beam' "
             f"beside {workers or list(runner_options)}; received 'local'"
         )
-    from clusterkeras.network.loading import load_model
-
-    loaded = load_model(model)
+    check_asked(facts_of(model), config)
+    local = runner == "local" and not config.by_stellar_model
+    loaded = open_model(model, summary_only=local)
     settings = InferenceSettings.of(loaded, config)
     parts = [part_of(output, field) for field in fields]
     for part in filter(Path.exists, parts):

@@ -19,7 +19,7 @@ from data_tools.target import Target
 
 def ended(monkeypatch, work, *before):
     """Run a command whose work is a function; give the exit status."""
-    command = cli.Command("", "", lambda parser: None, work, (), uses_tensorflow=False)
+    command = cli.Command("", "", lambda parser: None, work, ())
     monkeypatch.setitem(cli.COMMANDS, "try", command)
     return cli.main([*before, "try"])
 

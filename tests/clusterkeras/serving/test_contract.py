@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from clusterkeras.config import ModelConfig
 from clusterkeras.network.model import ClusterModel
+from clusterkeras.serving.beside import METADATA_FILE
 from clusterkeras.serving.contract import CONTRACT, signatures
 from clusterkeras.serving.loading import load_savedmodel
-from clusterkeras.serving.savedmodel import CARD_FILE, METADATA_FILE, export
+from clusterkeras.serving.savedmodel import CARD_FILE, export
 from data_tools.schema import KINDS, PARAMETERS, STELLAR_MODELS
 
 

@@ -1,0 +1,124 @@
+"""The SavedModel beside a Keras model, and what a model is before it is loaded.
+
+A SavedModel answers seconds after TensorFlow is there, where a Keras model is built and
+traced first. One that was exported from the very file that is asked for, by this
+version, is taken in its place. Nothing here imports TensorFlow.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from clusterkeras import __version__
+from clusterkeras.network.model_file import (
+    MODEL_FILE,
+    ModelFacts,
+    find_model,
+    read_facts,
+)
+from clusterkeras.serving.contract import CONTRACT
+from data_tools.running.plain_files import read_json, sha256_of
+from data_tools.target import Target
+
+logger = logging.getLogger(__name__)
+
+#: What a SavedModel says of itself, readable without TensorFlow.
+METADATA_FILE = "assets.extra/metadata.json"
+
+#: Its entry about the file that the SavedModel was exported from.
+SOURCE = "keras_file"
+
+GRAPH_FILE = "saved_model.pb"
+
+
+def is_savedmodel(model: object) -> bool:
+    """Say whether something is the path of a SavedModel."""
+    return isinstance(model, str | Path) and Path(model, GRAPH_FILE).is_file()
+
+
+def find_savedmodel(name_or_path: str | Path) -> Path | None:
+    """Find the SavedModel that stands in the place of a Keras model.
+
+    It is a directory beside the model's file, named by a number as ``clusterkeras
+    export`` names versions, whose metadata have the SHA-256 of that file and this
+    version of the package. Of several it is the newest. Where there are only others,
+    which would answer otherwise, the log says so.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        As for `clusterkeras.network.model_file.find_model`.
+
+    Returns
+    -------
+    Path or None
+        None if there is none of this very model.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such model.
+    """
+    file = find_model(name_or_path)
+    versions = [path for path in file.parent.glob("[1-9]*") if path.name.isdecimal()]
+    exports = [path for path in versions if is_savedmodel(path)]
+    if file.name != MODEL_FILE or not exports:
+        return None
+    sha256 = sha256_of(file)
+    for directory in sorted(exports, key=lambda path: int(path.name), reverse=True):
+        if _is_of(directory, sha256):
+            return directory
+    last = max(int(path.name) for path in versions)
+    logger.warning(
+        "%s: the SavedModel beside it is not of this file and this version of "
+        "ClusterKeras, so the Keras model is asked, which takes longer to load. Export "
+        "it again: clusterkeras export --model %s -o %s --name %s --version %d",
+        *(file, name_or_path, file.parent.parent, file.parent.name, last + 1),
+    )
+    return None
+
+
+def _is_of(directory: Path, sha256: str) -> bool:
+    """Say whether a SavedModel is a file's, and answers as this version does."""
+    if not (directory / METADATA_FILE).is_file():
+        return False
+    about = read_json(directory / METADATA_FILE)
+    return (
+        about.get(SOURCE, {}).get("sha256") == sha256
+        and about.get("contract") == CONTRACT
+        and about.get("versions", {}).get("clusterkeras") == __version__
+    )
+
+
+def facts_of(model: Any) -> Any:
+    """Return what says the target of a model, and whether it takes a context.
+
+    Parameters
+    ----------
+    model : PosteriorModel, ServedModel, str or Path
+        As for `clusterkeras.serving.served_model.open_model`.
+
+    Returns
+    -------
+    PosteriorModel, ServedModel or ModelFacts
+        A model as it is; of a name or a path what the files say, so that the rest of
+        what is asked can be refused before TensorFlow is imported.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such model, or its file is damaged.
+    """
+    if not isinstance(model, str | Path):
+        return model
+    if not is_savedmodel(model):
+        return read_facts(model)
+    if not Path(model, METADATA_FILE).is_file():  # of before 0.2, or stripped
+        from clusterkeras.serving.served_model import open_savedmodel
+
+        return open_savedmodel(model)
+    about = read_json(Path(model, METADATA_FILE))
+    takes_context = "conditioned" in about["signatures"]
+    return ModelFacts(Target.from_dict(about["target"]), takes_context)
