@@ -117,5 +117,10 @@ def _as_tensor(value: Any, spec: tf.TensorSpec) -> tf.Tensor:
 
 
 def reason_of(error: Exception) -> str:
-    """Return the first line of an error, or its name."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+    """Return the line of an error that says what is wrong, or its name.
+
+    It is the first; of a graph's error the last before its node.
+    """
+    text, node, _ = str(error).strip().partition("\n\t [[")
+    line = text.rpartition("\n")[2] if node else text.partition("\n")[0]
+    return line or type(error).__name__

@@ -1,8 +1,8 @@
 """Predictions of a made-up network with an exact posterior, and a set to measure."""
 
 import dataclasses
-import subprocess
-import sys
+import importlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -145,53 +145,110 @@ def make_served(m83, tmp_path_factory):
     return make
 
 
-class Server:
-    """A process that serves, and how to ask it."""
+@pytest.fixture(scope="session")
+def served(make_served):
+    """Return a model's directory with two versions that answer differently.
 
-    command = "import sys; from clusterkeras.commands.cli import main; sys.exit(main())"
-    ports = ("--serve.grpc_port=0", "--serve.rest_port=0")
-
-    def __init__(self, directory, *options):
-        command = [sys.executable, "-c", self.command, "serve", str(directory)]
-        self.process = subprocess.Popen(
-            [*command, *self.ports, *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        said = []
-        for line in self.process.stdout:
-            said.append(line)
-            if line.startswith("serving,"):
-                break
-        else:
-            raise RuntimeError("".join(said))
-        words = line.replace(";", ",").split(", ")
-        self.grpc, self.rest = (w.split(" on ")[1] for w in words[1:3])
-        # not with this file: they bring TensorFlow
-        import grpc
-        from tensorflow_serving.apis import (
-            model_service_pb2_grpc,
-            prediction_service_pb2_grpc,
-        )
-
-        self.channel = channel = grpc.insecure_channel(self.grpc)
-        self.predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-        self.models = model_service_pb2_grpc.ModelServiceStub(channel)
-
-    def url(self, rest=""):
-        """Return an address of the model's."""
-        return f"http://{self.rest}/v1/models/m83{rest}"
-
-    def close(self):
-        """Let go of it."""
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-        self.channel.close()
+    Nobody changes it.
+    """
+    return make_served(1, 2)
 
 
 @pytest.fixture(scope="session")
-def start_server():
+def served_images():
+    """Return five images for it."""
+    rng = np.random.default_rng(0)
+    return rng.normal(5, 2, (5, SERVED_PX, SERVED_PX, 3)).astype("f4")
+
+
+@pytest.fixture(scope="session")
+def make_simple(served):
+    """Return a function that writes a version of a simple model, in no time.
+
+    It says of itself what the model of `served` says; the median is the mean of each
+    band, and the version times the mean of all; an image that begins with -1 fails.
+    """
+    import tensorflow as tf
+
+    images = tf.TensorSpec((None, SERVED_PX, SERVED_PX, 3), tf.float32, name="images")
+    seed = tf.TensorSpec((None,), tf.int32, name="seed")
+    about = tf.saved_model.load(str(served / "1")).signatures["metadata"]()
+
+    def make(path, version):
+        def summary(images):
+            good = tf.reduce_all(images[:, 0, 0, 0] != -1)
+            tf.debugging.Assert(good, ["an image begins with -1"])
+            bands = tf.reduce_mean(images, (1, 2))
+            whole = version * tf.reduce_mean(bands, 1, keepdims=True)
+            return {"median": tf.concat([bands, whole], 1)}
+
+        def with_seed(images, seed):
+            return {"samples": summary(images)["median"] + tf.cast(seed, "float32")}
+
+        module = tf.Module()
+        function = tf.function(summary, input_signature=[images])
+        seeded = tf.function(with_seed, input_signature=[images, seed])
+        said = tf.function(lambda: dict(about), input_signature=[])
+        tf.saved_model.save(
+            module,
+            str(path),
+            signatures={
+                "serving_default": function,
+                "log_prob": function,
+                "samples": seeded,
+                "metadata": said,
+            },
+        )
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def changing(make_simple, tmp_path_factory):
+    """Return the directory of a model whose versions come and go, with version 1."""
+    directory = tmp_path_factory.mktemp("served") / "changing"
+    make_simple(directory / "1", 1)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def add_version(changing, make_simple, tmp_path_factory):
+    """Return a function that adds the next version, whole, and returns its number."""
+
+    def add():
+        number = 1 + max(int(path.name) for path in changing.iterdir())
+        path = tmp_path_factory.mktemp("version") / str(number)
+        make_simple(path, number).rename(changing / str(number))
+        return number
+
+    return add
+
+
+@pytest.fixture(scope="session")
+def bench_serving():
+    """Return the modules of the server's benchmark, by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+        names = ("process", "questions", "clients", "faults", "malformed")
+        yield {name: importlib.import_module(f"serving.{name}") for name in names}
+
+
+@pytest.fixture(scope="session")
+def start_server(bench_serving):
     """Return the class of a server in a process of its own."""
-    return Server
+    return bench_serving["process"].ServerProcess
+
+
+@pytest.fixture(scope="session")
+def server(served, changing, start_server):
+    """Return a server of both models, the two newest versions and the first of each."""
+    with start_server(
+        served,
+        changing,
+        "--serve.versions=2",
+        '--serve.labels={"stable": 1}',
+        "--serve.message_mb=1",
+        "--serve.poll_s=0.2",
+    ) as running:
+        yield running

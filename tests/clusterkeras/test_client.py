@@ -1,10 +1,13 @@
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import numpy as np
 import pytest
 from astropy.table import QTable
+from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from clusterkeras import client
 from clusterkeras.catalogue.infer import infer
@@ -18,18 +21,6 @@ PX = 16
 
 
 @pytest.fixture(scope="module")
-def directory(make_served):
-    return make_served(1, 2)
-
-
-@pytest.fixture(scope="module")
-def server(directory, start_server):
-    running = start_server(directory, "--serve.versions=2", "--serve.poll_s=0.2")
-    yield running
-    running.close()
-
-
-@pytest.fixture(scope="module")
 def model(server):
     connected = client.connect(server.grpc, "m83")
     yield connected
@@ -37,14 +28,13 @@ def model(server):
 
 
 @pytest.fixture(scope="module")
-def images():
-    rng = np.random.default_rng(0)
-    return rng.normal(5, 2, (5, PX, PX, 3)).astype("f4")
+def images(served_images):
+    return served_images
 
 
 @pytest.fixture(scope="module")
-def expected(directory):
-    return load_savedmodel(directory / "2")
+def expected(served):
+    return load_savedmodel(served / "2")
 
 
 def test_a_remote_model_is_what_the_server_says_it_is(model, m83):
@@ -91,9 +81,7 @@ def test_a_catalogue_s_question_is_answered_with_what_is_known(model, expected, 
         model.network(draws=SAMPLES + 1)
 
 
-def test_a_catalogue_by_a_server_is_that_of_its_savedmodel(
-    server, model, directory, tmp_path
-):
+def test_a_catalogue_by_a_server_is_that_of_its_savedmodel(served, model):
     galaxy = make_mosaic(model.target, size_px=192, n=6, seed=1)
     settings = InferenceConfig(by_stellar_model=True, draws=16)
     local, remote = (
@@ -105,7 +93,7 @@ def test_a_catalogue_by_a_server_is_that_of_its_savedmodel(
             draws=16,
             progress=False,
         )
-        for one in (directory / "2", model)
+        for one in (served / "2", model)
     )
     assert local.colnames == remote.colnames and len(remote) == 6
     for name in local.colnames:
@@ -139,49 +127,66 @@ def test_nobody_there_is_said_after_some_tries(monkeypatch):
 
 
 def test_a_model_that_is_not_there_is_said(server):
-    with pytest.raises(ValueError, match="expected one of m83; received 'm31'"):
+    with pytest.raises(
+        ValueError, match="expected one of changing, m83; received 'm31'"
+    ):
         client.connect(server.grpc, "m31")
     with pytest.raises(ValueError, match="expected a version of 1, 2; received 9"):
         client.connect(server.grpc, "m83", version=9)
 
 
-def test_a_server_that_begins_is_waited_for(directory, start_server, monkeypatch):
+class Answers(prediction_service_pb2_grpc.PredictionServiceServicer):
+    """A server in this process, that is whatever model another is."""
+
+    def __init__(self, other):
+        self.other = other
+
+    def Predict(self, request, context):  # noqa: N802
+        """Answer as the other."""
+        return self.other.predictions.Predict(request, 60)
+
+
+def test_a_server_that_begins_is_waited_for(server, monkeypatch):
     """The port is known before the server listens on it."""
-    running = start_server(directory)
-    address = running.grpc
-    running.close()
-    port = address.rpartition(":")[2]
-    started = []
+    begun = grpc.server(ThreadPoolExecutor(2))
+    port = begun.add_insecure_port("127.0.0.1:0")
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
+        Answers(server), begun
+    )
+    refused = []
 
-    def begin():
-        time.sleep(1)
-        started.append(start_server(directory, f"--serve.grpc_port={port}"))
+    class Later(client._Calls):
+        def _told(self, error):
+            refused.append(error)
+            return super()._told(error)
 
-    monkeypatch.setitem(client._RETRY, "maxBackoff", "8s")
-    thread = threading.Thread(target=begin)
-    thread.start()
+    monkeypatch.setattr(client, "_Calls", Later)
+    monkeypatch.setitem(client._RETRY, "maxBackoff", "2s")
+    timer = threading.Timer(1, begun.start)
+    timer.start()
     try:
-        connected = client.connect(address, "m83")
-        assert connected.loaded_by.endswith("/m83/2")
+        connected = client.connect(f"127.0.0.1:{port}", "m83")
+        assert connected.loaded_by.endswith("/m83/2") and not refused
         connected.close()
     finally:
-        thread.join()
-        started[0].close()
+        timer.join()
+        begun.stop(None)
 
 
-def test_answers_are_never_of_two_versions(make_served, start_server, images):
-    directory = make_served(1)
-    running = start_server(directory, "--serve.poll_s=0.1")
-    try:
-        connected = client.connect(running.grpc, "m83")
-        connected.ask("serving_default", images=images)
-        make_served(2, output=directory.parent)
-        shutil.rmtree(directory / "1")
-        deadline = time.monotonic() + 60
-        with pytest.raises(ValueError, match="expected a version of 2; received 1"):
-            while time.monotonic() < deadline:
-                connected.ask("serving_default", images=images)
-                time.sleep(0.05)
-        connected.close()
-    finally:
-        running.close()
+def test_answers_are_never_of_two_versions(server, changing, add_version, images):
+    deadline = time.monotonic() + 60
+    version = add_version()
+    while version not in server.versions("changing"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    connected = client.connect(server.grpc, "changing")
+    add_version()
+    wanted = version * images.mean((1, 2, 3))
+    with pytest.raises(ValueError, match=f"received {version}$"):
+        while time.monotonic() < deadline:
+            found = connected.ask("serving_default", images=images)["median"]
+            np.testing.assert_allclose(found[:, 3], wanted, rtol=1e-5)
+            if max(server.versions("changing")) > version:
+                shutil.rmtree(changing / str(version), ignore_errors=True)
+            time.sleep(0.05)
+    connected.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -48,7 +49,8 @@ class Batcher:
     most_rows: int
     longest_queue: int
     batches: Callable[[int], None] = lambda rows: None
-    _queue: list[_Waiting] = field(default_factory=list)
+    _queue: deque[_Waiting] = field(default_factory=deque)
+    _waiting_rows: int = 0
     _running: asyncio.Task | None = None
 
     async def ask(self, inputs: Arrays, rows: int) -> Arrays:
@@ -68,14 +70,14 @@ class Batcher:
         Exception
             What the function raises of these rows alone.
         """
-        waiting = sum(one.rows for one in self._queue)
-        if waiting + rows > self.longest_queue:
+        if self._waiting_rows + rows > self.longest_queue:
             raise busy(
-                f"queue: {waiting} rows wait, and at most {self.longest_queue} may; "
-                "try again later"
+                f"queue: {self._waiting_rows} rows wait, and at most "
+                f"{self.longest_queue} may; try again later"
             )
         one = _Waiting(inputs, rows, asyncio.get_running_loop().create_future())
         self._queue.append(one)
+        self._waiting_rows += rows
         if self._running is None:
             self._running = asyncio.create_task(self._run())
         return await one.answer
@@ -93,7 +95,8 @@ class Batcher:
         """Take what fits into one batch, the first come first."""
         batch, rows = [], 0
         while self._queue and rows + self._queue[0].rows <= self.most_rows:
-            one = self._queue.pop(0)
+            one = self._queue.popleft()
+            self._waiting_rows -= one.rows
             # whoever has gone away waits for nothing
             if not one.answer.done():
                 batch.append(one)
@@ -106,9 +109,10 @@ class Batcher:
             found = await loop.run_in_executor(self.executor, self._together, batch)
         except Exception as error:
             if len(batch) > 1:
-                # the fault of one must not be the others'
-                for one in batch:
-                    await self._answer([one])
+                # the fault of one must not be the others': look for it by halves
+                middle = len(batch) // 2
+                await self._answer(batch[:middle])
+                await self._answer(batch[middle:])
             elif not batch[0].answer.done():
                 batch[0].answer.set_exception(error)
             return

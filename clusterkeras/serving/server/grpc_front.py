@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import grpc
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -38,6 +41,17 @@ def asked_by(spec: model_pb2.ModelSpec) -> Asked:
         spec.version_label if choice == "version_label" else None,
         spec.signature_name or DEFAULT_SIGNATURE,
     )
+
+
+def _fill(proto: tensor_pb2.TensorProto, values: np.ndarray) -> None:
+    """Write an array, as TensorFlow does, which takes ten times as long."""
+    if values.dtype.kind == "O":
+        proto.CopyFrom(tf.make_tensor_proto(values))
+        return
+    proto.dtype = tf.as_dtype(values.dtype).as_datatype_enum
+    for size in values.shape:
+        proto.tensor_shape.dim.add().size = size
+    proto.tensor_content = values.tobytes()
 
 
 async def _told(call: Awaitable[Any], context: grpc.aio.ServicerContext) -> Any:
@@ -93,7 +107,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         response.model_spec.version.value = version.number
         response.model_spec.signature_name = asked.signature
         for name, values in outputs.items():
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(values))
+            _fill(response.outputs[name], values)
         return response
 
     async def GetModelMetadata(  # noqa: N802
@@ -168,6 +182,47 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         return response
 
 
+class _Reader(grpc.aio.ServerInterceptor):
+    """Refuse what is no message, and calls of which there is only the name.
+
+    gRPC calls both an unknown fault.
+    """
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        """Read a request where it can be refused."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        here = asyncio.iscoroutinefunction(handler.unary_unary)
+
+        async def read(raw: bytes, context: grpc.aio.ServicerContext) -> Any:
+            if not here:
+                await context.abort(
+                    grpc.StatusCode.UNIMPLEMENTED,
+                    f"{handler_call_details.method}: expected Predict, "
+                    "GetModelMetadata or GetModelStatus",
+                )
+            try:
+                request = handler.request_deserializer(raw)
+            except DecodeError as error:
+                await context.abort(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    f"request: expected a message of {handler_call_details.method}; "
+                    f"received {len(raw)} bytes that are none: {error}",
+                )
+            return await handler.unary_unary(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(
+            read, response_serializer=handler.response_serializer
+        )
+
+
 class _Guard(grpc.aio.ServerInterceptor):
     """Let calls through that know the token."""
 
@@ -223,7 +278,7 @@ def grpc_server(
         If the port is taken.
     """
     server = grpc.aio.server(
-        interceptors=[_Guard(allowed)] if allowed else [],
+        interceptors=[*([_Guard(allowed)] if allowed else []), _Reader()],
         options=[
             ("grpc.max_receive_message_length", most_bytes),
             ("grpc.max_send_message_length", -1),

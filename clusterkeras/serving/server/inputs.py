@@ -69,6 +69,10 @@ def array_of_proto(
                 f"{name}: expected {wanted} bytes of shape {tuple(shape)}; received "
                 f"{len(proto.tensor_content)}"
             )
+    elif 0 not in shape and not any(
+        field.name.endswith("_val") for field, _ in proto.ListFields()
+    ):
+        raise bad(f"{name}: expected {int(np.prod(shape))} numbers; received none")
     try:
         # it repeats the last number where there are fewer, as TensorFlow does
         return tf.make_ndarray(proto)

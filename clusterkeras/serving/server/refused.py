@@ -17,6 +17,10 @@ HTTP_STATUS = {
 }
 
 
+#: Letters of a message; gRPC's clients take no more than some kilobytes.
+_LONGEST = 1000
+
+
 class RefusedError(Exception):
     """A request that is not answered.
 
@@ -25,10 +29,13 @@ class RefusedError(Exception):
     code : grpc.StatusCode
         Whose fault it is, and whether to try again.
     message : str
-        What was expected, what was received, what to do.
+        What was expected, what was received, what to do. A request may bring names of
+        any length: what is too long is cut.
     """
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        if len(message) > _LONGEST:
+            message = f"{message[:_LONGEST]} ..."
         super().__init__(message)
         self.code, self.message = code, message
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import zlib
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import grpc
 import numpy as np
 import tensorflow as tf
 from aiohttp import web
+from aiohttp.http_exceptions import BadHttpMessage
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 
@@ -53,6 +55,7 @@ class RestFront:
     def application(self, most_bytes: int) -> web.Application:
         """Return the application, which takes bodies of so many bytes."""
         app = web.Application(client_max_size=most_bytes, middlewares=[self._guarded])
+        app["most_bytes"] = most_bytes
         for which in ("", _VERSION, _LABEL):
             app.router.add_post(f"{_MODEL}{which}:predict", self._predict)
             app.router.add_get(f"{_MODEL}{which}", self._status)
@@ -92,7 +95,7 @@ class RestFront:
             return _error(500, "the server failed; its log says how")
 
     async def _predict(self, request: web.Request) -> web.Response:
-        body = _body(await request.read())
+        body = _body(await _read(request))
         forms = [form for form in ("instances", "inputs") if form in body]
         if len(forms) != 1:
             raise bad(
@@ -168,6 +171,18 @@ class RestFront:
         if self._ready():
             return web.Response(text="ready\n")
         return web.Response(status=503, text="no version is loaded yet\n")
+
+
+async def _read(request: web.Request) -> bytes:
+    """Return the bytes of a body; one that says it is too large is not waited for."""
+    most = request.app["most_bytes"]
+    if (request.content_length or 0) > most:
+        raise web.HTTPRequestEntityTooLarge(most, request.content_length)
+    try:
+        return await request.read()
+    except (web.RequestPayloadError, BadHttpMessage, zlib.error) as error:
+        coding = request.headers.get("Content-Encoding", "identity")
+        raise bad(f"body: expected one that is {coding}: {error}") from error
 
 
 def _body(raw: bytes) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import grpc
 import numpy as np
 import tensorflow as tf
 
+from clusterkeras.serving.loading import reason_of
 from clusterkeras.serving.server.batching import Arrays
 from clusterkeras.serving.server.inputs import check_names, check_rows
 from clusterkeras.serving.server.metrics import Metrics
@@ -144,7 +145,7 @@ class Servicer:
             raise
         except (ValueError, tf.errors.InvalidArgumentError) as error:
             code = grpc.StatusCode.INVALID_ARGUMENT
-            raise bad(str(error).partition("\n")[0]) from error
+            raise bad(reason_of(error)) from error
         except Exception:
             code = grpc.StatusCode.INTERNAL
             raise

@@ -1,0 +1,1 @@
+"""A server under load and faults; see ``benchmarks/bench_serving.py``."""
