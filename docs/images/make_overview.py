@@ -12,19 +12,16 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 from astropy.table import Table
-from corner import hist2d
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from clusterkeras.diagnostics.plots.recovery import axis_label
+from clusterkeras.diagnostics.plots.beside_cutouts import (
+    Example,
+    posteriors_beside_cutouts,
+)
 from clusterkeras.network.loading import load_model
 from data_tools.mosaics.mosaic import open_mosaics
-from data_tools.pictures.colours import say_colours
-from data_tools.pictures.cutout_picture import draw_cutout
-from data_tools.schema import PARAMETER_NAMES, PARAMETERS
+from data_tools.schema import PARAMETER_NAMES
 
 DRAWS = 20_000
-PAIRS = (("log_age", "a_v"), ("log_mass", "log_half_light_radius"))
 #: What is shown: true log age, A_V and log mass nearest to these.
 WANTED = {
     "young, dusty": (7.0, 2.0, 4.5),
@@ -72,49 +69,19 @@ def main() -> None:
     raw = model(images, training=False)["posterior"]
     draws = np.asarray(model.draw_from(raw, tf.range(len(images)), DRAWS))
 
-    figure = Figure(figsize=(2.6 * len(rows), 7.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(1 + len(PAIRS), len(rows), sharey="row")
-    colours = say_colours(target.band_names, pivots)
-    figure.suptitle(
-        f"Cutouts: {colours}; a star of type A0 is white; circle: true $r_h$",
-        fontsize=10,
-    )
+    examples = []
     for column, (name, row) in enumerate(rows.items()):
-        top = axes[0, column]
-        place = [truth[axis][row] for axis in "xy"]
-        draw_cutout(
-            *(top, images[column], pivots),
-            place - np.floor(place) + target.cutout_px / 2 - 1,
-            *(target.pixel_scale_arcsec, target.pc_per_arcsec),
-            10 ** truth["log_half_light_radius"][row],
-            fontsize=9,
+        place = np.array([truth[axis][row] for axis in "xy"])
+        examples.append(
+            Example(
+                name,
+                images[column],
+                place - np.floor(place) + target.cutout_px / 2 - 1,
+                np.array([truth[p][row] for p in PARAMETER_NAMES]),
+                draws[column],
+            )
         )
-        top.set_title(name, fontsize=12)
-        for line, pair in enumerate(PAIRS, start=1):
-            ax = axes[line, column]
-            x, y = (PARAMETER_NAMES.index(p) for p in pair)
-            ranges = [target.box[p] for p in pair]
-            hist2d(
-                draws[column, :, x],
-                draws[column, :, y],
-                bins=60,
-                range=ranges,
-                levels=(0.393, 0.865),
-                smooth=1.2,
-                plot_datapoints=False,
-                color="#20639b",
-                fill_contours=True,
-                ax=ax,
-            )
-            ax.plot(
-                *(truth[p][row] for p in pair), "P", ms=10, mfc="#f6a800", mec="black"
-            )
-            ax.set(xlim=ranges[0], ylim=ranges[1])
-            ax.set_xlabel(axis_label(PARAMETERS[x]), fontsize=10)
-            if column == 0:
-                ax.set_ylabel(axis_label(PARAMETERS[y]), fontsize=10)
-            ax.tick_params(labelsize=9)
+    figure = posteriors_beside_cutouts(examples, target, pivots)
     figure.savefig(arguments.output, dpi=110)
 
 
