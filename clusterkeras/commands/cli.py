@@ -27,6 +27,7 @@ from clusterkeras.commands import catalogues, mocks, models
 from clusterkeras.commands.command import LIMITS, Command
 from clusterkeras.commands.errors import is_told, one_line
 from clusterkeras.commands.old_words import RenamingParser
+from clusterkeras.commands.versions import full_versions
 from clusterkeras.commands.words import add_words, for_terminal
 from data_tools.foreign.limits import check
 
@@ -67,7 +68,7 @@ def _top_parser() -> argparse.ArgumentParser:
     ]
     parser = argparse.ArgumentParser(
         prog="clusterkeras",
-        usage="clusterkeras [--help] [--version] [--traceback] COMMAND ...",
+        usage="clusterkeras [--help] [--version [--full]] [--traceback] COMMAND ...",
         description="Joint posteriors of age, extinction, mass and size of star "
         "clusters\nfrom HST images.\n\ncommands:\n" + "\n".join(lines),
         epilog="`clusterkeras COMMAND --help` lists a command's options.\n\n"
@@ -76,7 +77,10 @@ def _top_parser() -> argparse.ArgumentParser:
         exit_on_error=False,
     )
     parser.add_argument(
-        "--version", action="version", version=f"clusterkeras {__version__}"
+        "--version",
+        action="version",
+        version=f"clusterkeras {__version__}",
+        help="Show the version; with --full all that a report of a fault needs.",
     )
     _add_traceback(parser)
     parser.add_argument("command", help=argparse.SUPPRESS)
@@ -248,6 +252,9 @@ def _run(argv: Sequence[str], prog: str, traceback: bool) -> int:
     if not argv:
         top.print_help(sys.stderr)
         return 2
+    if sorted(argv) == ["--full", "--version"]:
+        _print(full_versions())
+        return 0
     try:
         name = top.parse_args(argv[:1]).command
         if name not in COMMANDS:
