@@ -58,7 +58,7 @@ _MISSING |= {"null", "NULL", "Null", "INDEF", "\\N"}
 _WHOLE = re.compile(r"[+-]?(0|[1-9]\d*)\Z")
 _TRUTH = {"True": True, "true": True, "TRUE": True}
 _TRUTH |= {"False": False, "false": False, "FALSE": False}
-_WITH_COMMA = re.compile(r"[+-]?\d*,?\d+(e[+-]?\d+)?\Z", re.IGNORECASE)
+_WITH_COMMA = re.compile(r"[+-]?\d*,?\d+([ed][+-]?\d+)?\Z", re.IGNORECASE)
 #: May be a thousand as well as one and three decimals.
 _MAYBE_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}\Z")
 _LARGEST_IN_FLOAT = 2**53
@@ -228,9 +228,12 @@ def _mark_between(lines: list[str]) -> str:
     """Find what is between columns: it cuts most lines into as many, more than one."""
     shown = [line for line in lines[:200] if not _RULE.match(line)]
 
-    def share(mark: str) -> float:
-        counts = Counter(len(_words(line, mark)) for line in shown)
-        return max((n for count, n in counts.items() if count > 1), default=0)
+    def share(mark: str) -> tuple[int, int]:
+        rows = [_words(line, mark) for line in shown]
+        counts = Counter(map(len, rows))
+        # a mark within a text in quotes leaves halves of it
+        halves = sum('"' in word for row in rows for word in row)
+        return max((n for count, n in counts.items() if count > 1), default=0), -halves
 
     return max("\t;,| ", key=share)
 

@@ -185,11 +185,19 @@ def check_fits(path: Path) -> bool:
                     f"{path}: the file is cut short: {end} bytes expected, {held_to} "
                     "found; fetch it again"
                 )
-            stream.seek(at + -(-(end - at) // _BLOCK) * _BLOCK)
-        if len(stream.read(_MOST_BYTES_AFTER + 1)) > _MOST_BYTES_AFTER:
+            at += -(-(end - at) // _BLOCK) * _BLOCK
+            stream.seek(at)
+        stream.seek(at)
+        rest = stream.read(_MOST_BYTES_AFTER + 1)
+        if len(rest) > _MOST_BYTES_AFTER:
             raise ValueError(
                 f"after its {parts} parts more than {_MOST_BYTES_AFTER} bytes follow "
                 "that are no FITS"
+            )
+        if b"END".ljust(_CARD) in rest:
+            raise ValueError(
+                f"after its {parts} parts another begins where none can: bytes are "
+                "lost, or too many"
             )
     return unpack is not None
 
@@ -204,7 +212,9 @@ def _next_header(stream: IO[bytes], first: bool) -> fits.Header | None:
         cards = range(0, len(block), _CARD)
         has_end = any(block[i : i + _CARD].rstrip() == b"END" for i in cards)
         if has_end and len(block) == _BLOCK:
-            return fits.Header.fromstring(text.decode("ascii", errors="replace"))
+            header = fits.Header.fromstring(text.decode("ascii", errors="replace"))
+            _check_kind(header)
+            return header
         if len(text) > _MOST_CARDS * _CARD:
             raise ValueError(
                 f"a header of more than {_MOST_CARDS} cards; take the cards of other "
@@ -215,6 +225,19 @@ def _next_header(stream: IO[bytes], first: bool) -> fits.Header | None:
     if first:
         raise ValueError("it does not begin with SIMPLE")
     return None
+
+
+def _check_kind(header: fits.Header) -> None:
+    """Refuse a part of no known kind.
+
+    astropy takes all that follows for such a part. In a packed file it does not know
+    where that ends, and reads the same over and over.
+    """
+    key = next(iter(header))
+    kind = header[key]
+    if kind is not True if key == "SIMPLE" else not isinstance(kind, str):
+        wanted = "T" if key == "SIMPLE" else "text"
+        raise ValueError(f"expected {key} to be {wanted}; received {kind!r}")
 
 
 def _whole(

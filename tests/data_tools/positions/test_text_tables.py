@@ -83,6 +83,12 @@ WAYS = {
     "typeset minus": "ra dec\n204.25 \u221229.86\n204.26 29.85\n",
     "dash for minus": "ra,dec\n204.25,\u201329.86\n204.26,29.85\n",
     "exponent of Fortran": "ra dec\n2.0425D+02 -0.2986d2\n2.0426D+02 29.85\n",
+    "exponent of Fortran and decimal comma": (
+        "ra;dec\n2,0425D+02;-0,2986d2\n2,0426D+02;29,85\n"
+    ),
+    "names in a remark, bars, and commas in quotes": (
+        '# ra|dec|name\n204.25|-29.86|"x,y"\n204.26|29.85|"x,y"\n'
+    ),
     "no-break blanks": "ra dec\n204.25\xa0-29.86\n204.26\xa029.85\n",
     "remarks": "# mine\n% too\nra dec\n204.25 -29.86\n# a gap\n\n204.26 29.85\n",
     "names in a remark": "# mine\n# ra dec\n204.25 -29.86\n204.26 29.85\n",

@@ -202,3 +202,31 @@ def test_a_file_of_very_many_parts_is_refused(plain):
 def test_a_part_of_a_header_is_refused(plain):
     plain.write_bytes(plain.read_bytes()[:800])
     assert re.search("cut short in a header", refused(plain, "cut short"))
+
+
+@pytest.mark.parametrize("value", ["F", "1", "'T'", "? T", ""])
+@pytest.mark.parametrize("packed", [False, True])
+def test_what_is_not_said_to_be_fits_is_refused_and_not_read_for_ever(
+    plain, tmp_path, value, packed
+):
+    # of such a part astropy does not know the end, in a packed file not at all
+    with_cards(plain, SIMPLE=value)
+    if packed:
+        zipped = tmp_path / "plain.fits.gz"
+        zipped.write_bytes(gzip.compress(plain.read_bytes()))
+        plain = zipped
+    refused(plain, "SIMPLE")
+
+
+@pytest.mark.parametrize("shift", [-80, -3, 5, 80])
+def test_maps_behind_lost_bytes_are_not_left_out_in_silence(plain, tmp_path, shift):
+    pixels, header = fits.getdata(plain, header=True)
+    path = tmp_path / "drizzled.fits"
+    parts = [fits.PrimaryHDU(), fits.ImageHDU(pixels, header, name="SCI")]
+    parts += [fits.ImageHDU(np.ones(SHAPE, np.float32), name="WHT")]
+    fits.HDUList(parts).writeto(path)
+    data = path.read_bytes()
+    at = data.rindex(b"XTENSION=") - 9000
+    lost = data[at + max(0, -shift) :] if shift < 0 else bytes(shift) + data[at:]
+    path.write_bytes(data[:at] + lost)
+    refused(path, "another begins where none can")

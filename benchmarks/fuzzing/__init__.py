@@ -1,0 +1,1 @@
+"""Damaged files for the package's readers: where they come from, what must hold."""
