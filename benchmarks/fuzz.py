@@ -64,6 +64,11 @@ class Trial:
         # where it hangs is told, and then the process ends
         faulthandler.register(signal.SIGPROF, file=self._hang, chain=True)
 
+    def close(self) -> None:
+        """Let go of where a hang is told."""
+        faulthandler.unregister(signal.SIGPROF)
+        self._hang.close()
+
     def __call__(self, drawn: Any) -> None:
         """Try one file."""
         # what ends the process leaves it here

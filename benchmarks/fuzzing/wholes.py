@@ -184,7 +184,7 @@ def tables() -> dict[str, bytes]:
     ).encode()
     known["hlsp_legus_hst_uvis_ngc1_multiband_v1_padagb-mwext-avgapcor.tab"] = (
         "\n".join(
-            f"{i} {x + 1:.3f} {y + 1:.3f} {ra:.6f} {dec:.6f} "
+            f"{i} {x + 2001:.3f} {y + 2001:.3f} {ra:.6f} {dec:.6f} "
             + " ".join(f"{21.5 + i / 9 + band:.3f} 0.1" for band in range(5))
             + f" 1.6 {_FIT} 0.05 0.05 0.05 0.05 0.05 0.7 0.8 5 1.0 1.333"
             for i, (x, y, ra, dec) in enumerate(places, 1)
