@@ -98,8 +98,8 @@ class Bench:
         return directory
 
     def questions(self, rows: int, draw: Callable = draw_images, *versions: int):
-        """Return questions, 64 rows of them and two for each client at least."""
-        n = max(64 // rows, 2 * self.options.clients)
+        """Return questions, 512 rows in all, no two alike."""
+        n = -(-512 // rows)
         images = draw(self.shape, n * rows, np.random.default_rng(rows))
         known = {v: self.direct[v] for v in versions or (1,)}
         return make_questions(Path(MODEL), known, images, rows)

@@ -455,8 +455,11 @@ class ServeConfig:
         Other names of versions, by which a request may ask.
     poll_s : float
         Seconds between looks for new versions.
+    request_rows : int
+        Rows of a request at most.
     batch_rows : int
-        Rows of a request at most, and of the batches that requests share.
+        Rows at most of the batches that requests share; a request with more has
+        several.
     queue_rows : int
         Rows that may wait; a request beyond is told to come again.
     message_mb : int
@@ -478,7 +481,8 @@ class ServeConfig:
     versions: int = 1
     labels: dict[str, int] = field(default_factory=dict)
     poll_s: float = 2.0
-    batch_rows: int = 256
+    request_rows: int = 256
+    batch_rows: int = 64
     queue_rows: int = 8192
     message_mb: int = 64
     grace_s: float = 30.0
@@ -499,6 +503,7 @@ class ServeConfig:
                 "versions": whole(1, 1000),
                 "labels": by_name(None, whole(1, 2**63 - 1)),
                 "poll_s": above(0, 86_400),
+                "request_rows": whole(1, LARGEST_BATCH),
                 "batch_rows": whole(1, LARGEST_BATCH),
                 "queue_rows": whole(1, 10_000_000),
                 "message_mb": whole(1, 2047),
@@ -508,10 +513,10 @@ class ServeConfig:
                 "tls_key": text(),
             },
         )
-        if self.queue_rows < self.batch_rows:
+        if self.queue_rows < self.request_rows:
             raise ValueError(
-                "serve.queue_rows must be batch_rows or more, or no full request could "
-                f"wait; received {self.queue_rows} and {self.batch_rows}"
+                "serve.queue_rows must be request_rows or more, or no full request "
+                f"could wait; received {self.queue_rows} and {self.request_rows}"
             )
         if bool(self.tls_certificate) != bool(self.tls_key):
             raise ValueError(

@@ -85,14 +85,20 @@ class Clients:
         self, address: str, questions: Sequence[Question], n: int, tolerance: float
     ) -> None:
         self._questions, self._tolerance = questions, tolerance
+        self._tallies: list[Tally] = []
         self._channels = [grpc.insecure_channel(address, _OPTIONS) for _ in range(n)]
+
+    @property
+    def answers(self) -> int:
+        """How many answers there have been since the asking began."""
+        return sum(len(tally.latencies) for tally in self._tallies)
 
     def ask_until(self, ended: Callable[[], bool], timeout_s: float = 120) -> Tally:
         """Ask at full rate until told to end, and return what was seen.
 
         An error is counted, and after a moment the client goes on.
         """
-        tallies = [Tally() for _ in self._channels]
+        self._tallies = tallies = [Tally() for _ in self._channels]
         threads = [
             threading.Thread(target=self._ask, args=(i, tally, ended, timeout_s))
             for i, tally in enumerate(tallies)

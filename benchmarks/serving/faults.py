@@ -13,6 +13,9 @@ from serving.clients import Clients, Tally
 from serving.process import ServerProcess
 from serving.questions import Question
 
+#: Seconds in which a server that works has answered each client.
+PATIENCE_S = 300
+
 
 @contextmanager
 def _asking(asking: Clients):
@@ -27,6 +30,16 @@ def _asking(asking: Clients):
     finally:
         ended.set()
         thread.join()
+
+
+def _wait(asking: Clients, answers: int, seconds: float) -> None:
+    """Wait so long, and for so many answers."""
+    wanted, end = asking.answers + answers, time.monotonic() + seconds + PATIENCE_S
+    time.sleep(seconds)
+    while asking.answers < wanted:
+        if time.monotonic() > end:
+            raise TimeoutError(f"expected {answers} answers within {PATIENCE_S} s")
+        time.sleep(0.05)
 
 
 def killed(
@@ -61,10 +74,10 @@ def killed(
         with Clients(server.grpc, questions, clients, tolerance) as asking:
             with _asking(asking) as tally:
                 for _ in range(times):
-                    time.sleep(seconds)
+                    _wait(asking, clients, seconds)
                     server.kill()
                     server = start(f"--serve.grpc_port={port}")
-                time.sleep(seconds)
+                _wait(asking, clients, seconds)
             return tally
     finally:
         server.kill()
@@ -103,7 +116,8 @@ def swapped(
     seconds : float
         That a version has to be taken over.
     pause_s : float
-        Then, before the one before it is taken away.
+        Then, before the one before it is taken away; and until each client has had
+        an answer.
     """
     with (
         Clients(server.grpc, questions, clients, tolerance) as asking,
@@ -116,6 +130,6 @@ def swapped(
                 if time.monotonic() > end:
                     raise TimeoutError(f"no version {number} after {seconds} s")
                 time.sleep(0.1)
-            time.sleep(pause_s)
+            _wait(asking, clients, pause_s)
             shutil.rmtree(directory / str(number - 1))
     return tally

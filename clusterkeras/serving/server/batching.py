@@ -37,7 +37,7 @@ class Batcher:
     executor : Executor
         Where it runs.
     most_rows : int
-        Rows of a batch; a request has at most as many.
+        Rows of a batch; a request with more has several.
     longest_queue : int
         Rows that may wait.
     batches : callable
@@ -61,7 +61,7 @@ class Batcher:
         inputs : mapping of str to ndarray
             Checked arrays, with `rows` rows each.
         rows : int
-            At most `most_rows`.
+            How many.
 
         Raises
         ------
@@ -75,12 +75,26 @@ class Batcher:
                 f"queue: {self._waiting_rows} rows wait, and at most "
                 f"{self.longest_queue} may; try again later"
             )
+        parts = [
+            self._join(
+                {k: v[first : first + self.most_rows] for k, v in inputs.items()},
+                min(rows - first, self.most_rows),
+            )
+            for first in range(0, max(rows, 1), self.most_rows)
+        ]
+        answers = await asyncio.gather(*parts)
+        if len(answers) == 1:
+            return answers[0]
+        return {k: np.concatenate([one[k] for one in answers]) for k in answers[0]}
+
+    def _join(self, inputs: Arrays, rows: int) -> asyncio.Future:
+        """Let rows of one request wait for a batch."""
         one = _Waiting(inputs, rows, asyncio.get_running_loop().create_future())
         self._queue.append(one)
         self._waiting_rows += rows
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        return await one.answer
+        return one.answer
 
     async def _run(self) -> None:
         try:

@@ -88,7 +88,7 @@ async def _serve(
     # one batch at a time has all cores; the next is read and checked meanwhile
     with ThreadPoolExecutor(1, "model") as executor:
         metrics = Metrics()
-        limits = Limits(config.batch_rows, config.queue_rows)
+        limits = Limits(config.request_rows, config.batch_rows, config.queue_rows)
         models = _models(directories, config, limits, executor, metrics)
         for model in models.values():
             await model.refresh()

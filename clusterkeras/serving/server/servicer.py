@@ -161,7 +161,7 @@ class Servicer:
         specs: Mapping[str, tf.TensorSpec],
         read: Callable[[Mapping[str, tf.TensorSpec], int], Mapping[str, np.ndarray]],
     ) -> Arrays:
-        inputs = read(specs, self.limits.batch_rows)
+        inputs = read(specs, self.limits.request_rows)
         check_names(inputs, specs)
         if signature in version.constant:
             return version.constant[signature]

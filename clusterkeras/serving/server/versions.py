@@ -58,13 +58,16 @@ class Limits:
 
     Attributes
     ----------
+    request_rows : int
+        Rows of a request.
     batch_rows : int
-        Rows of a request, and of a batch.
+        Rows of a batch.
     queue_rows : int
         Rows that wait for one signature.
     """
 
-    batch_rows: int = 256
+    request_rows: int = 256
+    batch_rows: int = 64
     queue_rows: int = 8192
 
 

@@ -45,6 +45,16 @@ def test_requests_share_batches_and_get_their_own_rows(executor):
     assert sizes == [3, 4]
 
 
+def test_a_request_of_more_rows_than_a_batch_has_several(executor):
+    sizes = []
+    batcher = Batcher(doubled, executor, 4, 10, sizes.append)
+    whole, refused = asked(batcher, rows(*range(10)), rows(1.0))
+    assert whole["y"].tolist() == [2 * i for i in range(10)]
+    assert sizes == [4, 4, 2]
+    # as a whole or not at all
+    assert isinstance(refused, RefusedError)
+
+
 def test_one_that_fails_does_not_fail_those_it_shares_a_batch_with(executor):
     def picky(inputs):
         if (inputs["x"] < 0).any():
@@ -55,6 +65,21 @@ def test_one_that_fails_does_not_fail_those_it_shares_a_batch_with(executor):
     first, second, third = asked(batcher, rows(1.0), rows(-1.0), rows(3.0))
     assert first["y"] == [2] and third["y"] == [6]
     assert isinstance(second, ValueError)
+
+
+def test_the_one_that_fails_is_found_by_halves(executor):
+    sizes = []
+
+    def picky(inputs):
+        sizes.append(len(inputs["x"]))
+        if (inputs["x"] < 0).any():
+            raise ValueError("below zero")
+        return doubled(inputs)
+
+    batcher = Batcher(picky, executor, 16, 100)
+    found = asked(batcher, *(rows(1.0 - 2 * (i == 5)) for i in range(16)))
+    assert [i for i, one in enumerate(found) if isinstance(one, ValueError)] == [5]
+    assert sizes == [16, 8, 4, 4, 2, 1, 1, 2, 8]
 
 
 def test_a_full_queue_sends_requests_away_and_answers_what_it_has(executor):

@@ -1,5 +1,6 @@
 """The server as its users have it: a process of its own, asked by gRPC and HTTP."""
 
+import gzip
 import json
 import re
 import shlex
@@ -246,6 +247,34 @@ def test_a_bad_body_is_refused_with_what_is_wrong(server, case):
     assert said in answer.json()["error"]
 
 
+def test_bytes_that_are_no_message_are_refused(server, images):
+    raw = request_of(images=images).SerializeToString()
+    call = server.channel.unary_unary("/tensorflow.serving.PredictionService/Predict")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(raw[:-4], 60)
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert f"{len(raw) - 4} bytes that are none" in caught.value.details()
+
+
+def test_calls_of_the_protocol_that_have_no_place_here_say_so(server):
+    call = server.channel.unary_unary("/tensorflow.serving.PredictionService/Classify")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(b"", 60)
+    assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
+    assert "expected Predict" in caught.value.details()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+def test_a_body_that_cannot_be_unpacked_is_refused(server, coding):
+    answer = requests.post(
+        server.url(":predict"),
+        data=b"not packed at all",
+        headers={"Content-Encoding": coding},
+        timeout=60,
+    )
+    assert answer.status_code == 400
+
+
 def test_what_is_not_here_is_not_found(server, images):
     for asked in ({"version": 7}, {"label": "next"}):
         with pytest.raises(grpc.RpcError) as caught:
@@ -260,8 +289,11 @@ def test_what_is_not_here_is_not_found(server, images):
 
 def test_messages_beyond_the_limit_are_refused(server):
     body = "[" + "0," * 600_000 + "0]"
-    answer = requests.post(server.url(":predict"), data=body, timeout=60)
-    assert answer.status_code == 413
+    packed = {"data": gzip.compress(body.encode())}
+    packed["headers"] = {"Content-Encoding": "gzip"}
+    for sent in ({"data": body}, packed):
+        answer = requests.post(server.url(":predict"), **sent, timeout=60)
+        assert answer.status_code == 413
     big = np.zeros((400, PX, PX, 3), "f4")
     with pytest.raises(grpc.RpcError) as caught:
         server.predictions.Predict(request_of(images=big), 60)
