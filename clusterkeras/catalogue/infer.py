@@ -21,8 +21,10 @@ from clusterkeras.catalogue.finished_batches import (
     describe_run,
 )
 from clusterkeras.catalogue.measurement import (
+    FEW,
     batches_of,
     compile_network,
+    for_few,
     informed,
     measure_places,
 )
@@ -354,9 +356,13 @@ class _Run:
     ) -> None:
         """Ask about the batches that are missing, and keep each answer."""
         settings, missing = self.settings, list(batches.missing)
+        network = compile_network(
+            self.model, self.draws, settings.config.by_stellar_model
+        )
         answers = measure_places(
             *(self.mosaics, self.x, self.y),
-            compile_network(self.model, self.draws, settings.config.by_stellar_model),
+            # by all places: a run that goes on gives the same bytes
+            network if len(self.x) > FEW else for_few(network),
             *(settings.target, settings.config, progress),
             [batches.batches[i] for i in missing],
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import gc
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -182,10 +183,15 @@ class _QuietTensorFlow(MetaPathFinder, Loader):
         stderr = os.dup(2)
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
+        # of what modules are made of nothing is garbage: to look for it takes a fifth
+        # of the time
+        gc.disable()
         try:
             self._loader.exec_module(module)
             module.config.list_physical_devices()
         finally:
+            gc.freeze()
+            gc.enable()
             os.dup2(stderr, 2)
             os.close(stderr)
 

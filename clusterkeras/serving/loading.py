@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from clusterkeras.serving.pruned import pruned
+
 #: Signatures that every SavedModel of this package has had.
 ALWAYS = ("serving_default", "samples", "log_prob")
 
 
 def load_savedmodel(
-    directory: str | Path,
+    directory: str | Path, only: Collection[str] | None = None
 ) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
     """Load a SavedModel's signatures, which take and give tensors by name.
 
@@ -22,6 +24,8 @@ def load_savedmodel(
     ----------
     directory : str or Path
         What `clusterkeras.serving.savedmodel.export` returned.
+    only : collection of str, optional
+        Names of the signatures to load, all by default: the fewer, the sooner.
 
     Returns
     -------
@@ -42,14 +46,19 @@ def load_savedmodel(
             "export` writes it; no saved_model.pb in it"
         )
     try:
-        loaded = tf.saved_model.load(str(directory))
+        if only is None:
+            loaded = tf.saved_model.load(str(directory))
+        else:
+            with pruned(directory, only) as part:
+                loaded = tf.saved_model.load(str(part))
     except Exception as error:  # damage can make its reader raise anything
         raise ValueError(
             f"{directory}: not readable, export it again: {reason_of(error)}"
         ) from error
-    if not set(ALWAYS) <= set(loaded.signatures):
+    expected = ALWAYS if only is None else only
+    if not set(expected) <= set(loaded.signatures):
         raise ValueError(
-            f"{directory}: expected the signatures {sorted(ALWAYS)}; received "
+            f"{directory}: expected the signatures {sorted(expected)}; received "
             f"{sorted(loaded.signatures)}"
         )
     # signatures hold the variables only as long as the loaded object lives

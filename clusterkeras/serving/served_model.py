@@ -195,7 +195,8 @@ def open_savedmodel(
     directory : str or Path
         ``NAME/VERSION``, as ``clusterkeras export`` writes it.
     in_place_of : str or Path, optional
-        Name or path of the Keras model that it was exported from.
+        Name or path of the Keras model that it was exported from: then only what a
+        catalogue without draws asks is loaded, which takes a third of the time.
 
     Raises
     ------
@@ -205,7 +206,13 @@ def open_savedmodel(
     """
     from clusterkeras.serving.loading import load_savedmodel
 
-    signatures = load_savedmodel(directory)
+    written, configuration, only = {}, None, None
+    if in_place_of is not None:
+        written = read_json(Path(directory, METADATA_FILE))
+        configuration = written.pop(SOURCE)["configuration"]
+        told = "conditioned" in written["signatures"]
+        only = ("metadata", "conditioned" if told else "serving_default")
+    signatures = load_savedmodel(directory, only)
     if "metadata" not in signatures:
         raise ValueError(
             f"{directory}: expected a SavedModel that says what it is; this one is of "
@@ -216,12 +223,8 @@ def open_savedmodel(
         answer = signatures[name](**inputs)
         return {key: value.numpy() for key, value in answer.items()}
 
-    if in_place_of is None:
-        return ServedModel(ask, str(directory))
-    written = read_json(Path(directory, METADATA_FILE))
-    configuration = written.pop(SOURCE)["configuration"]
-    model = ServedModel(ask, str(in_place_of), configuration=configuration)
-    if written != model.about:
+    model = ServedModel(ask, str(in_place_of or directory), None, configuration)
+    if in_place_of is not None and written != model.about:
         raise ValueError(
             f"{directory}: its graph and its {METADATA_FILE} are of two exports: "
             "remove the directory, and export the model again"
