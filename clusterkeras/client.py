@@ -184,6 +184,9 @@ class RemoteModel(ServedModel):
         Which one answers.
     """
 
+    #: The server works on one batch while others are on their way.
+    in_flight = 3
+
     def __init__(self, calls: _Calls, version: int) -> None:
         self._calls = calls
 

@@ -356,15 +356,17 @@ class _Run:
     ) -> None:
         """Ask about the batches that are missing, and keep each answer."""
         settings, missing = self.settings, list(batches.missing)
+        at_once = getattr(self.model, "in_flight", 1)
         network = compile_network(
             self.model, self.draws, settings.config.by_stellar_model
         )
         answers = measure_places(
             *(self.mosaics, self.x, self.y),
             # by all places: a run that goes on gives the same bytes
-            network if len(self.x) > FEW else for_few(network),
+            network if at_once > 1 or len(self.x) > FEW else for_few(network),
             *(settings.target, settings.config, progress),
             [batches.batches[i] for i in missing],
+            at_once,
         )
         for number, (_, found) in zip(missing, answers, strict=True):
             batches.keep(number, found)

@@ -7,8 +7,9 @@ import functools
 import logging
 import struct
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -280,6 +281,7 @@ def measure_places(
     config: InferenceConfig,
     progress: bool = True,
     batches: Sequence[NDArray[np.intp]] | None = None,
+    in_flight: int = 1,
 ) -> Iterator[tuple[NDArray[np.intp], dict[str, NDArray]]]:
     """Ask the network about places, while the next ones are cut out.
 
@@ -299,17 +301,19 @@ def measure_places(
         Whether to show a progress bar.
     batches : sequence of ndarray of int, optional
         Some of `batches_of`, all by default.
+    in_flight : int
+        Batches that the network is asked about at once. One more is held: it is cut out
+        meanwhile.
 
     Yields
     ------
     rows : ndarray of int, shape (B,)
-        Which places.
+        Which places; batch after batch, in their order.
     columns : dict of str to ndarray
         See `answer`.
     """
     if batches is None:
         batches = batches_of(y, config.batch_size)
-    waiting = iter(batches)
 
     def cut(rows: NDArray[np.intp]) -> tuple[NDArray[np.intp], Cutouts]:
         return rows, cut_out(mosaics, x[rows], y[rows], target, config)
@@ -321,15 +325,28 @@ def measure_places(
         unit="pos",
         disable=not progress,
     )
-    with bar, ThreadPoolExecutor(1) as reader:
-        following = next(waiting, None)
-        coming = None if following is None else reader.submit(cut, following)
-        while coming is not None:
-            rows, cutouts = coming.result()
-            following = next(waiting, None)
-            coming = None if following is None else reader.submit(cut, following)
-            yield rows, answer(cutouts, network, config)
-            bar.update(len(rows))
+
+    def ask(coming: Future) -> tuple[NDArray[np.intp], dict[str, NDArray]]:
+        rows, cutouts = coming.result()
+        return rows, answer(cutouts, network, config)
+
+    def first() -> tuple[NDArray[np.intp], dict[str, NDArray]]:
+        rows, columns = asked.popleft().result()
+        bar.update(len(rows))
+        return rows, columns
+
+    asked: deque[Future] = deque()
+    with bar, ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(in_flight) as asking:
+        try:
+            for batch in batches:
+                asked.append(asking.submit(ask, reader.submit(cut, batch)))
+                if len(asked) > in_flight:
+                    yield first()
+            while asked:
+                yield first()
+        finally:
+            for future in asked:
+                future.cancel()
 
 
 @dataclass(frozen=True)

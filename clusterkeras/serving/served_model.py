@@ -63,6 +63,9 @@ class ServedModel:
         If it does not keep this version's contract.
     """
 
+    #: Batches that are worth asking at once.
+    in_flight = 1
+
     def __init__(
         self,
         ask: Ask,

@@ -1,16 +1,19 @@
 """Places on mosaics through a trained network, batch by batch."""
 
 import dataclasses
+import threading
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from clusterkeras.catalogue import measurement
 from clusterkeras.catalogue.measurement import (
     compile_network,
     context_of,
     cut_out,
+    for_few,
     informed,
     measure_places,
     result_flags,
@@ -336,3 +339,71 @@ def test_ages_by_stellar_model_are_those_of_each_asked_alone(mosaics, model):
                 found[:, i, :, j], expected, rtol=1e-4, atol=1e-4
             )
     assert np.ptp(found[..., 0, 0], axis=1).max() > 1e-3
+
+
+def test_several_batches_are_asked_at_once_and_come_in_their_order(mosaics, model):
+    """Three have to be on their way before the first is answered."""
+    together, lock = threading.Barrier(3, timeout=30), threading.Lock()
+    now, most = 0, 0
+
+    def network(images, seeds, context):
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        together.wait()
+        with lock:
+            now -= 1
+        count = len(images)
+        zeros = {"edge_share": np.zeros(count), "unlike_mocks": np.zeros(count)}
+        return {**zeros, "log_snr": images.mean(axis=(1, 2, 3))}
+
+    config, x = InferenceConfig(batch_size=1), np.linspace(20, 50, 9)
+    y = np.linspace(12, 40, 9)
+    how = (network, model.target, config, False)
+    found = list(measure_places(mosaics, x, y, *how, in_flight=3))
+    assert [rows.tolist() for rows, _ in found] == [[i] for i in range(9)]
+    assert most == 3
+    whole = cut_out(mosaics, x, y, model.target, config).images.mean(axis=(1, 2, 3))
+    np.testing.assert_array_equal(
+        np.concatenate([c["log_snr"] for _, c in found]), whole
+    )
+
+
+def test_no_more_batches_are_held_than_are_asked_at_once_and_one(mosaics, model):
+    cut = 0
+
+    class Counted:
+        def __getattr__(self, name):
+            return getattr(mosaics, name)
+
+        def cutout(self, *where):
+            nonlocal cut
+            cut += 1
+            return mosaics.cutout(*where)
+
+    def network(images, seeds, context):
+        zeros = np.zeros(len(images))
+        return {"edge_share": zeros, "unlike_mocks": zeros, "log_snr": zeros}
+
+    x, y = np.full(12, 30.0), np.linspace(12, 40, 12)
+    how = (network, model.target, InferenceConfig(batch_size=1), False)
+    answers = measure_places(Counted(), x, y, *how, in_flight=2)
+    for number, _ in enumerate(answers, 1):
+        assert cut <= number + 3
+
+
+def test_a_network_that_fails_ends_the_run_with_its_error(mosaics, model):
+    def network(images, seeds, context):
+        raise ConnectionError("gone")
+
+    how = (network, model.target, InferenceConfig(batch_size=1), False)
+    with pytest.raises(ConnectionError, match="gone"):
+        list(measure_places(mosaics, X[:3], Y[:3], *how, in_flight=2))
+
+
+def test_few_places_leave_the_graph_as_it_is_and_the_setting_as_it_was():
+    option = "disable_meta_optimizer"
+    get = tf.config.optimizer.get_experimental_options
+    assert for_few(lambda: get()[option])() is True
+    assert not get().get(option, False)
