@@ -23,13 +23,16 @@ def _add_fit(parser: ArgumentParser) -> None:
     add_output(parser)
     parser.add_class_arguments(ModelConfig, "model")
     parser.add_class_arguments(TrainingConfig, "training")
+    parser.add_argument("--workers", type=int, default=1)
 
 
 def _fit(args: Namespace) -> str:
     from clusterkeras.training.fit import fit
 
     path = fit(
-        *(args.data, args.output, args.model, args.training), overwrite=args.overwrite
+        *(args.data, args.output, args.model, args.training),
+        overwrite=args.overwrite,
+        workers=args.workers,
     )
     return f"wrote the trained model {path}"
 

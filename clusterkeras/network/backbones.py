@@ -10,6 +10,7 @@ import tensorflow as tf
 from clusterkeras.network.layers import photometry
 from clusterkeras.network.layers.centring import Centre, CentredCrop
 from clusterkeras.network.layers.moments import RingMoments
+from clusterkeras.workers.sums import current_workers, sum_over_workers
 
 #: What every layer says itself, whatever the user's Keras settings are.
 _PLAIN = {"dtype": "float32"}
@@ -182,15 +183,18 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         """Normalise `inputs` (B, height, width, channels)."""
         learning = bool(training) and self.trainable and not self.fixed
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=tf.cast(self.gamma, tf.float32),
-            offset=tf.cast(self.beta, tf.float32),
-            mean=[] if learning else tf.cast(self.moving_mean, tf.float32),
-            variance=[] if learning else tf.cast(self.moving_variance, tf.float32),
-            epsilon=self.epsilon,
-            is_training=learning,
-        )
+        if learning and current_workers().number > 1:
+            outputs, mean, variance = self._normalise_together(inputs)
+        else:
+            outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+                x=inputs,
+                scale=tf.cast(self.gamma, tf.float32),
+                offset=tf.cast(self.beta, tf.float32),
+                mean=[] if learning else tf.cast(self.moving_mean, tf.float32),
+                variance=[] if learning else tf.cast(self.moving_variance, tf.float32),
+                epsilon=self.epsilon,
+                is_training=learning,
+            )
         if learning:
             for moving, value in (
                 (self.moving_mean, mean),
@@ -198,6 +202,37 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
             ):
                 moving.assign(moving * self.momentum + value * (1 - self.momentum))
         return outputs
+
+    def _normalise_together(
+        self, inputs: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Normalise by the mean and variance of the batch that all workers share."""
+        # about the kept mean, which is near, squares do not cancel
+        near = tf.stop_gradient(tf.cast(self.moving_mean, tf.float32))
+        away = tf.cast(inputs, tf.float32) - near
+        axes = (0, 1, 2)
+        pixels = tf.cast(tf.reduce_prod(tf.shape(away)[:3]), tf.float32)
+        sums = sum_over_workers(
+            tf.concat(
+                [
+                    tf.reduce_sum(away, axes),
+                    tf.reduce_sum(away * away, axes),
+                    pixels[None],
+                ],
+                axis=0,
+            )
+        )
+        pixels = tf.stop_gradient(sums[-1])
+        mean, squares = tf.split(sums[:-1] / pixels, 2)
+        variance = squares - mean * mean
+        outputs = tf.nn.batch_normalization(
+            *(away, mean, variance),
+            offset=tf.cast(self.beta, tf.float32),
+            scale=tf.cast(self.gamma, tf.float32),
+            variance_epsilon=self.epsilon,
+        )
+        unbiased = variance * pixels / tf.maximum(pixels - 1, 1)
+        return tf.cast(outputs, inputs.dtype), near + mean, unbiased
 
 
 def _normalise(x: keras.KerasTensor, name: str) -> keras.KerasTensor:

@@ -25,6 +25,11 @@ from clusterkeras.network.posterior_model import (
     log_shares,
 )
 from clusterkeras.network.posteriors.flat import flat_logit
+from clusterkeras.workers.sums import (
+    current_workers,
+    mean_over_workers,
+    sum_all_over_workers,
+)
 from data_tools.priors import Priors
 from data_tools.schema import KINDS, PARAMETER_NAMES
 from data_tools.target import Target
@@ -327,20 +332,32 @@ class TrainableModel(PosteriorModel):
             "presence": (presence, tf.ones_like(logit)),
             "visibility": (-log_snr, has_object),
         }
-        means = {}
+        totals, rows = [], []
         for name, (values, counts) in parts.items():
             # a row that does not count must not spoil the mean, even if it is not
             # finite
             values = tf.where(counts > 0, values, 0)
             self.loss_parts[name].update_state(values, sample_weight=counts)
-            total = tf.reduce_sum(values * counts)
-            means[name] = tf.math.divide_no_nan(total, tf.reduce_sum(counts))
+            totals.append(tf.reduce_sum(values * counts))
+            rows.append(tf.reduce_sum(counts))
         self.presence_auc.update_state(is_cluster, logit)
+        means = mean_over_workers(tf.stack(totals), tf.stack(rows))
+        nll, presence, visibility = tf.unstack(means)
         return (
-            means["nll"]
-            + self.presence_weight * means["presence"]
-            + self.visibility_weight * means["visibility"]
+            nll + self.presence_weight * presence + self.visibility_weight * visibility
         )
+
+    def get_metrics_result(self) -> dict[str, tf.Tensor]:
+        """Return loss and metrics, at the end of an epoch those of all workers.
+
+        Steps of an epoch tell those of their worker's rows.
+        """
+        if current_workers().number > 1 and tf.executing_eagerly():
+            sums = [v for metric in self.metrics for v in metric.variables]
+            values = sum_all_over_workers([tf.convert_to_tensor(v) for v in sums])
+            for variable, value in zip(sums, values, strict=True):
+                variable.assign(value)
+        return super().get_metrics_result()
 
     def _once_in_box(
         self, outputs: dict[str, tf.Tensor], parameters: tf.Tensor, counts: tf.Tensor

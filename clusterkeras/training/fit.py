@@ -30,10 +30,24 @@ from clusterkeras.training.callbacks import (
     SayAtOnce,
     StopOnNonFinite,
 )
-from clusterkeras.training.fresh_mocks import fresh_set, remove_fresh_sets
+from clusterkeras.training.fresh_mocks import (
+    fresh_directory,
+    fresh_set,
+    remove_fresh_sets,
+)
 from clusterkeras.training.monitoring import Monitor
 from clusterkeras.training.optimizer import make_optimizer
 from clusterkeras.training.transfer import carry_over
+from clusterkeras.workers.local import run_workers
+from clusterkeras.workers.sums import (
+    check_alike,
+    current_workers,
+    first_says,
+    join_workers,
+    own_rows,
+    take_from_first,
+    wait_for_workers,
+)
 from data_tools.records.dataset import damage_named, make_dataset
 from data_tools.records.finished_set import read_set
 from data_tools.running.output import whole_path
@@ -54,11 +68,14 @@ def fit(
     training: TrainingConfig | None = None,
     *,
     overwrite: bool = False,
+    workers: int = 1,
 ) -> Path:
     """Train a model on a mock set.
 
     Run again with the same arguments, a fit that was cut off goes on after its last
     whole epoch and ends as it would have, and one that was finished returns at once.
+    It may go on with another number of workers: these share every batch, and what is
+    learnt is the same but for rounding.
 
     Parameters
     ----------
@@ -76,6 +93,10 @@ def fit(
         How it is trained.
     overwrite : bool
         Whether to write also into a directory that holds other things.
+    workers : int
+        Processes that share every batch, each with a GPU of its own where there are
+        any; 0 for one a GPU, or one a core where there is none. With 1, ``TF_CONFIG``
+        names those of several machines, of which the first alone writes.
 
     Returns
     -------
@@ -91,6 +112,8 @@ def fit(
         If `output` cannot be written, or another process trains there.
     FloatingPointError
         If the loss stops being finite.
+    ChildProcessError
+        If a worker was lost.
 
     Examples
     --------
@@ -108,6 +131,19 @@ def fit(
     """
     data, output = Path(data), Path(output)
     model, training = model or ModelConfig(), training or TrainingConfig()
+    if workers != 1:
+        return run_workers(
+            workers, _fit_one, (data, output, model, training), overwrite
+        )
+    return _fit_one((data, output, model, training), overwrite)
+
+
+def _fit_one(
+    run: tuple[Path, Path, ModelConfig, TrainingConfig], overwrite: bool
+) -> Path:
+    """Train in one process, which may be one of several workers."""
+    data, output, model, training = run
+    finished = output / "model.keras"
     configuration = {
         "data": str(data.resolve()),
         "target": read_set(data).target.to_dict(),
@@ -117,13 +153,16 @@ def fit(
     versions = {"python": platform.python_version()}
     versions |= {name: metadata.version(name) for name in PACKAGES}
     notes = {"versions": versions, "schema_version": SCHEMA_VERSION}
+    if not join_workers().leads:
+        if first_says(False):
+            _train(data, output, configuration, model, training)
+        return finished
     with claimed(
         *(output, "configuration.yaml", configuration),
         notes=notes,
         empty=not overwrite,
     ):
-        finished = output / "model.keras"
-        if not finished.exists():
+        if first_says(not finished.exists()):
             _train(data, output, configuration, model, training)
         for name in (BACKUP, BEST):
             (output / name).unlink(missing_ok=True)
@@ -151,7 +190,13 @@ def _train(
         cluster_share=info.configuration["priors"]["cluster_fraction"],
         negatives=info.configuration["priors"]["negatives"],
     )
-    if training.start_from and not (output / BACKUP).exists():
+    here = current_workers()
+    if training.batch_size < here.number:
+        raise ValueError(
+            f"training.batch_size: expected at least {here.number}, an image for each "
+            f"worker; received {training.batch_size}"
+        )
+    if here.leads and training.start_from and not (output / BACKUP).exists():
         _start_from(network, training.start_from)
     if training.mixed_precision:
         convolve_in_bfloat16(network.backbone)
@@ -160,34 +205,42 @@ def _train(
     # variables that a step makes when it is traced have it traced twice
     network.optimizer.build(network.trainable_variables)
     done = _go_on(network, output / BACKUP, steps)
-    best, history = output / BEST, output / "history.csv"
+    best = output / BEST
     first_decayed = math.ceil((1 - training.decay) * training.epochs)
     callbacks = [
-        SayAtOnce(steps),
         StopOnNonFinite(),
-        ProcessorHours(),
         FixNormalisation(first_decayed),
         *(
             [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
             if training.ema_momentum > 0
             else []
         ),
-        KeepBest(best, best=_best_loss(history, done)),
-        keras.callbacks.CSVLogger(str(history), append=True),
-        Monitor(
-            output / "tensorboard",
-            validation,
-            configuration,
-            picture_epochs=training.picture_epochs,
-        ),
-        Backup(output / BACKUP),
     ]
+    if here.leads:
+        history = output / "history.csv"
+        callbacks = [
+            SayAtOnce(steps),
+            ProcessorHours(),
+            *callbacks,
+            KeepBest(best, best=_best_loss(history, done)),
+            keras.callbacks.CSVLogger(str(history), append=True),
+            Monitor(
+                output / "tensorboard",
+                validation,
+                configuration,
+                picture_epochs=training.picture_epochs,
+            ),
+            Backup(output / BACKUP),
+        ]
     for number, until in enumerate(_ends(training)):
         began = number * training.fresh_mocks
         if done >= until:
             continue
-        mocks = fresh_set(data, output, number)
-        batches = _batches(mocks, training, number)
+        if here.leads:
+            fresh_set(data, output, number)
+        wait_for_workers()
+        mocks = fresh_directory(data, output, number)
+        batches = own_rows(_batches(mocks, training, number))
         for _ in range(done - began):
             # orders and noise of an epoch follow from how often the set was read
             # before; Keras opens it once more at the end of an epoch
@@ -196,23 +249,35 @@ def _train(
         with damage_named():
             network.fit(
                 batches,
-                validation_data=validation,
+                validation_data=own_rows(validation),
                 initial_epoch=done,
                 epochs=training.epochs,
                 # the dataset shuffles itself
                 shuffle=False,
-                # a bar with the time left on a terminal, a line an epoch in a log
-                verbose=1 if sys.stdout.isatty() else 2,
+                verbose=_verbosity(),
                 callbacks=[EndAfter(until), *callbacks],
             )
+        check_alike([*network.weights, *network.optimizer.variables])
         done = until
-    print("what is unlike the mocks is told apart last", flush=True)
-    trained = keras.models.load_model(best, compile=False)
-    with damage_named():
-        # anew: those above have been read
-        fit_unlike(trained, _batches(data, training), validation)
-    save_model(trained, output / "model.keras")
-    remove_fresh_sets(output)
+    if here.leads:
+        print("what is unlike the mocks is told apart last", flush=True)
+        trained = keras.models.load_model(best, compile=False)
+        with damage_named():
+            # anew: those above have been read
+            fit_unlike(trained, _batches(data, training), validation)
+        save_model(trained, output / "model.keras")
+        remove_fresh_sets(output)
+    wait_for_workers()
+
+
+def _verbosity() -> int:
+    """Return what Keras shows: a bar with the time left, or a line an epoch in a log.
+
+    One of several workers shows it.
+    """
+    if not current_workers().leads:
+        return 0
+    return 1 if sys.stdout.isatty() else 2
 
 
 def _ends(training: TrainingConfig) -> list[int]:
@@ -225,6 +290,12 @@ def _ends(training: TrainingConfig) -> list[int]:
 
 def _batches(data: Path, training: TrainingConfig, number: int = 0) -> tf.data.Dataset:
     """Read what is trained on: the set that is given, or the so-manieth after it."""
+    total = read_set(data).splits["train"]
+    total = min(training.n_mocks or total, total)
+    rest = total % training.batch_size
+    if rest < current_workers().number:
+        # a last batch in which a worker would have no row
+        total -= rest
     return make_dataset(
         data,
         "train",
@@ -232,7 +303,7 @@ def _batches(data: Path, training: TrainingConfig, number: int = 0) -> tf.data.D
         training=True,
         context=True,
         seed=training.seed + number,
-        limit=training.n_mocks or None,
+        limit=total,
     )
 
 
@@ -245,10 +316,13 @@ def _start_from(network: TrainableModel, name_or_path: str) -> None:
 
 
 def _go_on(network: TrainableModel, backup: Path, steps: int) -> int:
-    """Set a network where a fit was, if it was begun; return the epochs it had done."""
-    if not backup.exists():
-        return 0
-    network.load_weights(backup)
+    """Set a network where a fit was, if it was begun; return the epochs it had done.
+
+    All workers have it from the first.
+    """
+    if current_workers().leads and backup.exists():
+        network.load_weights(backup)
+    take_from_first([*network.variables, *network.optimizer.variables])
     return int(network.optimizer.iterations) // steps
 
 

@@ -18,6 +18,11 @@ from data_tools.records.simulate import simulate
 _NAME = "fresh-mocks-{}"
 
 
+def fresh_directory(data: Path, output: Path, number: int) -> Path:
+    """Return where the set is that `fresh_set` makes."""
+    return output / _NAME.format(number) if number else data
+
+
 def fresh_set(data: Path, output: Path, number: int) -> Path:
     """Return a set like another but with a seed of its own; make it if need be.
 
@@ -56,7 +61,7 @@ def fresh_set(data: Path, output: Path, number: int) -> Path:
         mocks, n_validation=0, n_test=0, seed=int(seed[0] >> np.uint64(1))
     )
     priors = build(Priors, configuration["priors"], "priors")
-    return simulate(output / _NAME.format(number), info.target, priors, again)
+    return simulate(fresh_directory(data, output, number), info.target, priors, again)
 
 
 def remove_fresh_sets(output: Path, but: int = 0) -> None:

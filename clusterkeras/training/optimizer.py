@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from clusterkeras.config import TrainingConfig
+from clusterkeras.workers.sums import sum_all_over_workers
 
 #: Path of the layers whose outputs are read as numbers of their own, each of its scale.
 HEADS = "_head/"
@@ -36,6 +37,10 @@ class Muon(keras.optimizers.Muon):
     >>> float(Muon(learning_rate=0.01).learning_rate) < 0.02
     True
     """
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """Move variables by their gradients, summed over all workers."""
+        super().apply(sum_all_over_workers(grads), trainable_variables)
 
     def _should_use_adamw(self, variable: keras.Variable) -> bool:
         return len(variable.shape) < 2 or any(
