@@ -225,7 +225,8 @@ def main() -> int:
     end, seed = time.monotonic() + 60 * args.minutes, args.seed
     while time.monotonic() < end:
         for name in names:
-            began = time.monotonic()
+            if (began := time.monotonic()) >= end:
+                break
             totals[name] += run_turn(args, name, seed * 100_000, seconds)
             totals[name]["seconds"] += round(time.monotonic() - began)
         seed += 1

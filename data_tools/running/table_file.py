@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -103,7 +104,17 @@ def _try(table: QTable, path: Path, what: str = "table") -> None:
     suffix = path.suffix.lower()
     with tempfile.TemporaryDirectory() as directory:
         tried = Path(directory, "tried").with_suffix(suffix)
-        written = _write(table, tried, path, what)
+        try:
+            written = _write(table, tried, path, what)
+        except OSError as error:
+            if not error.errno:
+                raise
+            raise OSError(
+                error.errno,
+                f"{os.strerror(error.errno)} while the format of {path} was tried. "
+                "Make room there, or set TMPDIR to a directory with room",
+                directory,
+            ) from error
         try:
             read = read_back(tried)
         except Exception as error:  # a file that its own reader does not know

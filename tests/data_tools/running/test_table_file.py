@@ -1,6 +1,7 @@
 """Tables leave whole, with units and metadata."""
 
 import logging
+import resource
 
 import astropy.units as u
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from astropy.io.votable import parse
 from astropy.table import QTable
 
-from data_tools.running.table_file import write_table
+from data_tools.running.table_file import check_table, write_table
 
 
 @pytest.fixture
@@ -108,3 +109,18 @@ def test_an_unknown_suffix_is_refused(tmp_path):
 def test_the_directory_is_made(tmp_path, table):
     write_table(table, tmp_path / "new" / "out.ecsv")
     assert (tmp_path / "new" / "out.ecsv").is_file()
+
+
+@pytest.mark.parametrize("suffix", [".ecsv", ".fits"])
+def test_a_full_temporary_directory_is_named_where_a_format_is_tried(
+    tmp_path, table, suffix, monkeypatch
+):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(OSError, match=rf"out{suffix} was tried. Make room") as told:
+            check_table(table, tmp_path / f"out{suffix}")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert str(told.value.filename).startswith(str(tmp_path))
