@@ -354,7 +354,7 @@ class TrainableModel(PosteriorModel):
         """
         if current_workers().number > 1 and tf.executing_eagerly():
             sums = [v for metric in self.metrics for v in metric.variables]
-            values = sum_all_over_workers([tf.convert_to_tensor(v) for v in sums])
+            values = sum_all_over_workers([tf.cast(v, tf.float32) for v in sums])
             for variable, value in zip(sums, values, strict=True):
                 variable.assign(value)
         return super().get_metrics_result()

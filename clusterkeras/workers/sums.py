@@ -17,6 +17,10 @@ import tensorflow as tf
 #: What TensorFlow knows this group of processes by.
 _GROUP = 20585
 
+#: Share of a tensor's largest entry by which weights of two workers may differ: devices
+#: round differently, if they are not alike.
+_ROUNDING = 1e-3
+
 #: Jobs of ``TF_CONFIG`` that train; one called chief is the first.
 _JOBS = ("chief", "worker")
 
@@ -164,7 +168,7 @@ def take_from_first(variables: Iterable[tf.Variable]) -> None:
 
 
 def check_alike(variables: Iterable[tf.Variable]) -> None:
-    """Check that variables are the same in all workers, to the last bit.
+    """Check that variables are the same in all workers, but for rounding.
 
     Raises
     ------
@@ -172,8 +176,8 @@ def check_alike(variables: Iterable[tf.Variable]) -> None:
         In all workers, if one has others than the first.
     """
     if _here.number > 1:
-        values = [tf.convert_to_tensor(variable) for variable in variables]
-        others = [tf.reduce_any(_of_first(value) != value) for value in values]
+        values = [tf.cast(tf.convert_to_tensor(v), tf.float32) for v in variables]
+        others = [_differs(value, _of_first(value)) for value in values]
         differ = sum_over_workers(tf.cast(tf.reduce_any(others), tf.float32))
         if differ > 0:
             raise RuntimeError(
@@ -181,6 +185,13 @@ def check_alike(variables: Iterable[tf.Variable]) -> None:
                 f"{int(differ)} of {_here.number}. Take the same version of this "
                 "package and of TensorFlow, and the same kind of device, in each"
             )
+
+
+def _differs(value: tf.Tensor, first: tf.Tensor) -> tf.Tensor:
+    """Return whether a tensor is another, by more than two devices may differ."""
+    near = _ROUNDING * tf.reduce_max(tf.abs(first))
+    # not finite is not near
+    return ~tf.reduce_all(tf.abs(value - first) <= near)
 
 
 def _of_first(value: tf.Tensor) -> tf.Tensor:
