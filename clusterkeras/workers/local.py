@@ -57,21 +57,29 @@ def run_workers(number: int, function: Callable[..., Any], *args: Any) -> Any:
             pending[ours] = index
         found = {}
         while pending:
-            for pipe in wait(list(pending)):
-                index = pending.pop(pipe)
-                found[index] = _received(pipe, index)
+            answers = {pending.pop(p): _received(p) for p in wait(list(pending))}
+            # a lost one first: that they miss it is an error of the others
+            for index in sorted(answers, key=lambda i: answers[i] is not None):
+                found[index] = _value(answers[index], index)
         return found[0]
 
 
-def _received(pipe: Connection, index: int) -> Any:
-    """Return what a worker gave; raise what it raised."""
+def _received(pipe: Connection) -> tuple[bool, Any] | None:
+    """Return whether a worker was good, and what it gave or raised; None of a lost."""
     try:
-        good, value = pipe.recv()
+        return pipe.recv()
     except EOFError:
+        return None
+
+
+def _value(answer: tuple[bool, Any] | None, index: int) -> Any:
+    """Return what a worker gave; raise what it raised."""
+    if answer is None:
         raise ChildProcessError(
             f"worker {index} has died, perhaps for want of memory; the others were "
             "ended. Run the same again: it goes on after the last whole epoch"
-        ) from None
+        )
+    good, value = answer
     if not good:
         raise value
     return value
