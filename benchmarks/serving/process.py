@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Self
 
 import grpc
-import psutil
 import requests
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
@@ -57,7 +57,6 @@ class ServerProcess:
             raise RuntimeError(self.log)
         words = line.replace(";", ",").split(", ")
         self.grpc, self.rest = (word.split(" on ")[1].strip() for word in words[1:3])
-        self._watched = psutil.Process(self.process.pid)
         self.channel = channel = grpc.insecure_channel(self.grpc)
         self.predictions = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         self.models = model_service_pb2_grpc.ModelServiceStub(channel)
@@ -86,13 +85,17 @@ class ServerProcess:
     @property
     def resident_mb(self) -> float:
         """Resident memory in MB."""
-        return self._watched.memory_info().rss / 1e6
+        pages = int(self._proc("statm").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     @property
     def processor_s(self) -> float:
         """Seconds of processor time so far."""
-        times = self._watched.cpu_times()
-        return times.user + times.system
+        user, system = self._proc("stat").rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def _proc(self, name: str) -> str:
+        return Path(f"/proc/{self.process.pid}/{name}").read_text()
 
     def kill(self) -> None:
         """End it at once, as a machine's fault does."""

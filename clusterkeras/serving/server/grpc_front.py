@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -199,7 +199,7 @@ class _Reader(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None
-        here = asyncio.iscoroutinefunction(handler.unary_unary)
+        here = inspect.iscoroutinefunction(handler.unary_unary)
 
         async def read(raw: bytes, context: grpc.aio.ServicerContext) -> Any:
             if not here:

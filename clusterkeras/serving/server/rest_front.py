@@ -55,7 +55,6 @@ class RestFront:
     def application(self, most_bytes: int) -> web.Application:
         """Return the application, which takes bodies of so many bytes."""
         app = web.Application(client_max_size=most_bytes, middlewares=[self._guarded])
-        app["most_bytes"] = most_bytes
         for which in ("", _VERSION, _LABEL):
             app.router.add_post(f"{_MODEL}{which}:predict", self._predict)
             app.router.add_get(f"{_MODEL}{which}", self._status)
@@ -175,9 +174,10 @@ class RestFront:
 
 async def _read(request: web.Request) -> bytes:
     """Return the bytes of a body; one that says it is too large is not waited for."""
-    most = request.app["most_bytes"]
-    if (request.content_length or 0) > most:
-        raise web.HTTPRequestEntityTooLarge(most, request.content_length)
+    if (request.content_length or 0) > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(
+            request.client_max_size, request.content_length
+        )
     try:
         return await request.read()
     except (web.RequestPayloadError, BadHttpMessage, zlib.error) as error:

@@ -380,7 +380,7 @@ def test_without_the_token_nothing_is_answered_and_told_to_end_it_answers_what_i
         server.process.send_signal(signal.SIGTERM)
         codes = {call.code() for call in calls if call.exception() is not None}
         assert codes <= {grpc.StatusCode.UNAVAILABLE}
-        assert server.process.wait(30) == 0
+        assert server.process.wait(120) == 0
 
 
 def test_a_directory_without_versions_is_named(tmp_path):
