@@ -27,9 +27,9 @@ from clusterkeras import __version__
 from clusterkeras.commands import catalogues, mocks, models
 from clusterkeras.commands.command import LIMITS, Command
 from clusterkeras.commands.errors import is_told, one_line
-from clusterkeras.commands.old_words import RenamingParser
+from clusterkeras.commands.parsing.old_words import RenamingParser
+from clusterkeras.commands.parsing.words import add_words, for_terminal
 from clusterkeras.commands.versions import full_versions
-from clusterkeras.commands.words import add_words, for_terminal
 from data_tools.foreign.limits import check
 
 DEFAULT_TARGET = "m83-wfc3-uvis"

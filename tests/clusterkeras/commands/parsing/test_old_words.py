@@ -2,7 +2,11 @@ import pytest
 import yaml
 
 from clusterkeras.commands import cli
-from clusterkeras.commands.old_words import OLD_WORDS, in_new_words, yaml_in_new_words
+from clusterkeras.commands.parsing.old_words import (
+    OLD_WORDS,
+    in_new_words,
+    yaml_in_new_words,
+)
 from data_tools.foreign.yaml_text import load_text
 
 each_word = pytest.mark.parametrize("word", OLD_WORDS, ids=lambda word: word.old)

@@ -4,7 +4,7 @@ import pytest
 
 from clusterkeras.catalogue.survey import infer_fields
 from clusterkeras.commands import cli, command
-from clusterkeras.commands.words import for_terminal, parameter_texts
+from clusterkeras.commands.parsing.words import for_terminal, parameter_texts
 from data_tools.records import simulate
 
 MODULE = '''

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import yaml
 from jsonargparse import Namespace
 
-from clusterkeras.commands.settings_parser import SettingsParser
+from clusterkeras.commands.parsing.settings_parser import SettingsParser
 from data_tools.foreign.reading import read_text
 from data_tools.foreign.yaml_text import dump_text, load_text
 from data_tools.running.plain_files import MOST_BYTES

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clusterkeras.commands.settings_parser import SettingsParser
+from clusterkeras.commands.parsing.settings_parser import SettingsParser
 from clusterkeras.config import InferenceConfig
 
 

@@ -1,0 +1,1 @@
+"""Options from data classes, YAML and docstrings; words of before."""
