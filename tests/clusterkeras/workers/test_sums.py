@@ -60,18 +60,18 @@ def test_the_rows_of_all_workers_are_the_batch(monkeypatch):
 
 def test_workers_that_differ_are_told(monkeypatch):
     monkeypatch.setattr(sums, "_here", Workers(2, 1))
-    variable = keras.Variable(np.float32([1, 2]))
-    first = tf.constant([1.0, 2.0])
+    variable = keras.Variable(np.float32([1, 2, np.nan, np.inf]))
+    first = tf.constant([1.0, 2.0, np.nan, np.inf])
     monkeypatch.setattr(sums, "_reduced", lambda v: v + first if v.shape.rank else v)
     sums.check_alike([variable])
-    variable.assign([1, 2.001])
+    variable.assign([1, 2.001, np.nan, np.inf])
     sums.check_alike([variable])
-    for other in (2.01, np.nan):
-        variable.assign([1, other])
+    for other in ([1, 2.01, np.nan, np.inf], [1, np.nan] * 2, [1, 2, 0, np.inf]):
+        variable.assign(other)
         with pytest.raises(RuntimeError, match="same weights in all; received others"):
             sums.check_alike([variable])
     sums.take_from_first([variable])
-    np.testing.assert_array_equal(variable.numpy(), [1, 2])
+    np.testing.assert_array_equal(variable.numpy(), first)
 
 
 def test_a_batch_is_normalised_by_the_rows_of_all_workers(monkeypatch):
