@@ -153,9 +153,7 @@ def make_mosaic(
         )
     rng = np.random.default_rng(config.seed)
     x, y = _places(config, rng)
-    parameters = np.column_stack(
-        [rng.uniform(*target.box[name], config.clusters) for name in PARAMETER_NAMES]
-    )
+    parameters = _parameters(target, config, rng)
     maker = MockMaker(target, priors)
     field = FieldMaker(
         target, dataclasses.replace(priors, field_px=config.size_px)
@@ -230,6 +228,24 @@ def _places(
             "ask for fewer, closer together, or a larger mosaic"
         )
     return places[:, 0], places[:, 1]
+
+
+def _parameters(
+    target: Target, config: MosaicConfig, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw parameters (n, P) from the box: powers of mass and age, all else flat."""
+    slopes = {"log_mass": config.mass_slope, "log_age": config.age_slope}
+    columns = []
+    for name in PARAMETER_NAMES:
+        low, high = target.box[name]
+        value = rng.uniform(low, high, config.clusters)
+        # in the logarithm the density goes as exp(rate * value)
+        rate = (slopes.get(name, -1.0) + 1) * np.log(10)
+        if rate:
+            share = (value - low) / (high - low)
+            value = low + np.log1p(share * np.expm1(rate * (high - low))) / rate
+        columns.append(value)
+    return np.column_stack(columns)
 
 
 def _clusters(

@@ -21,12 +21,16 @@ class MosaicConfig:
     size_px : int
         Side in pixels, a multiple of 16.
     n : int, optional
-        Clusters, drawn from the target's flat box like those of a training set; 25 in
-        a million pixels, as M83 has them, unless it is given.
+        Clusters in the target's box; 25 in a million pixels, as M83 has them, unless it
+        is given.
     min_separation_px : float
         Smallest distance between two clusters' centres.
     edge_px : float
         Smallest distance of a centre from the mosaic's edge.
+    mass_slope, age_slope : float
+        Clusters are drawn with dN/dM ~ M^mass_slope and dN/dt ~ t^age_slope between
+        the ends of the target's box: -1 is flat in the logarithm, as a training set is;
+        those of galaxies are near -2 and between -1 and 0.
     seed : int
         Seed of everything; the same seed gives the same mosaic.
     """
@@ -35,6 +39,8 @@ class MosaicConfig:
     n: int | None = None
     min_separation_px: float = 20.0
     edge_px: float = 32.0
+    mass_slope: float = -1.0
+    age_slope: float = -1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -48,6 +54,8 @@ class MosaicConfig:
                 "n": optional(whole(1, 1_000_000)),
                 "min_separation_px": number(0, 10_000),
                 "edge_px": number(0, 16_384),
+                "mass_slope": number(-10, 10),
+                "age_slope": number(-10, 10),
                 "seed": seed(),
             },
         )

@@ -130,6 +130,20 @@ def test_a_seed_gives_the_same_bytes(bright, mosaic, tmp_path):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
 
+def test_clusters_are_as_many_of_a_mass_and_an_age_as_powers_of_them_say(bright):
+    config = MosaicConfig(size_px=128, n=4, min_separation_px=8, edge_px=8, seed=4)
+    box = {**bright.box, "log_mass": (4.0, 6.0), "log_age": (7.0, 9.0)}
+    target = dataclasses.replace(bright, box=box)
+    flat = make_mosaic(target, PLAIN, config).truth
+    powers = make_mosaic(target, PLAIN, config, mass_slope=-2.0, age_slope=-0.5).truth
+    for name, power in (("log_mass", -1.0), ("log_age", 0.5)):
+        low, high = (10 ** (power * end) for end in box[name])
+        share = (10 ** (power * np.asarray(powers[name])) - low) / (high - low)
+        even = (np.asarray(flat[name]) - box[name][0]) / 2
+        np.testing.assert_allclose(share, even, rtol=1e-9)
+    np.testing.assert_array_equal(powers["a_v"], flat["a_v"])
+
+
 def test_too_many_clusters_are_refused(m83, tmp_path):
     full = MosaicConfig(size_px=128, n=50, min_separation_px=60, edge_px=0)
     with pytest.raises(ValueError, match="of 50 clusters fit on 128 px"):
