@@ -5,6 +5,7 @@ from clusterkeras.catalogue.read import Catalogue as Catalogue
 from clusterkeras.config import DetectionConfig as DetectionConfig
 from clusterkeras.config import InferenceConfig as InferenceConfig
 from clusterkeras.config import ModelConfig as ModelConfig
+from clusterkeras.config import PopulationConfig as PopulationConfig
 from clusterkeras.config import TrainingConfig as TrainingConfig
 from clusterkeras.detection.candidates import detect as detect
 from clusterkeras.detection.candidates import find_candidates as find_candidates
@@ -14,6 +15,7 @@ from clusterkeras.network.layers.unlike import fit_unlike as fit_unlike
 from clusterkeras.network.loading import load_model as load_model
 from clusterkeras.network.model import ClusterModel as ClusterModel
 from clusterkeras.network.published_model import PublishedModel as PublishedModel
+from clusterkeras.population.fit import fit_population as fit_population
 from clusterkeras.report.page import write_page as write_page
 from clusterkeras.serving.savedmodel import export as export
 from clusterkeras.training.fit import fit as fit

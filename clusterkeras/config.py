@@ -438,6 +438,44 @@ class CompletenessConfig:
 
 
 @dataclass(frozen=True)
+class PopulationConfig:
+    """How the population behind a catalogue is fitted.
+
+    Attributes
+    ----------
+    cutoff : bool
+        Whether the mass function ends in a cutoff, exp(-M / cutoff_mass), and is not a
+        power of the mass up to the end of the box.
+    steps : int
+        Steps of each of the sampler's 32 points; the first quarter is left out.
+    seed : int
+        Seed of the draws; the same seed gives the same.
+
+    Examples
+    --------
+    >>> from clusterkeras import PopulationConfig
+    >>> PopulationConfig(cutoff=True).steps
+    1500
+    """
+
+    cutoff: bool = False
+    steps: int = 1500
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        check(
+            self,
+            "population.",
+            {
+                "cutoff": truth(),
+                "steps": whole(100, 1_000_000),
+                "seed": seed(),
+            },
+        )
+
+
+@dataclass(frozen=True)
 class ServeConfig:
     """How models are served.
 

@@ -276,6 +276,30 @@ def _completeness(args: Namespace) -> str:
     )
 
 
+def _add_population(parser: ArgumentParser) -> None:
+    from clusterkeras.config import PopulationConfig
+
+    parser.add_argument("--catalogue", type=Path, required=True, metavar="TABLE")
+    parser.add_argument("--draws_file", type=Path, required=True, metavar="HDF5")
+    parser.add_argument("--completeness", type=Path, required=True, metavar="DIR")
+    add_output(parser)
+    parser.add_class_arguments(PopulationConfig, "population")
+
+
+def _population(args: Namespace) -> str:
+    from clusterkeras.population.fit import fit_population
+
+    found = fit_population(
+        *(args.catalogue, args.completeness, args.output, args.population),
+        draws_file=args.draws_file,
+        overwrite=args.overwrite,
+    )
+    return (
+        f"{found!r}\nwrote population.ecsv, .json and .png, and corner.png: "
+        f"{args.output}"
+    )
+
+
 COMMANDS: dict[str, Command] = {
     "detect": Command(
         "Find candidates on mosaics.",
@@ -319,5 +343,13 @@ COMMANDS: dict[str, Command] = {
         _add_completeness,
         _completeness,
         ("clusterkeras.completeness.measure:measure_completeness",),
+    ),
+    "population": Command(
+        "Fit mass function and age distribution of the clusters of a catalogue.",
+        "clusterkeras population --catalogue catalogue.ecsv --draws_file draws.h5 "
+        "--completeness completeness/ -o population/",
+        _add_population,
+        _population,
+        ("clusterkeras.population.fit:fit_population",),
     ),
 }

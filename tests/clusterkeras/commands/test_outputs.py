@@ -7,11 +7,13 @@ import yaml
 
 from clusterkeras.commands import cli
 from clusterkeras.evaluation.evaluate import FILES as EVALUATION
+from clusterkeras.population.result import FILES as POPULATION
 from data_tools.target import Target
 
 BANDS = Target.load("m83-wfc3-uvis").band_names
 IMAGES = [f"in/{band}.fits" for band in BANDS]
 MOSAICS = ["--images", *IMAGES]
+POSTERIORS = ["--catalogue", "in/places.ecsv", "--draws_file", "in/draws.h5"]
 PLACES = [*MOSAICS, "--positions", "in/places.ecsv"]
 
 #: What each command writes: its arguments but for one output, the option of that, what
@@ -56,6 +58,13 @@ OUTPUTS = {
         for name in ("comparison.json", "comparison.png")
     },
     **{
+        f"population {name}": (
+            ["population", *POSTERIORS, "--completeness", "in"],
+            *("-o", f"out/{name}", ["in/places.ecsv", "in/draws.h5"]),
+        )
+        for name in POPULATION
+    },
+    **{
         f"evaluate {name}": (
             ["evaluate", "--model", "in/model.keras", "--data", "in/mocks"],
             *("-o", f"out/{name}", []),
@@ -82,7 +91,8 @@ def here(tmp_path, monkeypatch):
     """Return a directory to work in, with what is read; none of it is opened."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in" / "mocks").mkdir(parents=True)
-    for name in (*IMAGES, "in/places.ecsv", "in/truth.ecsv", "in/psf.fits"):
+    others = ("places.ecsv", "truth.ecsv", "psf.fits", "draws.h5")
+    for name in (*IMAGES, *(f"in/{other}" for other in others)):
         (tmp_path / name).write_text(f"the user's {name}")
     (tmp_path / "in/model.keras").write_text("the user's model")
     target = Target.load("m83-wfc3-uvis").to_dict()

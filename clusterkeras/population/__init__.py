@@ -1,0 +1,1 @@
+"""The population behind a catalogue: mass function, age distribution, number."""

@@ -1,0 +1,253 @@
+"""The population behind a catalogue, from the draws of its posteriors."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from astropy.table import QTable
+from numpy.typing import NDArray
+
+from clusterkeras.catalogue.read import Catalogue
+from clusterkeras.config import PopulationConfig
+from clusterkeras.population.cluster_sample import ClusterSample, sample_of_clusters
+from clusterkeras.population.likelihood import Likelihood
+from clusterkeras.population.model import PopulationModel
+from clusterkeras.population.monte_carlo import MonteCarloError, monte_carlo_error
+from clusterkeras.population.result import FILES, PopulationFit
+from clusterkeras.population.sampling import Samples, sample
+from data_tools.running.replaced import check_replaced_in
+
+logger = logging.getLogger(__name__)
+
+#: Draws that are kept.
+_KEPT = 4000
+#: Farr (2019): effective injected clusters for each row.
+_FARR = 4.0
+#: R-hat above which chains do not agree, and fewest effective draws of an unknown.
+_R_HAT, _EFFECTIVE = 1.05, 200
+
+
+def fit_population(
+    catalogue: str | Path | Catalogue,
+    completeness: str | Path,
+    output: str | Path | None = None,
+    config: PopulationConfig | None = None,
+    *,
+    draws_file: str | Path | None = None,
+    progress: bool = True,
+    overwrite: bool = False,
+) -> PopulationFit:
+    """Fit mass function, age distribution and number of the clusters of a catalogue.
+
+    The population is a power of mass, with a cutoff if asked for, a power of age,
+    normal distributions of A_V and log r_h, and the number of clusters in the box
+    (`clusterkeras.population.model`). Each row counts by all draws of its posterior and
+    by its probability of being a cluster (Loredo 2004; Mandel, Farr & Gair 2019), and
+    what is missed by injected clusters (`clusterkeras.population.likelihood`). Sampled
+    with emcee; draws are then widened by what finite numbers of injected clusters and
+    of draws leave uncertain.
+
+    The rows are those with ``p_cluster`` at the threshold of the completeness or above,
+    without the flags ``overlap`` and ``unlike_mocks``; injected clusters whose rows are
+    flagged so count as missed.
+
+    Parameters
+    ----------
+    catalogue : str, Path or Catalogue
+        Of candidates that `clusterkeras.detect` found on one field.
+    completeness : str or Path
+        Directory that `clusterkeras completeness` has written, with this catalogue.
+    output : str or Path, optional
+        Directory for ``population.ecsv`` (draws), ``population.json`` (summary),
+        ``population.png`` (distributions) and ``corner.png``.
+    config : PopulationConfig, optional
+        Cutoff, steps, seed.
+    draws_file : str or Path, optional
+        Draws of the posteriors, as `clusterkeras.infer` wrote them with the catalogue;
+        one in memory has its own.
+    progress : bool
+        Whether to show a progress bar.
+    overwrite : bool
+        Whether to write also over files that are not as this package wrote them, or
+        into a directory with other files.
+
+    Returns
+    -------
+    PopulationFit
+        Draws, summary, pictures.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file is missing.
+    ValueError
+        If the catalogue has no draws, the completeness is of another catalogue, or too
+        few injected clusters were found to tell anything.
+    FileExistsError
+        If something is there that may not be written over.
+
+    References
+    ----------
+    Loredo 2004, AIP Conf. Proc. 735, 195 (arXiv:astro-ph/0409387); Mandel, Farr & Gair
+    2019, MNRAS 486, 1086; Farr 2019, RNAAS 3, 66; emcee: Foreman-Mackey et al. 2013,
+    PASP 125, 306. Slopes of nearby galaxies: Krumholz, McKee & Bland-Hawthorn 2019,
+    ARA&A 57, 227.
+    """
+    config = config or PopulationConfig()
+    if output is not None:
+        inputs = (catalogue, completeness, draws_file)
+        check_replaced_in(output, FILES, inputs, overwrite=overwrite)
+    if not isinstance(catalogue, Catalogue):
+        catalogue = Catalogue.read(catalogue, draws_file=draws_file)
+    clusters = sample_of_clusters(catalogue, completeness)
+    fit = fit_clusters(clusters, config, progress)
+    if output is not None:
+        fit.write(output, overwrite=overwrite)
+    return fit
+
+
+def fit_clusters(
+    clusters: ClusterSample, config: PopulationConfig, progress: bool = False
+) -> PopulationFit:
+    """Fit a sample of clusters; see `fit_population`.
+
+    Raises
+    ------
+    ValueError
+        If fewer injected clusters tell of the completeness than there are rows.
+    """
+    model = PopulationModel(clusters.box, config.cutoff)
+    likelihood = Likelihood(
+        model,
+        clusters.draws,
+        clusters.p_cluster,
+        clusters.injected[clusters.recovered],
+        len(clusters.injected),
+        clusters.flat_number,
+    )
+    found = sample(likelihood, model.bounds, config.steps, config.seed, progress)
+    covariance = np.cov(found.draws.T)
+    error = monte_carlo_error(likelihood, found.draws.mean(axis=0), covariance)
+    _check_enough(error, clusters)
+    _warn(found, error, model, len(clusters.p_cluster))
+    draws = _widened(found.draws, error, model.bounds, config.seed)
+    return PopulationFit(
+        draws=_table(model, draws, config),
+        summary=_summary(model, draws, found, error, clusters),
+        sampled=draws,
+        likelihood=likelihood,
+        clusters=clusters,
+    )
+
+
+def _check_enough(error: MonteCarloError, clusters: ClusterSample) -> None:
+    rows, effective = len(clusters.p_cluster), error.effective_injected
+    if effective < rows:
+        more = _FARR * rows / effective * len(clusters.injected)
+        raise ValueError(
+            f"population: expected more injected clusters than the {rows} rows that "
+            f"count; {clusters.recovered.sum()} of {len(clusters.injected)} came to "
+            f"count, which tell as much as {effective:.0f} of equal weight. Run "
+            f"`clusterkeras completeness` with --completeness.n {_round_up(more)}"
+        )
+
+
+def _warn(
+    found: Samples, error: MonteCarloError, model: PopulationModel, rows: int
+) -> None:
+    """Say what is not as good as it should be."""
+    variance = found.draws.var(axis=0)
+    wide = np.sqrt(np.diag(error.covariance) / variance)
+    if wide.max() > 0.5 or error.effective_injected < _FARR * rows:
+        by_draws = np.diag(error.of_draws).sum() > np.diag(error.of_injected).sum()
+        logger.warning(
+            "population: %d rows, and injected clusters that tell as much as %.0f of "
+            "equal weight (4 a row are enough); finite sums widen %s by %.0f %%. %s",
+            rows,
+            error.effective_injected,
+            model.names[wide.argmax()],
+            100 * (np.hypot(1, wide.max()) - 1),
+            "Make more draws (--inference.draws)"
+            if by_draws
+            else "Inject more clusters (--completeness.n)",
+        )
+    if found.r_hat.max() > _R_HAT or found.effective.min() < _EFFECTIVE:
+        logger.warning(
+            "population: the sampler has not settled: R-hat of %s is %.2f, and it has "
+            "%.0f effective draws. Take more steps (--population.steps)",
+            model.names[found.r_hat.argmax()],
+            found.r_hat.max(),
+            found.effective.min(),
+        )
+
+
+def _round_up(n: float) -> int:
+    step = 10 ** max(int(np.log10(n)) - 1, 0)
+    return int(np.ceil(n / step) * step)
+
+
+def _widened(
+    draws: NDArray[np.float64], error: MonteCarloError, bounds: NDArray, seed: int
+) -> NDArray[np.float64]:
+    """Return some of the draws, moved by what finite sums leave uncertain."""
+    rng = np.random.default_rng([seed, 1])
+    kept = rng.choice(draws, min(_KEPT, len(draws)), replace=False)
+    moved = rng.multivariate_normal(np.zeros(len(bounds)), error.covariance, len(kept))
+    return np.clip(kept + moved, *bounds.T)
+
+
+def _table(
+    model: PopulationModel, draws: NDArray[np.float64], config: PopulationConfig
+) -> QTable:
+    """Name the columns of draws, with units and descriptions."""
+    table, values = QTable(), model.values(draws)
+    for unknown in model.unknowns:
+        table[unknown.name] = values[unknown.name]
+        if unknown.unit:
+            table[unknown.name].unit = unknown.unit
+        table[unknown.name].info.description = unknown.description
+    table.meta = {"box": {k: list(v) for k, v in model.box.items()}}
+    table.meta |= {"cutoff": config.cutoff, "seed": config.seed}
+    return table
+
+
+def _summary(
+    model: PopulationModel,
+    draws: NDArray[np.float64],
+    found: Samples,
+    error: MonteCarloError,
+    clusters: ClusterSample,
+) -> dict:
+    """Return the numbers of ``population.json``."""
+    values, widened = model.values(draws), np.diag(error.covariance)
+    share = np.sqrt(widened / found.draws.var(axis=0))
+    unknowns = {}
+    for i, unknown in enumerate(model.unknowns):
+        low, median, high = np.quantile(values[unknown.name], [0.16, 0.5, 0.84])
+        unknowns[unknown.name] = {
+            **{"median": float(median), "p16": float(low), "p84": float(high)},
+            "unit": unknown.unit,
+            "monte_carlo_error": float(share[i]),
+            "effective_draws": float(found.effective[i]),
+            "r_hat": float(found.r_hat[i]),
+        }
+    return {
+        "unknowns": unknowns,
+        "rows": len(clusters.p_cluster),
+        "p_cluster": clusters.threshold,
+        "expected_contaminants": float((1 - clusters.p_cluster).sum()),
+        "left_out": clusters.left_out,
+        "injected": len(clusters.injected),
+        "injected_that_count": int(clusters.recovered.sum()),
+        "effective_injected": error.effective_injected,
+        "enough_injected": bool(
+            error.effective_injected >= _FARR * len(clusters.p_cluster)
+        ),
+        "draws_a_row": clusters.draws.shape[1],
+        "effective_draws_a_row": {
+            "least": float(error.effective_draws.min()),
+            "median": float(np.median(error.effective_draws)),
+        },
+    }

@@ -1,0 +1,107 @@
+"""Which rows and which injected clusters a population is fitted to."""
+
+import numpy as np
+import pytest
+from astropy.table import QTable
+
+from clusterkeras.catalogue.draws_file import write_draws
+from clusterkeras.catalogue.read import Catalogue
+from clusterkeras.config import PopulationConfig
+from clusterkeras.population.cluster_sample import sample_of_clusters
+from clusterkeras.population.fit import fit_population
+from data_tools.schema import FLAGS, PARAMETER_NAMES, PARAMETERS
+
+OVERLAP, UNLIKE, EDGE = (FLAGS[k][0] for k in ("overlap", "unlike_mocks", "edge"))
+P = [0.9, 0.8, 0.7, 0.6, 0.4, np.nan]
+FLAGGED = [0, OVERLAP, UNLIKE, EDGE, 0, 0]
+META = {
+    "target": {"box": {p.name: [p.low, p.high] for p in PARAMETERS}},
+    "cluster_share": {"trained": 0.7, "here": 0.25},
+    "images": ["a.fits"],
+    "model": "m83",
+}
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Write a catalogue, its draws and its completeness."""
+    n, rng = len(P), np.random.default_rng(0)
+    x = np.arange(n) + 0.5
+    middle = np.array([(p.low + p.high) / 2 for p in PARAMETERS])
+    draws = (middle + rng.normal(0, 0.1, (n, 16, 4))).astype(np.float32)
+    table = QTable({"x": x, "y": x, "p_cluster": P, "flags": FLAGGED})
+    for i, name in enumerate(PARAMETER_NAMES):
+        for part in ("median", "p16", "p84"):
+            table[f"{name}_{part}"] = draws[:, 0, i]
+    table.meta = META
+    Catalogue.of(table).write(tmp_path / "catalogue.ecsv")
+    places = np.column_stack([x, x])
+    batch = (np.arange(n), {"draws": draws})
+    write_draws(tmp_path / "draws.h5", [batch], (n, 16), {}, places)
+    injected = QTable(
+        {
+            "detected": [True, True, True, True, False],
+            "recovered": [True, True, False, False, False],
+            "flags": [0, UNLIKE, OVERLAP, 0, 0],
+        }
+    )
+    for i, name in enumerate(PARAMETER_NAMES):
+        injected[name] = np.full(5, middle[i])
+    injected.meta = {**META, "cluster_share": 0.25, "p_cluster": 0.5}
+    (tmp_path / "completeness").mkdir()
+    injected.write(tmp_path / "completeness" / "injected.ecsv")
+    return tmp_path
+
+
+def the_sample(files):
+    catalogue = Catalogue.read(files / "catalogue.ecsv", draws_file=files / "draws.h5")
+    return sample_of_clusters(catalogue, files / "completeness")
+
+
+def test_rows_count_that_are_likely_and_are_neither_pieces_nor_strange(files):
+    sample = the_sample(files)
+    np.testing.assert_allclose(sample.p_cluster, [0.9, 0.6])
+    assert sample.draws.shape == (2, 16, 4)
+    assert sample.left_out == {"overlap": 1, "unlike_mocks": 1}
+
+
+def test_injected_clusters_with_such_flags_are_missed(files):
+    assert the_sample(files).recovered.tolist() == [True, False, False, False, False]
+
+
+def test_the_flat_number_is_that_of_the_share_among_all_candidates(files):
+    # of the 4 with a probability and no overlap, 1.4 are no clusters; 3 of 5 injected
+    # ones are candidates of their own
+    assert the_sample(files).flat_number == pytest.approx(0.25 / 0.75 * 1.4 / 0.6)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("images", ["b.fits"]), ("model", "other"), ("cluster_share", 0.3)],
+)
+def test_the_completeness_of_something_else_is_refused(files, name, value):
+    path = files / "completeness" / "injected.ecsv"
+    table = QTable.read(path)
+    table.meta[name] = value
+    table.write(path, overwrite=True)
+    with pytest.raises(ValueError, match=f"of this catalogue, with {name}"):
+        the_sample(files)
+
+
+def test_a_catalogue_without_draws_or_completeness_says_what_to_do(files):
+    catalogue = Catalogue.read(files / "catalogue.ecsv")
+    with pytest.raises(ValueError, match="give --draws_file"):
+        sample_of_clusters(catalogue, files / "completeness")
+    with pytest.raises(FileNotFoundError, match="`clusterkeras completeness` puts"):
+        sample_of_clusters(catalogue, files / "nothing")
+
+
+def test_too_few_injected_clusters_are_refused_with_how_many_are_needed(files):
+    with pytest.raises(ValueError, match=r"--completeness\.n \d+"):
+        fit_population(
+            files / "catalogue.ecsv",
+            files / "completeness",
+            config=PopulationConfig(steps=100),
+            draws_file=files / "draws.h5",
+            progress=False,
+        )
