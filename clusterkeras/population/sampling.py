@@ -12,6 +12,8 @@ from scipy.optimize import minimize
 
 #: Points of the ensemble: four times the unknowns at the most.
 _WALKERS = 32
+#: Parts of it that are held to each other.
+_PARTS = 4
 #: Of the steps, this share is left out at the beginning.
 _BURN_IN = 0.25
 #: Step of finite differences, in widths of the prior.
@@ -31,8 +33,8 @@ class Samples:
     effective : ndarray, shape (U,)
         As many independent draws tell as much of each unknown.
     r_hat : ndarray, shape (U,)
-        Split R-hat (Gelman et al. 2013, Bayesian Data Analysis, section 11.4) of the
-        ensemble's points: 1 where they agree.
+        Split R-hat (Gelman et al. 2013, Bayesian Data Analysis, section 11.4) of four
+        parts of the ensemble, early and late: 1 where they agree.
     """
 
     draws: NDArray[np.float64]
@@ -135,9 +137,14 @@ def sample(
 
 
 def _split_r_hat(chains: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return R-hat (U,) of chains (steps, walkers, U), each cut into two."""
-    half = len(chains) // 2
-    parts = np.concatenate([chains[:half], chains[half : 2 * half]], axis=1)
-    within = parts.var(axis=0, ddof=1).mean(axis=0)
-    between = parts.mean(axis=0).var(axis=0, ddof=1)
-    return np.sqrt((half - 1) / half + between / within)
+    """Return R-hat (U,) of chains (steps, walkers, U).
+
+    One walker's steps are too few independent ones to be held to another's.
+    """
+    half, unknowns = len(chains) // 2, chains.shape[2]
+    parts = chains[: 2 * half].reshape(2, half, _PARTS, -1, unknowns)
+    parts = np.moveaxis(parts, 2, 1).reshape(2 * _PARTS, -1, unknowns)
+    n = parts.shape[1]
+    within = parts.var(axis=1, ddof=1).mean(axis=0)
+    between = parts.mean(axis=1).var(axis=0, ddof=1)
+    return np.sqrt((n - 1) / n + between / within)
