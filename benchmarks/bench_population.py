@@ -32,7 +32,7 @@ from data_tools.mocks.mock_mosaic import TRUTH_FILE, make_mosaic
 
 #: Ranges of the slopes of mass and age.
 BETA, GAMMA = (-2.0, -1.5), (-1.0, -0.4)
-NAMES = ("mass_slope", "age_slope", "number")
+NAMES = ("mass_slope", "age_slope", "number", "number_above_10000")
 
 
 def main() -> None:
@@ -93,9 +93,11 @@ def recovered(directory: Path, seed: int, model, args) -> dict:
         draws_file=draws,
         progress=False,
     )
+    clusters = QTable.read(directory / TRUTH_FILE)
+    truth["number_above_10000"] = int((clusters["log_mass"].value >= 4).sum())
     return {
         "seed": seed,
-        "seen": int((QTable.read(directory / TRUTH_FILE)["log_snr"].value > 1).sum()),
+        "seen": int((clusters["log_snr"].value > 1).sum()),
         "rows": fit.summary["rows"],
         "effective_injected": fit.summary["effective_injected"],
         **{name: against(fit.draws[name], truth[name]) for name in NAMES},
@@ -119,8 +121,8 @@ def against(draws, truth: float) -> dict[str, float]:
 def markdown(rows: list[dict]) -> str:
     """Return the tables."""
     lines = [
-        "| mosaic | rows | effective injected | mass slope | age slope | number |",
-        "| --- | --- | --- | --- | --- | --- |",
+        f"| mosaic | rows | effective injected | {' | '.join(NAMES)} |",
+        f"| --- | --- | --- | {' | '.join(['---'] * len(NAMES))} |",
     ]
     for row in rows:
         found = " | ".join(

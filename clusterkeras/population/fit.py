@@ -10,6 +10,7 @@ from astropy.table import QTable
 from numpy.typing import NDArray
 
 from clusterkeras.catalogue.read import Catalogue
+from clusterkeras.catalogue.table import numbers
 from clusterkeras.config import PopulationConfig
 from clusterkeras.population.cluster_sample import ClusterSample, sample_of_clusters
 from clusterkeras.population.likelihood import Likelihood
@@ -21,6 +22,9 @@ from data_tools.running.replaced import check_replaced_in
 
 logger = logging.getLogger(__name__)
 
+#: log10 of a mass above which clusters are counted too, and how the number is called:
+#: that of the whole box is mostly of clusters that nobody has seen.
+_HEAVY, _HEAVY_NAME = 4.0, "number_above_10000"
 #: Draws that are kept.
 _KEPT = 4000
 #: Farr (2019): effective injected clusters for each row.
@@ -56,7 +60,7 @@ def fit_population(
     Parameters
     ----------
     catalogue : str, Path or Catalogue
-        Of candidates that `clusterkeras.detect` found on one field.
+        Of the candidates that ``clusterkeras detect`` found on one field.
     completeness : str or Path
         Directory that `clusterkeras completeness` has written, with this catalogue.
     output : str or Path, optional
@@ -65,8 +69,8 @@ def fit_population(
     config : PopulationConfig, optional
         Cutoff, steps, seed.
     draws_file : str or Path, optional
-        Draws of the posteriors, as `clusterkeras.infer` wrote them with the catalogue;
-        one in memory has its own.
+        Draws of the posteriors, as ``clusterkeras infer`` wrote them with the
+        catalogue; one in memory has its own.
     progress : bool
         Whether to show a progress bar.
     overwrite : bool
@@ -133,9 +137,10 @@ def fit_clusters(
     _check_enough(error, clusters)
     _warn(found, error, model, len(clusters.p_cluster))
     draws = _widened(found.draws, error, model.bounds, config.seed)
+    table = _table(model, draws, config)
     return PopulationFit(
-        draws=_table(model, draws, config),
-        summary=_summary(model, draws, found, error, clusters),
+        draws=table,
+        summary=_summary(table, model, found, error, clusters),
         sampled=draws,
         likelihood=likelihood,
         clusters=clusters,
@@ -208,26 +213,26 @@ def _table(
         if unknown.unit:
             table[unknown.name].unit = unknown.unit
         table[unknown.name].info.description = unknown.description
+    table[_HEAVY_NAME] = values["number"] * model.heavier(_HEAVY, draws)
+    table[_HEAVY_NAME].info.description = "clusters of at least 10,000 solar masses"
     table.meta = {"box": {k: list(v) for k, v in model.box.items()}}
     table.meta |= {"cutoff": config.cutoff, "seed": config.seed}
     return table
 
 
 def _summary(
+    table: QTable,
     model: PopulationModel,
-    draws: NDArray[np.float64],
     found: Samples,
     error: MonteCarloError,
     clusters: ClusterSample,
 ) -> dict:
     """Return the numbers of ``population.json``."""
-    values, widened = model.values(draws), np.diag(error.covariance)
-    share = np.sqrt(widened / found.draws.var(axis=0))
+    share = np.sqrt(np.diag(error.covariance) / found.draws.var(axis=0))
     unknowns = {}
     for i, unknown in enumerate(model.unknowns):
-        low, median, high = np.quantile(values[unknown.name], [0.16, 0.5, 0.84])
         unknowns[unknown.name] = {
-            **{"median": float(median), "p16": float(low), "p84": float(high)},
+            **_quantiles(table, unknown.name),
             "unit": unknown.unit,
             "monte_carlo_error": float(share[i]),
             "effective_draws": float(found.effective[i]),
@@ -235,6 +240,7 @@ def _summary(
         }
     return {
         "unknowns": unknowns,
+        _HEAVY_NAME: _quantiles(table, _HEAVY_NAME),
         "rows": len(clusters.p_cluster),
         "p_cluster": clusters.threshold,
         "expected_contaminants": float((1 - clusters.p_cluster).sum()),
@@ -251,3 +257,8 @@ def _summary(
             "median": float(np.median(error.effective_draws)),
         },
     }
+
+
+def _quantiles(table: QTable, name: str) -> dict[str, float]:
+    found = np.quantile(numbers(table, name), [0.16, 0.5, 0.84])
+    return dict(zip(("p16", "median", "p84"), found.tolist(), strict=True))

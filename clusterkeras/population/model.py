@@ -179,6 +179,16 @@ class PopulationModel:
         found = self._statistics_of(name, (at - self._low[i]) / self._width[i]) @ eta.T
         return np.exp(found - self._log_integral(name, eta)).T / self._width[i]
 
+    def heavier(
+        self, log_mass: float, sampled: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return the share of clusters (k,) of at least a mass, log10 of solar ones."""
+        low, high = self.box["log_mass"]
+        low = min(max(log_mass, low), high)
+        at = low + (high - low) * self._nodes
+        density = self.marginal("log_mass", at, sampled)
+        return (high - low) * density @ np.exp(self._log_weights)
+
     def _statistics_of(self, name: str, unit: NDArray) -> NDArray[np.float64]:
         """Return the statistics (..., t) of one parameter in the unit box."""
         if name == "log_age":

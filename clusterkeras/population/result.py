@@ -34,7 +34,7 @@ class PopulationFit:
     draws : QTable
         A population a row: ``mass_slope``, ``age_slope``, ``cutoff_mass`` if there is
         one, ``a_v_mean``, ``a_v_sigma``, ``log_half_light_radius_mean`` and
-        ``_sigma``, ``number``.
+        ``_sigma``, ``number``, and of it ``number_above_10000`` solar masses.
     summary : dict
         ``unknowns``: of each of these median, ``p16`` and ``p84``; how far finite sums
         move it, in sigmas (``monte_carlo_error``); effective draws and R-hat of the
@@ -69,6 +69,9 @@ class PopulationFit:
         for name, found in about["unknowns"].items():
             numbers = "".join(f"{found[k]:>10.4g}" for k in ("median", "p16", "p84"))
             lines.append(f"{name:<28}{numbers}{found['r_hat']:>7.3f}")
+        heavy = [about["number_above_10000"][k] for k in ("median", "p16", "p84")]
+        numbers = "".join(f"{value:>10.4g}" for value in heavy)
+        lines.append(f"{'of them above 10,000 Msun':<28}{numbers}")
         return "\n".join(lines)
 
     def plot(self) -> Figure:

@@ -27,10 +27,12 @@ class MosaicConfig:
         Smallest distance between two clusters' centres.
     edge_px : float
         Smallest distance of a centre from the mosaic's edge.
-    mass_slope, age_slope : float
-        Clusters are drawn with dN/dM ~ M^mass_slope and dN/dt ~ t^age_slope between
-        the ends of the target's box: -1 is flat in the logarithm, as a training set is;
-        those of galaxies are near -2 and between -1 and 0.
+    mass_slope : float
+        Clusters are drawn with dN/dM ~ M^mass_slope between the ends of the target's
+        box: -1 is flat in the logarithm, as a training set is; of galaxies it is near
+        -2.
+    age_slope : float
+        The same of the age, dN/dt ~ t^age_slope; of galaxies it is between -1 and 0.
     seed : int
         Seed of everything; the same seed gives the same mosaic.
     """

@@ -22,6 +22,7 @@ CONFIGURATIONS = [
     config.InferenceConfig(),
     config.ReportConfig(),
     config.CompletenessConfig(),
+    config.PopulationConfig(),
     config.ServeConfig(),
     MosaicConfig(),
     StarSelection(),

@@ -56,6 +56,15 @@ def test_mass_and_age_go_as_powers_and_the_cutoff_cuts():
     assert age[1] / age[0] == pytest.approx(10.0)
 
 
+def test_the_share_of_heavy_clusters_is_the_integral_of_the_power():
+    model = PopulationModel({**BOX, "log_mass": (3.0, 6.0)})
+    given = population(model, mass_slope=-2.0)
+    share = (1e-4 - 1e-6) / (1e-3 - 1e-6)
+    assert model.heavier(4.0, given) == pytest.approx(share)
+    assert model.heavier(2.0, given) == pytest.approx(1)
+    assert model.heavier(7.0, given) == 0
+
+
 def test_the_ratio_to_the_flat_population_is_the_product_of_distributions():
     model = PopulationModel(BOX, True)
     given = population(model, mass_slope=-1.7, age_slope=-0.3, a_v_sigma=0.6)
