@@ -174,7 +174,7 @@ class Bench:
         o = self.options
         tally = killed(
             *(self.start, self.questions(o.rows), o.clients, o.tolerance),
-            times=3,
+            times=o.kills,
             seconds=o.turn_s,
         )
         return seen(tally)
@@ -295,6 +295,7 @@ def main() -> None:
     add("--clients", type=int, default=32)
     add("--rows", type=int, default=8, help="of a request")
     add("--direct_rows", type=int, default=64, help="of a direct call")
+    add("--kills", type=int, default=3, help="of the server")
     add("--requests", type=int, default=10_000, help="wrong ones")
     add("--tolerance", type=float, default=1e-5, help="relative to 1 or the number")
     add("-o", "--output", type=Path, help="JSON file for all of it")
