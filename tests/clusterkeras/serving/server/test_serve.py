@@ -395,7 +395,7 @@ def test_a_directory_without_versions_is_named(tmp_path):
 
 def blocks(language):
     """Return what the page of the server has in a language."""
-    text = (Path(__file__).parents[4] / "docs" / "serving.md").read_text()
+    text = (Path(__file__).parents[4] / "docs" / "use" / "serving.md").read_text()
     section = text[text.index("## A server") :]
     return re.findall(rf"^```{language}\n(.*?)^```$", section, re.S | re.M)
 
