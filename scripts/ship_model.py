@@ -49,17 +49,20 @@ def main() -> None:
     write_card(preset / "README.md", metrics)
     if args.readme:
         write_readme(ROOT / "README.md", metrics)
-    model = ClusterModel.from_preset(args.name)
-    export_again(model, preset)
-    ask_again(model, preset / "example.npz")
+    export_again(preset)
+    ask_again(ClusterModel.from_preset(args.name), preset / "example.npz")
 
 
 def write_configuration(model: Path, output: Path) -> None:
-    """Write a run's configuration; of what was recalibrated also that of its fit."""
+    """Write a run's configuration; of what was recalibrated that of its fit as well."""
     found = yaml.safe_load((model / CONFIGURATION).read_text())
     if "recalibrated" in found:
-        fitted = Path(found.pop("recalibrated")) / CONFIGURATION
-        found = yaml.safe_load(fitted.read_text()) | found
+        fitted = Path(found["recalibrated"]) / CONFIGURATION
+        recalibration = found["recalibration"]
+        found = yaml.safe_load(fitted.read_text()) | {"recalibration": recalibration}
+    # where the set lay is nobody's business, nor who may write over the file
+    found.pop("seal", None)
+    found["data"] = Path(found["data"]).name
     output.write_text(yaml.safe_dump(found, sort_keys=False))
 
 
@@ -88,11 +91,13 @@ def write_readme(readme: Path, metrics: dict) -> None:
     readme.write_text(text)
 
 
-def export_again(model: object, preset: Path) -> None:
-    """Replace the SavedModel of version 1."""
+def export_again(preset: Path) -> None:
+    """Replace the SavedModel of version 1, which is asked in place of the file."""
     from clusterkeras import export
+    from clusterkeras.network.model_file import MODEL_FILE
 
     shutil.rmtree(preset / "1", ignore_errors=True)
+    model = preset / MODEL_FILE
     export(model, preset.parent, preset.name, 1, card=preset / "README.md")
 
 
