@@ -112,18 +112,33 @@ def whole_context(
                 f"{shape} for all; received {value.dtype.name} of shape "
                 f"{tuple(value.shape)}"
             )
-        _check_values(part.name, value)
+        static = tf.get_static_value(value)
+        if static is not None:
+            check_values(part.name, static)
         if value.shape.rank <= len(shape):
             value = tf.broadcast_to(value, (rows, *shape))
         whole[part.name] = tf.cast(value, kind)
     return whole
 
 
-def _check_values(name: str, value: tf.Tensor) -> None:
-    values = tf.get_static_value(value)
-    if values is None:
-        return
-    if value.dtype.is_integer and name == "stellar_model":
+def check_values(name: str, values: np.ndarray) -> None:
+    """Refuse what cannot be known of an image.
+
+    In a graph, which sees no numbers before it runs, such counts as unknown.
+
+    Parameters
+    ----------
+    name : str
+        One of `data_tools.schema.CONTEXT`.
+    values : ndarray
+        Of any shape.
+
+    Raises
+    ------
+    ValueError
+        That names the first number that is none of it.
+    """
+    if name == "stellar_model":
         good = (values >= -1) & (values < len(STELLAR_MODELS))
         expected = f"-1 for any, or an index into {list(STELLAR_MODELS)}"
     else:

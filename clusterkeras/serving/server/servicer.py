@@ -10,12 +10,14 @@ import grpc
 import numpy as np
 import tensorflow as tf
 
+from clusterkeras.network.layers.context import check_values
 from clusterkeras.serving.loading import reason_of
 from clusterkeras.serving.server.batching import Arrays
 from clusterkeras.serving.server.inputs import check_names, check_rows
 from clusterkeras.serving.server.metrics import Metrics
 from clusterkeras.serving.server.refused import RefusedError, bad, unknown
 from clusterkeras.serving.server.versions import Limits, ModelVersions, Version
+from data_tools.schema import CONTEXT
 
 #: The signature of a request that names none.
 DEFAULT_SIGNATURE = "serving_default"
@@ -163,6 +165,9 @@ class Servicer:
     ) -> Arrays:
         inputs = read(specs, self.limits.request_rows)
         check_names(inputs, specs)
+        for part in CONTEXT:
+            if part.name in inputs:
+                check_values(part.name, inputs[part.name])
         if signature in version.constant:
             return version.constant[signature]
         return await version.batchers[signature].ask(inputs, check_rows(inputs))

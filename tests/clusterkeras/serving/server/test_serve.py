@@ -178,7 +178,29 @@ def strange_type(images):
     return request
 
 
+def told(images, **context):
+    """Return a request that says what is known, all else unknown."""
+    rows, bands = len(images), images.shape[-1]
+    known = {
+        "psf_fwhm_px": np.full((rows, bands), np.nan, "f4"),
+        "exposure_s": np.full((rows, bands), np.nan, "f4"),
+        "stellar_model": np.full(rows, -1, "i4"),
+    }
+    for name, value in context.items():
+        known[name][0] = value
+    return request_of("conditioned", images=images, **known)
+
+
 BAD_CALLS = {
+    "no such stellar model": (
+        lambda i: told(i, stellar_model=3),
+        "stellar_model: expected -1 for any, or an index",
+    ),
+    "a PSF without width": (
+        lambda i: told(i, psf_fwhm_px=0),
+        "psf_fwhm_px: expected numbers above 0, or NaN",
+    ),
+    "no exposure": (lambda i: told(i, exposure_s=-1), "exposure_s: expected numbers"),
     "other bands": (
         lambda i: request_of(images=i[..., :2]),
         "images: expected float32",
