@@ -29,6 +29,10 @@ _HEAVY, _HEAVY_NAME = 4.0, "number_above_10000"
 _KEPT = 4000
 #: Farr (2019): effective injected clusters for each row.
 _FARR = 4.0
+#: A posterior leans on where injections are too few if this share of its draws has less
+#: than so many for each row.
+_LEANING, _LEANS = 0.1, 1.1
+_THINNED = 20
 #: R-hat above which chains do not agree, and fewest effective draws of an unknown.
 _R_HAT, _EFFECTIVE = 1.05, 200
 
@@ -134,7 +138,7 @@ def fit_clusters(
     found = sample(likelihood, model.bounds, config.steps, config.seed, progress)
     covariance = np.cov(found.draws.T)
     error = monte_carlo_error(likelihood, found.draws.mean(axis=0), covariance)
-    _check_enough(error, clusters)
+    _check_enough(likelihood.effective_injected(found.draws[::_THINNED]), clusters)
     _warn(found, error, model, len(clusters.p_cluster))
     draws = _widened(found.draws, error, model.bounds, config.seed)
     table = _table(model, draws, config)
@@ -147,12 +151,13 @@ def fit_clusters(
     )
 
 
-def _check_enough(error: MonteCarloError, clusters: ClusterSample) -> None:
-    rows, effective = len(clusters.p_cluster), error.effective_injected
-    if effective < rows:
+def _check_enough(found: NDArray[np.float64], clusters: ClusterSample) -> None:
+    """Refuse a posterior that leans on where injections are too few."""
+    rows, effective = len(clusters.p_cluster), float(np.median(found))
+    if (found < _LEANS * rows).mean() > _LEANING:
         more = _FARR * rows / effective * len(clusters.injected)
         raise ValueError(
-            f"population: expected more injected clusters than the {rows} rows that "
+            f"population: expected more injected clusters for the {rows} rows that "
             f"count; {clusters.recovered.sum()} of {len(clusters.injected)} came to "
             f"count, which tell as much as {effective:.0f} of equal weight. Run "
             f"`clusterkeras completeness` with --completeness.n {_round_up(more)}"

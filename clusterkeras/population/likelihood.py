@@ -7,6 +7,18 @@ from numpy.typing import NDArray
 
 from clusterkeras.population.model import PopulationModel
 
+#: How steeply the likelihood falls where injections are too few: for a row, in units of
+#: the log of how many are missing.
+_WALL = 10.0
+
+
+def effective(weights: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return as how many of equal weight weights (m, k) tell, (k,)."""
+    largest = np.maximum(weights.max(axis=0), np.finfo(np.float32).tiny)
+    relative = weights / largest
+    squares = (relative**2).sum(axis=0)
+    return np.maximum(relative.sum(axis=0) ** 2 / np.maximum(squares, 1e-30), 1e-3)
+
 
 class Likelihood:
     """The log-likelihood of the rows that count as clusters.
@@ -22,6 +34,10 @@ class Likelihood:
     population's density over the flat one; C the share of the population's clusters
     that come to count, the mean of the same ratio over injected clusters, zero for
     those that do not.
+
+    Where fewer injected clusters than rows tell of C (in equal weights), C is chance,
+    and the likelihood may be far too high: populations of clusters that none was
+    injected of would explain all rows. It is let fall steeply there.
 
     Parameters
     ----------
@@ -56,9 +72,16 @@ class Likelihood:
 
     def __call__(self, sampled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the log-likelihood (k,) of populations (k, U)."""
-        expected = self.ratio_of_injected(sampled).sum(axis=0) / self.injected
+        ratio = self.ratio_of_injected(sampled)
         rows = self.log_rows(self.ratio_of_draws(sampled).mean(axis=1), sampled)
-        return rows.sum(axis=0) - self.number(sampled) * expected
+        found = rows.sum(axis=0) - self.number(sampled) * ratio.sum(0) / self.injected
+        n = len(self.p_cluster)
+        short = np.log(np.minimum(effective(ratio) / n, 1))
+        return found + _WALL * n * short
+
+    def effective_injected(self, sampled: NDArray) -> NDArray[np.float64]:
+        """Return how many injected clusters of equal weight tell as much, (k,)."""
+        return effective(self.ratio_of_injected(sampled))
 
     def number(self, sampled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the number of clusters (k,)."""

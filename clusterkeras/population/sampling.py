@@ -18,6 +18,9 @@ _PARTS = 4
 _BURN_IN = 0.25
 #: Step of finite differences, in widths of the prior.
 _STEP = 1e-3
+#: The optimiser's first step is one unit long: a twentieth of the prior, not all of it,
+#: or it may land where everything is taken for contaminants, and stay there.
+_UNITS = 20.0
 
 LogDensity = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -70,17 +73,21 @@ def best_fit(
         )
         return value[0], (up - down) / (2 * _STEP)
 
-    inside = [(2 * _STEP, 1 - 2 * _STEP)] * len(low)
-    found = minimize(
-        loss, np.full(len(low), 0.5), jac=True, bounds=inside, method="L-BFGS-B"
-    )
+    def scaled(point: NDArray) -> tuple[float, NDArray]:
+        value, slope = loss(point / _UNITS)
+        return value, slope / _UNITS
+
+    inside = [(2 * _STEP * _UNITS, (1 - 2 * _STEP) * _UNITS)] * len(low)
+    middle = np.full(len(low), _UNITS / 2)
+    found = minimize(scaled, middle, jac=True, bounds=inside, method="L-BFGS-B")
+    best = found.x / _UNITS
     curvature = np.stack(
-        [(loss(found.x + s)[1] - loss(found.x - s)[1]) / (2 * _STEP) for s in steps]
+        [(loss(best + s)[1] - loss(best - s)[1]) / (2 * _STEP) for s in steps]
     )
     # a flat prior has a variance of 1/12
     values, vectors = np.linalg.eigh((curvature + curvature.T) / 2)
     covariance = (vectors / np.maximum(values, 12.0)) @ vectors.T
-    return low + width * found.x, covariance * np.outer(width, width)
+    return low + width * best, covariance * np.outer(width, width)
 
 
 def sample(

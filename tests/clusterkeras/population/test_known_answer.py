@@ -65,6 +65,28 @@ def test_contaminants_taken_for_clusters_make_the_mass_function_flat(
     assert abs(as_it_is) < 3 and fooled > as_it_is + 2
 
 
+def test_no_population_is_likely_where_no_injected_cluster_tells(make_sample):
+    sample = make_sample(0)
+    model = PopulationModel(sample.box)
+    likelihood = Likelihood(
+        model,
+        sample.draws,
+        sample.p_cluster,
+        sample.injected[sample.recovered],
+        len(sample.injected),
+        sample.flat_number,
+    )
+    best, _ = best_fit(likelihood, model.bounds)
+    unseen = best.copy()
+    # light clusters alone, and very many
+    unseen[model.names.index("mass_slope")] = -3.9
+    unseen[model.names.index("number")] = 6.9
+    here, there = likelihood(np.array([best, unseen]))
+    enough, few = likelihood.effective_injected(np.array([best, unseen]))
+    assert enough > len(sample.p_cluster) > few
+    assert there < here - 100
+
+
 def test_few_injected_clusters_widen_the_answer(make_sample, truth):
     few = [make_sample(seed, injected=400) for seed in range(4)]
     bare = np.array([pulls(s, truth, finite_sums=False) for s in few])

@@ -24,6 +24,14 @@ def test_the_best_fit_has_the_middle_and_the_curvature_of_a_normal():
     assert covariance[2, 2] == pytest.approx(1 / 12, rel=1e-3)
 
 
+def test_the_best_fit_does_not_jump_onto_a_plateau():
+    def narrow(points):
+        return np.logaddexp(-0.5 * ((points + 0.6) / 0.2) ** 2, -30).sum(axis=1)
+
+    best, _ = best_fit(narrow, BOUNDS[:2])
+    np.testing.assert_allclose(best, -0.6, atol=1e-3)
+
+
 def test_draws_are_those_of_the_normal_and_stay_in_the_prior():
     found = sample(normal, BOUNDS, 1200, seed=1)
     np.testing.assert_allclose(found.draws.mean(axis=0)[:2], MIDDLE, atol=0.1)
