@@ -102,6 +102,17 @@ def fit_population(
     2019, MNRAS 486, 1086; Farr 2019, RNAAS 3, 66; emcee: Foreman-Mackey et al. 2013,
     PASP 125, 306. Slopes of nearby galaxies: Krumholz, McKee & Bland-Hawthorn 2019,
     ARA&A 57, 227.
+
+    Examples
+    --------
+    Minutes, of a catalogue with draws and of the completeness measured with it:
+
+    >>> from clusterkeras import Catalogue, fit_population
+    >>> catalogue = Catalogue.read("catalogue.ecsv")  # doctest: +SKIP
+    >>> fit = fit_population(
+    ...     catalogue, "completeness/", draws_file="draws.h5"
+    ... )  # doctest: +SKIP
+    >>> fit.summary["mass_slope"]  # doctest: +SKIP
     """
     config = config or PopulationConfig()
     if output is not None:
