@@ -39,8 +39,7 @@ from clusterkeras.catalogue.table import (
 )
 from clusterkeras.config import InferenceConfig
 from clusterkeras.network.model_file import DEFAULT_PRESET
-from clusterkeras.serving.beside import facts_of
-from clusterkeras.serving.served_model import ServedModel, open_model
+from clusterkeras.serving.served_model import ServedModel, facts_of, open_model
 from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.mosaics.stored.extensions import files_of
 from data_tools.positions.places import Places, find_places

@@ -199,7 +199,7 @@ def check_asked(model: PosteriorModel | ModelFacts, config: InferenceConfig) -> 
     Parameters
     ----------
     model : PosteriorModel or ModelFacts
-        See `clusterkeras.serving.beside.facts_of`.
+        See `clusterkeras.serving.served_model.facts_of`.
     config : InferenceConfig
         How it is to be asked.
 

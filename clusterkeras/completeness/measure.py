@@ -32,8 +32,7 @@ from clusterkeras.completeness.injection_rounds import (
 from clusterkeras.completeness.plot import draw_completeness
 from clusterkeras.config import CompletenessConfig, DetectionConfig, InferenceConfig
 from clusterkeras.detection.candidates import detect
-from clusterkeras.serving.beside import facts_of
-from clusterkeras.serving.served_model import open_model
+from clusterkeras.serving.served_model import facts_of, open_model
 from data_tools.mocks.injected_mosaics import Injector
 from data_tools.mosaics.mosaic import opened
 from data_tools.priors import Priors

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from clusterkeras import __version__
 from clusterkeras.config import DetectionConfig
 from clusterkeras.network.model_file import DEFAULT_PRESET
-from clusterkeras.serving.beside import facts_of
+from clusterkeras.serving.served_model import facts_of
 from data_tools.imaging.peaks import combine, find, strongest_apart
 from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.mosaics.sky import to_icrs

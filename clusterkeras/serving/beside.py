@@ -1,4 +1,4 @@
-"""The SavedModel beside a Keras model, and what a model is before it is loaded.
+"""The SavedModel beside a Keras model, which is asked in its place.
 
 A SavedModel answers seconds after TensorFlow is there, where a Keras model is built and
 traced first. One that was exported from the very file that is asked for, by this
@@ -9,18 +9,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from clusterkeras import __version__
-from clusterkeras.network.model_file import (
-    MODEL_FILE,
-    ModelFacts,
-    find_model,
-    read_facts,
-)
+from clusterkeras.network.model_file import MODEL_FILE, find_model
 from clusterkeras.serving.contract import CONTRACT
 from data_tools.running.plain_files import read_json, sha256_of
-from data_tools.target import Target
 
 logger = logging.getLogger(__name__)
 
@@ -90,35 +83,3 @@ def _is_of(directory: Path, sha256: str) -> bool:
         and about.get("contract") == CONTRACT
         and about.get("versions", {}).get("clusterkeras") == __version__
     )
-
-
-def facts_of(model: Any) -> Any:
-    """Return what says the target of a model, and whether it takes a context.
-
-    Parameters
-    ----------
-    model : PosteriorModel, ServedModel, str or Path
-        As for `clusterkeras.serving.served_model.open_model`.
-
-    Returns
-    -------
-    PosteriorModel, ServedModel or ModelFacts
-        A model as it is; of a name or a path what the files say, so that the rest of
-        what is asked can be refused before TensorFlow is imported.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        If there is no such model, or its file is damaged.
-    """
-    if not isinstance(model, str | Path):
-        return model
-    if not is_savedmodel(model):
-        return read_facts(model)
-    if not Path(model, METADATA_FILE).is_file():  # of before 0.2, or stripped
-        from clusterkeras.serving.served_model import open_savedmodel
-
-        return open_savedmodel(model)
-    about = read_json(Path(model, METADATA_FILE))
-    takes_context = "conditioned" in about["signatures"]
-    return ModelFacts(Target.from_dict(about["target"]), takes_context)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clusterkeras.network.model_file import ModelFacts, read_facts
 from clusterkeras.serving.beside import (
     METADATA_FILE,
     SOURCE,
@@ -269,3 +270,33 @@ def open_model(
     from clusterkeras.network.loading import load_model
 
     return load_model(model)
+
+
+def facts_of(model: Any) -> Any:
+    """Return what says the target of a model, and whether it takes a context.
+
+    Parameters
+    ----------
+    model : PosteriorModel, ServedModel, str or Path
+        As for `open_model`.
+
+    Returns
+    -------
+    PosteriorModel, ServedModel or ModelFacts
+        A model as it is; of a name or a path what the files say, so that the rest of
+        what is asked can be refused before TensorFlow is imported.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such model, or its file is damaged.
+    """
+    if not isinstance(model, str | Path):
+        return model
+    if not is_savedmodel(model):
+        return read_facts(model)
+    if not Path(model, METADATA_FILE).is_file():  # of before 0.2, or stripped
+        return open_savedmodel(model)
+    about = read_json(Path(model, METADATA_FILE))
+    takes_context = "conditioned" in about["signatures"]
+    return ModelFacts(Target.from_dict(about["target"]), takes_context)

@@ -13,8 +13,7 @@ from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
 from clusterkeras.catalogue.table import InferenceSettings, check_asked, metadata_of
 from clusterkeras.config import InferenceConfig
 from clusterkeras.network.model_file import MODEL_FILE, save_model
-from clusterkeras.serving.beside import facts_of
-from clusterkeras.serving.served_model import open_model
+from clusterkeras.serving.served_model import facts_of, open_model
 from data_tools.running.output import check_directory, partial_path, remove_partial
 from data_tools.running.replaced import check_empty
 from data_tools.running.work_directory import alone

@@ -14,10 +14,9 @@ from clusterkeras.config import InferenceConfig, ModelConfig
 from clusterkeras.network.ensemble import Ensemble
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.network.posterior_model import PosteriorModel
-from clusterkeras.serving import beside
-from clusterkeras.serving.beside import METADATA_FILE, facts_of, find_savedmodel
+from clusterkeras.serving.beside import METADATA_FILE, find_savedmodel
 from clusterkeras.serving.savedmodel import export
-from clusterkeras.serving.served_model import ServedModel, open_model
+from clusterkeras.serving.served_model import ServedModel, facts_of, open_model
 from data_tools.mocks.mock_mosaic import make_mosaic
 
 PX = 16
@@ -156,4 +155,4 @@ def test_a_file_that_is_no_model_of_this_package_is_refused_by_name(tmp_path):
 
 def test_a_savedmodel_without_its_file_of_metadata_is_asked_for_its_facts(run):
     (run / "1" / METADATA_FILE).unlink()
-    assert isinstance(beside.facts_of(run / "1"), ServedModel)
+    assert isinstance(facts_of(run / "1"), ServedModel)
