@@ -23,6 +23,9 @@ PAIRS = (("log_age", "a_v"), ("log_mass", "log_half_light_radius"))
 #: dimensions.
 LEVELS = (0.393, 0.865)
 
+#: Fewest and most cells along an axis.
+BINS = (12, 60)
+
 
 @dataclass(frozen=True)
 class Example:
@@ -74,6 +77,8 @@ def posteriors_beside_cutouts(
     )
     for example, (top, *panels) in zip(examples, axes.T, strict=True):
         truth = dict(zip(PARAMETER_NAMES, example.truth, strict=True))
+        # no finer than so many draws can fill
+        bins = int(np.clip(np.sqrt(len(example.draws)) / 2, *BINS))
         draw_cutout(
             top,
             example.image,
@@ -91,7 +96,7 @@ def posteriors_beside_cutouts(
             hist2d(
                 example.draws[:, x],
                 example.draws[:, y],
-                bins=60,
+                bins=bins,
                 range=ranges,
                 levels=LEVELS,
                 smooth=1.2,
