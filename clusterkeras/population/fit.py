@@ -112,7 +112,7 @@ def fit_population(
     >>> fit = fit_population(
     ...     catalogue, "completeness/", draws_file="draws.h5"
     ... )  # doctest: +SKIP
-    >>> fit.summary["mass_slope"]  # doctest: +SKIP
+    >>> fit.summary["unknowns"]["mass_slope"]["median"]  # doctest: +SKIP
     """
     config = config or PopulationConfig()
     if output is not None:

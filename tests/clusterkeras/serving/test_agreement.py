@@ -1,7 +1,7 @@
 """The SavedModel that ships gives one answer, whoever asks it and however it runs.
 
 Numbers agree within `AGREES`, over their size or one; what was measured stands in
-docs/serving.md.
+docs/use/serving.md.
 """
 
 import os
@@ -16,7 +16,6 @@ import pytest
 import tensorflow as tf
 
 from clusterkeras.network.model_file import saved_models_directory
-from clusterkeras.serving.loading import load_savedmodel
 
 DIRECTORY = saved_models_directory() / "m83-wfc3-uvis" / "1"
 AGREES = 1e-4
@@ -34,27 +33,6 @@ for name, signature in model.signatures.items():
     found |= {f"{name} {key}": value.numpy() for key, value in answer.items()}
 np.savez(sys.argv[3], **found)
 """
-
-
-@pytest.fixture(scope="module")
-def given():
-    """Return inputs of every signature: the images of the stored example."""
-    with np.load(DIRECTORY.parent / "example.npz") as example:
-        images, parameters = example["images"], example["parameters"]
-    n = len(images)
-    return {
-        "images": images.astype(np.float32),
-        "parameters": parameters,
-        "seed": np.arange(n, dtype=np.int32),
-        "psf_fwhm_px": np.tile(np.float32([2.0, np.nan, 2.4]), (n, 1)),
-        "exposure_s": np.full((n, 3), 1800, np.float32),
-        "stellar_model": np.arange(n, dtype=np.int32) % 4 - 1,
-    }
-
-
-@pytest.fixture(scope="module")
-def signatures():
-    return load_savedmodel(DIRECTORY)
 
 
 def inputs_of(signatures, name, given):

@@ -1,4 +1,4 @@
-"""What docs/serving.md says holds, of the SavedModel that ships and every signature."""
+"""What docs/use/serving.md says holds, of every signature of the shipped SavedModel."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from clusterkeras.network.model_file import saved_models_directory
 from clusterkeras.serving.contract import signatures as promised
-from clusterkeras.serving.loading import load_savedmodel
 
 DIRECTORY = saved_models_directory() / "m83-wfc3-uvis" / "1"
 ASKED = [one.name for one in promised() if one.inputs]
@@ -55,27 +54,6 @@ WRONG = {
     "one exposure": ("exposure_s", (1, 3), None),
     "a model in words": ("stellar_model", None, "U1"),
 }
-
-
-@pytest.fixture(scope="module")
-def signatures():
-    return load_savedmodel(DIRECTORY)
-
-
-@pytest.fixture(scope="module")
-def given():
-    """Return inputs of every signature for the rows of the stored example."""
-    with np.load(DIRECTORY.parent / "example.npz") as example:
-        images, parameters = example["images"], example["parameters"]
-    n = len(images)
-    return {
-        "images": images.astype(np.float32),
-        "parameters": parameters,
-        "seed": np.arange(n, dtype=np.int32),
-        "psf_fwhm_px": np.tile(np.float32([2.0, np.nan, 2.4]), (n, 1)),
-        "exposure_s": np.full((n, 3), 1800, np.float32),
-        "stellar_model": np.arange(n, dtype=np.int32) % 4 - 1,
-    }
 
 
 @pytest.fixture(scope="module")
