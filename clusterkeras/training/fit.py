@@ -132,6 +132,7 @@ def fit(
     data, output = Path(data), Path(output)
     model, training = model or ModelConfig(), training or TrainingConfig()
     if workers != 1:
+        read_set(data)  # refused before there are processes
         return run_workers(
             workers, _fit_one, (data, output, model, training), overwrite
         )
