@@ -43,8 +43,8 @@ from detection.mock_mosaics import (
 )
 from detection.result import BINS, draw, markdown
 
+from clusterkeras.model_files.presets import DEFAULT_PRESET
 from clusterkeras.network.loading import load_model
-from clusterkeras.network.model_file import DEFAULT_PRESET
 from data_tools.running.plain_files import write_json
 
 #: Least p_cluster of rows that are taken.

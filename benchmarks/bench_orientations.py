@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from scipy.special import logsumexp
 
+from clusterkeras.model_files.presets import DEFAULT_PRESET
 from clusterkeras.network.loading import load_model
-from clusterkeras.network.model_file import DEFAULT_PRESET
 from data_tools.records.dataset import make_dataset
 
 

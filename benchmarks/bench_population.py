@@ -25,8 +25,8 @@ from clusterkeras.catalogue.infer import infer
 from clusterkeras.completeness.measure import measure_completeness
 from clusterkeras.config import CompletenessConfig
 from clusterkeras.detection.candidates import detect
+from clusterkeras.model_files.presets import DEFAULT_PRESET
 from clusterkeras.network.loading import load_model
-from clusterkeras.network.model_file import DEFAULT_PRESET
 from clusterkeras.population.fit import fit_population
 from data_tools.mocks.mock_mosaic import TRUTH_FILE, make_mosaic
 

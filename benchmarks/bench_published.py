@@ -42,8 +42,8 @@ from tqdm import tqdm
 
 from clusterkeras.catalogue.measurement import compile_network
 from clusterkeras.evaluation.words.markdown import markdown_table
+from clusterkeras.model_files.presets import DEFAULT_PRESET
 from clusterkeras.network.loading import load_model
-from clusterkeras.network.model_file import DEFAULT_PRESET
 from data_tools.imaging.render import Renderer
 from data_tools.mocks.mock import MockMaker
 from data_tools.priors import Priors

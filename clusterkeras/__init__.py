@@ -36,6 +36,8 @@ _EXPORTS = {
     "make_optimizer": "clusterkeras.training.optimizer",
     "measure_catalogue": "clusterkeras.catalogue.infer",
     "plot_cluster": "clusterkeras.catalogue.cluster_pictures",
+    "presets": "clusterkeras.model_files.presets",
+    "save_preset": "clusterkeras.model_files.sharing",
     "write_page": "clusterkeras.report.page",
 }
 

@@ -10,6 +10,8 @@ from clusterkeras.config import TrainingConfig as TrainingConfig
 from clusterkeras.detection.candidates import detect as detect
 from clusterkeras.detection.candidates import find_candidates as find_candidates
 from clusterkeras.evaluation.evaluate import evaluate as evaluate
+from clusterkeras.model_files.presets import presets as presets
+from clusterkeras.model_files.sharing import save_preset as save_preset
 from clusterkeras.network.ensemble import Ensemble as Ensemble
 from clusterkeras.network.layers.unlike import fit_unlike as fit_unlike
 from clusterkeras.network.loading import load_model as load_model

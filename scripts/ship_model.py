@@ -2,10 +2,10 @@
 
     python scripts/ship_model.py m83 m83/test/metrics.json m83-wfc3-uvis
 
-copies the model and its metrics to `saved_models/m83-wfc3-uvis`, exports version 1 of
-its SavedModel, asks it again for the stored example, and writes the tables of the card
-and of the project's README. What people write by hand, the card down to *Measured* and
-all of the README's sentences, is left to people: read both afterwards.
+saves the model and its metrics as the preset `saved_models/m83-wfc3-uvis`, exports
+version 1 of its SavedModel, asks it again for the stored example, and writes the tables
+of the card and of the project's README. What people write by hand, the card down to
+*Measured* and all of the README's sentences, is left to people: read both afterwards.
 """
 
 from __future__ import annotations
@@ -34,16 +34,19 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="directory of fit or recalibrate")
     parser.add_argument("metrics", type=Path, help="metrics.json of evaluate")
     parser.add_argument("name", help="the preset's name")
+    parser.add_argument("--description", default="", help="one line of it")
     parser.add_argument("--readme", action="store_true", help="also README.md's tables")
     args = parser.parse_args()
 
-    from clusterkeras import ClusterModel
-    from clusterkeras.network.model_file import MODEL_FILE
+    from clusterkeras import ClusterModel, save_preset
 
-    preset = ROOT / "saved_models" / args.name
-    preset.mkdir(exist_ok=True)
-    shutil.copy(args.model / MODEL_FILE, preset / MODEL_FILE)
-    shutil.copy(args.metrics, preset / "metrics.json")
+    preset = save_preset(
+        args.model,
+        ROOT / "saved_models" / args.name,
+        description=args.description,
+        metrics=args.metrics,
+        overwrite=True,
+    )
     write_configuration(args.model, preset / CONFIGURATION)
     metrics = json.loads(args.metrics.read_text())
     write_card(preset / "README.md", metrics)
@@ -70,8 +73,7 @@ def write_card(card: Path, metrics: dict) -> None:
     """Replace what was measured; what stands before it is written by hand."""
     from clusterkeras.evaluation.words.card import tables
 
-    text = card.read_text() if card.is_file() else f"# {card.parent.name}\n\n{MEASURED}"
-    head, _, _ = text.partition(MEASURED)
+    head, _, _ = card.read_text().partition(MEASURED)
     card.write_text(f"{head}{MEASURED}\n{tables(metrics).strip()}\n")
 
 
@@ -94,7 +96,7 @@ def write_readme(readme: Path, metrics: dict) -> None:
 def export_again(preset: Path) -> None:
     """Replace the SavedModel of version 1, which is asked in place of the file."""
     from clusterkeras import export
-    from clusterkeras.network.model_file import MODEL_FILE
+    from clusterkeras.model_files import MODEL_FILE
 
     shutil.rmtree(preset / "1", ignore_errors=True)
     model = preset / MODEL_FILE

@@ -7,11 +7,11 @@ import pytest
 
 from clusterkeras import ClusterModel
 from clusterkeras.catalogue.infer import infer
-from clusterkeras.network import model_file as presets
+from clusterkeras.model_files.presets import preset_names, saved_models_directory
 from clusterkeras.serving import loading
 from data_tools.mocks.mock_mosaic import make_mosaic
 
-STORED = sorted(presets.saved_models_directory().glob("*/example.npz"))
+STORED = sorted(saved_models_directory().glob("*/example.npz"))
 
 
 @pytest.fixture(params=STORED, ids=[path.parent.name for path in STORED])
@@ -31,7 +31,7 @@ def check(found, stored):
 
 
 def test_every_preset_has_stored_answers():
-    assert {path.parent.name for path in STORED} == set(presets.PRESETS)
+    assert {path.parent.name for path in STORED} == set(preset_names())
 
 
 def test_the_keras_model_answers_as_stored(stored):

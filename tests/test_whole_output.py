@@ -12,8 +12,8 @@ from astropy.table import QTable
 from clusterkeras.catalogue.draws_file import write_draws
 from clusterkeras.config import ModelConfig
 from clusterkeras.evaluation.numbers.predictions import Predictions
+from clusterkeras.model_files.model_file import save_model
 from clusterkeras.network.model import ClusterModel
-from clusterkeras.network.model_file import save_model
 from clusterkeras.serving import savedmodel
 from data_tools.running.output import whole_directory, whole_file
 from data_tools.running.table_file import FORMATS, write_table

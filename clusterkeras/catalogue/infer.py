@@ -38,7 +38,7 @@ from clusterkeras.catalogue.table import (
     with_input,
 )
 from clusterkeras.config import InferenceConfig
-from clusterkeras.network.model_file import DEFAULT_PRESET
+from clusterkeras.model_files.presets import DEFAULT_PRESET
 from clusterkeras.serving.served_model import ServedModel, facts_of, open_model
 from data_tools.mosaics.mosaic import Mosaics, opened
 from data_tools.mosaics.stored.extensions import files_of

@@ -37,7 +37,7 @@ from data_tools.schema import (
 logger = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from clusterkeras.network.model_file import ModelFacts
+    from clusterkeras.model_files.model_file import ModelFacts
     from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.mosaic import Mosaics
     from data_tools.target import Target

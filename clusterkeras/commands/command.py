@@ -9,7 +9,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 
 from clusterkeras.config import LARGEST_BATCH, MOST_DRAWS
-from clusterkeras.network.model_file import DEFAULT_PRESET
+from clusterkeras.model_files.presets import DEFAULT_PRESET
 from data_tools.foreign.limits import above, optional, seed, whole, workers
 
 #: Where work of many parts runs. The modules that run it say the same, but take seconds

@@ -207,7 +207,7 @@ def _add_export(parser: ArgumentParser) -> None:
 
 
 def _export(args: Namespace) -> str:
-    from clusterkeras.network.model_file import find_model
+    from clusterkeras.model_files.model_file import find_model
 
     card = find_model(args.model).with_name("README.md")
     from clusterkeras.serving.savedmodel import export
@@ -220,6 +220,42 @@ def _export(args: Namespace) -> str:
         card=card if card.is_file() else None,
     )
     return f"wrote the SavedModel {path}"
+
+
+def _add_presets(parser: ArgumentParser) -> None:
+    parser.add_argument("directory", nargs="?", type=Path, metavar="PATH")
+
+
+def _presets(args: Namespace) -> str:
+    from clusterkeras.model_files.presets import presets
+
+    table = presets(args.directory)
+    for name in ("size", "nll", "prior"):
+        table[name].info.format = ".2f"
+    lines = table.pformat(max_lines=-1, max_width=-1, align="<")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _add_save_preset(parser: ArgumentParser) -> None:
+    add_model(parser)
+    add_output(parser)
+    parser.add_argument("--description", default="")
+    parser.add_argument("--metrics", type=Path, metavar="JSON")
+    parser.add_argument("--card", type=Path, metavar="MARKDOWN")
+
+
+def _save_preset(args: Namespace) -> str:
+    from clusterkeras.model_files.sharing import save_preset
+
+    directory = save_preset(
+        args.model,
+        args.output,
+        description=args.description,
+        metrics=args.metrics,
+        card=args.card,
+        overwrite=args.overwrite,
+    )
+    return f"wrote the preset {directory}; --model {directory} loads it"
 
 
 def _add_check_savedmodel(parser: ArgumentParser) -> None:
@@ -312,6 +348,21 @@ COMMANDS: dict[str, Command] = {
         _add_export,
         _export,
         ("clusterkeras.serving.savedmodel:export",),
+    ),
+    "presets": Command(
+        "List the trained models that ship, or those in a directory.",
+        "clusterkeras presets",
+        _add_presets,
+        _presets,
+        ("clusterkeras.model_files.presets:presets",),
+    ),
+    "save-preset": Command(
+        "Save a trained model for others: with its hash, what is measured, a card.",
+        "clusterkeras save-preset --model runs/first -o shared/ngcx "
+        "--metrics runs/first/test/metrics.json",
+        _add_save_preset,
+        _save_preset,
+        ("clusterkeras.model_files.sharing:save_preset",),
     ),
     "check-savedmodel": Command(
         "Hold an exported SavedModel to what docs/use/serving.md promises.",

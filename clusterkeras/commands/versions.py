@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import re
 from importlib import metadata
 from pathlib import Path
 
-from clusterkeras.network.model_file import PRESETS, find_model
+from clusterkeras.model_files.model_file import find_model
+from clusterkeras.model_files.presets import preset_names
+from data_tools.running.plain_files import sha256_of
 
 #: Instructions of a processor that change how fast TensorFlow is, or last digits.
 _INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16")
@@ -38,7 +39,8 @@ def full_versions() -> str:
         for name, value in sorted(os.environ.items())
         if name.startswith(_SETTINGS)
     ]
-    lines += [f"model {name}: sha256 {_hash(find_model(name))}" for name in PRESETS]
+    for name in preset_names():
+        lines.append(f"model {name}: sha256 {sha256_of(find_model(name))[:16]}")
     return "\n".join(lines)
 
 
@@ -66,8 +68,3 @@ def _instructions() -> str:
     flags = set(re.search(r"^flags\s*: (.*)$", text, re.MULTILINE).group(1).split())
     found = [name for name in _INSTRUCTIONS if name in flags]
     return ", ".join([platform.machine(), *found])
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from clusterkeras import __version__
 from clusterkeras.config import DetectionConfig
-from clusterkeras.network.model_file import DEFAULT_PRESET
+from clusterkeras.model_files.presets import DEFAULT_PRESET
 from clusterkeras.serving.served_model import facts_of
 from data_tools.imaging.peaks import combine, find, strongest_apart
 from data_tools.mosaics.mosaic import Mosaics, opened

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from clusterkeras.model_files.model_file import find_model, read_model
+from clusterkeras.model_files.presets import DEFAULT_PRESET
+from clusterkeras.model_files.runs import new_model_file, write_run
 from clusterkeras.network.ensemble import Ensemble
 from clusterkeras.network.model import ClusterModel
-from clusterkeras.network.model_file import (
-    DEFAULT_PRESET,
-    find_model,
-    new_model_file,
-    read_model,
-    write_run,
-)
 from clusterkeras.network.posterior_model import PosteriorModel
 from clusterkeras.network.published_model import PublishedModel
 

@@ -16,6 +16,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.typing import NDArray
 
+from clusterkeras.model_files.model_file import read_model
+from clusterkeras.model_files.sharing import save_preset
 from clusterkeras.network.layers.context import whole_context
 from clusterkeras.network.layers.gaps import fill_gaps
 from clusterkeras.network.layers.unlike import FLOOR
@@ -499,6 +501,45 @@ class PosteriorModel(keras.Model):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build a model from what `get_config` gives."""
         return cls(**config)
+
+    @classmethod
+    def from_preset(cls, name_or_path: str | Path) -> Self:
+        """Load a model that ships, by name, or a saved one, by path.
+
+        Parameters
+        ----------
+        name_or_path : str or Path
+            Name of a preset (`clusterkeras.presets` lists them), a ``.keras`` file, or
+            the directory of a preset or a run.
+
+        Raises
+        ------
+        FileNotFoundError, ValueError
+            As `clusterkeras.model_files.model_file.read_model`.
+        """
+        return read_model(name_or_path, (cls,))
+
+    def save_to_preset(self, directory: str | Path, **options: Any) -> Path:
+        """Save the model as a preset that others load by its path.
+
+        Parameters
+        ----------
+        directory : str or Path
+            Directory to write.
+        **options
+            Of `clusterkeras.save_preset`, which does the work.
+
+        Returns
+        -------
+        Path
+            The directory.
+
+        Raises
+        ------
+        FileExistsError, ValueError
+            As `clusterkeras.save_preset`.
+        """
+        return save_preset(self, directory, **options)
 
 
 def check_same_target(model: Target, mocks: Target, data: str | Path) -> None:

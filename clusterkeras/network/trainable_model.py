@@ -18,7 +18,6 @@ from clusterkeras.network import backbones, posteriors
 from clusterkeras.network.layers.context import ContextFeatures
 from clusterkeras.network.layers.scaling import JointAsinh
 from clusterkeras.network.layers.unlike import UnlikeMocks
-from clusterkeras.network.model_file import read_model
 from clusterkeras.network.posterior_model import (
     PosteriorModel,
     Recalibration,
@@ -397,17 +396,6 @@ class TrainableModel(PosteriorModel):
     def from_config(cls, config: dict[str, Any]) -> Self:
         """Build a model from what `get_config` gives, or gave before."""
         return cls(**{**config, "config": {**_BEFORE, **config["config"]}})
-
-    @classmethod
-    def from_preset(cls, name_or_path: str) -> Self:
-        """Load a model that ships, by name, or a saved one, by path.
-
-        Raises
-        ------
-        FileNotFoundError, ValueError
-            As `clusterkeras.network.model_file.read_model`.
-        """
-        return read_model(name_or_path, (cls,))
 
     def _as_config(self, config: dict[str, Any] | ModelConfig | None) -> ModelConfig:
         if not isinstance(config, ModelConfig):

@@ -11,7 +11,8 @@ import logging
 from pathlib import Path
 
 from clusterkeras import __version__
-from clusterkeras.network.model_file import MODEL_FILE, find_model
+from clusterkeras.model_files import MODEL_FILE
+from clusterkeras.model_files.model_file import find_model
 from clusterkeras.serving.contract import CONTRACT
 from data_tools.running.plain_files import read_json, sha256_of
 
@@ -42,7 +43,7 @@ def find_savedmodel(name_or_path: str | Path) -> Path | None:
     Parameters
     ----------
     name_or_path : str or Path
-        As for `clusterkeras.network.model_file.find_model`.
+        As for `clusterkeras.model_files.model_file.find_model`.
 
     Returns
     -------

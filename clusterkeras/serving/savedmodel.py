@@ -16,9 +16,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from clusterkeras.model_files.model_file import find_model
 from clusterkeras.network.layers.context import whole_context
 from clusterkeras.network.loading import load_model
-from clusterkeras.network.model_file import find_model
 from clusterkeras.network.posterior_model import PosteriorModel
 from clusterkeras.serving.beside import METADATA_FILE, SOURCE
 from clusterkeras.serving.contract import SAMPLES, about_model, signatures

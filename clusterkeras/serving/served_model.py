@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clusterkeras.network.model_file import ModelFacts, read_facts
+from clusterkeras.model_files.model_file import ModelFacts, read_facts
 from clusterkeras.serving.beside import (
     METADATA_FILE,
     SOURCE,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import keras
 
+from clusterkeras.model_files.model_file import save_model
 from clusterkeras.network.backbones import FusedBatchNormalization
-from clusterkeras.network.model_file import save_model
 
 #: Steps from whose time that of an epoch is told.
 TIMED_STEPS = 20

@@ -15,11 +15,11 @@ import keras
 import tensorflow as tf
 
 from clusterkeras.config import ModelConfig, TrainingConfig
+from clusterkeras.model_files.model_file import save_model
 from clusterkeras.network.backbones import convolve_in_bfloat16
 from clusterkeras.network.layers.unlike import fit_unlike
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.model import model_class
-from clusterkeras.network.model_file import save_model
 from clusterkeras.network.trainable_model import TrainableModel
 from clusterkeras.training.callbacks import (
     Backup,

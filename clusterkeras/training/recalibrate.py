@@ -20,8 +20,8 @@ from tqdm import tqdm
 
 from clusterkeras.diagnostics.metrics.coverage import LEVELS, central_coverage, pit
 from clusterkeras.diagnostics.metrics.groups import clustered_error
+from clusterkeras.model_files.runs import new_model_file, write_run
 from clusterkeras.network.loading import load_model
-from clusterkeras.network.model_file import new_model_file, write_run
 from clusterkeras.network.posterior_model import (
     PosteriorModel,
     Recalibration,

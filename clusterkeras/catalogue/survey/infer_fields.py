@@ -12,7 +12,8 @@ from clusterkeras.catalogue.infer import infer
 from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
 from clusterkeras.catalogue.table import InferenceSettings, check_asked, metadata_of
 from clusterkeras.config import InferenceConfig
-from clusterkeras.network.model_file import MODEL_FILE, save_model
+from clusterkeras.model_files import MODEL_FILE
+from clusterkeras.model_files.model_file import save_model
 from clusterkeras.serving.served_model import facts_of, open_model
 from data_tools.running.output import check_directory, partial_path, remove_partial
 from data_tools.running.replaced import check_empty

@@ -32,8 +32,8 @@ from clusterkeras.evaluation.shifts.summary import (
     summarise_shifts,
     write_shifts,
 )
+from clusterkeras.model_files.model_file import find_model
 from clusterkeras.network.loading import load_model
-from clusterkeras.network.model_file import find_model
 from clusterkeras.network.posterior_model import PosteriorModel
 from data_tools.priors import Priors
 from data_tools.records.dataset import damage_named, make_dataset

@@ -16,6 +16,8 @@ MOSAICS = ["--images", *IMAGES]
 POSTERIORS = ["--catalogue", "in/places.ecsv", "--draws_file", "in/draws.h5"]
 PLACES = [*MOSAICS, "--positions", "in/places.ecsv"]
 
+SAVED = ["--metrics", "in/metrics.json", "--card", "in/card.md"]
+
 #: What each command writes: its arguments but for one output, the option of that, what
 #: is written there (a file, or files in a directory), what is read.
 OUTPUTS = {
@@ -83,6 +85,14 @@ OUTPUTS = {
         )
         for name in ("model.keras", "configuration.yaml", "recalibration.json")
     },
+    **{
+        f"save-preset {name}": (
+            ["save-preset", *SAVED, "--model", "in"],
+            *("-o", f"out/{name}"),
+            ["in/model.keras", "in/metrics.json", "in/card.md"],
+        )
+        for name in ("model.keras", "metrics.json", "README.md", "preset.json")
+    },
 }
 
 
@@ -92,6 +102,7 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in" / "mocks").mkdir(parents=True)
     others = ("places.ecsv", "truth.ecsv", "psf.fits", "draws.h5")
+    others += ("metrics.json", "card.md")
     for name in (*IMAGES, *(f"in/{other}" for other in others)):
         (tmp_path / name).write_text(f"the user's {name}")
     (tmp_path / "in/model.keras").write_text("the user's model")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from clusterkeras.network.model_file import find_model
+from clusterkeras.model_files.model_file import find_model
 
 #: Runs command lines in turn, says of each its exit status, its one line, and whether
 #: TensorFlow came along.

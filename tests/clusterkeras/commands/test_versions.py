@@ -8,7 +8,7 @@ import pytest
 
 from clusterkeras import __version__
 from clusterkeras.commands import cli, versions
-from clusterkeras.network.model_file import find_model
+from clusterkeras.model_files.model_file import find_model
 
 
 @pytest.mark.parametrize("words", [["--version", "--full"], ["--full", "--version"]])

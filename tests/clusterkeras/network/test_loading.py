@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from clusterkeras.config import ModelConfig
-from clusterkeras.network import model_file as presets
+from clusterkeras.model_files import MODEL_FILE, model_file
 from clusterkeras.network.ensemble import Ensemble
 from clusterkeras.network.loading import load_model, make_ensemble
 from clusterkeras.network.model import ClusterModel, model_class
@@ -30,15 +30,15 @@ def test_runs_make_one_model_whose_configuration_names_them(small_target, tmp_pa
     images = np.random.default_rng(3).normal(0, 30, (6, 16, 16, 2)).astype("f4")
     for name, member in zip("ab", members, strict=True):
         (tmp_path / name).mkdir()
-        member.save(tmp_path / name / presets.MODEL_FILE)
-    runs = [tmp_path / "a", tmp_path / "b" / presets.MODEL_FILE]
+        member.save(tmp_path / name / MODEL_FILE)
+    runs = [tmp_path / "a", tmp_path / "b" / MODEL_FILE]
     path = make_ensemble(runs, tmp_path / "both")
-    assert path == tmp_path / "both" / presets.MODEL_FILE
+    assert path == tmp_path / "both" / MODEL_FILE
     names = {path.name, "configuration.yaml", LOCK}
     assert {p.name for p in path.parent.iterdir()} == names
     configuration = yaml.safe_load((path.parent / "configuration.yaml").read_text())
     assert configuration["ensemble"] == [
-        str(tmp_path / name / presets.MODEL_FILE) for name in "ab"
+        str(tmp_path / name / MODEL_FILE) for name in "ab"
     ]
     loaded = load_model(tmp_path / "both")
     assert isinstance(loaded, Ensemble)
@@ -67,21 +67,21 @@ def model(small_target):
 @pytest.fixture(scope="module")
 def run_directory(model, tmp_path_factory):
     directory = tmp_path_factory.mktemp("run")
-    model.save(directory / presets.MODEL_FILE)
+    model.save(directory / MODEL_FILE)
     return directory
 
 
 def test_a_file_and_its_run_directory_load_as_the_same_model(model, run_directory):
     images = np.ones((2, *model.image_shape), np.float32)
     expected = model(images)["posterior"]
-    for path in (run_directory, run_directory / presets.MODEL_FILE):
+    for path in (run_directory, run_directory / MODEL_FILE):
         loaded = load_model(path)
         assert isinstance(loaded, ClusterModel)
         np.testing.assert_allclose(loaded(images)["posterior"], expected, atol=1e-6)
 
 
 def test_a_file_cut_in_half_is_named(run_directory, tmp_path):
-    whole = (run_directory / presets.MODEL_FILE).read_bytes()
+    whole = (run_directory / MODEL_FILE).read_bytes()
     half = tmp_path / "half.keras"
     half.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ValueError, match=r"half\.keras: expected a model"):
@@ -100,7 +100,7 @@ def rewritten(source, target, change):
 
 @pytest.fixture(scope="module")
 def small_file(run_directory):
-    return run_directory / presets.MODEL_FILE
+    return run_directory / MODEL_FILE
 
 
 @pytest.mark.parametrize("at", [0.001, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 0.999])
@@ -242,7 +242,7 @@ def test_no_network_has_fewer_weights_than_are_asked_for(
         TINY, posterior=posterior, hidden=hidden, components=12, flow_depth=6
     )
     model = model_class(config)(small_target, config)
-    assert 0 < presets._least_weights(model.get_config()) < model.count_params()
+    assert 0 < model_file._least_weights(model.get_config()) < model.count_params()
 
 
 def test_another_keras_model_is_refused(tmp_path):

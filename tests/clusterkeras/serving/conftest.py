@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clusterkeras.network.model_file import saved_models_directory
+from clusterkeras.model_files.presets import saved_models_directory
 from clusterkeras.serving.loading import load_savedmodel
 
 DIRECTORY = saved_models_directory() / "m83-wfc3-uvis" / "1"

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clusterkeras.network.model_file import saved_models_directory
+from clusterkeras.model_files.presets import saved_models_directory
 
 DIRECTORY = saved_models_directory() / "m83-wfc3-uvis" / "1"
 AGREES = 1e-4

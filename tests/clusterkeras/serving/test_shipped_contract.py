@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from clusterkeras.network.model_file import saved_models_directory
+from clusterkeras.model_files.presets import saved_models_directory
 from clusterkeras.serving.contract import signatures as promised
 
 DIRECTORY = saved_models_directory() / "m83-wfc3-uvis" / "1"

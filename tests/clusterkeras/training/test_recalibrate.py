@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from clusterkeras.config import ModelConfig
+from clusterkeras.model_files import MODEL_FILE
 from clusterkeras.network import loading
-from clusterkeras.network import model_file as presets
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.network.posterior_model import Recalibration
 from clusterkeras.network.published_model import PublishedModel
@@ -24,7 +24,7 @@ def run(small_target, tmp_path_factory):
     keras.utils.set_random_seed(1)
     directory = tmp_path_factory.mktemp("run")
     config = ModelConfig("resnet_tiny", "mixture", components=2, hidden=8)
-    ClusterModel(small_target, config).save(directory / presets.MODEL_FILE)
+    ClusterModel(small_target, config).save(directory / MODEL_FILE)
     return directory
 
 
@@ -98,7 +98,7 @@ def test_a_model_is_not_overwritten(done, run, small_mock_set):
 
 def test_a_grid_is_refused(small_target, small_mock_set, tmp_path):
     config = {"backbone": "resnet_tiny", "hidden": 8}
-    PublishedModel(small_target, config).save(tmp_path / presets.MODEL_FILE)
+    PublishedModel(small_target, config).save(tmp_path / MODEL_FILE)
     with pytest.raises(ValueError, match=r"mixture or a flow .*received GridPosterior"):
         recalibrate.recalibrate(tmp_path, small_mock_set, tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""Trained models that ship, by name, and the files of any: found, read, written.
+"""The file of a trained model: found by name or path, checked, read, written.
 
 TensorFlow is imported only when a model is read or written.
 """
@@ -7,80 +7,33 @@ from __future__ import annotations
 
 import dataclasses
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from clusterkeras.config import ModelConfig
+from clusterkeras.model_files import MODEL_FILE
+from clusterkeras.model_files.presets import (
+    check_hash,
+    preset_names,
+    saved_models_directory,
+)
 from data_tools.foreign.json_text import load_json
-from data_tools.running.output import check_directory, whole_path
-from data_tools.running.plain_files import write_json
-from data_tools.running.replaced import check_replaced_in
-from data_tools.running.seal import BLANK, KEY
-from data_tools.running.work_directory import claimed
+from data_tools.running.output import whole_path
 from data_tools.target import Target
 
 if TYPE_CHECKING:
     import keras
 
-    from clusterkeras.network.posterior_model import PosteriorModel
-
-#: The file that a run directory and a preset's directory keep their model in.
-MODEL_FILE = "model.keras"
-
-#: What `write_run` and those who call it write beside the model.
-_RUN_FILES = (MODEL_FILE, "configuration.yaml", "recalibration.json")
-
-#: Packages whose versions stand in the configuration of what `write_run` writes.
-PACKAGES = ("clusterkeras", "tensorflow", "keras")
-
+#: Of whichever class is asked for.
+Model = TypeVar("Model", bound="keras.Model")
 
 #: Weights are float32, and Keras keeps them as they are: a file that inflates more is
 #: none of its.
 _WEIGHT_BYTES = 4
 _MOST_INFLATED = 50
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A trained model that ships.
-
-    Attributes
-    ----------
-    description : str
-        One line: galaxy, instrument, bands, pixel.
-    file : str
-        The model, relative to the directory of the shipped models.
-    """
-
-    description: str
-    file: str
-
-
-PRESETS: dict[str, Preset] = {
-    "m83-wfc3-uvis": Preset(
-        description=(
-            "M83 at 4.5 Mpc, HST WFC3/UVIS in F336W, F438W and F814W, 0.0396 arcsec "
-            "a pixel"
-        ),
-        file=f"m83-wfc3-uvis/{MODEL_FILE}",
-    ),
-}
-
-DEFAULT_PRESET = "m83-wfc3-uvis"
-
-
-def saved_models_directory() -> Path:
-    """Return the directory of the models that ship.
-
-    An installed package keeps them inside itself, a source tree at its top.
-    """
-    package = Path(__file__).parents[1]
-    installed = package / "saved_models"
-    return installed if installed.is_dir() else package.parent / "saved_models"
 
 
 def find_model(name_or_path: str | Path) -> Path:
@@ -90,7 +43,8 @@ def find_model(name_or_path: str | Path) -> Path:
     ----------
     name_or_path : str or Path
         Name of a preset, a ``.keras`` file, or a directory with a ``model.keras``
-        (what `clusterkeras fit` leaves). A preset's name goes before a path.
+        (what `clusterkeras fit` leaves, or a preset's). The name of a preset that ships
+        goes before a path.
 
     Returns
     -------
@@ -102,9 +56,9 @@ def find_model(name_or_path: str | Path) -> Path:
     FileNotFoundError
         If there is none; the message lists the presets.
     """
-    preset = PRESETS.get(str(name_or_path))
-    if preset is not None:
-        path = saved_models_directory() / preset.file
+    names = preset_names()
+    if str(name_or_path) in names:
+        path = saved_models_directory() / name_or_path / MODEL_FILE
         if not path.is_file():
             raise FileNotFoundError(
                 f"model {str(name_or_path)!r} ships as {path}, which is not there; "
@@ -116,8 +70,8 @@ def find_model(name_or_path: str | Path) -> Path:
         path = path / MODEL_FILE
     if not path.is_file():
         raise FileNotFoundError(
-            f"model {str(name_or_path)!r}: expected one of {sorted(PRESETS)}, a .keras "
-            f"file, or a directory with a {MODEL_FILE}; nothing found there"
+            f"model {str(name_or_path)!r}: expected one of {names}, a .keras file, or "
+            f"a directory with a {MODEL_FILE}; nothing found there"
         )
     return path
 
@@ -172,9 +126,7 @@ def _members(config: dict[str, Any]) -> list[dict[str, Any]]:
     return [one for member in config["members"] for one in _members(member["config"])]
 
 
-def read_model(
-    name_or_path: str | Path, classes: tuple[type[PosteriorModel], ...]
-) -> PosteriorModel:
+def read_model(name_or_path: str | Path, classes: tuple[type[Model], ...]) -> Model:
     """Read a trained model of one of some classes, which Keras must know already.
 
     Parameters
@@ -225,6 +177,7 @@ def _told(path: Path) -> Iterator[None]:
 
 def _checked(path: Path) -> dict[str, Any]:
     """Return the configuration in a model's file, or refuse what is none."""
+    check_hash(path)
     if not zipfile.is_zipfile(path):
         raise ValueError(
             f"{path}: expected a model written by Keras (.keras); the file is "
@@ -289,80 +242,3 @@ def save_model(model: keras.Model, path: Path) -> None:
     """
     with whole_path(path) as part:
         model.save(part)
-
-
-def new_model_file(
-    output: str | Path, inputs: Iterable[str | Path], *, overwrite: bool
-) -> Path:
-    """Return the path of a model that is to be written, or refuse where one is.
-
-    Parameters
-    ----------
-    output : str or Path
-        Directory of the run.
-    inputs : iterable of str or Path
-        Models that it comes from, as for `find_model`.
-    overwrite : bool
-        Whether to write also over a model and other files that are there.
-
-    Raises
-    ------
-    FileExistsError
-        If there is a model already, or another file that may not be replaced.
-    NotADirectoryError, PermissionError
-        If none can be written there.
-    """
-    path = check_directory(output) / MODEL_FILE
-    if path.exists() and not overwrite:
-        raise FileExistsError(
-            f"{path}: a model exists and is never overwritten without --overwrite "
-            "(overwrite=True); name another output"
-        )
-    read = [find_model(model) for model in inputs]
-    check_replaced_in(output, _RUN_FILES, read, overwrite=overwrite)
-    return path
-
-
-def write_run(
-    model: PosteriorModel,
-    path: Path,
-    configuration: dict[str, Any],
-    beside: Mapping[str, Mapping[str, Any]] | None = None,
-    *,
-    overwrite: bool = False,
-) -> Path:
-    """Write a model that came of others, and a configuration that says how.
-
-    Parameters
-    ----------
-    model : PosteriorModel
-        The model.
-    path : Path
-        What `new_model_file` returned; the directory is made.
-    configuration : dict
-        Plain values for ``configuration.yaml``; the versions of the packages are added.
-    beside : mapping of str to mapping, optional
-        JSON files to write too, by name.
-    overwrite : bool
-        As of `new_model_file`.
-
-    Returns
-    -------
-    Path
-        The model's.
-
-    Raises
-    ------
-    ValueError, BlockingIOError
-        If another run was begun there, or is at work.
-    """
-    if overwrite:
-        path.with_name("configuration.yaml").unlink(missing_ok=True)
-    notes = {"versions": {name: metadata.version(name) for name in PACKAGES}}
-    notes[KEY] = BLANK
-    with claimed(path.parent, "configuration.yaml", configuration, notes=notes):
-        for name, values in (beside or {}).items():
-            write_json(path.with_name(name), {**values, KEY: BLANK})
-        # last, as where a model is nothing is written again
-        save_model(model, path)
-    return path
