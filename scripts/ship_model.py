@@ -22,6 +22,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 CONFIGURATION = "configuration.yaml"
 MEASURED = "## Measured\n"
+N_EXAMPLES = 8
 #: A table of parameters, as `card.parameter_table` writes it.
 TABLE = re.compile(r"^\|  \| bias \| scatter .*\n(?:\|.*\n)+", re.MULTILINE)
 
@@ -35,6 +36,9 @@ def main() -> None:
     parser.add_argument("metrics", type=Path, help="metrics.json of evaluate")
     parser.add_argument("name", help="the preset's name")
     parser.add_argument("--description", default="", help="one line of it")
+    parser.add_argument(
+        "--data", type=Path, help="mock set of a new preset's stored example"
+    )
     parser.add_argument("--readme", action="store_true", help="also README.md's tables")
     args = parser.parse_args()
 
@@ -53,7 +57,10 @@ def main() -> None:
     if args.readme:
         write_readme(ROOT / "README.md", metrics)
     export_again(preset)
-    ask_again(ClusterModel.from_preset(args.name), preset / "example.npz")
+    example = preset / "example.npz"
+    if args.data:
+        take_example(args.data, example)
+    ask_again(ClusterModel.from_preset(args.name), example)
 
 
 def write_configuration(model: Path, output: Path) -> None:
@@ -101,6 +108,17 @@ def export_again(preset: Path) -> None:
     shutil.rmtree(preset / "1", ignore_errors=True)
     model = preset / MODEL_FILE
     export(model, preset.parent, preset.name, 1, card=preset / "README.md")
+
+
+def take_example(data: Path, example: Path) -> None:
+    """Write the images and parameters of a test split's first clusters."""
+    from data_tools import make_dataset
+
+    images, labels = next(iter(make_dataset(data, "test", 64, training=False)))
+    first = np.flatnonzero(labels["is_cluster"])[:N_EXAMPLES]
+    parameters = labels["parameters"].numpy()[first]
+    images = images.numpy()[first].astype(np.float16)
+    np.savez_compressed(example, images=images, parameters=parameters)
 
 
 def ask_again(model: object, example: Path) -> None:

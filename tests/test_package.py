@@ -1,5 +1,7 @@
 """What is built for others holds all that is needed, and nothing else."""
 
+import configparser
+import re
 import shutil
 import subprocess
 import sys
@@ -8,6 +10,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+
+from clusterkeras import __version__
 
 ROOT = Path(__file__).parents[1]
 
@@ -80,3 +85,25 @@ def test_the_source_has_tests_pages_and_the_versions_they_passed_with(built):
         left_out = {n for n in names if "__pycache__" in n or "reference/names/" in n}
         assert names - left_out <= sources
     assert {"constraints.txt", "CHANGELOG.md", "CITATION.cff", "LICENSE"} <= sources
+
+
+#: Names of the conda package of a distribution, where it is another, and those that
+#: conda-forge lacks.
+_CONDA = {"docstring-parser": "docstring_parser", "matplotlib": "matplotlib-base"}
+_NOT_IN_CONDA = {"tensorflow-serving-api"}
+
+
+def test_the_conda_recipe_asks_for_what_the_installation_asks_for():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    recipe = yaml.safe_load((ROOT / "scripts/conda/recipe.yaml").read_text())
+    wanted = {f"python {setup['options']['python_requires']}"}
+    for line in setup["options"]["install_requires"].split("\n"):
+        if line and not line.startswith("#"):
+            name, limits = re.fullmatch(r"([\w-]+)(?:\[\w+\])?(.*)", line).groups()
+            if name not in _NOT_IN_CONDA:
+                wanted.add(f"{_CONDA.get(name, name)} {limits}".rstrip())
+    assert set(recipe["requirements"]["run"]) == wanted
+    assert recipe["context"]["version"] == __version__
+    (script,) = recipe["build"]["python"]["entry_points"]
+    assert script in setup["options.entry_points"]["console_scripts"]
