@@ -10,7 +10,7 @@ import warnings
 
 import wrapt
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _EXPORTS = {
     "Catalogue": "clusterkeras.catalogue.read",

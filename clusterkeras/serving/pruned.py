@@ -6,6 +6,7 @@ larger part of the time until a first answer, and most of them are never called.
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
@@ -24,7 +25,7 @@ _CALL = "function"
 
 @contextmanager
 def pruned(directory: Path, signatures: Collection[str]) -> Iterator[Path]:
-    """Give for a while a copy of a SavedModel that has only some of its signatures.
+    """Give for a while a SavedModel that has only some of the signatures of another.
 
     Parameters
     ----------
@@ -36,16 +37,19 @@ def pruned(directory: Path, signatures: Collection[str]) -> Iterator[Path]:
     Yields
     ------
     Path
-        The copy, which goes away afterwards.
+        Its directory, which goes away afterwards; the weights in it are links.
     """
     saved = saved_model_pb2.SavedModel.FromString((directory / GRAPH_FILE).read_bytes())
     for meta in saved.meta_graphs:
         _prune(meta, signatures)
     with tempfile.TemporaryDirectory(prefix="clusterkeras-") as temporary:
         rest = shutil.ignore_patterns(GRAPH_FILE, "assets.extra")
-        copy = Path(shutil.copytree(directory, Path(temporary, "1"), ignore=rest))
-        (copy / GRAPH_FILE).write_bytes(saved.SerializeToString())
-        yield copy
+        part = Path(temporary, "1")
+        shutil.copytree(
+            directory.resolve(), part, ignore=rest, copy_function=os.symlink
+        )
+        (part / GRAPH_FILE).write_bytes(saved.SerializeToString())
+        yield part
 
 
 def _prune(meta: Message, signatures: Collection[str]) -> None:
