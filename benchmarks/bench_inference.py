@@ -93,8 +93,8 @@ def measure(
     import tensorflow as tf
     from astropy.table import Table
 
+    from clusterkeras.catalogue.asking.graph import compile_network
     from clusterkeras.catalogue.infer import infer
-    from clusterkeras.catalogue.measurement import compile_network
     from clusterkeras.config import InferenceConfig
     from clusterkeras.network.loading import load_model
     from clusterkeras.network.model import ClusterModel

@@ -40,7 +40,7 @@ from published.legus import read_objects
 from published.m83 import read_m83
 from tqdm import tqdm
 
-from clusterkeras.catalogue.measurement import compile_network
+from clusterkeras.catalogue.asking.graph import compile_network
 from clusterkeras.evaluation.words.markdown import markdown_table
 from clusterkeras.model_files.presets import DEFAULT_PRESET
 from clusterkeras.network.loading import load_model

@@ -23,7 +23,7 @@ from data_tools.running.plain_files import differences, read_json
 from data_tools.running.work_directory import claimed
 
 if TYPE_CHECKING:
-    from clusterkeras.catalogue.table import InferenceSettings
+    from clusterkeras.catalogue.asking.settings import InferenceSettings
     from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.mosaics.mosaic import Mosaics
 

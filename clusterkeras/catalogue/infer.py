@@ -14,29 +14,19 @@ import numpy as np
 from astropy.table import QTable, Table
 from numpy.typing import NDArray
 
+from clusterkeras.catalogue.asking.context import informed
+from clusterkeras.catalogue.asking.graph import FEW, compile_network, for_few
+from clusterkeras.catalogue.asking.settings import InferenceSettings, check_asked
 from clusterkeras.catalogue.draws_file import SUFFIXES, write_draws
 from clusterkeras.catalogue.finished_batches import (
     BatchesInMemory,
     FinishedBatches,
     describe_run,
 )
-from clusterkeras.catalogue.measurement import (
-    FEW,
-    batches_of,
-    compile_network,
-    for_few,
-    informed,
-    measure_places,
-)
+from clusterkeras.catalogue.measurement import batches_of, measure_places
 from clusterkeras.catalogue.overlap import settle_presence
 from clusterkeras.catalogue.read import Catalogue, Origin
-from clusterkeras.catalogue.table import (
-    InferenceSettings,
-    check_asked,
-    make_table,
-    metadata,
-    with_input,
-)
+from clusterkeras.catalogue.table import make_table, metadata, with_input
 from clusterkeras.config import InferenceConfig
 from clusterkeras.model_files.presets import DEFAULT_PRESET
 from clusterkeras.serving.served_model import ServedModel, facts_of, open_model

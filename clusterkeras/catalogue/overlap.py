@@ -12,7 +12,7 @@ from clusterkeras.network.presence import at_shares, estimate_shares, or_not
 from data_tools.schema import FLAGS, KINDS, PARAMETER_NAMES
 
 if TYPE_CHECKING:
-    from clusterkeras.catalogue.table import InferenceSettings
+    from clusterkeras.catalogue.asking.settings import InferenceSettings
 
 #: A row is an overlap within so many half-light radii of a likelier cluster ...
 RADII = 2.0

@@ -12,11 +12,11 @@ from astropy.table import QTable, vstack
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from clusterkeras.catalogue.asking.context import informed
+from clusterkeras.catalogue.asking.settings import InferenceSettings, check_asked
 from clusterkeras.catalogue.finished_batches import forget_batches
 from clusterkeras.catalogue.infer import infer
-from clusterkeras.catalogue.measurement import informed
 from clusterkeras.catalogue.read import Catalogue
-from clusterkeras.catalogue.table import InferenceSettings, check_asked
 from clusterkeras.completeness.function import (
     FEATURES,
     FUNCTION_FILE,

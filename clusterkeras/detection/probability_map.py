@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from clusterkeras import __version__
-from clusterkeras.catalogue.measurement import context_of, context_specs, informed
-from clusterkeras.catalogue.table import InferenceSettings
+from clusterkeras.catalogue.asking.context import context_of, context_specs, informed
+from clusterkeras.catalogue.asking.settings import InferenceSettings
 from clusterkeras.config import InferenceConfig
 from clusterkeras.network.presence import at_share
 from data_tools.mosaics.mosaic import CORE_PX, Cutout, Mosaics, opened

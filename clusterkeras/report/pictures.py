@@ -13,13 +13,11 @@ from photutils.aperture import CircularAperture
 from PIL import Image
 from tqdm import tqdm
 
-from clusterkeras.catalogue.measurement import (
-    batches_of,
-    compile_network,
-    cut_out,
-    informed,
-)
-from clusterkeras.catalogue.table import InferenceSettings
+from clusterkeras.catalogue.asking.context import informed
+from clusterkeras.catalogue.asking.cutouts import cut_out
+from clusterkeras.catalogue.asking.graph import compile_network
+from clusterkeras.catalogue.asking.settings import InferenceSettings
+from clusterkeras.catalogue.measurement import batches_of
 from clusterkeras.config import InferenceConfig
 from clusterkeras.report.contour_lines import Window, encode, window_of
 from data_tools.mosaics.mosaic import Mosaics

@@ -120,7 +120,7 @@ class ServedModel:
     ) -> Callable[..., dict[str, NDArray]]:
         """Return the function that a catalogue's images are put to.
 
-        As `clusterkeras.catalogue.measurement.compile_network` gives of a Keras model.
+        As `clusterkeras.catalogue.asking.graph.compile_network` gives of a Keras model.
 
         Parameters
         ----------

@@ -15,18 +15,13 @@ from apache_beam.ml.inference.base import (
 )
 from numpy.typing import NDArray
 
+from clusterkeras.catalogue.asking.context import informed
+from clusterkeras.catalogue.asking.cutouts import Cutouts, cut_out
+from clusterkeras.catalogue.asking.graph import Network, compile_network
+from clusterkeras.catalogue.asking.settings import InferenceSettings
 from clusterkeras.catalogue.infer import assemble, collect
-from clusterkeras.catalogue.measurement import (
-    Cutouts,
-    Network,
-    answer,
-    batches_of,
-    compile_network,
-    cut_out,
-    informed,
-)
+from clusterkeras.catalogue.measurement import answer, batches_of
 from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
-from clusterkeras.catalogue.table import InferenceSettings
 from data_tools.mosaics.mosaic import (
     Mosaics,
     open_mosaics,

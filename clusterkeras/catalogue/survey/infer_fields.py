@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clusterkeras.catalogue.asking.settings import InferenceSettings, check_asked
 from clusterkeras.catalogue.finished_batches import forget_batches
 from clusterkeras.catalogue.infer import infer
 from clusterkeras.catalogue.survey.fields import FieldFiles, part_of
-from clusterkeras.catalogue.table import InferenceSettings, check_asked, metadata_of
+from clusterkeras.catalogue.table import metadata_of
 from clusterkeras.config import InferenceConfig
 from clusterkeras.model_files import MODEL_FILE
 from clusterkeras.model_files.model_file import save_model

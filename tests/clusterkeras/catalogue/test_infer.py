@@ -387,8 +387,8 @@ def test_a_row_is_looked_at_again_in_the_same_context(images, positions, model):
 
 
 def test_batches_of_other_widths_are_of_another_run(model, images):
+    from clusterkeras.catalogue.asking.settings import InferenceSettings
     from clusterkeras.catalogue.finished_batches import describe_run
-    from clusterkeras.catalogue.table import InferenceSettings
     from data_tools.mosaics.mosaic import opened
 
     settings = InferenceSettings.of(model, InferenceConfig())

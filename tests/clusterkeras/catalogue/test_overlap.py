@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from clusterkeras.catalogue.asking.settings import InferenceSettings
 from clusterkeras.catalogue.overlap import overlapping, settle_presence
-from clusterkeras.catalogue.table import InferenceSettings
 from clusterkeras.config import InferenceConfig
 from clusterkeras.network.presence import at_share, at_shares, or_not
 from data_tools.schema import FLAGS, KINDS

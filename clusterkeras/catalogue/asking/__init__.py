@@ -1,0 +1,1 @@
+"""How the network is asked about a place: what it is shown, told, and by what graph."""
