@@ -11,13 +11,9 @@ import tensorflow_probability as tfp
 
 from clusterkeras.config import ModelConfig
 from clusterkeras.network.model import ClusterModel
-from clusterkeras.network.posterior_model import (
-    SHARED,
-    PosteriorModel,
-    Recalibration,
-    log_shares,
-)
+from clusterkeras.network.posterior_model import SHARED, PosteriorModel, log_shares
 from clusterkeras.network.posteriors.equal_mixture import EnsemblePosterior
+from clusterkeras.network.recalibration import Recalibration
 
 tfd = tfp.distributions
 

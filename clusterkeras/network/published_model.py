@@ -13,8 +13,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from clusterkeras.config import ModelConfig
-from clusterkeras.network.posterior_model import Recalibration
 from clusterkeras.network.posteriors import grid
+from clusterkeras.network.recalibration import Recalibration
 from clusterkeras.network.trainable_model import TrainableModel
 
 tfd = tfp.distributions

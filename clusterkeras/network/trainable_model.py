@@ -18,12 +18,9 @@ from clusterkeras.network import backbones, posteriors
 from clusterkeras.network.layers.context import ContextFeatures
 from clusterkeras.network.layers.scaling import JointAsinh
 from clusterkeras.network.layers.unlike import UnlikeMocks
-from clusterkeras.network.posterior_model import (
-    PosteriorModel,
-    Recalibration,
-    log_shares,
-)
+from clusterkeras.network.posterior_model import PosteriorModel, log_shares
 from clusterkeras.network.posteriors.flat import flat_logit
+from clusterkeras.network.recalibration import Recalibration
 from clusterkeras.workers.sums import (
     current_workers,
     mean_over_workers,

@@ -22,11 +22,8 @@ from clusterkeras.diagnostics.metrics.coverage import LEVELS, central_coverage, 
 from clusterkeras.diagnostics.metrics.groups import clustered_error
 from clusterkeras.model_files.runs import new_model_file, write_run
 from clusterkeras.network.loading import load_model
-from clusterkeras.network.posterior_model import (
-    PosteriorModel,
-    Recalibration,
-    check_same_target,
-)
+from clusterkeras.network.posterior_model import PosteriorModel, check_same_target
+from clusterkeras.network.recalibration import Recalibration
 from clusterkeras.training.recalibration_fit import (
     Outputs,
     fit_recalibration,

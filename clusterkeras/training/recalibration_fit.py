@@ -18,9 +18,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from scipy import optimize
 
-from clusterkeras.network.posterior_model import PosteriorModel, Recalibration
+from clusterkeras.network.posterior_model import PosteriorModel
 from clusterkeras.network.posteriors.line import LinePosterior
 from clusterkeras.network.posteriors.transforms import box_to_line
+from clusterkeras.network.recalibration import Recalibration
 
 #: A factor is looked for between this and its inverse.
 LARGEST = 5.0

@@ -10,8 +10,8 @@ from clusterkeras.evaluation.asking import predict
 from clusterkeras.network.ensemble import Ensemble
 from clusterkeras.network.layers.unlike import fit_unlike
 from clusterkeras.network.model import ClusterModel
-from clusterkeras.network.posterior_model import Recalibration
 from clusterkeras.network.published_model import PublishedModel
+from clusterkeras.network.recalibration import Recalibration
 from data_tools.records.dataset import make_dataset
 
 TINY = ModelConfig(

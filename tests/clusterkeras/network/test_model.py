@@ -9,7 +9,7 @@ from clusterkeras.config import POSTERIORS, ModelConfig
 from clusterkeras.network.backbones import convolve_in_bfloat16
 from clusterkeras.network.layers.scaling import JointAsinh
 from clusterkeras.network.model import ClusterModel, model_class
-from clusterkeras.network.posterior_model import Recalibration
+from clusterkeras.network.recalibration import Recalibration
 from data_tools.priors import Priors
 from data_tools.schema import KINDS, PARAMETER_NAMES
 

@@ -8,7 +8,7 @@ from scipy.special import expit
 from clusterkeras.config import ModelConfig
 from clusterkeras.network.layers.unlike import fit_unlike
 from clusterkeras.network.model import ClusterModel
-from clusterkeras.network.posterior_model import Recalibration
+from clusterkeras.network.recalibration import Recalibration
 
 CHANGED = Recalibration((1.3, 1.0, 0.8, 1.1), 2.0, 0.5, 1.5)
 
@@ -156,16 +156,3 @@ def test_a_flat_posterior_does_not_lean(model):
     draws = rng.uniform(low, high, (5, 256, 4)).astype(np.float32)
     alike = np.full((5, 256), 1 / 256, np.float32)
     assert np.all(np.asarray(model.edge_share(draws, alike)) < 0.1)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"stretch": (1, 0, 1, 1)},
-        {"presence_temperature": -1},
-        {"visibility_factor": float("nan")},
-    ],
-)
-def test_factors_that_are_not_positive_are_refused(wrong):
-    with pytest.raises(ValueError, match="expected factors above 0; received"):
-        Recalibration(**wrong)

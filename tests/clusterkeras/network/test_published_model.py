@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from clusterkeras.network.posterior_model import Recalibration
 from clusterkeras.network.published_model import PublishedModel
+from clusterkeras.network.recalibration import Recalibration
 
 
 def test_the_published_network_has_its_outputs_and_size(m83):

@@ -15,7 +15,7 @@ from clusterkeras.config import POSTERIORS, ModelConfig
 from clusterkeras.network.ensemble import Ensemble
 from clusterkeras.network.layers.unlike import fit_unlike
 from clusterkeras.network.model import ClusterModel, model_class
-from clusterkeras.network.posterior_model import Recalibration
+from clusterkeras.network.recalibration import Recalibration
 from clusterkeras.serving import contract, loading, savedmodel, warmup
 from data_tools.schema import PARAMETER_NAMES
 

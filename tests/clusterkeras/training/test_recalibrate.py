@@ -9,8 +9,8 @@ from clusterkeras.config import ModelConfig
 from clusterkeras.model_files import MODEL_FILE
 from clusterkeras.network import loading
 from clusterkeras.network.model import ClusterModel
-from clusterkeras.network.posterior_model import Recalibration
 from clusterkeras.network.published_model import PublishedModel
+from clusterkeras.network.recalibration import Recalibration
 from clusterkeras.training import recalibrate
 from data_tools.priors import Priors
 from data_tools.records.plan import MockSet
