@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
@@ -170,7 +171,7 @@ def _calibration_rows(m: _Measured, priors: Priors) -> list[Row]:
         if seconds > 0:
             power = math.log10(seconds / m.band.exposure_s)
             advice = (
-                f"{_stretched('exposure_factor', priors.exposure_factor, power)}, or "
+                f"{_stretched(priors, 'exposure_factor', power)}, or "
                 f"give the target exposure_s {calibration.exposure_s:.0f}"
             )
         rows.append(_row(name, quantity, "s", seconds, m.allowed.exposure_s, 1, advice))
@@ -224,7 +225,7 @@ def _shift_advice(noise: BandNoise, priors: Priors) -> str:
             "drizzle to pixels of the detector's size: they correlate neighbours by "
             "0.5 at most"
         )
-    return _stretched("noise_shift_px", priors.noise_shift_px, noise.noise_shift_px)
+    return _stretched(priors, "noise_shift_px", noise.noise_shift_px)
 
 
 def _noise_advice(m: _Measured, target: Target, priors: Priors) -> str:
@@ -239,21 +240,29 @@ def _noise_advice(m: _Measured, target: Target, priors: Priors) -> str:
     sky = m.band.sky_electrons_s * exposure
     if electrons2 > reads and sky > 0:
         power = math.log10((electrons2 - reads) / sky)
-        return _stretched("sky_factor", priors.sky_factor, power)
+        return _stretched(priors, "sky_factor", power)
     left = electrons2 - sky * 10 ** priors.sky_factor[0]
     if left > 0:
         factor = math.sqrt(left / reads)
-        return _stretched("read_noise_factor", priors.read_noise_factor, factor)
+        return _stretched(priors, "read_noise_factor", factor)
     return (
         f"check EXPTIME and NCOMBINE: in {exposure:.0f} s sky and light alone make "
         "more noise"
     )
 
 
-def _stretched(name: str, given: Range, value: float) -> str:
-    """Advise a prior's range that reaches a value."""
+def _stretched(priors: Priors, name: str, value: float) -> str:
+    """Advise a prior's range that reaches a value, if it may be so wide."""
+    given = getattr(priors, name)
     low = min(given[0], math.floor(value / _ADVISED_STEP) * _ADVISED_STEP)
     high = max(given[1], math.ceil(value / _ADVISED_STEP) * _ADVISED_STEP)
+    try:
+        dataclasses.replace(priors, **{name: (low, high)})
+    except ValueError:
+        return (
+            f"no {name} reaches it (it would be {value:.2g}): check the target's "
+            "exposure_s and sky_electrons_s against the header's EXPTIME and units"
+        )
     return f'train with --priors.{name} "[{low:.2g}, {high:.2g}]"'
 
 

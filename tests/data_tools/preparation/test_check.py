@@ -115,6 +115,13 @@ def test_too_much_noise_is_outside_and_the_advice_helps(images, target):
     assert ("F438W", "noise") not in after
 
 
+def test_noise_that_no_prior_may_reach_is_said_to_be_the_header_s_fault(images, target):
+    change(images[1], noisier(3000))
+    advice = outside(check(images, target, Priors()))["F438W", "noise"]
+    assert advice.startswith("no sky_factor reaches it")
+    assert "EXPTIME" in advice
+
+
 @pytest.mark.parametrize(
     ("factor", "advice"),
     [(0.37, "train with --priors.read_noise_factor"), (0.2, "check EXPTIME")],
