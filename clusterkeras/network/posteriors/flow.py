@@ -105,7 +105,7 @@ class Coupling(keras.layers.Layer):
         moved = self._stack(u, self.moved)
         z, log_slope = spline(ops.reshape(moved, -1), *self._splines(u, offset))
         log_slope = ops.reshape(log_slope, ops.shape(moved))
-        return self._replace(u, z), ops.sum(log_slope, axis=-1)
+        return self._replace(u, z), ops.sum(log_slope, axis=0)
 
     def from_normal(self, z: list[Any], offset: Any) -> list[Any]:
         """Undo `to_normal`, with arguments and result of its kind."""
@@ -113,33 +113,39 @@ class Coupling(keras.layers.Layer):
         return self._replace(z, inverse_spline(moved, *self._splines(z, offset)))
 
     def _splines(self, u: list[Any], offset: Any) -> list[Any]:
-        """Return sizes and slopes of each spline, a row an element that moves."""
+        """Return sizes and slopes of each spline, a column an element that moves."""
         ops = keras.ops
-        kept = self._stack(u, self.kept)
-        first = self.first(ops.reshape(kept, (-1, len(self.kept))))
-        shape = (*ops.shape(kept)[:-1], ops.shape(offset)[-1])
-        hidden = ops.relu(ops.reshape(first, shape) + offset)
-        hidden = self.second(ops.reshape(hidden, (-1, shape[-1])))
+        kept = ops.reshape(self._stack(u, self.kept), (len(self.kept), -1))
+        first = ops.matmul(ops.transpose(self.first.kernel), kept)
+        # the same for all that is asked of an image
+        offset = ops.transpose(offset + self.first.bias)[:, None]
+        rows, images = offset.shape[0], ops.shape(offset)[-1]
+        hidden = ops.relu(ops.reshape(first, (rows, -1, images)) + offset)
+        hidden = ops.matmul(
+            ops.transpose(self.second.kernel), ops.reshape(hidden, (rows, -1))
+        )
+        hidden = ops.relu(hidden + self.second.bias[:, None])
         # the weights of the last layer are split, not its outputs, which are many more
+        shape = (len(self.moved), spline_outputs(self.bins), -1)
         kernels, biases = (
-            split_outputs(ops.reshape(w, (-1, spline_outputs(self.bins))), self.bins)
-            for w in (self.last.kernel, self.last.bias)
+            split_outputs(ops.transpose(ops.reshape(w, shape), (1, 0, 2)), self.bins)
+            for w in (ops.transpose(self.last.kernel), self.last.bias)
         )
         found = []
         for kernel, bias in zip(kernels, biases, strict=True):
-            kernel = ops.reshape(kernel, (self.last.kernel.shape[0], -1))
-            part = ops.add(ops.matmul(hidden, kernel), ops.reshape(bias, -1))
-            found.append(ops.reshape(part, (-1, bias.shape[-1])))
+            part = ops.matmul(ops.reshape(kernel, (-1, rows)), hidden)
+            part = part + ops.reshape(bias, (-1, 1))
+            found.append(ops.reshape(part, (kernel.shape[0], -1)))
         return found
 
     def _stack(self, u: list[Any], axes: tuple[int, ...]) -> Any:
-        return keras.ops.stack([u[axis] for axis in axes], axis=-1)
+        return keras.ops.stack([u[axis] for axis in axes], axis=0)
 
     def _replace(self, u: list[Any], moved: Any) -> list[Any]:
         u = list(u)
-        shape = (*keras.ops.shape(u[0]), len(self.moved))
+        shape = (len(self.moved), *keras.ops.shape(u[0]))
         columns = keras.ops.unstack(
-            keras.ops.reshape(moved, shape), len(self.moved), axis=-1
+            keras.ops.reshape(moved, shape), len(self.moved), axis=0
         )
         for axis, column in zip(self.moved, columns, strict=True):
             u[axis] = column

@@ -32,21 +32,19 @@ def split_outputs(raw: Any, bins: int) -> tuple[Any, Any]:
 
     Parameters
     ----------
-    raw : tensor (n, `spline_outputs` of K)
+    raw : tensor (`spline_outputs` of K, ...)
         Any real values; zeros make the identity.
     bins : int
         K.
 
     Returns
     -------
-    sizes : tensor (n, 2 K)
+    sizes : tensor (2 K, ...)
         Logarithms of the bins' widths, then of their heights.
-    slopes : tensor (n, K + 1)
-        One a knot, zero at the outer ones.
+    slopes : tensor (K - 1, ...)
+        One a knot between bins.
     """
-    # raw slopes of zero are slopes of one, those of the identity beyond the last knots
-    slopes = keras.ops.pad(raw[:, 2 * bins :], ((0, 0), (1, 1)))
-    return raw[:, : 2 * bins], slopes
+    return raw[: 2 * bins], raw[2 * bins :]
 
 
 def spline(x: Any, sizes: Any, slopes: Any) -> tuple[Any, Any]:
@@ -56,8 +54,9 @@ def spline(x: Any, sizes: Any, slopes: Any) -> tuple[Any, Any]:
     ----------
     x : tensor (n,)
         Any real values.
-    sizes, slopes : tensor (n, 2 K), (n, K + 1)
-        What makes them; see `split_outputs`.
+    sizes, slopes : tensor (2 K, n), (K - 1, n)
+        What makes them; see `split_outputs`. The points come last, so that all is done
+        on whole rows of them.
 
     Returns
     -------
@@ -83,49 +82,47 @@ def inverse_spline(y: Any, sizes: Any, slopes: Any) -> Any:
     return ops.where(ops.abs(y) > BOUND, y, x)
 
 
-def _sums(sizes: Any, bins: int) -> Any:
-    """Return the sum of widths, then of heights, before each knot: (n, 2 K + 2).
+def _sums(sizes: Any, bins: int) -> list[Any]:
+    """Return the sum of widths, then of heights, before each knot: 2 K + 2 of (n,).
 
     They count from the first knot in a unit of their own. Each bin has its
     `MIN_SHARE` of the last sum.
     """
     ops = keras.ops
     knot = np.arange(bins + 1)
-    before = np.arange(bins)[:, None] < knot
-    least = MIN_SHARE / (1 - bins * MIN_SHARE) * knot
+    before = knot[:, None] > np.arange(bins)
+    least = MIN_SHARE / (1 - bins * MIN_SHARE) * knot[:, None]
     # a softmax, all its sums in one product; nobody needs e^30
     together = np.kron(np.eye(2), before + least).astype(np.float32)
-    return ops.matmul(ops.exp(ops.clip(sizes, -30, 30)), together)
+    sums = ops.matmul(together, ops.exp(ops.clip(sizes, -30, 30)))
+    return ops.unstack(sums, 2 * bins + 2, axis=0)
 
 
 def _bin_at(place: Any, sizes: Any, slopes: Any, axis: int) -> _Bin:
     """Return the bin in which each place lies along x (axis 0) or y (axis 1)."""
     ops = keras.ops
-    bins = slopes.shape[-1] - 1
-    # scaled are the few numbers that are needed, not the knots of all bins
+    bins = slopes.shape[0] + 1
     sums = _sums(sizes, bins)
-    units = [2 * BOUND / sums[:, last] for last in (bins, 2 * bins + 1)]
-    first = axis * (bins + 1)
+    x, y = sums[: bins + 1], sums[bins + 1 :]
+    # scaled are the few numbers that are needed, not the knots of all bins
+    units = [2 * BOUND / knots[-1] for knots in (x, y)]
     level = (place + BOUND) / units[axis]
-    reached = level[:, None] >= sums[:, first + 1 : first + bins]
-    bin_ = ops.sum(ops.cast(reached, "int32"), axis=-1)
-    # the numbers of both knots in one gather from the flat tensor
-    row = ops.arange(ops.shape(place)[0], dtype="int32")
-    start = (row * (2 * bins + 2) + bin_)[:, None]
-    columns = np.array([0, 1, bins + 1, bins + 2], np.int32)
-    found = ops.unstack(ops.take(ops.reshape(sums, -1), start + columns), 4, axis=-1)
-    x, right, y, top = found
-    start = (row * (bins + 1) + bin_)[:, None]
-    found = ops.take(ops.reshape(slopes, -1), start + np.array([0, 1], np.int32))
+    # raw slopes of zero are slopes of one, those of the identity beyond the last knots
+    knots = (x, y, [0.0, *ops.unstack(slopes, bins - 1, axis=0), 0.0])
+    left, right = ([numbers[i] for numbers in knots] for i in (0, 1))
+    for i in range(1, bins):
+        reached = level >= knots[axis][i]
+        for side, j in ((left, i), (right, i + 1)):
+            for which, numbers in enumerate(knots):
+                side[which] = ops.where(reached, numbers[j], side[which])
     offset = float(np.log(np.expm1(1 - MIN_SLOPE)))
-    at_left, at_right = ops.unstack(ops.softplus(found + offset) + MIN_SLOPE, 2, -1)
     return _Bin(
-        x * units[0] - BOUND,
-        y * units[1] - BOUND,
-        (right - x) * units[0],
-        (top - y) * units[1],
-        at_left,
-        at_right,
+        left[0] * units[0] - BOUND,
+        left[1] * units[1] - BOUND,
+        (right[0] - left[0]) * units[0],
+        (right[1] - left[1]) * units[1],
+        ops.softplus(left[2] + offset) + MIN_SLOPE,
+        ops.softplus(right[2] + offset) + MIN_SLOPE,
     )
 
 

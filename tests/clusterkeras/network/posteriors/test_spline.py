@@ -18,7 +18,7 @@ BINS = 8
 def raw():
     """Return the numbers of one spline, the same at each of 4001 points."""
     rng = np.random.default_rng(1)
-    return np.tile(rng.normal(0, 0.5, spline_outputs(BINS)), (4001, 1)).astype("f4")
+    return np.tile(rng.normal(0, 0.5, (spline_outputs(BINS), 1)), 4001).astype("f4")
 
 
 @pytest.fixture(scope="module")
@@ -61,11 +61,11 @@ def test_the_inverse_undoes_it(x, raw):
 
 def test_every_point_has_its_own_spline(raw):
     rng = np.random.default_rng(2)
-    own = rng.normal(0, 1, (6, spline_outputs(BINS))).astype("f4")
+    own = rng.normal(0, 1, (spline_outputs(BINS), 6)).astype("f4")
     x = rng.normal(0, 2, 6).astype("f4")
     together, _ = spline(x, *split_outputs(own, BINS))
     for i in range(6):
-        alone, _ = spline(x[i : i + 1], *split_outputs(own[i : i + 1], BINS))
+        alone, _ = spline(x[i : i + 1], *split_outputs(own[:, i : i + 1], BINS))
         np.testing.assert_allclose(together[i], alone[0], atol=1e-6)
 
 
@@ -81,8 +81,8 @@ def test_wild_numbers_stay_finite_and_rise(x, raw):
 
 
 def test_slopes_at_the_knots_are_the_numbers_given(raw):
-    numbers = np.zeros((3, spline_outputs(BINS)), "f4")
-    numbers[:, 2 * BINS + 3] = 1.7
+    numbers = np.zeros((spline_outputs(BINS), 3), "f4")
+    numbers[2 * BINS + 3] = 1.7
     knot = np.float32([0, -2 * BOUND / BINS, 2 * BOUND / BINS])
     _, log_slope = spline(knot, *split_outputs(numbers, BINS))
     start = np.log(np.expm1(1 - MIN_SLOPE))
