@@ -54,6 +54,7 @@ ELSEWHERE = {
     "data_tools/tables/PROVENANCE.md": "how/tables.md",
     "data_tools/tables/NEBULA.md": "how/nebula.md",
     "saved_models/m83-wfc3-uvis/README.md": "trust/card.md",
+    "saved_models/ngc628-wfc3-uvis/README.md": "trust/card_ngc628.md",
     ".github/CODE_OF_CONDUCT.md": "contribute/conduct.md",
     "docs/": "",
 }

@@ -83,7 +83,9 @@ def draw(
             *(true[parameter.name], median, [median - low, high - median]),
             **{"fmt": ".", "alpha": 0.5, "lw": 0.8, **grey},
         )
-        ends = (parameter.low, parameter.high)
+        # a target's box may reach beyond the usual one
+        there = [parameter.low, parameter.high, *true[parameter.name]]
+        ends = (np.nanmin(there), np.nanmax(there))
         axes.plot(ends, ends, color="black", lw=0.8)
         score = found["parameters"][parameter.name]
         if score["n"]:
