@@ -155,9 +155,9 @@ def make_mosaic(
     x, y = _places(config, rng)
     parameters = _parameters(target, config, rng)
     maker = MockMaker(target, priors)
-    field = FieldMaker(
-        target, dataclasses.replace(priors, field_px=config.size_px)
-    ).make(rng)
+    fields = FieldMaker(target, dataclasses.replace(priors, field_px=config.size_px))
+    own = config.field_seed
+    field = fields.make(rng if own is None else np.random.default_rng(own))
     light, log_snr, magnitude = _clusters(maker, field, x, y, parameters, rng)
     light = field.observation.saturated(light, field.image)
     image = field.image + light + field.observation.noise(light, rng)

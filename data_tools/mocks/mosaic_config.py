@@ -35,6 +35,9 @@ class MosaicConfig:
         The same of the age, dN/dt ~ t^age_slope; of galaxies it is between -1 and 0.
     seed : int
         Seed of everything; the same seed gives the same mosaic.
+    field_seed : int, optional
+        Seed of the field and of what it is seen through, if it is to be the same under
+        other clusters.
     """
 
     size_px: int = 1536
@@ -44,6 +47,7 @@ class MosaicConfig:
     mass_slope: float = -1.0
     age_slope: float = -1.0
     seed: int = 0
+    field_seed: int | None = None
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -59,6 +63,7 @@ class MosaicConfig:
                 "mass_slope": number(-10, 10),
                 "age_slope": number(-10, 10),
                 "seed": seed(),
+                "field_seed": optional(seed()),
             },
         )
         if self.edge_px >= self.size_px / 2:

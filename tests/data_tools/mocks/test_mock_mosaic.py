@@ -130,6 +130,21 @@ def test_a_seed_gives_the_same_bytes(bright, mosaic, tmp_path):
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
 
+def test_other_clusters_may_lie_on_the_same_field(m83):
+    faint = dataclasses.replace(m83, box={**m83.box, "log_mass": (2.5, 2.6)})
+    one, other, elsewhere = (
+        make_mosaic(faint, size_px=128, n=1, seed=seed, field_seed=field)
+        for seed, field in ((1, 7), (2, 7), (2, 8))
+    )
+    assert one.truth["x"][0] != other.truth["x"][0]
+    assert one.truth.meta["field"] == other.truth.meta["field"]
+    pixels, same, another = (
+        made.images[0].data.astype(float) for made in (one, other, elsewhere)
+    )
+    assert np.median(np.abs(pixels - same)) < 0.05 * pixels.std()
+    assert np.median(np.abs(pixels - another)) > 0.2 * pixels.std()
+
+
 def test_clusters_are_as_many_of_a_mass_and_an_age_as_powers_of_them_say(bright):
     config = MosaicConfig(size_px=128, n=4, min_separation_px=8, edge_px=8, seed=4)
     box = {**bright.box, "log_mass": (4.0, 6.0), "log_age": (7.0, 9.0)}
