@@ -15,6 +15,7 @@ __version__ = "0.2.0"
 _EXPORTS = {
     "Catalogue": "clusterkeras.catalogue.read",
     "ClusterModel": "clusterkeras.network.model",
+    "CompletenessConfig": "clusterkeras.config",
     "DetectionConfig": "clusterkeras.config",
     "Ensemble": "clusterkeras.network.ensemble",
     "InferenceConfig": "clusterkeras.config",
@@ -35,6 +36,7 @@ _EXPORTS = {
     "load_model": "clusterkeras.network.loading",
     "make_optimizer": "clusterkeras.training.optimizer",
     "measure_catalogue": "clusterkeras.catalogue.infer",
+    "measure_completeness": "clusterkeras.completeness.measure",
     "plot_cluster": "clusterkeras.catalogue.cluster_pictures",
     "presets": "clusterkeras.model_files.presets",
     "save_preset": "clusterkeras.model_files.sharing",

@@ -2,6 +2,10 @@ from clusterkeras.catalogue.cluster_pictures import plot_cluster as plot_cluster
 from clusterkeras.catalogue.infer import infer as infer
 from clusterkeras.catalogue.infer import measure_catalogue as measure_catalogue
 from clusterkeras.catalogue.read import Catalogue as Catalogue
+from clusterkeras.completeness.measure import (
+    measure_completeness as measure_completeness,
+)
+from clusterkeras.config import CompletenessConfig as CompletenessConfig
 from clusterkeras.config import DetectionConfig as DetectionConfig
 from clusterkeras.config import InferenceConfig as InferenceConfig
 from clusterkeras.config import ModelConfig as ModelConfig

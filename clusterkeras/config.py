@@ -409,6 +409,12 @@ class CompletenessConfig:
         that none is seen in another's.
     seed : int
         Seed of places, clusters and noise; the same seed gives the same.
+
+    Examples
+    --------
+    >>> from clusterkeras import CompletenessConfig
+    >>> CompletenessConfig(n=5000).p_cluster
+    0.5
     """
 
     n: int = 2000

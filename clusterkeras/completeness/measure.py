@@ -32,6 +32,7 @@ from clusterkeras.completeness.injection_rounds import (
 from clusterkeras.completeness.plot import draw_completeness
 from clusterkeras.config import CompletenessConfig, DetectionConfig, InferenceConfig
 from clusterkeras.detection.candidates import detect
+from clusterkeras.network.model_file import DEFAULT_PRESET
 from clusterkeras.serving.served_model import facts_of, open_model
 from data_tools.mocks.injected_mosaics import Injector
 from data_tools.mosaics.mosaic import opened
@@ -56,7 +57,7 @@ _RECOVERED = "rows that count, within match_px or the half-light radius; others 
 def measure_completeness(
     images: Sequence[str | Path],
     output: str | Path,
-    model: PosteriorModel | str | Path,
+    model: PosteriorModel | str | Path = DEFAULT_PRESET,
     config: CompletenessConfig | None = None,
     detection: DetectionConfig | None = None,
     inference: InferenceConfig | None = None,
@@ -126,6 +127,21 @@ def measure_completeness(
         clusters, or the directory holds a measurement with other settings.
     OSError
         If the directory cannot be written, or another process measures there.
+
+    Examples
+    --------
+    Far fewer than are needed, on a mosaic that is too small:
+
+    >>> from clusterkeras import CompletenessConfig, measure_completeness
+    >>> from data_tools import Target, make_mosaic
+    >>> target = Target.load("m83-wfc3-uvis")
+    >>> galaxy = make_mosaic(target, output="galaxy", size_px=256, n=2, seed=1)
+    >>> images = [f"galaxy/{band}.fits" for band in target.band_names]
+    >>> found = measure_completeness(
+    ...     images, "completeness", config=CompletenessConfig(n=8), progress=False
+    ... )
+    >>> found["n"], 0 < found["recovered"] < 1
+    (8, True)
     """
     config = config or CompletenessConfig()
     detection, inference = (
