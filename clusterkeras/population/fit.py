@@ -91,8 +91,9 @@ def fit_population(
     FileNotFoundError
         If a file is missing.
     ValueError
-        If the catalogue has no draws, the completeness is of another catalogue, or too
-        few injected clusters were found to tell anything.
+        If the catalogue has no draws, or is in memory and a file of draws is given; if
+        the completeness is of another catalogue, or too few injected clusters were
+        found to tell anything.
     FileExistsError
         If something is there that may not be written over.
 
@@ -105,14 +106,19 @@ def fit_population(
 
     Examples
     --------
-    Minutes, of a catalogue with draws and of the completeness measured with it:
+    What ``clusterkeras infer`` and ``clusterkeras completeness`` have written:
 
-    >>> from clusterkeras import Catalogue, fit_population
-    >>> catalogue = Catalogue.read("catalogue.ecsv")  # doctest: +SKIP
-    >>> fit = fit_population(
-    ...     catalogue, "completeness/", draws_file="draws.h5"
+    >>> from clusterkeras import Catalogue, PopulationConfig, fit_population
+    >>> catalogue = Catalogue.read(
+    ...     "catalogue.ecsv", draws_file="draws.h5"
     ... )  # doctest: +SKIP
-    >>> fit.summary["unknowns"]["mass_slope"]["median"]  # doctest: +SKIP
+    >>> fit = fit_population(
+    ...     catalogue, "completeness/", config=PopulationConfig(steps=500)
+    ... )  # doctest: +SKIP
+    >>> fit.summary["unknowns"]["mass_slope"]["median"] < 0  # doctest: +SKIP
+    True
+    >>> len(fit.draws["mass_slope"])  # doctest: +SKIP
+    4000
     """
     config = config or PopulationConfig()
     if output is not None:
@@ -120,6 +126,12 @@ def fit_population(
         check_replaced_in(output, FILES, inputs, overwrite=overwrite)
     if not isinstance(catalogue, Catalogue):
         catalogue = Catalogue.read(catalogue, draws_file=draws_file)
+    elif draws_file is not None:
+        raise ValueError(
+            "draws_file: expected none beside a catalogue in memory, which has its "
+            f"own draws; received {draws_file}. Read it with them, "
+            "Catalogue.read(path, draws_file=...)"
+        )
     clusters = sample_of_clusters(catalogue, completeness)
     fit = fit_clusters(clusters, config, progress)
     if output is not None:

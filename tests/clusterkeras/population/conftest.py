@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from astropy.table import QTable
 from scipy import stats
 
+from clusterkeras.catalogue.draws_file import write_draws
+from clusterkeras.catalogue.read import Catalogue
 from clusterkeras.population.cluster_sample import ClusterSample
-from data_tools.schema import PARAMETERS
+from data_tools.schema import PARAMETER_NAMES, PARAMETERS
 
 BOX = {p.name: (p.low, p.high) for p in PARAMETERS}
 LOW, HIGH = np.transpose(list(BOX.values()))
@@ -13,6 +16,12 @@ LOW, HIGH = np.transpose(list(BOX.values()))
 SIGMA = np.array([0.25, 0.4, 0.2, 0.15])
 LEAST_MASS = 3.8
 TRUTH = {"mass_slope": -1.8, "age_slope": -0.6, "number": 1500.0}
+META = {
+    "target": {"box": {name: list(ends) for name, ends in BOX.items()}},
+    "cluster_share": {"trained": 0.7, "here": 0.25},
+    "images": ["a.fits"],
+    "model": "m83",
+}
 #: How far the scores of clusters and others are apart, in sigmas.
 APART = 3.0
 
@@ -70,6 +79,36 @@ def _make_sample(seed, draws=32, injected=4000, contaminants=300):
         left_out={},
         threshold=0.5,
     )
+
+
+def _write(directory, p, flags, draws, injected, true):
+    """Write a catalogue, its draws and its completeness.
+
+    Given are probability, flags and draws (n, S, P) of each row, and of each injected
+    cluster what was found and its true parameters (m, P).
+    """
+    place = np.arange(len(p)) + 0.5
+    table = QTable({"x": place, "y": place, "p_cluster": p, "flags": flags})
+    table.meta = META
+    injected = QTable(injected)
+    injected.meta = {**META, "cluster_share": 0.25, "p_cluster": 0.5}
+    for i, name in enumerate(PARAMETER_NAMES):
+        parts = zip(("p16", "median", "p84"), (0.16, 0.5, 0.84), strict=True)
+        for part, q in parts:
+            table[f"{name}_{part}"] = np.quantile(draws[..., i], q, axis=1)
+        injected[name] = true[:, i]
+    Catalogue.of(table).write(directory / "catalogue.ecsv")
+    batch = (np.arange(len(p)), {"draws": draws.astype(np.float32)})
+    places = np.column_stack([place, place])
+    write_draws(directory / "draws.h5", [batch], draws.shape[:2], {}, places)
+    (directory / "completeness").mkdir()
+    injected.write(directory / "completeness" / "injected.ecsv")
+
+
+@pytest.fixture(scope="session")
+def write_files():
+    """Return what writes a catalogue, its draws and its completeness."""
+    return _write
 
 
 @pytest.fixture(scope="session")

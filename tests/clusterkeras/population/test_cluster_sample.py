@@ -4,52 +4,29 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from clusterkeras.catalogue.draws_file import write_draws
 from clusterkeras.catalogue.read import Catalogue
 from clusterkeras.config import PopulationConfig
 from clusterkeras.population.cluster_sample import sample_of_clusters
 from clusterkeras.population.fit import fit_population
-from data_tools.schema import FLAGS, PARAMETER_NAMES, PARAMETERS
+from data_tools.schema import FLAGS, PARAMETERS
 
 OVERLAP, UNLIKE, EDGE = (FLAGS[k][0] for k in ("overlap", "unlike_mocks", "edge"))
 P = [0.9, 0.8, 0.7, 0.6, 0.4, np.nan]
 FLAGGED = [0, OVERLAP, UNLIKE, EDGE, 0, 0]
-META = {
-    "target": {"box": {p.name: [p.low, p.high] for p in PARAMETERS}},
-    "cluster_share": {"trained": 0.7, "here": 0.25},
-    "images": ["a.fits"],
-    "model": "m83",
-}
 
 
 @pytest.fixture
-def files(tmp_path):
-    """Write a catalogue, its draws and its completeness."""
+def files(tmp_path, write_files):
+    """Write a catalogue of six rows, and five injected clusters."""
     n, rng = len(P), np.random.default_rng(0)
-    x = np.arange(n) + 0.5
     middle = np.array([(p.low + p.high) / 2 for p in PARAMETERS])
-    draws = (middle + rng.normal(0, 0.1, (n, 16, 4))).astype(np.float32)
-    table = QTable({"x": x, "y": x, "p_cluster": P, "flags": FLAGGED})
-    for i, name in enumerate(PARAMETER_NAMES):
-        for part in ("median", "p16", "p84"):
-            table[f"{name}_{part}"] = draws[:, 0, i]
-    table.meta = META
-    Catalogue.of(table).write(tmp_path / "catalogue.ecsv")
-    places = np.column_stack([x, x])
-    batch = (np.arange(n), {"draws": draws})
-    write_draws(tmp_path / "draws.h5", [batch], (n, 16), {}, places)
-    injected = QTable(
-        {
-            "detected": [True, True, True, True, False],
-            "recovered": [True, True, False, False, False],
-            "flags": [0, UNLIKE, OVERLAP, 0, 0],
-        }
-    )
-    for i, name in enumerate(PARAMETER_NAMES):
-        injected[name] = np.full(5, middle[i])
-    injected.meta = {**META, "cluster_share": 0.25, "p_cluster": 0.5}
-    (tmp_path / "completeness").mkdir()
-    injected.write(tmp_path / "completeness" / "injected.ecsv")
+    injected = {
+        "detected": [True, True, True, True, False],
+        "recovered": [True, True, False, False, False],
+        "flags": [0, UNLIKE, OVERLAP, 0, 0],
+    }
+    draws = middle + rng.normal(0, 0.1, (n, 16, 4))
+    write_files(tmp_path, P, FLAGGED, draws, injected, np.tile(middle, (5, 1)))
     return tmp_path
 
 
@@ -94,6 +71,13 @@ def test_a_catalogue_without_draws_or_completeness_says_what_to_do(files):
         sample_of_clusters(catalogue, files / "completeness")
     with pytest.raises(FileNotFoundError, match="`clusterkeras completeness` puts"):
         sample_of_clusters(catalogue, files / "nothing")
+
+
+def test_draws_beside_a_catalogue_that_has_its_own_are_refused(files):
+    catalogue = Catalogue.read(files / "catalogue.ecsv")
+    draws = files / "draws.h5"
+    with pytest.raises(ValueError, match=r"Catalogue.read\(path, draws_file"):
+        fit_population(catalogue, files / "completeness", draws_file=draws)
 
 
 def test_too_few_injected_clusters_are_refused_with_how_many_are_needed(files):

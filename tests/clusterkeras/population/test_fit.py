@@ -1,6 +1,7 @@
 """A population sampled, said in words, drawn and written."""
 
 import dataclasses
+import doctest
 import json
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from astropy.table import QTable
 
 from clusterkeras.config import PopulationConfig
-from clusterkeras.population.fit import fit_clusters
+from clusterkeras.population.fit import fit_clusters, fit_population
 from clusterkeras.population.result import FILES
 
 
@@ -45,3 +46,27 @@ def test_a_cutoff_is_one_more_unknown(make_sample):
     fit = fit_clusters(few, PopulationConfig(cutoff=True, steps=100))
     assert fit.draws["cutoff_mass"].unit == "solMass"
     assert fit.plot_corner().axes and len(fit.plot().axes) == 4
+
+
+def test_the_example_runs_on_what_the_commands_have_written(
+    make_sample, write_files, tmp_path, monkeypatch
+):
+    sample = make_sample(1, draws=16, injected=800)
+    m = len(sample.injected)
+    found = {
+        "detected": np.ones(m, bool),
+        "recovered": sample.recovered,
+        "flags": np.zeros(m, int),
+    }
+    few = slice(20)
+    flags = np.zeros(len(sample.p_cluster[few]), int)
+    write_files(
+        *(tmp_path, sample.p_cluster[few], flags, sample.draws[few]),
+        *(found, sample.injected),
+    )
+    monkeypatch.chdir(tmp_path)
+    words = fit_population.__doc__.replace("# doctest: +SKIP", "")
+    example = doctest.DocTestParser().get_doctest(words, {}, "fit", None, 0)
+    said = []
+    doctest.DocTestRunner().run(example, out=said.append)
+    assert len(example.examples) > 3 and not said, "".join(said)
