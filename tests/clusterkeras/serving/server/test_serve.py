@@ -416,14 +416,22 @@ def test_a_directory_without_versions_is_named(tmp_path):
 
 
 def blocks(language):
-    """Return what the page of the server has in a language."""
+    """Return what the page of the SavedModel and its server has in a language."""
     text = (Path(__file__).parents[4] / "docs" / "use" / "serving.md").read_text()
-    section = text[text.index("## A server") :]
-    return re.findall(rf"^```{language}\n(.*?)^```$", section, re.S | re.M)
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.S | re.M)
+
+
+def test_the_page_s_lines_for_tensorflow_alone_run(served, m83, images):
+    code = next(block for block in blocks("python") if "saved_model.load" in block)
+    given = {"images": images}
+    exec(code.replace("served/m83/1", str(served / "2")), given)
+    assert given["answer"]["median"].shape[0] == len(images)
+    assert given["draws"]["samples"].shape[:2] == (len(images), 256)
+    assert [band.decode() for band in given["bands"].numpy()] == list(m83.band_names)
 
 
 def test_the_page_s_request_by_grpc_is_answered(server, expected, images):
-    (code,) = blocks("python")
+    code = next(block for block in blocks("python") if "import grpc" in block)
     given = {"images": images}
     exec(code.replace("127.0.0.1:8500", server.grpc), given)
     given["channel"].close()
