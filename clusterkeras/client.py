@@ -94,7 +94,7 @@ def connect(
         channel = grpc.secure_channel(address, trusted, options)
     calls = _Calls(channel, address, model, token, timeout_s)
     try:
-        return RemoteModel(calls, version or calls.newest())
+        return RemoteModel(calls, calls.newest() if version is None else version)
     except BaseException:
         channel.close()
         raise
@@ -130,7 +130,7 @@ class _Calls:
         """Ask a signature of a version, in pieces if there are many rows."""
         import tensorflow as tf
 
-        rows = len(next(iter(inputs.values()), ()))
+        rows = _rows_of(signature, inputs)
         found = []
         for first in range(0, max(rows, 1), BATCH_ROWS):
             part = {k: v[first : first + BATCH_ROWS] for k, v in inputs.items()}
@@ -171,6 +171,20 @@ class _Calls:
                 "longer (timeout_s)"
             )
         return ConnectionError(f"{said}. Is a server running there?")
+
+
+def _rows_of(signature: str, inputs: Arrays) -> int:
+    """Return how many rows are asked, or refuse what cannot be cut into pieces.
+
+    The server sees pieces only, of which the surplus of one input would be none.
+    """
+    shapes = {name: value.shape for name, value in inputs.items()}
+    if () in shapes.values() or len({shape[0] for shape in shapes.values()}) > 1:
+        raise ValueError(
+            f"{signature}: expected as many rows of each input; received the shapes "
+            f"{shapes}"
+        )
+    return next(iter(shapes.values()), (0,))[0]
 
 
 class RemoteModel(ServedModel):

@@ -60,6 +60,19 @@ def test_many_rows_are_asked_in_several_requests(model, expected, images):
     np.testing.assert_allclose(found, np.tile(wanted, (60, 1)), atol=1e-3)
 
 
+@pytest.mark.parametrize("seeds", [257, 600, 0, None])
+def test_inputs_of_unlike_rows_are_refused_however_many_pieces_they_make(
+    model, images, seeds
+):
+    """A piece's rows can agree where those of the whole do not."""
+    many = np.resize(images, (client.BATCH_ROWS, *images.shape[1:]))
+    seed = np.int32(3) if seeds is None else np.arange(seeds, dtype=np.int32)
+    with pytest.raises(ValueError, match="samples: expected as many rows of each"):
+        model.ask("samples", images=many, seed=seed)
+    with pytest.raises(ValueError, match="samples: expected as many rows of each"):
+        model.ask("samples", seed=seed, images=many)
+
+
 def test_a_catalogue_s_question_is_answered_with_what_is_known(model, expected, images):
     network = model.network(draws=10, by_stellar_model=True)
     seeds = np.arange(5, dtype=np.int32)
@@ -133,6 +146,8 @@ def test_a_model_that_is_not_there_is_said(server):
         client.connect(server.grpc, "m31")
     with pytest.raises(ValueError, match="expected a version of 1, 2; received 9"):
         client.connect(server.grpc, "m83", version=9)
+    with pytest.raises(ValueError, match="expected a version of 1, 2; received 0"):
+        client.connect(server.grpc, "m83", version=0)
 
 
 class Answers(prediction_service_pb2_grpc.PredictionServiceServicer):
