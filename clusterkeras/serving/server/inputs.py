@@ -17,6 +17,9 @@ from clusterkeras.serving.server.refused import bad
 
 Specs = Mapping[str, tf.TensorSpec]
 
+#: Where a message has the numbers of each type that a signature takes, one by one.
+_FIELDS = {tf.float32: "float_val", tf.int32: "int_val"}
+
 
 def check_names(given: Mapping[str, Any], specs: Specs) -> None:
     """Refuse inputs of other names.
@@ -62,24 +65,33 @@ def array_of_proto(
         received = tf.as_dtype(proto.dtype).name if known else f"type {proto.dtype}"
         raise bad(f"{name}: expected {spec.dtype.name}; received {received}")
     _check_shape(name, shape, spec, most_rows)
+    numbers = int(np.prod(shape))
+    fields = {f.name for f, _ in proto.ListFields() if f.name.endswith("_val")}
+    other = fields - {_FIELDS[spec.dtype]}
+    if other or (fields and proto.tensor_content):
+        # TensorFlow leaves them aside, and takes zeros where nothing else is
+        raise bad(
+            f"{name}: expected {spec.dtype.name} in tensor_content or "
+            f"{_FIELDS[spec.dtype]}; received {', '.join(sorted(fields))}"
+            f"{' beside tensor_content' if proto.tensor_content else ''}"
+        )
     if proto.tensor_content:
-        wanted = int(np.prod(shape)) * spec.dtype.size
+        wanted = numbers * spec.dtype.size
         if len(proto.tensor_content) != wanted:
             raise bad(
                 f"{name}: expected {wanted} bytes of shape {tuple(shape)}; received "
                 f"{len(proto.tensor_content)}"
             )
-    elif 0 not in shape and not any(
-        field.name.endswith("_val") for field, _ in proto.ListFields()
-    ):
-        raise bad(f"{name}: expected {int(np.prod(shape))} numbers; received none")
-    try:
-        # it repeats the last number where there are fewer, as TensorFlow does
         return tf.make_ndarray(proto)
-    except (ValueError, TypeError) as error:
+    # one stands for all, as in TensorFlow's clients; that some stand for the rest as
+    # well, as TensorFlow has it, is what a message cut short would be
+    received = len(getattr(proto, _FIELDS[spec.dtype]))
+    if received not in (numbers, min(numbers, 1)):
         raise bad(
-            f"{name}: expected {int(np.prod(shape))} numbers: {_first(error)}"
-        ) from error
+            f"{name}: expected {numbers} numbers of shape {tuple(shape)}, or one for "
+            f"all; received {received or 'none'}"
+        )
+    return tf.make_ndarray(proto)
 
 
 def tensor_dtypes() -> frozenset[int]:

@@ -172,6 +172,21 @@ def empty(images):
     return request
 
 
+def one_by_one(images, numbers, field="float_val"):
+    """Return a request whose numbers are in a list, so many of them."""
+    request = request_of(images=images)
+    tensor = request.inputs["images"]
+    tensor.tensor_content = b""
+    getattr(tensor, field).extend([1] * numbers)
+    return request
+
+
+def twice(images):
+    request = request_of(images=images)
+    request.inputs["images"].float_val.append(1)
+    return request
+
+
 def strange_type(images):
     request = request_of(images=images)
     request.inputs["images"].dtype = 12345
@@ -218,6 +233,16 @@ BAD_CALLS = {
     "a declared size": (huge, "at most 256 rows"),
     "cut short": (short, "expected 15360 bytes"),
     "no numbers": (empty, "received none"),
+    "a number short": (
+        lambda i: one_by_one(i, i.size - 1),
+        "numbers of shape (5, 16, 16, 3), or one for all; received 3839",
+    ),
+    "a number more": (lambda i: one_by_one(i, i.size + 1), "received 3841"),
+    "numbers of another type": (
+        lambda i: one_by_one(i, i.size, "int_val"),
+        "in tensor_content or float_val; received int_val",
+    ),
+    "numbers twice": (twice, "received float_val beside tensor_content"),
     "names without end": (
         lambda i: request_of(**{"n" * 90_000: i}),
         "expected images",
@@ -237,6 +262,13 @@ def test_a_bad_call_is_refused_with_what_is_wrong(server, images, case):
         server.predictions.Predict(make(images), 60)
     assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert said in caught.value.details()
+
+
+@pytest.mark.parametrize("numbers", ["one", "all"])
+def test_numbers_one_by_one_or_one_for_all_are_taken(server, expected, images, numbers):
+    request = one_by_one(images, 1 if numbers == "one" else images.size)
+    wanted = expected[2]["serving_default"](images=np.ones_like(images))
+    close(arrays(server.predictions.Predict(request, 60)), wanted)
 
 
 BAD_BODIES = {
