@@ -146,6 +146,14 @@ def _warm_up_requests(directory: Path) -> list[tuple[str, dict[str, np.ndarray]]
     return found
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """Why a version cannot be loaded, and the files of which that is so."""
+
+    why: str
+    files: frozenset[tuple[str, int, int]]
+
+
 @dataclass
 class ModelVersions:
     """The versions of one model, kept as its directory has them.
@@ -170,21 +178,38 @@ class ModelVersions:
     keep: int = 1
     labels: Mapping[str, int] = field(default_factory=dict)
     _loaded: dict[int, Version] = field(default_factory=dict)
-    _failed: dict[int, str] = field(default_factory=dict)
+    _failed: dict[int, _Failure] = field(default_factory=dict)
     _leaving: set[asyncio.Task] = field(default_factory=set)
 
     def wanted(self) -> list[int]:
         """Return the numbers of the versions to serve, the newest last.
 
-        Those that a label names stay, however old.
+        Those that a label names stay, however old; those that failed are none.
         """
         numbers = sorted(
             int(path.name)
             for path in self.directory.iterdir()
-            if _NUMBER.fullmatch(path.name) and (path / "saved_model.pb").is_file()
+            if _NUMBER.fullmatch(path.name)
+            and int(path.name) not in self._failed
+            and (path / "saved_model.pb").is_file()
         )
         named = set(self.labels.values())
         return [n for n in numbers if n in numbers[-self.keep :] or n in named]
+
+    def _forget_failures(self) -> None:
+        """Forget those whose files are others: they may have been half copied."""
+        self._failed = {
+            number: failure
+            for number, failure in self._failed.items()
+            if failure.files == self._files(number)
+        }
+
+    def _files(self, number: int) -> frozenset[tuple[str, int, int]]:
+        """Return what tells whether the files of a version have changed."""
+        found = [
+            (path, path.lstat()) for path in (self.directory / str(number)).rglob("*")
+        ]
+        return frozenset((str(p), s.st_size, s.st_mtime_ns) for p, s in found)
 
     def pick(self, number: int | None = None, label: str | None = None) -> Version:
         """Return the version that a request asks for; the newest if it does not say.
@@ -218,30 +243,20 @@ class ModelVersions:
     @property
     def states(self) -> dict[int, tuple[str, str]]:
         """State of each version, in TensorFlow Serving's words, and what went wrong."""
-        failed = {n: ("END", why) for n, why in self._failed.items()}
+        failed = {n: ("END", failure.why) for n, failure in self._failed.items()}
         return failed | {n: ("AVAILABLE", "") for n in self._loaded}
 
     async def refresh(self) -> None:
         """Load what is new, then let go of what is not wanted any more.
 
-        A request that has a version keeps it until it is answered.
+        In the place of one that cannot be loaded the next older one is wanted. A
+        request that has a version keeps it until it is answered.
         """
+        await asyncio.to_thread(self._forget_failures)
         wanted = await asyncio.to_thread(self.wanted)
-        for number in wanted:
-            if number in self._loaded or number in self._failed:
-                continue
-            try:
-                version = await asyncio.to_thread(
-                    self.load, self.directory / str(number)
-                )
-            except Exception as error:
-                # the versions that work go on
-                self._failed[number] = str(error).partition("\n")[0]
-                logger.error("%s: version %d: %s", self.name, number, error)
-                continue
-            self._loaded[number] = version
-            logger.info("%s: version %d is served", self.name, number)
-        self._failed = {n: why for n, why in self._failed.items() if n in wanted}
+        while new := [number for number in wanted if number not in self._loaded]:
+            await self._take(new[-1])
+            wanted = await asyncio.to_thread(self.wanted)
         newest_is_there = any(number in self._loaded for number in wanted)
         for number in sorted(set(self._loaded) - set(wanted)):
             # one that works is better than none
@@ -251,6 +266,19 @@ class ModelVersions:
                 self._leaving.add(task)
                 task.add_done_callback(self._leaving.discard)
                 logger.info("%s: version %d is served no more", self.name, number)
+
+    async def _take(self, number: int) -> None:
+        """Load a version, or keep in mind why it cannot be."""
+        files = await asyncio.to_thread(self._files, number)
+        try:
+            version = await asyncio.to_thread(self.load, self.directory / str(number))
+        except Exception as error:
+            # the versions that work go on
+            self._failed[number] = _Failure(str(error).partition("\n")[0], files)
+            logger.error("%s: version %d: %s", self.name, number, error)
+            return
+        self._loaded[number] = version
+        logger.info("%s: version %d is served", self.name, number)
 
     async def finish(self) -> None:
         """Wait until all that has been asked is answered."""
