@@ -74,7 +74,9 @@ def test_the_saved_model_answers_a_row_with_gaps_and_says_so(stored):
     gaps = images.copy()
     gaps[1, 30:34, 30:34] = np.nan
     whole, found = answer(images=images), answer(images=gaps)
-    assert found["bad_pixels"].numpy().tolist() == [0, 16 * images.shape[-1]] + [0] * (len(images) - 2)
+    assert found["bad_pixels"].numpy().tolist() == [0, 16 * images.shape[-1]] + [0] * (
+        len(images) - 2
+    )
     for name in set(found) - {"bad_pixels"}:
         assert np.all(np.isfinite(found[name]))
         np.testing.assert_array_equal(
