@@ -74,9 +74,9 @@ def test_the_saved_model_answers_a_row_with_gaps_and_says_so(stored):
     gaps = images.copy()
     gaps[1, 30:34, 30:34] = np.nan
     whole, found = answer(images=images), answer(images=gaps)
-    assert found["bad_pixels"].numpy().tolist() == [0, 16 * images.shape[-1]] + [0] * (
-        len(images) - 2
-    )
+    n_bad = np.zeros(len(images))
+    n_bad[1] = 16 * images.shape[-1]
+    np.testing.assert_array_equal(found["bad_pixels"], n_bad)
     for name in set(found) - {"bad_pixels"}:
         assert np.all(np.isfinite(found[name]))
         np.testing.assert_array_equal(

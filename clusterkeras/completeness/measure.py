@@ -32,7 +32,7 @@ from clusterkeras.completeness.injection_rounds import (
 from clusterkeras.completeness.plot import draw_completeness
 from clusterkeras.config import CompletenessConfig, DetectionConfig, InferenceConfig
 from clusterkeras.detection.candidates import detect
-from clusterkeras.network.model_file import DEFAULT_PRESET
+from clusterkeras.model_files.presets import DEFAULT_PRESET
 from clusterkeras.serving.served_model import facts_of, open_model
 from data_tools.mocks.injected_mosaics import Injector
 from data_tools.mosaics.mosaic import opened
