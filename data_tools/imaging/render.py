@@ -4,53 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 import scipy.fft
-from scipy.sparse import csc_array
 
 from data_tools.imaging.psf import LARGEST_GRID, OVERSAMPLING
+from data_tools.imaging.spreading import WIDTH, sharpening, spread_stars
 
-#: Points of the finer grid, along an axis, over which a star is spread.
-_WIDTH = 4
-#: Shape of the spreading function exp(beta (sqrt(1 - z^2) - 1)) (Barnett, Magland &
-#: af Klinteberg 2019, SIAM J. Sci. Comput. 41, C479). Their 2.3 a point is for signals
-#: that fill half of the finer grid's band; a drizzled PSF fills about as much, and this
-#: draws one to 4e-4 of its peak.
-_BETA = 2.4 * _WIDTH
-#: Steps of a star's place between two points of the finer grid.
-_STEP_BITS = 12
-_STEPS = 1 << _STEP_BITS
 #: No star is nearer than this, in pixels, to a part of the image that it reaches round
 #: the canvas: 1.6 arcsec, beyond which a UVIS PSF has less than 5e-5 of its peak.
 _REACH_PX = 40
 #: Where no star is farther from any part of the image than these shares of its side, a
 #: smaller canvas does.
 _SMALLER = (0.625, 0.875)
-
-
-def _spread(distance: np.ndarray) -> np.ndarray:
-    z = np.minimum(np.abs(distance) * (2 / _WIDTH), 1.0)
-    return np.exp(_BETA * (np.sqrt(1 - z * z) - 1))
-
-
-@lru_cache(maxsize=1)
-def _weights() -> tuple[np.ndarray, np.ndarray]:
-    """Weights of the points along y and along x, of each pair, for each step."""
-    before = _WIDTH / 2 - 1 + (np.arange(_STEPS) + 0.5) / _STEPS
-    weights = _spread(np.arange(_WIDTH) - before[:, None]).astype(np.float32)
-    return np.repeat(weights, _WIDTH, axis=1), np.tile(weights, _WIDTH)
-
-
-@lru_cache(maxsize=8)
-def _sharpening(n: int) -> np.ndarray:
-    """One over the spreading function's transform on the n-point grid, (n, n//2+1)."""
-    nodes, weights = np.polynomial.legendre.leggauss(64)
-    distance = nodes * (_WIDTH / 2)
-    phase = 2 * np.pi * np.fft.fftfreq(n)[:, None] * distance
-    spectrum = (weights * _spread(distance) * np.cos(phase)).sum(1) * (_WIDTH / 2)
-    return (1 / (spectrum[:, None] * spectrum[: n // 2 + 1])).astype(np.float32)
 
 
 def _seen_from(
@@ -152,7 +119,7 @@ class Renderer:
         """Side of the canvas in pixels; the image starts at `margin_px`."""
         if not self.margin_px:
             return self.size_px
-        reach = max(_REACH_PX, self.margin_px + _WIDTH)
+        reach = max(_REACH_PX, self.margin_px + WIDTH)
         return scipy.fft.next_fast_len(self.size_px + self.margin_px + reach)
 
     @cached_property
@@ -208,7 +175,7 @@ class Renderer:
                 f"renderer: expected PSF spectra on a grid of {n} points; received "
                 f"{spectra.shape}"
             )
-        sharp = scipy.fft.irfft2(spectra * _sharpening(n), s=(n, n))
+        sharp = scipy.fft.irfft2(spectra * sharpening(n), s=(n, n))
         plain = scipy.fft.irfft2(spectra, s=(n, n))
         odds = list(np.ndindex(OVERSAMPLING, OVERSAMPLING))
         stars = {}
@@ -238,50 +205,24 @@ class Renderer:
 
         Returns
         -------
-        (2 rows, 2 canvas, bands) ndarray of float32
+        (bands, 2 rows, 2 canvas) ndarray of float32
         """
         canvas_px = canvas_px or self.canvas_px
         first_px, rows = self._strips[canvas_px]
         n = OVERSAMPLING * canvas_px
-        # a patch that repeats has room for stars that reach over its edges
-        guard = 0 if self.margin_px else _WIDTH
-        side = n + 2 * guard
-        place = np.stack([y, x])
-        place -= first_px
-        place *= OVERSAMPLING
-        flux = np.asarray(flux)
+        x, y = (OVERSAMPLING * (place - float(first_px)) for place in (x, y))
         if self.margin_px:
-            # the first point that a star reaches is one before its own
-            limit = OVERSAMPLING * (rows - 1)
-            inside = ((place >= 1) & (place < limit)).all(0)
-            if not inside.all():
-                place, flux = place[:, inside], flux[inside]
-        else:
-            place %= n
-        place += guard + 1 - _WIDTH // 2
-        place *= _STEPS
-        step = place.astype(np.int32)
-        first = step >> _STEP_BITS
-        step &= _STEPS - 1
-
-        taps = np.arange(_WIDTH, dtype=np.int32)
-        taps = (taps[:, None] * side + taps).ravel()
-        points = (first[0] * side + first[1])[:, None] + taps
-        along_y, along_x = _weights()
-        weights = np.take(along_y, step[0], axis=0)
-        weights *= np.take(along_x, step[1], axis=0)
-        ends = np.arange(0, weights.size + 1, len(taps), dtype=np.int32)
-        height = OVERSAMPLING * rows + 2 * guard
-        spreading = csc_array(
-            (weights.ravel(), points.ravel(), ends), shape=(height * side, len(flux))
-        )
-        out = (spreading @ flux.astype(np.float32)).reshape(height, side, -1)
-        if not guard:
-            return out
-        for edge in (out, out.swapaxes(0, 1)):
+            grid = np.zeros((flux.shape[1], OVERSAMPLING * rows, n), np.float32)
+            spread_stars(x, y, flux, grid)
+            return grid
+        # a patch that repeats has room for stars that reach over its edges
+        guard = WIDTH
+        grid = np.zeros((flux.shape[1], n + 2 * guard, n + 2 * guard), np.float32)
+        spread_stars(x % n + guard, y % n + guard, flux, grid)
+        for edge in (grid.swapaxes(0, 1), grid.swapaxes(0, 2)):
             edge[guard : 2 * guard] += edge[-guard:]
             edge[-2 * guard : -guard] += edge[:guard]
-        return out[guard:-guard, guard:-guard]
+        return grid[:, guard:-guard, guard:-guard]
 
     def convolve(
         self,
@@ -294,7 +235,7 @@ class Renderer:
 
         Parameters
         ----------
-        source : (2 rows, 2 canvas, bands) ndarray or None
+        source : (bands, 2 rows, 2 canvas) ndarray or None
             From `source_grid`; None for no stars.
         psf : (bands, grid, grid // 2 + 1) ndarray or Filters
             From `data_tools.imaging.psf.psf_spectra`, or what `filters` made of it: for
@@ -310,11 +251,11 @@ class Renderer:
         (size_px, size_px, bands) ndarray of float32
         """
         filters = psf if isinstance(psf, Filters) else self.filters(psf)
-        m = self.canvas_px if source is None else source.shape[1] // OVERSAMPLING
+        m = self.canvas_px if source is None else source.shape[-1] // OVERSAMPLING
         spectrum = 0
         if source is not None:
-            points = source.reshape(-1, OVERSAMPLING, m, OVERSAMPLING, source.shape[-1])
-            parts = scipy.fft.rfft(points.transpose(1, 3, 4, 0, 2))
+            points = source.reshape(len(source), -1, OVERSAMPLING, m, OVERSAMPLING)
+            parts = scipy.fft.rfft(points.transpose(2, 4, 0, 1, 3))
             parts = scipy.fft.fft(parts, n=m, axis=-2, overwrite_x=True)
             if colours is None:
                 spectrum = _through(parts, filters.stars[m])

@@ -132,7 +132,7 @@ class MockSet:
 
 
 #: Libraries whose version changes random numbers or the last bits of a mock.
-_VERSIONS_OF = ("clusterkeras", "numpy", "scipy")
+_VERSIONS_OF = ("clusterkeras", "numba", "numpy", "scipy")
 
 
 def configuration(
