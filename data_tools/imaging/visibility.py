@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import combinations_with_replacement
 
 import numpy as np
 import scipy.fft
 
+from data_tools.compiled import compiled
 from data_tools.imaging.field_spectrum import FieldSpectrum, rings
 from data_tools.imaging.psf import OVERSAMPLING, n_positions, psf_spectra
 from data_tools.target import Target, njy_to_ab
@@ -55,32 +55,41 @@ class Signal:
         () or (n,) ndarray
             log10 S/N; NaN where there is no object.
         """
-        factor = np.asarray(factor, float)
-        own = factor[..., None, None, None] * np.diag(self.photons)
-        snr2 = factor**2 * _whitened(self.power, spectrum.power + own)
+        noise = np.ascontiguousarray(spectrum.power)
+        factors = np.array(factor, float, ndmin=1)
+        snr2 = _whitened(self.power, noise, self.photons, factors)
+        snr2 = snr2.reshape(np.shape(factor))
         return 0.5 * np.log10(snr2, where=snr2 > 0, out=np.full_like(snr2, np.nan))
 
 
-def _whitened(signal: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Return the sum over rings of the trace of signal divided by noise (..., rings).
+@compiled
+def _whitened(signal, noise, photons, factor):
+    """Return S/N^2 by factor: over all rings, the trace of signal divided by noise.
 
     Band by band: what a band adds is what the bands before it don't tell of it. So no
     library's matrix product is used, whose last digits differ between processors.
     """
-    total = np.zeros(noise.shape[:-3])
-    least = _LEAST_OWN * np.einsum("...bb->...b", noise)
-    for band in range(noise.shape[-1]):
-        own = np.maximum(noise[..., 0, 0], least[..., band])
-        total += (signal[..., 0, 0] / own).sum(axis=-1)
-        slope = noise[..., 1:, 0] / own[..., None]
-        told = slope[..., None] * signal[..., None, 0, 1:]
-        signal = (
-            signal[..., 1:, 1:]
-            - told
-            - told.swapaxes(-1, -2)
-            + slope[..., None] * (slope * signal[..., :1, 0])[..., None, :]
-        )
-        noise = noise[..., 1:, 1:] - slope[..., None] * noise[..., None, 0, 1:]
+    total = np.zeros(len(factor))
+    rings, bands, _ = signal.shape
+    for i in range(len(factor)):
+        for ring in range(rings):
+            s, n = signal[ring].copy(), noise[ring].copy()
+            for band in range(bands):
+                n[band, band] += factor[i] * photons[band]
+            least = _LEAST_OWN * np.diag(n)
+            for band in range(bands):
+                own = max(n[band, band], least[band])
+                total[i] += factor[i] ** 2 * s[band, band] / own
+                for row in range(band + 1, bands):
+                    slope = n[row, band] / own
+                    for column in range(band + 1, bands):
+                        other = n[column, band] / own
+                        n[row, column] -= slope * n[band, column]
+                        s[row, column] += (
+                            slope * other * s[band, band]
+                            - slope * s[band, column]
+                            - other * s[row, band]
+                        )
     return total
 
 
@@ -99,19 +108,37 @@ def signal(light: np.ndarray, electron_njy: np.ndarray) -> Signal:
         Flux of one electron in nJy.
     """
     px = len(light)
-    light = np.ascontiguousarray(np.moveaxis(light, -1, 0), np.float32) * _taper(px)
+    bands = [light[..., i] for i in range(light.shape[-1])]
+    light = np.stack(bands, dtype=np.float32, casting="same_kind") * _taper(px)
     ring = rings(px)
-    modes = scipy.fft.rfft2(light).reshape(len(light), -1).take(ring.order, axis=1)
-    modes *= ring.weight
-    parts = modes.view(np.float32)
-    power = np.empty((len(ring.first), len(light), len(light)))
-    for i, j in combinations_with_replacement(range(len(light)), 2):
-        power[:, i, j] = np.add.reduceat(parts[i] * parts[j], 2 * ring.first)
-        power[:, j, i] = power[:, i, j]
+    modes = scipy.fft.rfft2(light).reshape(len(light), -1)
+    power = _ring_powers(modes, ring.order, ring.weight, ring.first) / px**2
     positive = np.maximum(light, 0)
     total = positive.sum(axis=(1, 2))
     mean = np.square(positive).sum(axis=(1, 2)) / np.where(total > 0, total, 1)
-    return Signal(power / px**2, mean * electron_njy)
+    return Signal(power, mean * electron_njy)
+
+
+@compiled
+def _ring_powers(modes, order, weight, first):
+    """Sum the products of bands' modes over rings (`field_spectrum.Rings`)."""
+    bands = len(modes)
+    power = np.zeros((len(first), bands, bands))
+    ring = -1
+    for k in range(len(order)):
+        if ring + 1 < len(first) and first[ring + 1] == k:
+            ring += 1
+        for i in range(bands):
+            one = modes[i, order[k]]
+            for j in range(i, bands):
+                other = modes[j, order[k]]
+                power[ring, i, j] += weight[k] ** 2 * (
+                    one.real * other.real + one.imag * other.imag
+                )
+    for i in range(bands):
+        for j in range(i):
+            power[:, i, j] = power[:, j, i]
+    return power
 
 
 @lru_cache(maxsize=4)
