@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_tools.compiled import compiled
 from data_tools.stars.population import MAGNITUDE, Population
 
 
@@ -96,12 +97,10 @@ def sample(
     rest[bright] = 0.0
     in_all = population.mass * (1 + 0.5 * population.paired)
     drawn_mass = mass + float((counts - expected) @ in_all)
-    flux2 = flux**2
-    faint, faint2 = rest @ flux, rest @ flux2
-    faint_extinction = rest @ (flux * population.extinction) / np.maximum(faint, 1e-30)
+    of_stars = (np.ascontiguousarray(v.T) for v in (flux, population.extinction))
+    of_primaries = population.mass, population.edges, population.paired
+    faint, faint2, faint_extinction = _faint_light(rest, *of_stars, *of_primaries)
     if population.has_pairs:
-        of_faint = _companions_of(population, rest, flux, flux2)
-        faint, faint2 = faint + of_faint[0], faint2 + of_faint[1]
         drawn_mass += _with_companions(population, a_v, point, own, extinction, rng)
     return DrawnStars(
         own,
@@ -115,26 +114,42 @@ def sample(
     )
 
 
-def _companions_of(
-    population: Population, counts: np.ndarray, flux: np.ndarray, flux2: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the expected light of the companions of so many stars of each point.
+@compiled
+def _faint_light(counts, flux, extinction, mass, edges, paired):
+    """Return what `DrawnStars` says of the faint: flux, flux2 and extinction.
 
-    And what they add to the sum of squared fluxes: theirs, and twice the product with
-    their primaries'.
+    Of stars and their mean companions; the extinction is that of the stars alone.
+    `flux` and `extinction` are (bands, n).
     """
+    bands, n = flux.shape
+    light, light2, reddened = np.zeros(bands), np.zeros(bands), np.zeros(bands)
     # beyond the last of them no star matters
-    last = np.flatnonzero(counts)
-    end = last[-1] + 1 if len(last) else 0
-    mass, lower = population.mass[:end], population.edges[:end]
-    pairs = (counts * population.paired)[:end]
-    flux, flux2 = flux[:end], flux2[:end]
-    # a primary of mass m adds 1 / m companions per Msun at all lower masses
-    density = pairs / mass
-    heavier = np.cumsum(density[::-1])[::-1] - density
-    companions = heavier * population.span[:end] + density * (mass - lower)
-    both = pairs @ (flux * population.of_companions(flux))
-    return companions @ flux, companions @ flux2 + 2 * both
+    while n and counts[n - 1] == 0:
+        n -= 1
+    for band in range(bands):
+        alone = below = 0.0
+        for i in range(n):
+            one = flux[band, i]
+            alone += counts[i] * one
+            reddened[band] += counts[i] * one * extinction[band, i]
+            # q is flat: a companion is any lighter star, and of the primary's own
+            # range of masses only what is lighter than the primary
+            below += one * (edges[i + 1] - edges[i])
+            companion = (below - one * (edges[i + 1] - mass[i])) / mass[i]
+            light2[band] += counts[i] * one * (one + 2 * paired[i] * companion)
+        reddened[band] /= max(alone, 1e-30)
+        light[band] = alone
+        # a primary of mass m adds 1 / m companions per Msun at all lower masses
+        heavier = 0.0
+        for i in range(n - 1, -1, -1):
+            own = counts[i] * paired[i] / mass[i]
+            companions = heavier * (edges[i + 1] - edges[i]) + own * (
+                mass[i] - edges[i]
+            )
+            heavier += own
+            light[band] += companions * flux[band, i]
+            light2[band] += companions * flux[band, i] ** 2
+    return light, light2, reddened
 
 
 def _with_companions(
@@ -149,28 +164,41 @@ def _with_companions(
 
     Returns what their companions are heavier than expected, in Msun.
     """
-    chance, ratio = rng.random((len(point), 2)).T
-    mass, paired = population.mass, population.paired[point]
-    star = np.flatnonzero(chance < paired)
-    companion = ratio[star] * mass[point[star]]
-    excess = companion.sum() - 0.5 * float(paired @ mass[point])
-    shines = companion > mass[0]
-    star, companion = star[shines], companion[shines]
-    upper = np.searchsorted(mass, companion)
-    lower = upper - 1
-    below = mass[lower]
-    part = ((companion - below) / (mass[upper] - below)).astype(np.float32)[:, None]
-    k = population.extinction.take(lower, 0)
-    k += part * (population.extinction.take(upper, 0) - k)
-    # the logarithm of the flux goes evenly from point to point
-    faint = population.flux.take(lower, 0)
-    light = np.log(population.flux.take(upper, 0) / faint)
-    light *= part
-    light += (MAGNITUDE * np.float32(a_v)) * k
-    np.exp(light, out=light)
-    light *= faint
-    own, own_k = flux.take(star, 0), extinction.take(star, 0)
-    both = own + light
-    extinction[star] = own_k + light / both * (k - own_k)
-    flux[star] = both
+    return _add_companions(
+        rng.random((len(point), 2)),
+        point,
+        MAGNITUDE * np.float32(a_v),
+        population.mass,
+        population.paired,
+        np.ascontiguousarray(population.flux.T),
+        np.ascontiguousarray(population.extinction.T),
+        flux,
+        extinction,
+    )
+
+
+@compiled
+def _add_companions(random, point, dimming, mass, paired, flux, k, out, out_k):
+    """Do what `_with_companions` does, with a chance and a mass ratio for each star."""
+    excess = 0.0
+    for star in range(len(point)):
+        primary = point[star]
+        excess -= 0.5 * paired[primary] * mass[primary]
+        if random[star, 0] >= paired[primary]:
+            continue
+        companion = random[star, 1] * mass[primary]
+        excess += companion
+        if companion <= mass[0]:  # it does not shine
+            continue
+        upper = np.searchsorted(mass, companion)
+        lower = upper - 1
+        part = np.float32((companion - mass[lower]) / (mass[upper] - mass[lower]))
+        for band in range(len(flux)):
+            faint, bright = flux[band, lower], flux[band, upper]
+            dim = k[band, lower] + part * (k[band, upper] - k[band, lower])
+            # the logarithm of the flux goes evenly from point to point
+            light = faint * np.exp(part * np.log(bright / faint) + dimming * dim)
+            both = out[star, band] + light
+            out_k[star, band] += light / both * (dim - out_k[star, band])
+            out[star, band] = both
     return excess
