@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.fft
 
+from data_tools.compiled import compiled
 from data_tools.fields.galaxy_field import FieldMaker, GalaxyField
 from data_tools.imaging.field_spectrum import FieldSpectrum, measure_spectrum
 from data_tools.imaging.observation import Observation
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 _MARGIN_PX = 16
 #: Largest float16; a brighter pixel is far beyond saturation.
 _FLOAT16_MAX = 65504.0
-#: Smallest normal float16, and the steps of those below.
-_FLOAT16_NORMAL, _FLOAT16_STEP = 2.0**-14, 2.0**-24
+#: Bits of the smallest normal float16 as a float32, and the bits between the exponents.
+_NORMAL, _REBIAS = 113 << 23, 112 << 23
 #: Distance in pixels of a neighbour from the middle of the cutout.
 _NEIGHBOUR_PX = (8.0, 30.0)
 
@@ -45,23 +46,36 @@ _NEIGHBOUR_PX = (8.0, 30.0)
 def _stored(image: np.ndarray) -> np.ndarray:
     """Return an image as a record stores it."""
     stored = np.clip(image / PIXEL_UNIT_NJY, -_FLOAT16_MAX, _FLOAT16_MAX)
-    return _as_float16(stored.astype(np.float32, copy=False))
+    stored = np.ascontiguousarray(stored, np.float32)
+    out = np.empty(image.shape, np.float16)
+    _round_to_half(stored.view(np.uint32).ravel(), out.view(np.uint16).ravel())
+    return out
 
 
-def _as_float16(values: np.ndarray) -> np.ndarray:
-    """Do what ``values.astype(np.float16)`` does with float32 values.
+@compiled
+def _round_to_half(single, half):
+    """Do what ``values.astype(np.float16)`` does, on the bits of float32 values.
 
     NumPy takes 25 times as long for numbers below the smallest normal one, of which the
     wings of clusters are full.
     """
-    sizes = np.abs(values)
-    faint = sizes < _FLOAT16_NORMAL
-    if 16 * np.count_nonzero(faint) < faint.size:
-        return values.astype(np.float16)
-    bits = np.where(faint, np.float32(0), values).astype(np.float16).view(np.uint16)
-    steps = np.rint(np.where(faint, sizes, 0) * np.float32(1 / _FLOAT16_STEP))
-    signs = (values.view(np.uint32) >> 16).astype(np.uint16) & (0x8000 * faint)
-    return (bits | steps.astype(np.uint16) | signs.astype(np.uint16)).view(np.float16)
+    for i in range(len(single)):
+        size = single[i] & 0x7FFFFFFF
+        if size > 0x7F800000:  # not a number
+            bits = 0x7E00
+        elif size >= _NORMAL:
+            # to the nearest; of two, to the even one
+            bits = (size - _REBIAS + 0x0FFF + ((size >> 13) & 1)) >> 13
+        else:
+            # the fraction with its leading one, less what the exponent takes away
+            shift = 126 - (size >> 23)
+            bits = 0
+            if shift < 25:
+                whole = (size & 0x7FFFFF) | 0x800000
+                bits = (
+                    whole + (1 << (shift - 1)) - 1 + ((whole >> shift) & 1)
+                ) >> shift
+        half[i] = ((single[i] >> 16) & 0x8000) | bits
 
 
 class MockMaker:

@@ -100,6 +100,8 @@ _Example = _example_class()
 #: (tensorflow/core/lib/io/record_writer.h).
 _HEAD, _TAIL = struct.Struct("<QI"), struct.Struct("<I")
 _CRC_DELTA = 0xA282EAD8
+#: Bits of an infinite float16 without its sign; those of NaN are more.
+_INFINITE = 0x7C00
 
 #: What to do about a damaged shard, at the end of an error.
 AGAIN = (
@@ -171,9 +173,7 @@ def serialise(example: Mapping[str, Any]) -> bytes:
             )
         entry = record.features.feature[f.name]
         if f.dtype == "float16":
-            # a background has no data where it is NaN
-            bad = np.isinf(value) if f.name == "background" else ~np.isfinite(value)
-            if value.dtype != np.float16 or bad.any():
+            if value.dtype != np.float16 or _is_bad(value, f.name == "background"):
                 raise ValueError(
                     f"example: {f.name} must be finite float16 in units of "
                     f"{PIXEL_UNIT_NJY} nJy; received {value.dtype} between "
@@ -185,6 +185,14 @@ def serialise(example: Mapping[str, Any]) -> bytes:
         else:
             entry.int64_list.value.extend(value.ravel().tolist())
     return record.SerializeToString(deterministic=True)
+
+
+def _is_bad(image: np.ndarray, has_gaps: bool) -> bool:
+    """Return whether float16 pixels are infinite, or NaN where there are no gaps."""
+    # as whole numbers: NumPy takes five times as long to look at them as they are
+    sizes = image.view(np.uint16) & 0x7FFF
+    bad = sizes == _INFINITE if has_gaps else sizes >= _INFINITE
+    return bool(bad.any())
 
 
 def framed(data: bytes) -> bytes:
