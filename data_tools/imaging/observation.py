@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_tools.compiled import compiled
 from data_tools.imaging.detector.charge import spilled, trail_spectra, trapped
 from data_tools.imaging.psf import OVERSAMPLING, n_positions, psf_spectra
 from data_tools.priors import Priors
@@ -170,7 +171,7 @@ class Observation:
         bands = background.shape[-1]
         pixels = np.ascontiguousarray(background[::4].reshape(-1, bands).T)
         quarter = pixels.shape[1] // 4
-        pixels.partition((quarter, 2 * quarter, 3 * quarter), axis=1)
+        pixels.sort(axis=1)
         low, median, high = pixels[:, quarter : 3 * quarter + 1 : quarter].T
         # 0.6745: the upper quartile of a Gaussian in units of sigma
         scatter = (high - low) / (2 * 0.6745)
@@ -212,14 +213,24 @@ def drizzled(noise: np.ndarray, shift_px: np.ndarray) -> np.ndarray:
         Opposite edges count as neighbours.
     """
     shift = np.asarray(shift_px, noise.dtype)
-    if not shift.any():
-        return noise
+    return _mixed(np.ascontiguousarray(noise), shift) if shift.any() else noise
+
+
+@compiled
+def _mixed(noise, shift):
+    """Mix each pixel with the one before it, along both axes."""
     rows, columns, bands = noise.shape
-    # pixels and bands in one: along a short last axis it takes several times as long
-    flat, shift = noise.reshape(rows, -1), np.tile(shift, columns)
-    for step, axis in ((1, 0), (bands, 1)):
-        flat = (1 - shift) * flat + shift * np.roll(flat, step, axis)
-    return flat.reshape(noise.shape)
+    out = np.empty_like(noise)
+    own = 1 - shift
+    for row in range(rows):
+        above, here, mixed = noise[row - 1], noise[row], out[row]
+        for band in range(bands):
+            before = own[band] * here[-1, band] + shift[band] * above[-1, band]
+            for column in range(columns):
+                now = own[band] * here[column, band] + shift[band] * above[column, band]
+                mixed[column, band] = own[band] * now + shift[band] * before
+                before = now
+    return out
 
 
 def draw_observation(
