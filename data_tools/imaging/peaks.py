@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import warnings
+from functools import lru_cache
 
 import numpy as np
 from astropy.stats import gaussian_fwhm_to_sigma
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from photutils.background import Background2D
 from photutils.detection import find_peaks
 from photutils.utils.exceptions import NoDetectionsWarning
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, zoom
 from scipy.spatial import cKDTree
 
 #: Kernels in units of the narrowest one's FWHM, from unresolved to extended clusters.
@@ -134,13 +136,43 @@ def _subtract_background(
         background = Background2D(
             np.where(missing, 0, plane),
             np.minimum(box_px, plane.shape),
-            filter_size=3,
+            filter_size=1,  # `_at_pixels` does that
             mask=missing,
             exclude_percentile=_MASKED_PERCENT,
         )
-        flux[..., band] = np.where(missing, 0, plane - background.background)
-        rms[..., band] = np.where(missing, 0, background.background_rms)
+        level = _at_pixels(background.background_mesh, box_px, plane.shape)
+        flux[..., band] = np.where(missing, 0, plane - level)
+        noise = _at_pixels(background.background_rms_mesh, box_px, plane.shape)
+        rms[..., band] = np.where(missing, 0, noise)
     return flux, rms
+
+
+def _at_pixels(
+    mesh: NDArray[np.floating], box_px: int, shape: tuple[int, int]
+) -> NDArray[np.floating]:
+    """Return values of boxes at the pixels: the medians with their neighbours, splined.
+
+    As photutils does it for a filter of 3 boxes, but all boxes at once and one axis
+    after the other, in a fraction of its time.
+    """
+    around = sliding_window_view(np.pad(mesh, 1, constant_values=np.nan), (3, 3))
+    mesh = np.nanmedian(around, axis=(2, 3)).astype(mesh.dtype)
+    rows, columns = (
+        _spline(boxes, min(box_px, side))[:side]
+        for boxes, side in zip(mesh.shape, shape, strict=True)
+    )
+    full = rows.astype(mesh.dtype) @ mesh @ columns.astype(mesh.dtype).T
+    return np.clip(full, mesh.min(), mesh.max(), out=full)
+
+
+@lru_cache(maxsize=8)
+def _spline(boxes: int, box_px: int) -> NDArray[np.float64]:
+    """Return the weight of each box at each pixel along an axis, (pixels, boxes)."""
+    each = [
+        zoom(one, box_px, order=3, mode="reflect", grid_mode=True)
+        for one in np.eye(boxes)
+    ]
+    return np.stack(each, axis=1)
 
 
 def _peaks(
@@ -159,12 +191,13 @@ def _peaks(
     local = Background2D(
         contrast,
         np.minimum(box_px, contrast.shape),
-        filter_size=3,
+        filter_size=1,
         mask=~known,
         exclude_percentile=_MASKED_PERCENT,
     )
     # pixels clipped at zero seem to have no noise, but smoothed ones have this much
-    contrast /= np.maximum(local.background_rms, _white_noise(sigma))
+    noise = _at_pixels(local.background_rms_mesh, box_px, contrast.shape)
+    contrast /= np.maximum(noise, _white_noise(sigma))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoDetectionsWarning)
         table = find_peaks(contrast, threshold, box_size=3)
@@ -192,8 +225,10 @@ def _smooth(
     image: NDArray[np.float32], known: NDArray[np.bool_], sigma: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the mean of the known pixels under a Gaussian, and the share it covers."""
-    share = gaussian_filter(known.astype(np.float32), sigma)
     mean = gaussian_filter(image, sigma)
+    if known.all():
+        return mean, np.ones_like(mean)
+    share = gaussian_filter(known.astype(np.float32), sigma)
     np.divide(mean, share, out=mean, where=share > 0)
     return mean, share
 

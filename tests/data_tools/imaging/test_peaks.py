@@ -1,7 +1,10 @@
 """Peaks of an image, narrow and wide."""
 
 import numpy as np
+import pytest
+from photutils.background import Background2D
 
+from data_tools.imaging import peaks
 from data_tools.imaging.peaks import KERNELS, combine, find, strongest_apart
 
 SIZE, BOX = 200, 40
@@ -55,3 +58,15 @@ def test_a_pixel_without_data_in_one_band_counts_by_the_others():
     assert image[80, 60] > 10
     found = find(image, known, threshold=5, fwhm_px=2.5, box_px=BOX)
     assert found[:, 0].max() < 180
+
+
+@pytest.mark.parametrize(
+    ("shape", "box"), [((96, 96), 48), ((70, 131), 48), ((9, 60), 12)]
+)
+def test_background_and_noise_go_from_box_to_box_as_photutils_has_them(shape, box):
+    image = np.random.default_rng(3).gamma(1, 1, shape).astype(np.float32)
+    size = np.minimum(box, shape)
+    boxes, pixels = (Background2D(image, size, filter_size=n) for n in (1, 3))
+    for name in ("background", "background_rms"):
+        found = peaks._at_pixels(getattr(boxes, f"{name}_mesh"), box, shape)
+        np.testing.assert_allclose(found, getattr(pixels, name), rtol=1e-5)
