@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_tools.compiled import compiled
+
 #: Mass range, in Msun, of a phase that exists but holds no stars: rows of equal mass.
 _LEAST_SPAN = 1e-15
 #: Above it PARSEC counts stages in another way, in Msun; see `parsec_stages`.
@@ -50,11 +52,23 @@ class PhasedIsochrone:
         lacks, looks like the other's: no light is lost, and none appears, on the way
         from one node to the next.
         """
-        mass = self.mass + weight * (other.mass - self.mass)
-        theirs = weight * other.span
-        span = (1.0 - weight) * self.span + theirs
-        share = (theirs / np.maximum(span, _LEAST_SPAN)).astype(np.float32)
-        return PhasedIsochrone(mass, span, self.rest + share * (other.rest - self.rest))
+        ours, theirs = ((iso.mass, iso.span, iso.rest) for iso in (self, other))
+        return PhasedIsochrone(*_between(*ours, *theirs, weight))
+
+
+@compiled
+def _between(mass, span, rest, other_mass, other_span, other_rest, weight):
+    mass, span, rest = mass.copy(), span.copy(), rest.copy()
+    share = np.empty(len(mass), np.float32)
+    for i in range(len(mass)):
+        mass[i] += weight * (other_mass[i] - mass[i])
+        theirs = weight * other_span[i]
+        span[i] = (1.0 - weight) * span[i] + theirs
+        share[i] = theirs / max(span[i], _LEAST_SPAN)
+    for row in range(len(rest)):
+        for i in range(len(share)):
+            rest[row, i] += share[i] * (other_rest[row, i] - rest[row, i])
+    return mass, span, rest
 
 
 def lay(
