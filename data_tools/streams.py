@@ -35,5 +35,5 @@ def streams(rng: np.random.Generator, n: int) -> list[np.random.Generator]:
     n : int
         How many. The first ones are the same with more.
     """
-    words = rng.integers(0, 2**64, (n, _WORDS), np.uint64)
+    words = rng.bit_generator.random_raw((n, _WORDS))
     return [Generator(PCG64(_Drawn(seed))) for seed in words]

@@ -220,12 +220,15 @@ class NegativeMaker:
             (*-centre, reach),
         )
         flux = placed[2]
-        gas = self._light(*(column[len(flux) :] for column in points), centre, psf)
+        light = self._light(*placed, centre, psf)
+        expected = self._nothing()
+        if len(points[2]) > len(flux):
+            expected = self._light(*(p[len(flux) :] for p in points), centre, psf)
+            light += expected
         x, y = self._away(centre)
         even = np.exp(-0.5 * (x**2 + y**2) / sigma**2) / (2 * np.pi * sigma**2)
         even = (flux.sum(0)[:, None, None] * even).astype(np.float32)
-        expected = gas + self._renderer.convolve(None, psf, even)
-        return self._light(*points, centre, psf), expected
+        return light, expected + self._renderer.convolve(None, psf, even)
 
     def _background_galaxy(self, centre, psf, spectrum, electron_njy, rng) -> Pair:
         """Draw a Sersic (1963) galaxy, red by dust, age and redshift."""

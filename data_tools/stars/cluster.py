@@ -379,7 +379,7 @@ class ClusterMaker:
             x, y = np.concatenate([x, even_x]), np.concatenate([y, even_y])
             flux = np.concatenate([flux, part[:, None] * smooth])
             electrons = np.concatenate([electrons, part * smooth_electrons])
-        drawn = _log_half_light_radius(np.hypot(x, y) / label, electrons)
+        drawn = _log_half_light_radius(np.sqrt(x * x + y * y) / label, electrons)
         most = MAX_EXPECTED_POINTS
         sought_x, sought_y, share = smooth_positions(
             profile, label, 1 / most, _SPACING_PX, most, rng

@@ -22,6 +22,9 @@ _EVENLY = np.linspace(0, 1, 33)
 #: Shares of the light inside rings, finer outwards.
 _RINGS = 1 - (1 - np.linspace(0, 1, 129)) ** 2
 
+#: Factor by which the least share of a point is raised until they are few enough.
+_RAISED = 1.3
+
 #: Points among which all smooth light is shared, at least.
 _FEWEST = 200
 
@@ -227,10 +230,11 @@ def smooth_positions(
     area = np.pi * (half_light_radius * profile.radius(_RINGS)) ** 2
     light = _RINGS[1:] - _RINGS[:-1]
     apart = np.maximum((area[1:] - area[:-1]) / spacing**2, _FEWEST * light)
-    wanted = np.minimum(light / least_share, apart)
-    while wanted.sum() > most:
-        least_share *= 1.3
-        wanted = np.minimum(light / least_share, apart)
+    # as many tries at once as are needed: in the end equal shares alone are few enough
+    tries = max(math.ceil(math.log(1 / (most * least_share), _RAISED)), 0) + 2
+    shares = least_share * _RAISED ** np.arange(tries)
+    wanted = np.minimum(light / shares[:, None], apart)
+    wanted = wanted[np.argmax(wanted.sum(axis=1) <= most)]
     before = np.concatenate([[0.0], np.cumsum(wanted)])
     n = max(int(before[-1]), 1)
     before *= n / before[-1]

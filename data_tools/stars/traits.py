@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, fields
+from itertools import accumulate
 
 import numpy as np
 
@@ -88,9 +90,9 @@ def draw_traits(
         return low + (high - low) * next(numbers)
 
     def among(shares: dict[str, float]) -> str:
-        edges = np.cumsum(list(shares.values()))
-        place = np.searchsorted(edges, next(numbers) * edges[-1], side="right")
-        return list(shares)[min(int(place), len(edges) - 1)]
+        edges = list(accumulate(shares.values()))
+        place = bisect_right(edges, next(numbers) * edges[-1])
+        return list(shares)[min(place, len(edges) - 1)]
 
     models = {m: share for m, share in priors.stellar_models.items() if share}
     if log_age >= _GIANTS_FROM:
@@ -132,12 +134,12 @@ def population_with(target: Target, log_age: float, traits: Traits) -> Populatio
     [Fe/H] beyond what the isochrones reach is the nearest that they have.
     """
     model = traits.stellar_model
-    reached = isochrones_of(target, model=model).fehs[[0, -1]]
+    reached = isochrones_of(target, model=model).fehs
     return population_of(
         target,
         log_age,
         traits.binary_fraction,
-        feh=float(np.clip(traits.feh, *reached)),
+        feh=float(min(max(traits.feh, reached[0]), reached[-1])),
         law=traits.extinction_law,
         r_v=traits.r_v,
         model=model,
