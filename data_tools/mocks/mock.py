@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -119,8 +120,8 @@ class MockMaker:
         self._negatives = NegativeMaker(self.clusters, self._renderer)
         kinds = {k: v for k, v in priors.negatives.items() if v > 0}
         self._negative_kinds = tuple(kinds)
-        shares = np.array(list(kinds.values()))
-        self._negative_shares = shares / max(shares.sum(), 1e-30)
+        until = np.cumsum(list(kinds.values()))
+        self._negative_edges = (until / until[-1:]).tolist()
 
     def make_field(self, rng: np.random.Generator, split: str = "train") -> GalaxyField:
         """Draw a field; see `FieldMaker.make` and `BackgroundMaker.make`.
@@ -258,7 +259,7 @@ class MockMaker:
         """Draw what is in the middle, of `data_tools.schema.KINDS`."""
         if rng.random() < self.priors.cluster_fraction:
             return "cluster"
-        return str(rng.choice(self._negative_kinds, p=self._negative_shares))
+        return self._negative_kinds[bisect_right(self._negative_edges, rng.random())]
 
     def _parameters(self, rng: np.random.Generator) -> np.ndarray:
         """Draw a cluster's parameters from the box."""

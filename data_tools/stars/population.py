@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import lru_cache
 
 import numpy as np
 
+from data_tools.compiled import compiled
 from data_tools.schema import STELLAR_MODELS
 from data_tools.stars.evolution.isochrones import Isochrone, IsochroneGrid
 from data_tools.stars.evolution.stellar_photometry import R_V, r_v_change
@@ -155,11 +156,6 @@ class Population:
             paired,
         )
 
-    @cached_property
-    def span(self) -> np.ndarray:
-        """Range of initial masses in Msun that each point stands for, (n,)."""
-        return self.edges[1:] - self.edges[:-1]
-
     @property
     def has_pairs(self) -> bool:
         """Whether any star has a companion."""
@@ -193,12 +189,10 @@ class Population:
         -------
         (m, k) ndarray
         """
-        columns, kind, n = values.T, values.dtype, len(values)
-        total = np.cumsum(columns * self.span[:n].astype(kind), axis=1)
-        # of the point's own range only what is lighter than the primary
-        total -= columns * (self.edges[1:] - self.mass)[:n].astype(kind)
-        total /= self.mass[:n].astype(kind)
-        return total.T
+        means = np.empty_like(values)
+        for column, mean in zip(values.T, means.T, strict=True):
+            _average_companions(column, self.mass, self.edges, mean)
+        return means
 
     def reddened(self, a_v: float) -> np.ndarray:
         """Return the flux of each point's star behind dust, (n, bands) in nJy."""
@@ -211,6 +205,15 @@ class Population:
         if self.has_pairs:
             light += (self.number * self.paired) @ self.of_companions(flux)
         return light
+
+
+@compiled
+def _average_companions(values, mass, edges, out):
+    lighter = 0.0
+    for i in range(len(values)):
+        lighter += values[i] * (edges[i + 1] - edges[i])
+        # of the point's own range only what is lighter than the primary
+        out[i] = (lighter - values[i] * (edges[i + 1] - mass[i])) / mass[i]
 
 
 def population_of(
