@@ -36,6 +36,7 @@ from clusterkeras.model_files.presets import DEFAULT_PRESET
 from clusterkeras.serving.served_model import facts_of, open_model
 from data_tools.mocks.injected_mosaics import Injector
 from data_tools.mosaics.mosaic import opened
+from data_tools.preparation.psf_width import as_wide
 from data_tools.priors import Priors
 from data_tools.running.output import check_directory, remove_partial
 from data_tools.running.plain_files import sha256_of
@@ -50,7 +51,8 @@ if TYPE_CHECKING:
 TABLE_FILE, PICTURE_FILE = "injected.ecsv", "completeness.png"
 _SETTINGS_FILE, _ROUNDS = "settings.json", "rounds"
 
-#: How an injection is held to be recovered; rounds that counted otherwise don't mix.
+#: How clusters are injected and held to be recovered; rounds of other ways don't mix.
+_INJECTED = "with PSFs as wide as the mosaics' stars"
 _RECOVERED = "rows that count, within match_px or the half-light radius; others after"
 
 
@@ -76,7 +78,9 @@ def measure_completeness(
     `CompletenessConfig.match_px` of it, and ``recovered`` if a row that counts as a
     cluster (``p_cluster`` at the threshold or above, and no overlap) is within that or
     its half-light radius, whichever is larger; see
-    `clusterkeras.catalogue.truth.matching`.
+    `clusterkeras.catalogue.truth.matching`. Their PSF is as wide as the mosaics' stars
+    show it, or `InferenceConfig.psf_fwhm_px` says; where neither is known its blur is
+    drawn from the priors.
 
     ``p_cluster`` is under the shares of kinds of the user's own catalogue: clusters
     that were put there must not make clusters, or what looks like them, seem common.
@@ -165,7 +169,11 @@ def measure_completeness(
             "inference": dataclasses.asdict(inference),
             "catalogue": None if catalogue is None else sha256_of(Path(catalogue)),
             "priors": dataclasses.asdict(priors),
-            "counted": {"records": SCHEMA_VERSION, "recovered": _RECOVERED},
+            "counted": {
+                "records": SCHEMA_VERSION,
+                "injected": _INJECTED,
+                "recovered": _RECOVERED,
+            },
         }
         with claimed(output, _SETTINGS_FILE, settings, empty=not overwrite):
             # once, of the mosaics as they are
@@ -179,6 +187,8 @@ def measure_completeness(
             inference = _at_share_of(own, inference, catalogue)
             clusters = own.clusters(config.p_cluster)
             avoid = np.stack([clusters.numbers(axis) for axis in "xy"], axis=1)
+            if inference.psf_fwhm_px is not None:
+                priors = as_wide(priors, target, inference.psf_fwhm_px)
             injector = Injector(target, priors, mosaics)
             rounds = InjectionRounds(
                 injector, model, config, detection, inference, avoid

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.fft
@@ -133,6 +133,37 @@ def outside_mocks(widths_px: Sequence[float], target: Target) -> dict[str, str]:
         if width < low * (1 - _SURE) or width > high * (1 + _SURE):
             outside[band] = f"{low:.2f} to {high:.2f}"
     return outside
+
+
+def as_wide(
+    priors: Priors, target: Target, widths_px: Sequence[float | None]
+) -> Priors:
+    """Return priors under which PSFs are as wide as they were measured to be.
+
+    Parameters
+    ----------
+    priors : Priors
+        Their drizzle blur stays where no width is known.
+    target : Target
+        Bands and PSFs.
+    widths_px : sequence of float or None
+        Full width at half maximum of each band in pixels; None or NaN if it is not
+        known.
+
+    Returns
+    -------
+    Priors
+        With the range of drizzle blur of each band that gives its width to 5 %.
+    """
+    blurs = dict(priors.drizzle_blur_px)
+    images = _psf_images(target)
+    for width, band, psfs in zip(widths_px, target.band_names, images, strict=True):
+        if width is None or not math.isfinite(width):
+            continue
+        widths = [fwhm_px(image) for image in psfs]
+        ends = width * (1 - _SURE), width * (1 + _SURE)
+        blurs[band] = tuple(np.interp(ends, widths, _BLURS_PX).tolist())
+    return replace(priors, drizzle_blur_px=blurs)
 
 
 def _psf_images(target: Target) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from clusterkeras.completeness.measure import load_completeness, measure_complet
 from clusterkeras.config import CompletenessConfig, InferenceConfig, ModelConfig
 from clusterkeras.network.model import ClusterModel
 from data_tools.mocks.mock_mosaic import MosaicConfig, make_mosaic
+from data_tools.preparation.psf_width import as_wide
 from data_tools.priors import Priors
 from data_tools.running.work_directory import alone
 
@@ -185,6 +186,24 @@ def test_rounds_of_a_version_that_counted_otherwise_are_not_gone_on_with(
     monkeypatch.setattr(measure, "_RECOVERED", "the nearest row")
     with pytest.raises(ValueError, match=r"other settings \(counted\.recovered: 'rows"):
         run(model, images, measured[0])
+
+
+def test_injected_clusters_are_seen_through_a_psf_of_the_mosaics_width(
+    model, images, tmp_path, monkeypatch
+):
+    class GivenError(Exception):
+        pass
+
+    def injector(target, priors, mosaics):
+        raise GivenError(priors)
+
+    monkeypatch.setattr(measure, "Injector", injector)
+    widths = (2.6,) * len(images)
+    inference = dataclasses.replace(INFERENCE, psf_fwhm_px=widths)
+    with pytest.raises(GivenError) as raised:
+        run(model, images, tmp_path, inference=inference)
+    (priors,) = raised.value.args
+    assert priors == as_wide(Priors(), model.target, widths) != Priors()
 
 
 def test_another_process_in_the_same_directory_is_refused(model, images, tmp_path):

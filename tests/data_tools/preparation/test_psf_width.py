@@ -8,7 +8,12 @@ import pytest
 from data_tools.imaging.psf import fwhm_px, psf_spectra
 from data_tools.imaging.render import Renderer
 from data_tools.mosaics.mosaic import open_mosaics
-from data_tools.preparation.psf_width import measure_psf_widths, outside_mocks
+from data_tools.preparation.psf_width import (
+    as_wide,
+    measure_psf_widths,
+    outside_mocks,
+)
+from data_tools.priors import Priors
 
 SIZE = 480
 
@@ -16,6 +21,12 @@ SIZE = 480
 @pytest.fixture(scope="module")
 def target(m83):
     return dataclasses.replace(m83, bands=m83.bands[1:])
+
+
+def true_widths(target, position, blur):
+    images = np.fft.irfft2(psf_spectra(target, 256, position, np.array(blur)))
+    images = np.fft.fftshift(images, axes=(1, 2))[:, 1:, 1:]
+    return [fwhm_px(image) for image in images]
 
 
 def widths_of(target, write_band, directory, blur, n_stars, position=9):
@@ -40,9 +51,7 @@ def widths_of(target, write_band, directory, blur, n_stars, position=9):
     ]
     with open_mosaics(paths, target.band_names, target.pixel_scale_arcsec) as mosaics:
         found = measure_psf_widths(mosaics, target, progress=False)
-    true = np.fft.irfft2(psf_spectra(target, 256, position, np.array(blur)))
-    true = np.fft.fftshift(true, axes=(1, 2))[:, 1:, 1:]
-    return found, [fwhm_px(image) for image in true]
+    return found, true_widths(target, position, blur)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +89,12 @@ def test_widths_that_no_mock_has_are_told_with_the_mocks_range(target):
     assert 1 < low < high < 4
     assert outside_mocks([low, np.nan], target) == {}
     assert list(outside_mocks([np.nan, 1.0], target)) == ["F814W"]
+
+
+def test_priors_are_narrowed_to_psfs_of_the_measured_widths(m83):
+    priors = as_wide(Priors(), m83, [3.4, None, np.nan])
+    for blur, width in zip(priors.blur_range("F336W"), (3.23, 3.57), strict=True):
+        made = [true_widths(m83, place, (blur, 1.0, 1.0))[0] for place in (0, 9, 30)]
+        assert np.mean(made) == pytest.approx(width, rel=0.03)
+    assert priors.blur_range("F438W") == Priors().blur_range("F438W")
+    assert priors.blur_range("F814W") == Priors().blur_range("F814W")
