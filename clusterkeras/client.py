@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 
 from clusterkeras.serving.served_model import Arrays, ServedModel
 
-#: Rows of a request; more are asked in several.
+#: Rows and bytes of a request, which every server takes by default; more are asked in
+#: several.
 BATCH_ROWS = 256
+BATCH_BYTES = 32 << 20
 
 #: A request that was not taken, by a server that begins, is full or has just gone, is
 #: sent again, later each time: some half a minute in all.
@@ -130,10 +132,12 @@ class _Calls:
         """Ask a signature of a version, in pieces if there are many rows."""
         import tensorflow as tf
 
-        rows = _rows_of(signature, inputs)
+        rows = max(_rows_of(signature, inputs), 1)
+        row_bytes = sum(value.nbytes for value in inputs.values()) // rows
+        most = min(BATCH_ROWS, max(BATCH_BYTES // max(row_bytes, 1), 1))
         found = []
-        for first in range(0, max(rows, 1), BATCH_ROWS):
-            part = {k: v[first : first + BATCH_ROWS] for k, v in inputs.items()}
+        for first in range(0, rows, most):
+            part = {k: v[first : first + most] for k, v in inputs.items()}
             outputs = self._call(signature, part, version).outputs
             found.append({k: tf.make_ndarray(v) for k, v in outputs.items()})
         if len(found) == 1:

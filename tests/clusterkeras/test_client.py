@@ -60,6 +60,26 @@ def test_many_rows_are_asked_in_several_requests(model, expected, images):
     np.testing.assert_allclose(found, np.tile(wanted, (60, 1)), atol=1e-3)
 
 
+def test_rows_of_many_pixels_are_asked_in_requests_of_few_bytes(
+    model, expected, images, monkeypatch
+):
+    sent = []
+    call = model._calls._call
+
+    def counted(signature, inputs, version):
+        sent.append(len(inputs["images"]))
+        return call(signature, inputs, version)
+
+    monkeypatch.setattr(model._calls, "_call", counted)
+    wanted = expected["serving_default"](images=images)["median"]
+    for row_bytes, pieces in ((images[0].nbytes * 2, [2, 2, 1]), (1, [1] * 5)):
+        sent.clear()
+        monkeypatch.setattr(client, "BATCH_BYTES", row_bytes)
+        found = model.ask("serving_default", images=images)["median"]
+        assert sent == pieces
+        np.testing.assert_allclose(found, wanted, atol=1e-3)
+
+
 @pytest.mark.parametrize("seeds", [257, 600, 0, None])
 def test_inputs_of_unlike_rows_are_refused_however_many_pieces_they_make(
     model, images, seeds
