@@ -1,5 +1,6 @@
 """Check that the pages say what the program does: tables, commands, links."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -203,6 +204,12 @@ def test_every_file_that_the_tutorial_reads_was_written_by_a_step_before():
             made.add(written)
             if "--preview" in words:
                 made.add(words[words.index("--preview") + 1])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_example_in_python_is_python(page):
+    for code in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.S | re.M):
+        ast.parse(code)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
