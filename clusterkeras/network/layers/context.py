@@ -142,7 +142,8 @@ def check_values(name: str, values: np.ndarray) -> None:
         good = (values >= -1) & (values < len(STELLAR_MODELS))
         expected = f"-1 for any, or an index into {list(STELLAR_MODELS)}"
     else:
-        good, expected = ~(values <= 0), "numbers above 0, or NaN"
+        good = ~((values <= 0) | np.isinf(values))
+        expected = "numbers above 0, or NaN"
     if not np.all(good):
         bad = np.asarray(values)[~good].flat[0]
         raise ValueError(f"{name}: expected {expected}; received {bad}")

@@ -215,6 +215,10 @@ BAD_CALLS = {
         lambda i: told(i, psf_fwhm_px=0),
         "psf_fwhm_px: expected numbers above 0, or NaN",
     ),
+    "a PSF without end": (
+        lambda i: told(i, psf_fwhm_px=np.inf),
+        "psf_fwhm_px: expected numbers above 0, or NaN; received inf",
+    ),
     "no exposure": (lambda i: told(i, exposure_s=-1), "exposure_s: expected numbers"),
     "other bands": (
         lambda i: request_of(images=i[..., :2]),
