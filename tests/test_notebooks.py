@@ -10,7 +10,7 @@ from nbclient import NotebookClient
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "docs/notebooks").glob("*.ipynb"))
 
 #: Pictures in those that have any.
-PICTURES = {"first_catalogue": 2, "what_a_posterior_says": 2}
+PICTURES = {"first_catalogue": 2, "mass_function": 2, "what_a_posterior_says": 2}
 
 
 def code(notebook):
