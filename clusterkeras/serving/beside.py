@@ -24,6 +24,9 @@ METADATA_FILE = "assets.extra/metadata.json"
 #: Its entry about the file that the SavedModel was exported from.
 SOURCE = "keras_file"
 
+#: Its entry about the files of its weights, as they were exported.
+WEIGHTS = "weights_files"
+
 GRAPH_FILE = "saved_model.pb"
 
 
@@ -32,13 +35,19 @@ def is_savedmodel(model: object) -> bool:
     return isinstance(model, str | Path) and Path(model, GRAPH_FILE).is_file()
 
 
+def weights_files(directory: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of a SavedModel's weights, by name."""
+    files = sorted((directory / "variables").iterdir())
+    return {file.name: sha256_of(file) for file in files}
+
+
 def find_savedmodel(name_or_path: str | Path) -> Path | None:
     """Find the SavedModel that stands in the place of a Keras model.
 
     It is a directory beside the model's file, named by a number as ``clusterkeras
-    export`` names versions, whose metadata have the SHA-256 of that file and this
-    version of the package. Of several it is the newest. Where there are only others,
-    which would answer otherwise, the log says so.
+    export`` names versions, whose metadata have the SHA-256 of that file and of its own
+    weights, and this version of the package. Of several it is the newest. Where there
+    are only others, which would answer otherwise, the log says so.
 
     Parameters
     ----------
@@ -83,4 +92,5 @@ def _is_of(directory: Path, sha256: str) -> bool:
         about.get(SOURCE, {}).get("sha256") == sha256
         and about.get("contract") == CONTRACT
         and about.get("versions", {}).get("clusterkeras") == __version__
+        and about.get(WEIGHTS) == weights_files(directory)
     )

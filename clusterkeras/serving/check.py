@@ -11,9 +11,11 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 
+from clusterkeras.serving.beside import METADATA_FILE, WEIGHTS, weights_files
 from clusterkeras.serving.contract import CONTRACT, Tensor, signatures
 from clusterkeras.serving.loading import load_savedmodel
 from clusterkeras.serving.warmup import WARMUP_FILE
+from data_tools.running.plain_files import read_json
 
 #: A row's answer may differ by so much, over its size or one, from that in another
 #: batch: kernels add in another order there.
@@ -29,10 +31,10 @@ _ROWS = 5
 def check_savedmodel(directory: str | Path) -> list[str]:
     """List what of a SavedModel is not as the contract has it.
 
-    Looks at every tensor of every signature, at what it says of itself, at its requests
-    for warm-up; and asks it: whether a row's answer depends on its neighbours, draws on
-    their seed alone, gaps are flagged and leave others alone, and extreme fluxes give
-    numbers.
+    Looks at every tensor of every signature, at what it says of itself, at the hashes
+    of its weights, at its requests for warm-up; and asks it: whether a row's answer
+    depends on its neighbours, draws on their seed alone, gaps are flagged and leave
+    others alone, and extreme fluxes give numbers.
 
     Parameters
     ----------
@@ -60,7 +62,23 @@ def check_savedmodel(directory: str | Path) -> list[str]:
         return [f"contract: expected version {CONTRACT}; received {about['contract']}"]
     found = list(_of_what_it_declares(loaded, about))
     # to ask what is not there would only say the same again
-    return found or [*_of_warmup(Path(directory), loaded), *_of_answers(loaded, about)]
+    return found or [
+        *_of_weights(Path(directory)),
+        *_of_warmup(Path(directory), loaded),
+        *_of_answers(loaded, about),
+    ]
+
+
+def _of_weights(directory: Path) -> Iterator[str]:
+    """Yield what of the weights is not as it was exported."""
+    path = directory / METADATA_FILE
+    if not path.is_file():
+        yield f"{METADATA_FILE}: is missing"
+        return
+    exported, there = read_json(path).get(WEIGHTS, {}), weights_files(directory)
+    for name in sorted(set(exported) | set(there)):
+        if exported.get(name) != there.get(name):
+            yield f"variables/{name}: is not the file that was exported"
 
 
 def _of_what_it_declares(

@@ -20,7 +20,7 @@ from clusterkeras.model_files.model_file import find_model
 from clusterkeras.network.layers.context import whole_context
 from clusterkeras.network.loading import load_model
 from clusterkeras.network.posterior_model import PosteriorModel
-from clusterkeras.serving.beside import METADATA_FILE, SOURCE
+from clusterkeras.serving.beside import METADATA_FILE, SOURCE, WEIGHTS, weights_files
 from clusterkeras.serving.contract import SAMPLES, about_model, signatures
 from clusterkeras.serving.loading import reason_of
 from clusterkeras.serving.warmup import WARMUP_FILE, write_warmup
@@ -134,7 +134,8 @@ def export(
         with whole_directory(final) as part:
             about = _write(model, part)
             write_warmup(model, name, part / WARMUP_FILE)
-            write_json(part / METADATA_FILE, {**about, **source})
+            about |= {WEIGHTS: weights_files(part), **source}
+            write_json(part / METADATA_FILE, about)
             if card is not None:
                 shutil.copy(card, part / CARD_FILE)
     except tf.errors.OpError as error:

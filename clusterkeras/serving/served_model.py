@@ -14,6 +14,7 @@ from clusterkeras.model_files.model_file import ModelFacts, read_facts
 from clusterkeras.serving.beside import (
     METADATA_FILE,
     SOURCE,
+    WEIGHTS,
     find_savedmodel,
     is_savedmodel,
 )
@@ -214,6 +215,7 @@ def open_savedmodel(
     if in_place_of is not None:
         written = read_json(Path(directory, METADATA_FILE))
         configuration = written.pop(SOURCE)["configuration"]
+        written.pop(WEIGHTS)  # `find_savedmodel` has looked at them
         told = "conditioned" in written["signatures"]
         only = ("metadata", "conditioned" if told else "serving_default")
     signatures = load_savedmodel(directory, only)

@@ -10,6 +10,7 @@ from clusterkeras.commands.cli import main
 from clusterkeras.config import ModelConfig
 from clusterkeras.network.model import ClusterModel
 from clusterkeras.serving import check
+from clusterkeras.serving.beside import METADATA_FILE, weights_files
 from clusterkeras.serving.check import check_savedmodel
 from clusterkeras.serving.savedmodel import export
 from clusterkeras.serving.warmup import WARMUP_FILE
@@ -37,6 +38,17 @@ def test_a_model_without_its_warm_up_is_named(directory, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out.startswith(f"{WARMUP_FILE}: missing")
     assert "1 deviation" in err
+
+
+def test_weights_that_were_exchanged_are_named(directory, tmp_path):
+    copy = shutil.copytree(directory, tmp_path / "1")
+    path = copy / METADATA_FILE
+    exported = next(iter(weights_files(copy).values()))
+    path.write_text(path.read_text().replace(exported, "0"))
+    (found,) = check_savedmodel(copy)
+    assert found.endswith("is not the file that was exported")
+    path.unlink()
+    assert check_savedmodel(copy) == [f"{METADATA_FILE}: is missing"]
 
 
 def test_a_request_of_every_signature_is_wanted(directory, tmp_path):
