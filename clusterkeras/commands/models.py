@@ -230,6 +230,8 @@ def _presets(args: Namespace) -> str:
     from clusterkeras.model_files.presets import presets
 
     table = presets(args.directory)
+    if not len(table):
+        return f"no presets in the directories of {args.directory}"
     for name in ("size", "nll", "prior"):
         table[name].info.format = ".2f"
     lines = table.pformat(max_lines=-1, max_width=-1, align="<")
@@ -289,7 +291,8 @@ def _serve(args: Namespace) -> str:
         from clusterkeras.serving.server.serve import Ports, serve
     except ModuleNotFoundError as error:
         raise ImportError(
-            f"serve needs {error.name}: pip install 'clusterkeras[serving]'"
+            f"serve needs {error.name}: pip install '.[serving]' in a clone of the "
+            "repository, or that package alone"
         ) from error
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -299,6 +299,7 @@ def grpc_server(
             port = server.add_secure_port(address, credentials)
     except RuntimeError as error:
         raise OSError(
-            f"{address}: gRPC cannot listen there: {error}. Name another host or port"
+            f"{address}: gRPC cannot listen there: {str(error).rstrip('.')}. "
+            "Name another host or port"
         ) from error
     return server, port

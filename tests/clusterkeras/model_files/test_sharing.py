@@ -110,5 +110,7 @@ def test_by_command_line_and_listed(model, tmp_path, metrics, capsys):
     shown = capsys.readouterr().out
     assert "mine" in shown
     assert "1.50" in shown
+    assert cli.main(["presets", str(tmp_path / "run")]) == 0
+    assert "no presets in" in capsys.readouterr().out
     assert cli.main(["presets"]) == 0
     assert "m83-wfc3-uvis" in capsys.readouterr().out
