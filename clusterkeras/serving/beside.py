@@ -36,8 +36,8 @@ def is_savedmodel(model: object) -> bool:
 
 
 def weights_files(directory: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file of a SavedModel's weights, by name."""
-    files = sorted((directory / "variables").iterdir())
+    """Return the SHA-256 of each file of a SavedModel's weights there are, by name."""
+    files = sorted((directory / "variables").glob("*"))
     return {file.name: sha256_of(file) for file in files}
 
 

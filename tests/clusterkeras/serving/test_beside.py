@@ -118,6 +118,12 @@ def test_one_whose_own_weights_were_exchanged_is_not_asked(run, caplog):
     assert "Export it again" in caplog.text
 
 
+def test_one_without_its_weights_is_not_asked(run, caplog):
+    shutil.rmtree(run / "1" / "variables")
+    assert find_savedmodel(run) is None
+    assert "Export it again" in caplog.text
+
+
 def test_one_exported_from_a_model_in_memory_is_not_taken_for_a_file_s(run, caplog):
     shutil.rmtree(run / "1")
     export(open_model(run), run.parent, run.name, 1)
