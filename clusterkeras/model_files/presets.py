@@ -7,7 +7,7 @@ TensorFlow is not imported.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -146,7 +146,13 @@ def read_preset(directory: Path) -> Preset:
     """
     path = directory / PRESET_FILE
     values = read_json(path)
-    known = {field.name for field in fields(Preset)}
+    known = {field.name: field.default is MISSING for field in fields(Preset)}
+    missing = [name for name, needed in known.items() if needed and name not in values]
+    if missing:
+        raise ValueError(
+            f"{path}: no description of a preset: missing {', '.join(missing)}. Save it "
+            "again with `clusterkeras save-preset`"
+        )
     try:
         return Preset(**{k: v for k, v in values.items() if k in known})
     except (AttributeError, TypeError, ValueError) as error:
