@@ -150,8 +150,8 @@ def read_preset(directory: Path) -> Preset:
     missing = [name for name, needed in known.items() if needed and name not in values]
     if missing:
         raise ValueError(
-            f"{path}: no description of a preset: missing {', '.join(missing)}. Save it "
-            "again with `clusterkeras save-preset`"
+            f"{path}: no description of a preset: missing {', '.join(missing)}. Save "
+            "it again with `clusterkeras save-preset`"
         )
     try:
         return Preset(**{k: v for k, v in values.items() if k in known})
