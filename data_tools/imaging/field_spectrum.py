@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,6 +24,10 @@ _MOST_PX = 1024
 #: Scatter in nJy put in for a band that does not scatter at all, as one whose pixels
 #: were clipped: so large that the band says nothing.
 _SAYS_NOTHING = 1e15
+#: Side in pixels of the square whose spectrum is that of a place on a mosaic, a field's
+#: of a training set, and at every how many pixels it is measured anew.
+_AROUND_PX = 768
+_STEP_PX = 256
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,42 @@ def measure_spectrum(image: np.ndarray, px: int) -> FieldSpectrum:
             np.array(common),
         ),
     )
+
+
+class LocalSpectra:
+    """The spectra of a mosaic, which is not as rough everywhere as in its middle.
+
+    Parameters
+    ----------
+    window : callable
+        Gives the (rows, columns, bands) pixels in nJy of slices of rows and columns.
+    shape : (int, int)
+        Rows and columns of the mosaic.
+    px : int
+        Side of the cutouts for which they are measured.
+    """
+
+    def __init__(
+        self,
+        window: Callable[[slice, slice], np.ndarray],
+        shape: tuple[int, int],
+        px: int,
+    ) -> None:
+        self._window, self._px = window, px
+        self._shape = np.array(shape)
+        self._measured: dict[tuple[int, ...], FieldSpectrum] = {}
+
+    def at(self, x: float, y: float) -> FieldSpectrum:
+        """Return the spectrum around a place, 0-based pixels."""
+        cell = (int(y // _STEP_PX), int(x // _STEP_PX))
+        if cell not in self._measured:
+            middle = (np.array(cell) + 0.5) * _STEP_PX
+            last = np.maximum(self._shape - _AROUND_PX, 0)
+            first = np.clip(middle - _AROUND_PX / 2, 0, last).astype(int)
+            end = np.minimum(first + _AROUND_PX, self._shape)
+            around = self._window(*map(slice, first, end))
+            self._measured[cell] = measure_spectrum(around, self._px)
+        return self._measured[cell]
 
 
 def _middle(image: np.ndarray, most_px: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial import cKDTree
 
-from data_tools.imaging.field_spectrum import FieldSpectrum, measure_spectrum
+from data_tools.imaging.field_spectrum import LocalSpectra
 from data_tools.imaging.observation import Observation
 from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import visibility
@@ -28,10 +28,6 @@ STAMP_PX = 128
 _PER_PSF = 16
 #: Every so many pixels along both axes the mosaic is looked at for data.
 _COVERAGE_STEP_PX = 16
-#: The spectrum at a place is that of a square of so many pixels a side, measured anew
-#: at every so many.
-_SPECTRUM_PX = 512
-_SPECTRUM_STEP_PX = 256
 
 
 class InjectedMosaics(Mosaics):
@@ -123,7 +119,7 @@ class Injector:
         self._electron_njy = electron_njy(mosaics, target)
         self._covered = np.argwhere(mosaics.coverage(_COVERAGE_STEP_PX))
         self._half = min(target.cutout_px, STAMP_PX) // 2
-        self._spectra: dict[tuple[int, ...], FieldSpectrum] = {}
+        self._spectra = LocalSpectra(mosaics.window, mosaics.shape, 2 * self._half)
 
     def places(
         self,
@@ -227,7 +223,7 @@ class Injector:
             inner = slice(STAMP_PX // 2 - self._half, STAMP_PX // 2 + self._half)
             sought = self._drawn(cluster.expected, places[i] - corners[i, ::-1], psf)
             log_snr[i] = visibility(
-                sought[inner, inner], self._spectrum(places[i]), seen.electron_njy
+                sought[inner, inner], self._spectra.at(*places[i]), seen.electron_njy
             )
         mosaics = InjectedMosaics(self.mosaics, corners, stamps)
         return Injected(mosaics, log_snr, magnitude)
@@ -242,20 +238,6 @@ class Injector:
         return observe(
             *(self.target, self.priors, self._electron_njy, self._noise, depth), rng
         )
-
-    def _spectrum(self, place: np.ndarray) -> FieldSpectrum:
-        """Return the spectrum of the mosaic around a place."""
-        cell = tuple((place[::-1] // _SPECTRUM_STEP_PX).astype(int))
-        if cell not in self._spectra:
-            middle = (np.array(cell) + 0.5) * _SPECTRUM_STEP_PX
-            last = np.array(self.mosaics.shape) - _SPECTRUM_PX
-            first = np.clip(middle - _SPECTRUM_PX / 2, 0, np.maximum(last, 0))
-            end = np.minimum(first + _SPECTRUM_PX, self.mosaics.shape)
-            rows, columns = map(slice, first.astype(int), end.astype(int))
-            self._spectra[cell] = measure_spectrum(
-                self.mosaics.window(rows, columns), 2 * self._half
-            )
-        return self._spectra[cell]
 
     def _depth(self, place: np.ndarray) -> np.ndarray:
         """Return the exposure at a place over the mosaic's, in each band."""

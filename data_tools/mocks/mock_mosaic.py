@@ -13,7 +13,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from data_tools.fields.galaxy_field import FieldMaker, GalaxyField
-from data_tools.imaging.field_spectrum import measure_spectrum
+from data_tools.imaging.field_spectrum import LocalSpectra
 from data_tools.imaging.render import Renderer
 from data_tools.imaging.visibility import visibility
 from data_tools.mocks.mock import MockMaker
@@ -266,7 +266,9 @@ def _clusters(
     seen = field.observation
     cutout_psf = cutout.filters(seen.psf(target, cutout.grid))
     half = target.cutout_px // 2
-    spectrum = measure_spectrum(field.image, target.cutout_px)
+    spectra = LocalSpectra(
+        lambda *window: field.image[window], field.image.shape[:2], target.cutout_px
+    )
     source = np.float32(0)
     log_snr, flux = np.empty(len(x)), np.empty((len(x), len(target.bands)))
     for first in range(0, len(x), _CLUSTERS_AT_ONCE):
@@ -285,7 +287,7 @@ def _clusters(
             alone = cutout.draw(
                 x[i] - column + sought.x, y[i] - row + sought.y, sought.flux, cutout_psf
             )
-            log_snr[i] = visibility(alone, spectrum, seen.electron_njy)
+            log_snr[i] = visibility(alone, spectra.at(x[i], y[i]), seen.electron_njy)
             around = maker.surroundings.draw(
                 streams(rng, 1)[0], cluster, parameters[i], unrelated=False
             )

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from data_tools.imaging.field_spectrum import FieldSpectrum, measure_spectrum, rings
+from data_tools.imaging.field_spectrum import (
+    FieldSpectrum,
+    LocalSpectra,
+    measure_spectrum,
+    rings,
+)
 from data_tools.imaging.observation import drizzled
 
 
@@ -111,3 +116,24 @@ def test_a_band_without_scatter_says_nothing():
     assert np.isfinite(found).all()
     assert (found[:, 1, 1] > 1e20).all()
     assert found[:, 0, 0] == pytest.approx(1, abs=0.3)
+
+
+def test_a_mosaic_is_as_rough_as_it_is_around_each_place():
+    image = white((300, 2400, 1))
+    image[:, 1200:] *= 3
+    read = []
+
+    def window(rows, columns):
+        read.append((rows, columns))
+        return image[rows, columns]
+
+    spectra = LocalSpectra(window, image.shape[:2], 64)
+    fine = frequency() > 0.1
+    for x, scatter in ((200, 1), (2200, 3)):
+        power = spectra.at(x, 250).power[fine, 0, 0]
+        assert power == pytest.approx(scatter**2, rel=0.15)
+    assert spectra.at(2210, 251) is spectra.at(2200, 250)
+    assert read == [
+        (slice(0, 300), slice(0, 768)),
+        (slice(0, 300), slice(1632, 2400)),
+    ]
