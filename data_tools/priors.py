@@ -37,6 +37,10 @@ def _default_negatives() -> dict[str, float]:
     }
 
 
+#: Distances in pixels of a second object from the middle of the cutout.
+NEIGHBOUR_PX = (8.0, 30.0)
+
+
 @dataclass(frozen=True)
 class Priors:
     """Shares and ranges of a training set; every range is drawn from uniformly.

@@ -324,7 +324,7 @@ FLAGS: dict[str, tuple[int, str]] = {
     "outside_training": (16, "the posterior leans on an edge of the training range"),
     "unlike_mocks": (32, "the image is unlike anything the network was trained on"),
     "no_data": (64, "no usable pixel at the position: the posterior is NaN"),
-    "overlap": (128, "within two half-light radii of a likelier cluster: perhaps it"),
+    "overlap": (128, "within two half-light radii, or 8 px, of a likelier cluster: it"),
     "depth": (256, "the exposure there is outside that of the training's mocks"),
     "position": (512, "pixel and sky position disagree, or one is impossible"),
     "other_instrument": (1024, "a mosaic is of another instrument than the mocks"),

@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from clusterkeras.network.presence import at_shares, estimate_shares, or_not
+from clusterkeras.network.presence import (
+    at_shares,
+    estimate_shares,
+    or_not,
+    with_empty_places,
+)
+from data_tools.priors import NEIGHBOUR_PX
 from data_tools.schema import FLAGS, KINDS, PARAMETER_NAMES
 
 if TYPE_CHECKING:
@@ -16,8 +22,9 @@ if TYPE_CHECKING:
 
 #: A row is an overlap within so many half-light radii of a likelier cluster ...
 RADII = 2.0
-#: ... or within so many pixels, if that is more.
-SMALLEST_PX = 3.0
+#: ... or within so many pixels, if that is more: in training nothing else is closer, so
+#: that what the network sees there is that cluster, beside its place.
+SMALLEST_PX = NEIGHBOUR_PX[0]
 #: Rows below this probability are no clusters that others could be pieces of.
 P_CLUSTER = 0.5
 
@@ -98,8 +105,10 @@ def settle_presence(
         clusters and of the rest.
     """
     config, names = settings.config, KINDS[1:]
+    empty = None
     if "kinds" in columns:
         found, trained = columns["kinds"], np.asarray(settings.kind_shares)
+        empty = KINDS.index("empty")
         others = config.other_shares and [
             config.other_shares.get(k, 0.0) for k in names
         ]
@@ -111,8 +120,9 @@ def settle_presence(
     overlap = np.zeros(len(found), bool)
     for _ in range(2):
         known = config.cluster_share
-        shares = estimate_shares(found[~overlap], trained, known, others)
-        p = at_shares(found, trained, shares)
+        shares = estimate_shares(found[~overlap], trained, known, others, empty)
+        weights = shares if empty is None else with_empty_places(shares, empty)
+        p = at_shares(found, trained, weights)
         overlap = overlapping(x, y, p[:, 0], radius)
     columns["flags"][overlap] |= FLAGS["overlap"][0]
     columns["p_cluster"] = p[:, 0]

@@ -53,7 +53,10 @@ _SETTINGS_FILE, _ROUNDS = "settings.json", "rounds"
 
 #: How clusters are injected and held to be recovered; rounds of other ways don't mix.
 _INJECTED = "with PSFs as wide as the mosaics' stars; S/N on 768 px about each"
-_RECOVERED = "rows that count, within match_px or the half-light radius; others after"
+_RECOVERED = (
+    "rows that count, within match_px or the half-light radius; others after; overlaps "
+    "to 8 px, places with nothing"
+)
 
 
 def measure_completeness(

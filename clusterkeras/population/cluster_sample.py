@@ -61,10 +61,10 @@ def sample_of_clusters(catalogue: Catalogue, completeness: str | Path) -> Cluste
     A row counts if its ``p_cluster`` is that of the completeness or more and it has
     none of the flags `LEFT_OUT`; an injected cluster, if such a row is its own.
 
-    ``p_cluster`` is under the share s of clusters among the candidates that the
-    metadata state. The flat number is s / (1 - s) of the candidates that are none,
-    over D, the share of the injected clusters that are candidates: so many evenly
-    spread clusters would make that share, and another s changes both alike.
+    ``p_cluster`` is under the share s that the metadata state, of images drawn as those
+    of a training set are: of clusters all over the box, of which many cannot be seen.
+    Its odds are so those of s / (1 - s) evenly spread clusters, seen or not, for each
+    candidate that is none: the flat number.
 
     Parameters
     ----------
@@ -104,7 +104,6 @@ def sample_of_clusters(catalogue: Catalogue, completeness: str | Path) -> Cluste
         )
     flags = np.asarray(table["flags"]).astype(int)
     others = np.nansum(1 - p[~catalogue.flagged("overlap")])
-    apart = np.asarray(table["detected"], bool) & ((flags & FLAGS["overlap"][0]) == 0)
     recovered = np.asarray(table["recovered"], bool) & ((flags & _BITS) == 0)
     if not recovered.any():
         raise ValueError(
@@ -117,7 +116,7 @@ def sample_of_clusters(catalogue: Catalogue, completeness: str | Path) -> Cluste
         p_cluster=p[rows],
         injected=np.column_stack([numbers(table, name) for name in PARAMETER_NAMES]),
         recovered=recovered,
-        flat_number=float(share / (1 - share) * others / apart.mean()),
+        flat_number=float(share / (1 - share) * others),
         left_out={name: int(which.sum()) for name, which in flagged.items()},
         threshold=threshold,
     )

@@ -20,7 +20,7 @@ from data_tools.imaging.visibility import visibility
 from data_tools.mocks.blemishes import blemished
 from data_tools.mocks.negatives import NegativeMaker
 from data_tools.mocks.surroundings import Surroundings
-from data_tools.priors import Priors
+from data_tools.priors import NEIGHBOUR_PX, Priors
 from data_tools.schema import (
     FIELD_TRAIT_NAMES,
     KINDS,
@@ -40,8 +40,6 @@ _MARGIN_PX = 16
 _FLOAT16_MAX = 65504.0
 #: Bits of the smallest normal float16 as a float32, and the bits between the exponents.
 _NORMAL, _REBIAS = 113 << 23, 112 << 23
-#: Distance in pixels of a neighbour from the middle of the cutout.
-_NEIGHBOUR_PX = (8.0, 30.0)
 
 
 def _stored(image: np.ndarray) -> np.ndarray:
@@ -293,7 +291,7 @@ class MockMaker:
     ) -> np.ndarray:
         """Draw the light of a cluster or of a bright star beside the middle."""
         # evenly over the ring's area, as far as a small cutout reaches
-        inner, outer = np.square(np.minimum(_NEIGHBOUR_PX, self.target.cutout_px / 2))
+        inner, outer = np.square(np.minimum(NEIGHBOUR_PX, self.target.cutout_px / 2))
         distance = np.sqrt(rng.uniform(inner, outer))
         angle = rng.uniform(0, 2 * np.pi)
         place = distance * np.array([np.cos(angle), np.sin(angle)])

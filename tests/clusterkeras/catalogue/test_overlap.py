@@ -6,7 +6,13 @@ import pytest
 from clusterkeras.catalogue.asking.settings import InferenceSettings
 from clusterkeras.catalogue.overlap import overlapping, settle_presence
 from clusterkeras.config import InferenceConfig
-from clusterkeras.network.presence import at_share, at_shares, or_not
+from clusterkeras.network.presence import (
+    at_share,
+    at_shares,
+    or_not,
+    with_empty_places,
+)
+from data_tools.priors import NEIGHBOUR_PX
 from data_tools.schema import FLAGS, KINDS
 
 
@@ -19,9 +25,10 @@ def test_less_likely_rows_within_two_half_light_radii_are_overlaps():
     assert find(rows) == [False, True, False, True]
 
 
-def test_row_next_to_a_small_cluster_is_an_overlap_only_within_three_pixels():
-    rows = [(50, 50, 0.9, 0.5), (52.5, 50, 0.8, 0.5), (54, 50, 0.7, 0.5)]
-    assert find(rows) == [False, True, False]
+def test_a_row_closer_to_a_small_cluster_than_mocks_have_a_second_is_an_overlap():
+    closest, _ = NEIGHBOUR_PX
+    rows = [(50, 50, 0.9, 0.5), (49.5 + closest, 50, 0.8, 0.5)]
+    assert find([*rows, (50, 50.5 + closest, 0.7, 0.5)]) == [False, True, False]
 
 
 def test_an_overlap_claims_nothing_itself():
@@ -79,11 +86,14 @@ ROWS[3] = np.nan
 
 def test_a_row_has_its_likeliest_other_kind_under_the_shares_of_all(settle):
     columns, shares = settle(ROWS)
-    assert columns["other_kind"].tolist() == [*["field_peak"] * 3, ""]
+    # what is like all but a cluster alike is most likely nothing: that is common
+    assert columns["other_kind"].tolist() == ["empty", "field_peak", "field_peak", ""]
     assert shares.shape == (9,)
-    expected = at_shares(ROWS, TRAINED, shares)
+    weights = with_empty_places(shares, KINDS.index("empty"))
+    expected = at_shares(ROWS, TRAINED, weights)
     np.testing.assert_allclose(columns["p_cluster"], expected[:, 0], rtol=1e-5)
-    np.testing.assert_allclose(columns["p_other_kind"], expected[:, 8], rtol=1e-5)
+    others = expected[:, 1:].max(axis=1)
+    np.testing.assert_allclose(columns["p_other_kind"], others, rtol=1e-5)
 
 
 def test_a_model_that_knows_only_clusters_names_no_other_kind(settle):
@@ -117,6 +127,19 @@ def test_pieces_of_one_cluster_do_not_count_among_the_shares(settle):
     assert not apart["flags"].any()
     assert (pieces["flags"] & FLAGS["overlap"][0] > 0).sum() == 39
     assert fewer[0] < shares[0]
+
+
+def test_images_of_nothing_are_no_clusters_though_no_finder_names_such_places(settle):
+    # clusters that cannot be seen and places with nothing look the same
+    nothing = np.full((3, len(KINDS)), 0.02)
+    nothing[:, 0], nothing[:, KINDS.index("empty")] = 0.7, 0.16
+    sure = np.full((2, len(KINDS)), 1e-4)
+    sure[[0, 1], [0, 8]] = 1 - 8e-4
+    seen = np.repeat(sure, [40, 400], axis=0)
+    columns, shares = settle(np.concatenate([nothing, seen]))
+    assert shares[KINDS.index("empty")] < 0.1
+    assert (columns["p_cluster"][:3] < 0.4).all()
+    assert (columns["p_cluster"][3:43] > 0.5).all()
 
 
 def test_no_rows_have_the_training_s_shares(settle):

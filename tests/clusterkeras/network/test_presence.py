@@ -5,11 +5,13 @@ import pytest
 from scipy import stats
 
 from clusterkeras.network.presence import (
+    EMPTY_PLACES,
     PRIOR_POSITIONS,
     at_share,
     at_shares,
     estimate_shares,
     or_not,
+    with_empty_places,
 )
 from data_tools.priors import Priors
 from data_tools.schema import KINDS
@@ -98,6 +100,25 @@ def test_known_shares_of_the_other_kinds_stay():
     np.testing.assert_allclose(shares, FOUND, rtol=1e-6)
     found = estimate_shares(p, TRAINED, others=NEGATIVES)
     np.testing.assert_allclose(found, TRAINED, atol=0.01)
+
+
+def test_for_each_cluster_there_are_places_with_nothing_that_nobody_names():
+    weights = with_empty_places(FOUND, 1)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[1] / weights[0] == pytest.approx(EMPTY_PLACES)
+    np.testing.assert_allclose(weights[2:] / weights[0], FOUND[2:] / FOUND[0])
+    np.testing.assert_allclose(with_empty_places([0.1, 0.9], 1), [0.1, 0.9])
+
+
+def test_images_of_nothing_are_not_counted_as_clusters():
+    # half of the clusters look like nothing, and none of the positions does
+    seen = np.tile([0.98, 0.0, 0.02], (50, 1))
+    peaks = np.tile([0.01, 0.0, 0.99], (950, 1))
+    nothing = np.tile([0.7, 0.3, 0.0], (20, 1))
+    trained = [0.6, 0.1, 0.3]
+    p = np.concatenate([seen, peaks, nothing])
+    without = estimate_shares(p, trained)[0]
+    assert estimate_shares(p, trained, empty=1)[0] < 0.9 * without
 
 
 def test_a_kind_that_was_not_trained_stays_impossible():
