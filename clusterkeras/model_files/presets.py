@@ -18,6 +18,7 @@ from astropy.table import QTable
 
 from clusterkeras.model_files import MODEL_FILE
 from data_tools.running.plain_files import read_json, sha256_of
+from data_tools.running.seal import is_sealed
 
 #: What a directory is known by as a preset, and what it says of the model in it.
 PRESET_FILE = "preset.json"
@@ -184,8 +185,29 @@ def check_hash(model: Path) -> None:
         )
 
 
+def _check_as_saved(directory: Path) -> None:
+    """Refuse a preset of which a list would say what is no longer true."""
+    path = directory / PRESET_FILE
+    if not is_sealed(path):
+        raise ValueError(
+            f"{path}: expected the file as `clusterkeras save-preset` wrote it; it was "
+            "changed since, so that its numbers may be no model's. Fetch the preset "
+            "again or, if the model is yours, save it as a preset again"
+        )
+    model = directory / MODEL_FILE
+    if not model.is_file():
+        raise FileNotFoundError(
+            f"{model}: expected the model that {PRESET_FILE} beside it is about; there "
+            "is none. Fetch the preset again, or remove its directory"
+        )
+    check_hash(model)
+
+
 def presets(directory: str | Path | None = None) -> QTable:
-    """List presets.
+    """List presets, each as it was saved.
+
+    What is listed stands in each ``preset.json``, which must be as it was written, of
+    the model beside it. That the numbers were measured well is for who saved it to say.
 
     Parameters
     ----------
@@ -205,8 +227,11 @@ def presets(directory: str | Path | None = None) -> QTable:
     ------
     NotADirectoryError
         If there is no such directory.
+    FileNotFoundError
+        If a preset has lost its model.
     ValueError
-        If a ``preset.json`` is not as `save_preset` writes it.
+        If a ``preset.json`` is not as `save_preset` wrote it, or the model beside it is
+        another one.
 
     Examples
     --------
@@ -220,7 +245,10 @@ def presets(directory: str | Path | None = None) -> QTable:
         raise NotADirectoryError(
             f"{root}: expected a directory with presets; there is none"
         )
-    found = [read_preset(file.parent) for file in sorted(root.glob(f"*/{PRESET_FILE}"))]
+    directories = [file.parent for file in sorted(root.glob(f"*/{PRESET_FILE}"))]
+    found = [read_preset(one) for one in directories]
+    for one in directories:
+        _check_as_saved(one)
 
     def numbers(name: str) -> np.ndarray:
         return np.array([getattr(one, name) for one in found], float)

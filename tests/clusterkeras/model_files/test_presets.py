@@ -16,7 +16,8 @@ from clusterkeras.model_files.presets import (
     read_preset,
     saved_models_directory,
 )
-from data_tools.running.plain_files import sha256_of
+from data_tools.running.plain_files import sha256_of, write_json
+from data_tools.running.seal import BLANK, KEY
 
 
 @pytest.fixture
@@ -67,7 +68,30 @@ def test_presets_are_a_table_with_units(preset):
 
 def test_what_was_not_measured_is_no_number(preset):
     change(preset, nll=None, prior_nll=None)
+    values = json.loads((preset / PRESET_FILE).read_text())
+    write_json(preset / PRESET_FILE, {**values, KEY: BLANK})
     assert np.isnan(presets(preset.parent)["nll"][0])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"nll": -9.0}, {"saved": "2020-02-29"}, {"sha256": "0" * 64}, {KEY: BLANK}],
+    ids=str,
+)
+def test_a_preset_whose_description_was_edited_is_not_listed(preset, values):
+    change(preset, **values)
+    with pytest.raises(ValueError, match=rf"{PRESET_FILE}: expected the file as"):
+        presets(preset.parent)
+
+
+def test_a_preset_of_another_model_or_none_is_not_listed(preset):
+    with (preset / MODEL_FILE).open("ab") as file:
+        file.write(b"0")
+    with pytest.raises(ValueError, match="expected the file whose SHA-256"):
+        presets(preset.parent)
+    (preset / MODEL_FILE).unlink()
+    with pytest.raises(FileNotFoundError, match="expected the model that"):
+        presets(preset.parent)
 
 
 def test_a_directory_without_presets_is_an_empty_table(tmp_path):
