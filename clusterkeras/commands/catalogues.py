@@ -14,6 +14,7 @@ from clusterkeras.commands.command import (
     add_output,
     add_runner,
 )
+from clusterkeras.model_files.presets import DEFAULT_PRESET
 
 if TYPE_CHECKING:
     from clusterkeras.client import RemoteModel
@@ -79,7 +80,14 @@ def _add_infer(parser: ArgumentParser) -> None:
     parser.add_argument("--fields", type=Path, default=None, metavar="YAML")
     add_runner(parser)
     add_output(parser)
-    add_model(parser)
+    # no default, so that one beside --server is seen
+    parser.add_argument(
+        "--model",
+        default=None,
+        metavar="NAME_OR_PATH",
+        help="Trained model: the name of one that ships, a .keras file, the directory "
+        f"of a run or of a SavedModel; {DEFAULT_PRESET} if none is named.",
+    )
     parser.add_argument(
         "--server",
         default=None,
@@ -120,11 +128,17 @@ def _infer(args: Namespace) -> str:
         )
     if args.fields is not None and args.server is not None:
         raise ValueError("infer: expected --images and --positions beside --server")
+    if args.model is not None and args.server is not None:
+        raise ValueError(
+            f"infer: expected --model or --server; received --model {args.model} and "
+            f"--server {args.server}, which has a model of its own. Leave one out"
+        )
+    model = DEFAULT_PRESET if args.model is None else args.model
     if args.fields is not None:
         parts = infer_fields(
             read_fields(args.fields),
             args.output,
-            args.model,
+            model,
             args.inference,
             args.runner,
             args.runner_options,
@@ -132,9 +146,8 @@ def _infer(args: Namespace) -> str:
             overwrite=args.overwrite,
         )
         return f"wrote the catalogues of {len(parts)} fields: {args.output}"
-    if args.runner != "local":
-        raise ValueError("infer: expected --fields beside --runner beam")
-    model = args.model if args.server is None else _connected(args)
+    if args.server is not None:
+        model = _connected(args)
     table = infer(
         args.images,
         args.positions,
@@ -308,6 +321,7 @@ COMMANDS: dict[str, Command] = {
         _add_detect,
         _detect,
         ("clusterkeras.detection.candidates:detect",),
+        needs={"map_stride": "map"},
     ),
     "infer": Command(
         "Turn positions on mosaics into a catalogue of posteriors.",
@@ -319,6 +333,11 @@ COMMANDS: dict[str, Command] = {
             "clusterkeras.catalogue.infer:infer",
             "clusterkeras.catalogue.survey.infer_fields:infer_fields",
         ),
+        needs={
+            **dict.fromkeys(("runner", "workers", "runner_options"), "fields"),
+            **dict.fromkeys(("server_token_file", "server_certificate"), "server"),
+            "inference.draws": "draws_file",
+        },
     ),
     "compare": Command(
         "Match a catalogue with a truth table: completeness, bias, coverage.",

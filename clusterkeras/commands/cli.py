@@ -269,8 +269,10 @@ def _run(argv: Sequence[str], prog: str, traceback: bool) -> int:
         arguments = argv[1:]
         if COMMANDS[name].takes_target:
             arguments = _with_target_file(arguments)
-        args = parser.instantiate(parser.parse_args(arguments))
+        parsed = parser.parse_args(arguments)
+        args = parser.instantiate(parsed)
         check(args, "--", {k: limit for k, limit in LIMITS.items() if k in args})
+        COMMANDS[name].check_pairs(parsed, parser.get_defaults())
     except (argparse.ArgumentError, ValueError, TypeError, OSError) as error:
         if traceback or isinstance(error, BrokenPipeError):
             raise

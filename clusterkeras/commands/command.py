@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -51,6 +51,8 @@ class Command:
         it.
     takes_target : bool
         Whether it has ``--target`` and the options of a target.
+    needs : mapping of str to str
+        Options that mean nothing without another, and that one.
     """
 
     summary: str
@@ -59,6 +61,27 @@ class Command:
     run: Callable[[Namespace], str]
     functions: tuple[str, ...]
     takes_target: bool = False
+    needs: Mapping[str, str] = field(default_factory=dict)
+
+    def check_pairs(self, args: Namespace, defaults: Namespace) -> None:
+        """Refuse an option that would be left aside for want of another.
+
+        Parameters
+        ----------
+        args, defaults : Namespace
+            What was given, and what they are where nothing is.
+
+        Raises
+        ------
+        ValueError
+            If there is one that is not as by default.
+        """
+        for name, other in self.needs.items():
+            if args[name] != defaults[name] and not args[other]:
+                raise ValueError(
+                    f"--{name}: expected --{other} beside it, without which it means "
+                    f"nothing; received it alone. Give --{other} too, or leave it out"
+                )
 
 
 def add_model(parser: ArgumentParser, words: str | None = None) -> None:

@@ -44,16 +44,11 @@ def _add_simulate(parser: ArgumentParser) -> None:
 
 
 def _simulate(args: Namespace) -> str:
-    from data_tools.fields.backgrounds import Backgrounds
     from data_tools.records.simulate import simulate
 
     backgrounds = None
     if args.images:
         backgrounds = replace(args.backgrounds, images=tuple(args.images))
-    elif args.backgrounds != Backgrounds():
-        raise ValueError(
-            "the options of backgrounds are for real mosaics: expected --images too"
-        )
     path = simulate(
         args.output,
         args.target,
@@ -151,6 +146,7 @@ COMMANDS: dict[str, Command] = {
         _simulate,
         ("data_tools.records.simulate:simulate",),
         takes_target=True,
+        needs={"backgrounds": "images"},
     ),
     "check": Command(
         "Measure mosaics, their noise above all, beside what a model is trained on.",

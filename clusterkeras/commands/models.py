@@ -323,6 +323,7 @@ COMMANDS: dict[str, Command] = {
         _add_evaluate,
         _evaluate,
         ("clusterkeras.evaluation.evaluate:evaluate",),
+        needs={"classical_models": "classical"},
     ),
     "shifts": Command(
         "Score a model where one thing is not as in its mocks: loss, coverage, flags.",
@@ -330,6 +331,7 @@ COMMANDS: dict[str, Command] = {
         _add_shifts,
         _shifts,
         ("clusterkeras.evaluation.shifts.measure:measure_shifts",),
+        needs={"backgrounds": "images", "isochrones_format": "isochrones"},
     ),
     "ensemble": Command(
         "Join trained models: an equally weighted mixture of their posteriors.",

@@ -202,7 +202,6 @@ def test_simulate_takes_mosaics_and_the_options_of_a_runner():
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--backgrounds.tile_px", "512"], "expected --images too"),
         (["--images", "no.fits", "no.fits", "no.fits"], "no.fits"),
         (["--", "--runner=FlinkRunner"], "options of a runner are for Beam alone"),
         (["stray"], "options of a runner are for Beam alone"),

@@ -44,6 +44,50 @@ CASES = {
     "a preview of no format": ("infer @a @b @c --preview @out.txt", "out.txt"),
     "draws of no format": ("infer @a @b @c --draws_file @out.txt", "out.txt"),
     "a server without a name": ("infer @a @b @c --server here:1", "HOST:PORT/NAME"),
+    "a server and a model": (
+        "infer @a @b @c --server here:1/m83 --model m83-wfc3-uvis",
+        "expected --model or --server; received --model m83-wfc3-uvis and --server",
+    ),
+    "a token for no server": (
+        "infer @a @b @c --server_token_file @bare.csv",
+        "--server_token_file: expected --server beside it",
+    ),
+    "a certificate for no server": (
+        "infer @a @b @c --server_certificate @bare.csv",
+        "--server_certificate: expected --server beside it",
+    ),
+    "draws for no file": (
+        "infer @a @b @c --inference.draws 300",
+        "--inference.draws: expected --draws_file beside it",
+    ),
+    "workers for one field": (
+        "infer @a @b @c --workers 2",
+        "--workers: expected --fields beside it",
+    ),
+    "a runner for one field": (
+        "infer @a @b @c --runner beam",
+        "--runner: expected --fields beside it",
+    ),
+    "a stride of no map": (
+        "detect @a @b @c --map_stride 4",
+        "--map_stride: expected --map beside it",
+    ),
+    "models of no classical grid": (
+        "evaluate --data @none --classical_models 10",
+        "--classical_models: expected --classical beside it",
+    ),
+    "a format of no isochrones": (
+        "shifts --isochrones_format mist",
+        "--isochrones_format: expected --isochrones beside it",
+    ),
+    "shifts: backgrounds of no mosaics": (
+        "shifts --backgrounds.mask_radius_arcsec 2",
+        "--backgrounds: expected --images beside it",
+    ),
+    "mocks: backgrounds of no mosaics": (
+        "simulate --backgrounds.mask_radius_arcsec 2",
+        "--backgrounds: expected --images beside it",
+    ),
     "fields that are not there": ("infer --fields @none.yaml", "none.yaml"),
     "candidates: a missing mosaic": ("detect @a @b @none.fits", "none.fits"),
     "candidates: other bands": ("detect @b @a @c", "F438W"),
