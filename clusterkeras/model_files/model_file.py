@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +22,7 @@ from clusterkeras.model_files.presets import (
 )
 from data_tools.foreign.json_text import load_json
 from data_tools.running.output import whole_path
+from data_tools.running.plain_files import read_yaml
 from data_tools.target import Target
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def find_model(name_or_path: str | Path) -> Path:
     Raises
     ------
     FileNotFoundError
-        If there is none; the message lists the presets.
+        If there is none, or its training is unfinished; the message lists the presets,
+        or says how to finish it.
     """
     names = preset_names()
     if str(name_or_path) in names:
@@ -69,11 +71,26 @@ def find_model(name_or_path: str | Path) -> Path:
     if path.is_dir():
         path = path / MODEL_FILE
     if not path.is_file():
+        _check_finished(path.parent)
         raise FileNotFoundError(
             f"model {str(name_or_path)!r}: expected one of {names}, a .keras file, or "
             f"a directory with a {MODEL_FILE}; nothing found there"
         )
     return path
+
+
+def _check_finished(directory: Path) -> None:
+    """Refuse the directory of a training that has not come to its end."""
+    about = {}
+    with suppress(OSError, ValueError):  # of somebody else's
+        about = read_yaml(directory / "configuration.yaml")
+    if "training" in about and "data" in about:
+        raise FileNotFoundError(
+            f"{directory}: expected a trained model, {MODEL_FILE}; the training there "
+            "is unfinished. Wait for it or, if nothing runs, give the same command "
+            f"again, clusterkeras fit --data {about['data']} -o {directory} with the "
+            "options of before: it goes on after its last whole epoch"
+        )
 
 
 @dataclass(frozen=True)
