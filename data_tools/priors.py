@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from data_tools.foreign.limits import (
     Limits,
@@ -18,10 +19,15 @@ from data_tools.foreign.limits import (
 from data_tools.foreign.typed import build
 from data_tools.schema import EXTINCTION_LAWS, KINDS, STELLAR_MODELS
 
-if TYPE_CHECKING:
-    from data_tools.target import Target
-
 Range = tuple[float, float]
+
+
+class FixesPriors(Protocol):
+    """A target, as far as priors know one: it stands on them."""
+
+    @property
+    def priors(self) -> Mapping[str, Any]:
+        """Values that it fixes, by name."""
 
 
 def _default_negatives() -> dict[str, float]:
@@ -354,7 +360,7 @@ class Priors:
         if not sum(self.stellar_models.values()) > 0:
             raise ValueError("priors: stellar_models must not all be zero")
 
-    def fixed_by(self, target: Target) -> Priors:
+    def fixed_by(self, target: FixesPriors) -> Priors:
         """Return these priors with what the target fixes (its ``priors``) in place.
 
         Raises

@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import graphlib
 import re
 from pathlib import Path
 
@@ -79,6 +80,22 @@ def test_an_import_against_the_order_is_seen(tmp_path, monkeypatch):
         "clusterkeras.network.model",
         "data_tools.fields.disc.Disc",
     ]
+
+
+def test_no_imports_run_in_a_circle_not_even_late_ones_or_those_for_types():
+    modules = {
+        name_of(p).removesuffix(".py").removesuffix("/__init__").replace("/", "."): p
+        for p in FILES
+    }
+    graph = {
+        name: {
+            module if module in modules else module.rpartition(".")[0]
+            for module in imported_modules(path)
+        }
+        - {name}
+        for name, path in modules.items()
+    }
+    graphlib.TopologicalSorter(graph).prepare()
 
 
 def test_the_documentation_states_every_folder_once():

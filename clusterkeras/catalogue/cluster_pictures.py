@@ -15,7 +15,13 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clusterkeras.catalogue.measurement import look_again
-from clusterkeras.catalogue.table import asked_again, flag_names, numbers
+from clusterkeras.catalogue.table import (
+    are_clusters,
+    asked_again,
+    best_first,
+    flag_names,
+    numbers,
+)
 from clusterkeras.diagnostics.plots.recovery import axis_label, corner_plot
 from data_tools.mosaics.mosaic import ROUNDING_PX, Mosaics
 from data_tools.pictures.colours import say_colours
@@ -25,7 +31,6 @@ from data_tools.running.seal import PICTURE_METADATA
 from data_tools.schema import PARAMETERS
 
 if TYPE_CHECKING:
-    from clusterkeras.catalogue.read import Catalogue
     from clusterkeras.network.posterior_model import PosteriorModel
     from data_tools.target import Target
 
@@ -163,12 +168,12 @@ HEAD_INCH = 0.5
 _FEWEST = 5
 
 
-def best_rows(catalogue: Catalogue, n: int) -> NDArray[np.intp]:
+def best_rows(catalogue: Table, n: int) -> NDArray[np.intp]:
     """Choose the rows most likely to be clusters, most likely first.
 
     Parameters
     ----------
-    catalogue : Catalogue
+    catalogue : Table
         As `clusterkeras.catalogue.infer` makes it.
     n : int
         Rows at most; those without a posterior, and overlaps with a likelier cluster,
@@ -179,12 +184,12 @@ def best_rows(catalogue: Catalogue, n: int) -> NDArray[np.intp]:
     ndarray of int
         Row numbers.
     """
-    order = catalogue.best_first()
-    return order[catalogue.are_clusters(0.0)[order]][:n]
+    order = best_first(catalogue)
+    return order[are_clusters(catalogue, 0.0)[order]][:n]
 
 
 def draw_preview(
-    catalogue: Catalogue,
+    catalogue: Table,
     mosaics: Mosaics,
     output: str | Path,
     rows: NDArray[np.intp] | None = None,
@@ -200,7 +205,7 @@ def draw_preview(
 
     Parameters
     ----------
-    catalogue : Catalogue
+    catalogue : Table
         As `clusterkeras.catalogue.infer` makes it.
     mosaics : Mosaics
         The mosaics it was made from.
@@ -222,10 +227,10 @@ def draw_preview(
     output.parent.mkdir(parents=True, exist_ok=True)
     likeliest = rows is None
     rows = best_rows(catalogue, n) if likeliest else np.asarray(rows)
-    x, y = (catalogue.numbers(axis) for axis in "xy")
+    x, y = (numbers(catalogue, axis) for axis in "xy")
     pivots = [c.photplam for c in mosaics.calibrations]
     pixel_scale = float(proj_plane_pixel_scales(mosaics.wcs).mean()) * 3600
-    radius = 10 ** catalogue.numbers("log_half_light_radius_median")
+    radius = 10 ** numbers(catalogue, "log_half_light_radius_median")
 
     lines = max(math.ceil(len(rows) / COLUMNS), 1)
     columns = max(min(len(rows), COLUMNS), _FEWEST)
@@ -272,11 +277,11 @@ def draw_preview(
         figure.savefig(path, dpi=100, facecolor=colour, metadata=PICTURE_METADATA)
 
 
-def caption(catalogue: Catalogue, row: int) -> str:
+def caption(catalogue: Table, row: int) -> str:
     """Put a row's numbers into words: four lines of plain text."""
 
     def number(name: str) -> float:
-        return float(catalogue.numbers(name)[row])
+        return float(numbers(catalogue, name)[row])
 
     def interval(name: str) -> str:
         middle = number(f"{name}_median")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from clusterkeras.catalogue.table import P_CLUSTER, numbers
+from clusterkeras.catalogue.table import P_CLUSTER, are_clusters, numbers
 from clusterkeras.catalogue.truth.extent import area_px, pixel_scale_arcsec
 from clusterkeras.catalogue.truth.like_m83 import like_m83
 from clusterkeras.catalogue.truth.matching import (
@@ -26,9 +25,6 @@ from clusterkeras.catalogue.truth.shares import MAGNITUDE, completeness, score, 
 from data_tools.mosaics.mosaic import Mosaics
 from data_tools.positions.read_positions import read_positions
 from data_tools.schema import PARAMETERS
-
-if TYPE_CHECKING:
-    from clusterkeras.catalogue.read import Catalogue
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +48,7 @@ _UNITS = {
 
 
 def compare(
-    catalogue: Catalogue,
+    catalogue: Table,
     truth: Table | str | Path,
     match_px: float = 4.0,
     images: Mosaics | Sequence[str | Path] | None = None,
@@ -61,7 +57,7 @@ def compare(
 
     Parameters
     ----------
-    catalogue : Catalogue
+    catalogue : Table
         A catalogue written by ``clusterkeras infer``.
     truth : Table, str or Path
         The ``truth.ecsv`` of a mock mosaic, or any table with ``x``, ``y``, the
@@ -93,13 +89,13 @@ def compare(
     _check_one_field(catalogue)
     names = [p.name for p in PARAMETERS]
     true = _columns(truth, ["x", "y", *names])
-    x, y = (catalogue.numbers(axis) for axis in "xy")
-    are_clusters = catalogue.are_clusters(P_CLUSTER)
+    x, y = (numbers(catalogue, axis) for axis in "xy")
+    clusters = are_clusters(catalogue, P_CLUSTER)
     pixels = area_px(catalogue.meta, images)
     reach = reach_px(match_px, _half_light_radius_px(true, catalogue))
 
     def found_at(true_x: NDArray) -> tuple[Matches, NDArray, NDArray]:
-        of = match_selected(x, y, are_clusters, true_x, true["y"], match_px, reach)
+        of = match_selected(x, y, clusters, true_x, true["y"], match_px, reach)
         everyone = np.arange(len(true_x))
         found = np.isin(everyone, of.cluster)
         return of, found, np.isin(everyone, of.cluster[of.taken])
@@ -109,17 +105,17 @@ def compare(
 
     def pairs(chosen: NDArray[np.bool_]) -> tuple[dict[str, NDArray], ...]:
         posterior = {
-            f"{name}_{part}": catalogue.numbers(f"{name}_{part}")[of.row[chosen]]
+            f"{name}_{part}": numbers(catalogue, f"{name}_{part}")[of.row[chosen]]
             for name in names
             for part in ("median", "p16", "p84")
         }
         return posterior, {name: true[name][of.cluster[chosen]] for name in names}
 
     posterior, truth_of_taken = pairs(of.taken)
-    p_cluster = catalogue.numbers("p_cluster")
+    p_cluster = numbers(catalogue, "p_cluster")
     p_cluster = p_cluster[np.isfinite(p_cluster)]
     n_true = int(of.taken.sum())
-    n_false = int(are_clusters.sum()) - n_true - len(of.piece)
+    n_false = int(clusters.sum()) - n_true - len(of.piece)
     rate = share(n_false, pixels / 1e6) if pixels else None
     result = {
         "rows": len(catalogue),
@@ -147,7 +143,7 @@ def compare(
     return Comparison(result, posterior, truth_of_taken, pairs(~of.taken))
 
 
-def _check_one_field(catalogue: Catalogue) -> None:
+def _check_one_field(catalogue: Table) -> None:
     """Refuse a survey's catalogue, in whose fields pixels have the same numbers."""
     fields = set(catalogue["field"]) if "field" in catalogue.colnames else set()
     if len(fields) > 1:
@@ -160,12 +156,12 @@ def _check_one_field(catalogue: Catalogue) -> None:
 
 
 def _half_light_radius_px(
-    true: dict[str, NDArray[np.float64]], catalogue: Catalogue
+    true: dict[str, NDArray[np.float64]], catalogue: Table
 ) -> NDArray[np.float64]:
     """Return how large true clusters are on the catalogue's mosaics, NaN if unknown."""
     radius = 10.0 ** np.minimum(true["log_half_light_radius"], 9)  # of any unit
     places = [
-        catalogue.numbers(axis)
+        numbers(catalogue, axis)
         if axis in catalogue.colnames
         else np.full(len(catalogue), np.nan)
         for axis in ("x", "y", "ra", "dec")

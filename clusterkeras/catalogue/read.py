@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from clusterkeras.catalogue.draws_file import read_draws
 from clusterkeras.catalogue.table import (
     P_CLUSTER,
+    are_clusters,
     asked_again,
+    best_first,
     describe,
+    flagged,
     numbers,
     read_survey,
     read_table,
@@ -299,9 +302,7 @@ class Catalogue(QTable):
             raise ValueError(
                 f"flagged: expected one of {', '.join(FLAGS)}; received {name!r}"
             )
-        if "flags" not in self.colnames:
-            return np.zeros(len(self), bool)
-        return (np.asarray(self["flags"]).astype(int) & FLAGS[name][0]) > 0
+        return flagged(self, name)
 
     def are_clusters(self, p: float = P_CLUSTER) -> NDArray[np.bool_]:
         """Say which rows count as clusters: this likely, and no part of a likelier one.
@@ -316,13 +317,11 @@ class Catalogue(QTable):
         ndarray of bool, shape (n,)
             False where there is no place or no posterior.
         """
-        placed = np.isfinite(self.numbers("x")) & np.isfinite(self.numbers("y"))
-        return (self.numbers("p_cluster") >= p) & ~self.flagged("overlap") & placed
+        return are_clusters(self, p)
 
     def best_first(self) -> NDArray[np.intp]:
         """Return the numbers of all rows, likeliest clusters first, NaN last."""
-        p = np.nan_to_num(self.numbers("p_cluster"), nan=-1.0)
-        return np.argsort(-p, kind="stable")
+        return best_first(self)
 
     def clusters(self, p: float = P_CLUSTER) -> Catalogue:
         """Return the rows that count as clusters, likeliest first.

@@ -270,6 +270,25 @@ def numbers(table: Table | Mapping[str, Any], name: str) -> NDArray[np.float64]:
     return np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
 
 
+def flagged(table: Table, name: str) -> NDArray[np.bool_]:
+    """Say which rows have a flag of `data_tools.schema.FLAGS`; none without flags."""
+    if "flags" not in table.colnames:
+        return np.zeros(len(table), bool)
+    return (np.asarray(table["flags"]).astype(int) & FLAGS[name][0]) > 0
+
+
+def are_clusters(table: Table, p: float) -> NDArray[np.bool_]:
+    """Say which rows are placed, this likely, and no part of a likelier cluster."""
+    placed = np.isfinite(numbers(table, "x")) & np.isfinite(numbers(table, "y"))
+    return (numbers(table, "p_cluster") >= p) & ~flagged(table, "overlap") & placed
+
+
+def best_first(table: Table) -> NDArray[np.intp]:
+    """Return the numbers of all rows, likeliest clusters first, NaN last."""
+    p = np.nan_to_num(numbers(table, "p_cluster"), nan=-1.0)
+    return np.argsort(-p, kind="stable")
+
+
 def flag_names(bits: int) -> list[str]:
     """Return the names of the flags in a sum of bits."""
     return [name for name, (bit, _) in FLAGS.items() if bits & bit]
