@@ -44,7 +44,10 @@ def like_m83_in_words(found: Mapping[str, Any]) -> str:
     like = found["completeness"]["like_m83"]
     who = f"above {LEAST_MSUN:,.0f} Msun, below {OLDEST_YR / 1e6:.0f} Myr"
     if like["covered"] < _LEAST_COVERED:
-        return f"the truth lacks {percent(1 - like['covered'])} of these ({who})"
+        return (
+            f"not told: {percent(1 - like['covered'])} of M83's clusters {who} have "
+            "masses and ages that no cluster of the truth has"
+        )
 
     def with_error(share: float) -> str:
         n = like["effective"]
@@ -56,7 +59,10 @@ def like_m83_in_words(found: Mapping[str, Any]) -> str:
         pure = percent(like["purity"])
         words += f"; at M83's density {pure} of the rows or more are clusters"
     if round(like["covered"], 2) < 1:
-        who += f"; the truth lacks {percent(1 - like['covered'])} of these"
+        who += (
+            f"; without the {percent(1 - like['covered'])} of M83's whose masses and "
+            "ages no cluster of the truth has"
+        )
     return f"{words} ({who})"
 
 

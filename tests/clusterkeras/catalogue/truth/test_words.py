@@ -10,9 +10,9 @@ from clusterkeras.catalogue.truth.words import axis_of, like_m83_in_words, range
         (1.0, 1.0, None, "found 100 ± 3 %, taken 50 ± 10 % (above 5,000 Msun"),
         (0.999, 0.0, None, "found 0 ± 3 %, taken 50 ± 10 % (above 5,000 Msun"),
         (1.0, 0.5, 0.8, "50 ± 10 %; at M83's density 80 % of the rows or more are"),
-        (0.9, 0.5, None, "below 300 Myr; the truth lacks 10 % of these)"),
-        (0.4, 0.5, 0.8, "the truth lacks 60 % of these (above 5,000 Msun, below 3"),
-        (0.0, None, None, "the truth lacks 100 % of these (above 5,000 Msun, below"),
+        (0.9, 0.5, None, "below 300 Myr; without the 10 % of M83's whose masses and "),
+        (0.4, 0.5, 0.8, "not told: 60 % of M83's clusters above 5,000 Msun, below 3"),
+        (0.0, None, None, "not told: 100 % of M83's clusters above 5,000 Msun, bel"),
     ],
 )
 def test_what_is_found_of_m83_s_clusters_is_said_with_its_error_and_what_lacks(
