@@ -174,7 +174,7 @@ def draw(table: QTable, path: Path) -> None:
         ax.axline((middle, middle), slope=1, color="0.3", lw=0.8)
         ax.set_xlabel(f"published {label}", fontsize=12)
         ax.set_ylabel(f"network {label}", fontsize=12)
-    figure.colorbar(points, ax=axes, label="network log S/N [dex]", pad=0.01)
+    figure.colorbar(points, ax=axes, label="network log S/N", pad=0.01)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 

@@ -226,7 +226,7 @@ def draw(asked: Asked) -> Figure:
                     panel.plot(places, values, style[0], linewidth=style[1])
         panel.axhline(0, color="#D55E00", linewidth=1)
         panel.set_title(name + ("" if name in STELLAR_MODELS else " (never drawn)"))
-    figure.supxlabel("true log age [log yr]")
+    figure.supxlabel("true log age [yr]")
     figure.supylabel("median - truth [dex]")
     return figure
 

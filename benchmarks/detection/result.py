@@ -9,15 +9,15 @@ from matplotlib.figure import Figure
 
 BINS = {
     "mag": (np.array([14, 18, 19, 20, 21, 22, 23, 24, 26]), "F814W [AB mag]"),
-    "log_snr": (np.array([0.5, 1, 1.5, 2, 2.5, 3, 4]), "log S/N [dex]"),
-    "log_mass": (np.arange(2.5, 6.1, 0.5), "log mass [dex(Msun)]"),
-    "log_age": (np.array([6.6, 7, 7.5, 8, 8.5, 9, 9.5, 10.1]), "log age [dex(yr)]"),
+    "log_snr": (np.array([0.5, 1, 1.5, 2, 2.5, 3, 4]), "log S/N"),
+    "log_mass": (np.arange(2.5, 6.1, 0.5), "log mass [Msun]"),
+    "log_age": (np.array([6.6, 7, 7.5, 8, 8.5, 9, 9.5, 10.1]), "log age [yr]"),
     "a_v": (np.arange(0, 4.1, 0.5), "A_V [mag]"),
     "log_half_light_radius": (
         np.array([-1.6, -1.4, -1.2, -1, -0.8, -0.6, -0.4, -0.2]),
-        "log r_h [dex(arcsec)]",
+        "log r_h [arcsec]",
     ),
-    "log_scatter": (np.array([-1, -0.3, 0, 0.3, 0.6, 1, 2]), "crowding [dex(nJy)]"),
+    "log_scatter": (np.array([-1, -0.3, 0, 0.3, 0.6, 1, 2]), "log crowding [nJy]"),
 }
 
 

@@ -134,7 +134,7 @@ def numbers_in_words(catalogue: Table, row: int, target: Target) -> str:
     name = catalogue["id"][row] if "id" in catalogue.colnames else row
     lines = [
         f"{name}:  p = {number('p_cluster'):.2f}",
-        f"log S/N = {number('log_snr'):.2f} dex",
+        f"log S/N = {number('log_snr'):.2f}",
     ]
     for parameter in PARAMETERS:
         low, middle, high = (

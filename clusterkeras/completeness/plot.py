@@ -57,7 +57,7 @@ def draw_completeness(
     panels[0].set(xlabel=labels["log_age"], ylabel=labels["log_mass"])
     axes_of = {
         magnitude: f"{magnitude.removeprefix('mag_')} [AB mag]",
-        "log_snr": "true visibility, log S/N [dex]",
+        "log_snr": "true visibility, log S/N",
         "log_half_light_radius": labels["log_half_light_radius"],
         "a_v": labels["a_v"],
     }

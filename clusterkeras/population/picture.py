@@ -21,7 +21,7 @@ _BINS, _POINTS, _POPULATIONS = 8, 100, 200
 _LABELS = {
     "mass_slope": "mass slope",
     "age_slope": "age slope",
-    "cutoff_mass": "log cutoff mass [log M$_\\odot$]",
+    "cutoff_mass": "log cutoff mass [M$_\\odot$]",
     "number": "log number",
 }
 #: In this order: what is fitted for, then what comes with it.

@@ -127,7 +127,7 @@ function writeNumbers(row, band) {
   const age = row("log_age")
   const lines = [
     ["p", number(row("p_cluster"))],
-    ["log S/N", `${number(row("log_snr"), 1)} dex`],
+    ["log S/N", number(row("log_snr"), 1)],
     ["log age", `${interval(row, "log_age")} yr`],
     ["", Number.isFinite(age) ? years(row) : ""],
     ["A<sub>V</sub>", `${interval(row, "a_v")} mag`],

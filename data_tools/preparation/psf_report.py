@@ -29,6 +29,7 @@ PICTURE = "psf.png"
 
 #: Half side of a PSF in the picture, and the largest radius of its curve, in arcsec.
 _SHOWN_ARCSEC = 0.6
+_TICKS_ARCSEC = (-0.5, 0, 0.5)
 _CURVE_ARCSEC = 1.0
 #: Radii of the printed encircled energies, in arcsec: the core, and nearly all.
 _PRINTED_ARCSEC = (0.12, 0.40)
@@ -83,7 +84,9 @@ def make_psfs(
     paths = [output / f"{psf.band}.fits" for psf in psfs]
     for psf, source, path in zip(psfs, images, paths, strict=True):
         write_psf(psf, target, source, path)
-    _draw(psfs, target.pixel_scale_arcsec, output / PICTURE)
+    figure = draw(psfs, target.pixel_scale_arcsec)
+    with whole_path(output / PICTURE) as unfinished:
+        figure.savefig(unfinished, dpi=120, metadata=PICTURE_METADATA)
 
     lines = [_line(psf, target.pixel_scale_arcsec) for psf in psfs]
     files = ", ".join(f"{p.band}: {path}" for p, path in zip(psfs, paths, strict=True))
@@ -113,8 +116,16 @@ def _line(psf: StarPsf, pixel_scale_arcsec: float) -> str:
     return f"{psf.band}: {psf.n_stars} stars{few}; {'; '.join(parts)}"
 
 
-def _draw(psfs: Sequence[StarPsf], pixel_scale_arcsec: float, path: Path) -> None:
-    """Draw each band's PSF beside the shipped one, and their encircled energies."""
+def draw(psfs: Sequence[StarPsf], pixel_scale_arcsec: float) -> Figure:
+    """Draw each band's PSF beside the shipped one, and their encircled energies.
+
+    Parameters
+    ----------
+    psfs : sequence of StarPsf
+        A row each.
+    pixel_scale_arcsec : float
+        Of the mosaic.
+    """
     figure = Figure(figsize=(10, 3.2 * len(psfs)), layout="constrained")
     FigureCanvasAgg(figure)
     step = pixel_scale_arcsec / OVERSAMPLING
@@ -137,13 +148,13 @@ def _draw(psfs: Sequence[StarPsf], pixel_scale_arcsec: float, path: Path) -> Non
                 extent=(-extent, extent, -extent, extent),
                 cmap="magma",
             )
-            axes.set(title=title, xlabel="arcsec")
+            axes.set(title=title, xlabel="x [arcsec]", ylabel="y [arcsec]")
+            axes.set(xticks=_TICKS_ARCSEC, yticks=_TICKS_ARCSEC)
             share = [encircled_energy(image, r, pixel_scale_arcsec) for r in radii]
             # mostly one over the other
             dashes = "-" if image is psf.image else "--"
             row[2].plot(radii, share, dashes, label=title)
-        row[2].set(xlabel="radius (arcsec)", ylabel="encircled energy", ylim=(0, 1))
+        row[2].set(xlabel="radius [arcsec]", ylabel="encircled energy", ylim=(0, 1))
         row[2].legend(loc="lower right", frameon=False)
         row[2].grid(alpha=0.3)
-    with whole_path(path) as unfinished:
-        figure.savefig(unfinished, dpi=120, metadata=PICTURE_METADATA)
+    return figure

@@ -96,7 +96,7 @@ def draw(
             )
         axes.set(
             xlabel=f"true {axis_label(parameter)}",
-            ylabel=f"{axis_label(parameter)}",
+            ylabel=axis_label(parameter),
         )
     _draw_completeness(last, found)
     words.set_axis_off()
@@ -117,12 +117,14 @@ def _draw_completeness(axes: Any, found: Mapping[str, Any]) -> None:
     axes.set(
         xlabel=f"true {axis_of(column)} (number of clusters)",
         ylabel="share of true clusters",
-        ylim=(0, 1.05),
+        # room for the legend above all bars
+        ylim=(0, 1.2),
+        yticks=np.linspace(0, 1, 6),
         title=_title(found),
     )
     axes.title.set_fontsize("medium")
     if bins:
-        axes.legend(fontsize="small")
+        axes.legend(fontsize="small", ncols=2, loc="upper center")
 
 
 def _title(found: Mapping[str, Any]) -> str:

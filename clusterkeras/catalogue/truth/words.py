@@ -32,7 +32,7 @@ def axis_of(column: str) -> str:
     magnitude = MAGNITUDE.fullmatch(column)
     if magnitude:
         return f"{magnitude[1] or magnitude[2]} [mag]"
-    return {"log_snr": "visibility [dex]", "log_mass": "log mass [dex(Msun)]"}[column]
+    return {"log_snr": "visibility, log S/N", "log_mass": "log mass [Msun]"}[column]
 
 
 def like_m83_in_words(found: Mapping[str, Any]) -> str:

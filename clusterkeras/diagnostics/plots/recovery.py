@@ -34,16 +34,15 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 #: The truth, and what fails.
 TRUTH_COLOUR = "#D55E00"
 
-_UNITS = {
-    "dex(yr)": "log yr",
-    "mag": "mag",
-    "dex(solMass)": "log M$_\\odot$",
-    "dex(arcsec)": "log arcsec",
-}
+_UNITS = {"dex(yr)": "yr", "dex(solMass)": "M$_\\odot$", "dex(arcsec)": "arcsec"}
 
 
 def axis_label(parameter: Parameter) -> str:
-    """Return the label of a parameter's axis, with its unit."""
+    """Return the label of a parameter's axis, with its unit.
+
+    That of a logarithm is the unit of what it is of, as astronomers write it: log age
+    [yr].
+    """
     symbol = {"A_V": "$A_V$", "log r_h": "log $r_h$"}
     label = symbol.get(parameter.label, parameter.label)
     return f"{label} [{_UNITS.get(parameter.unit, parameter.unit)}]"
@@ -228,7 +227,7 @@ def visibility_residuals(true: ArrayLike, mean: ArrayLike, std: ArrayLike) -> Fi
     left.axhline(0, color="black", linewidth=0.8)
     _running(left, true, residual, np.linspace(*x_range, 15))
     left.set(
-        xlabel="true visibility log S/N [dex]",
+        xlabel="true visibility, log S/N",
         ylabel="predicted - true log S/N [dex]",
         title=f"{len(true)} objects",
         xlim=x_range,

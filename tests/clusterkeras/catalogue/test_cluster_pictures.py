@@ -38,7 +38,7 @@ def images(tmp_path, m83, write_band):
 def test_numbers_come_with_units_and_flags_in_words(catalogue, m83):
     lines = numbers_in_words(catalogue, 0, m83).split("\n")
     assert lines[0] == "a7:  p = 0.93"
-    assert "log age [log yr]: 7.20 $_{-0.11}^{+0.23}$" in lines
+    assert "log age [yr]: 7.20 $_{-0.11}^{+0.23}$" in lines
     # 0.1 arcsec at 4.5 Mpc
     assert "$r_h$ = 2.18 pc" in lines
     assert lines[-1] == "flags: edge, saturated"

@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 from astropy.table import Table, vstack
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from clusterkeras.catalogue.read import Catalogue
 from clusterkeras.commands.cli import main
@@ -96,7 +97,7 @@ def test_completeness_is_by_mass_and_visibility_or_by_magnitude_where_there_is_o
     result = compare(catalogue, path)
     bins = result["completeness"]["by_log_mass"]
     assert sum(b["n"] for b in bins) == 40
-    assert "visibility [dex]" in repr(result) and "log mass [dex(Msun)]" in repr(result)
+    assert "visibility, log S/N" in repr(result) and "log mass [Msun]" in repr(result)
     truth = Table.read(path)
     truth["mag_F336W"] = np.full(40, 20.0)
     truth["mag_F814W"] = np.repeat([17.0, 21.5, 28.0, np.nan], 10)
@@ -114,6 +115,15 @@ def test_completeness_is_by_mass_and_visibility_or_by_magnitude_where_there_is_o
     assert "visibility" not in repr(result)
     label = "true F814W [mag] (number of clusters)"
     assert result.plot().axes[4].get_xlabel() == label
+
+
+def test_the_picture_s_legend_stands_above_the_tallest_bar(tmp_path):
+    figure = compare(*tables(tmp_path, n=40)).plot()
+    FigureCanvasAgg(figure).draw()
+    axes = figure.axes[4]
+    highest = max(bar.get_height() for bar in axes.patches)
+    top = axes.transData.transform((0, highest))[1]
+    assert highest == 1 and axes.get_legend().get_window_extent().y0 > top
 
 
 @pytest.mark.parametrize(

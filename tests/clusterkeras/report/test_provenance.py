@@ -12,7 +12,7 @@ def test_the_main_things_are_grouped_and_in_words(catalogue):
     assert lines["mosaics"] == "F336W.fits, F438W.fits, F814W.fits"
     assert lines["zero points"].startswith("F336W ")
     assert lines["zero points"].endswith(" AB")
-    assert lines["log age/yr"] == "6.0 to 10.1"
+    assert lines["log age [yr]"] == "6.0 to 10.1"
     assert lines["configuration"] == catalogue.meta["configuration_hash"]
     assert len(lines) < 25
 

@@ -7,7 +7,8 @@ from matplotlib.image import imread
 
 from data_tools.imaging.psf import psf_spectra
 from data_tools.imaging.render import Renderer
-from data_tools.preparation.psf_report import PICTURE, make_psfs
+from data_tools.preparation.psf_from_stars import StarPsf
+from data_tools.preparation.psf_report import PICTURE, draw, make_psfs
 from data_tools.preparation.star_selection import StarSelection
 from data_tools.target import Target
 
@@ -47,3 +48,14 @@ def test_lines_say_what_was_made_and_how_a_target_names_it(m83, images, tmp_path
     assert picture.shape[0] > 900 and picture[..., :3].std() > 0.1
     blur = yaml.safe_load(lines[-1].split(maxsplit=1)[1].strip("'"))
     assert blur == {name: [0, 0] for name in m83.band_names}
+
+
+def test_the_picture_has_the_same_ticks_along_both_axes_and_names_units_in_brackets():
+    image = np.exp(-(np.hypot(*np.mgrid[-99:100, -99:100]) ** 2) / 50)
+    psfs = [StarPsf(band, image, image, 30) for band in ("F336W", "F438W")]
+    figure = draw(psfs, 0.04)
+    for axes in figure.axes:
+        assert axes.get_xlabel().endswith(" [arcsec]")
+        if axes.images:
+            assert list(axes.get_xticks()) == list(axes.get_yticks())
+            assert axes.get_ylabel() == "y [arcsec]"

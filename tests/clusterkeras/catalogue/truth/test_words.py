@@ -28,5 +28,5 @@ def test_bins_and_what_they_are_of_are_said_in_short():
     bins = [{"low": low, "high": high} for low, high in ends]
     assert [range_of(one) for one in bins] == ["<18", "18-19.5", "≥25"]
     columns = ("log_snr", "mag_F814W", "F657N_mag")
-    said = ["visibility [dex]", "F814W [mag]", "F657N [mag]"]
+    said = ["visibility, log S/N", "F814W [mag]", "F657N [mag]"]
     assert [axis_of(column) for column in columns] == said
