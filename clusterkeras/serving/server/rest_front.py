@@ -202,7 +202,8 @@ def _asked(request: web.Request, signature: str = DEFAULT_SIGNATURE) -> Asked:
         found["model"],
         None if version is None else int(version),
         found.get("label"),
-        signature,
+        # an empty name is none, as for TensorFlow Serving
+        signature or DEFAULT_SIGNATURE,
     )
 
 

@@ -109,6 +109,16 @@ def test_rest_answers_rows_and_columns(server, expected, images):
         close(answer["outputs"], expected[1]["serving_default"](images=images))
 
 
+def test_a_signature_without_a_name_is_the_one_of_tensorflow_serving_s_default(
+    server, expected, images
+):
+    wanted = expected[2]["serving_default"](images=images)
+    close(arrays(server.predictions.Predict(request_of("", images=images), 60)), wanted)
+    body = {"inputs": images.tolist(), "signature_name": ""}
+    answer = requests.post(server.url(":predict"), json=body, timeout=60).json()
+    close(answer["outputs"], wanted)
+
+
 def test_gaps_come_and_go_as_nan(server, images):
     gaps = images.copy()
     gaps[0, 3, 3, 1], gaps[1] = np.nan, np.inf
