@@ -21,6 +21,8 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from clusterkeras.serving.arrays import as_array
+from clusterkeras.serving.contract import signatures
 from clusterkeras.serving.served_model import Arrays, ServedModel
 
 #: Rows and bytes of a request, which every server takes by default; more are asked in
@@ -221,7 +223,8 @@ class RemoteModel(ServedModel):
         signature : str
             ``serving_default``, ``samples``, ``log_prob`` ...
         **inputs : array_like
-            By name.
+            By name: numbers in any type that is turned into the signature's without
+            loss of meaning (`clusterkeras.serving.arrays.as_array`), lists too.
 
         Returns
         -------
@@ -231,11 +234,22 @@ class RemoteModel(ServedModel):
         Raises
         ------
         ValueError
-            If the server refuses them.
+            If they are no such numbers, or the server refuses them.
         ConnectionError, TimeoutError
             If it does not answer.
         """
-        arrays = {name: np.asarray(value) for name, value in inputs.items()}
+        known = {
+            tensor.name: tensor.dtype
+            for one in signatures(self.tells_kinds, self.takes_context)
+            if one.name == (signature or "serving_default")
+            for tensor in one.inputs
+        }
+        arrays = {
+            name: as_array(name, value, known[name])
+            if name in known
+            else np.asarray(value)
+            for name, value in inputs.items()
+        }
         return dict(self._ask(signature, arrays))
 
     def close(self) -> None:

@@ -52,6 +52,18 @@ def test_signatures_are_asked_by_name(model, expected, images):
         model.ask("serving_default", image=images)
 
 
+def test_lists_and_float64_are_asked_as_the_signature_has_them(model, images):
+    seed = np.arange(len(images))
+    wanted = model.ask("samples", images=images, seed=seed.astype(np.int32))["samples"]
+    for given in (images.astype(float), images.tolist(), list(images)):
+        found = model.ask("samples", images=given, seed=list(seed))["samples"]
+        np.testing.assert_allclose(found, wanted, atol=1e-3)
+    with pytest.raises(ValueError, match="seed: expected numbers, int32"):
+        model.ask("samples", images=images, seed=seed + 0.5)
+    with pytest.raises(ValueError, match=r"images: expected float32 of shape"):
+        model.ask("serving_default", images=images[..., :2].tolist())
+
+
 def test_many_rows_are_asked_in_several_requests(model, expected, images):
     many = np.tile(images, (60, 1, 1, 1))
     assert len(many) > client.BATCH_ROWS

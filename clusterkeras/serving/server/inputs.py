@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import tensor_pb2
 
+from clusterkeras.serving.arrays import as_array
 from clusterkeras.serving.server.refused import bad
 
 Specs = Mapping[str, tf.TensorSpec]
@@ -126,30 +127,15 @@ def array_of_json(
         raise bad(f"{name}: expected nested lists of numbers; received {value!r:.60}")
     if len(value) > most_rows:
         raise _too_many(name, len(value), most_rows)
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise bad(f"{name}: expected lists of one length: {_first(error)}") from error
     if not value:
         # nothing tells the other sizes
         return np.zeros((0, *spec.shape[1:]), spec.dtype.as_numpy_dtype)
-    if array.dtype.kind not in "iuf" or (
-        spec.dtype.is_integer and array.dtype.kind == "f"
-    ):
-        raise bad(
-            f"{name}: expected numbers, {spec.dtype.name}; received {array.dtype.name} "
-            f"of shape {array.shape}"
-        )
+    try:
+        array = as_array(name, value, spec.dtype.name)
+    except ValueError as error:
+        raise bad(str(error)) from error
     _check_shape(name, list(array.shape), spec, most_rows)
-    if spec.dtype.is_integer and not (
-        spec.dtype.min <= array.min() and array.max() <= spec.dtype.max
-    ):
-        raise bad(
-            f"{name}: expected {spec.dtype.name}, from {spec.dtype.min} to "
-            f"{spec.dtype.max}; received a number beyond"
-        )
-    with np.errstate(over="ignore"):  # beyond float32 is no data to the model
-        return array.astype(spec.dtype.as_numpy_dtype)
+    return array
 
 
 def check_rows(inputs: Mapping[str, np.ndarray]) -> int:
@@ -183,7 +169,3 @@ def _too_many(name: str, rows: int, most_rows: int) -> Exception:
         f"{name}: expected at most {most_rows} rows a request; received {rows}. Send "
         "them in several"
     )
-
-
-def _first(error: Exception) -> str:
-    return str(error).partition("\n")[0]
