@@ -13,7 +13,10 @@ Example, beside ``clusterkeras serve served/m83``::
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +42,11 @@ _RETRY = {
     "backoffMultiplier": 3,
     "retryableStatusCodes": ["UNAVAILABLE", "RESOURCE_EXHAUSTED"],
 }
+#: How a client of gRPC begins: the words of HTTP/2, and a frame of no settings, which
+#: is answered with one of type 4 (RFC 9113, sections 3.4 and 6.5).
+_BEGINNING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+_SETTINGS = 4
+
 #: gRPC sends nothing again that it has not kept.
 _KEPT_BYTES = 1 << 30
 
@@ -78,7 +86,7 @@ def connect(
     Raises
     ------
     ConnectionError
-        If no server answers there.
+        If no server answers there, or one that speaks no gRPC, which is told at once.
     PermissionError
         If it wants another token.
     ValueError
@@ -96,12 +104,37 @@ def connect(
     else:
         trusted = grpc.ssl_channel_credentials(Path(certificate).read_bytes())
         channel = grpc.secure_channel(address, trusted, options)
+    _check_speaks_grpc(address, certificate)
     calls = _Calls(channel, address, model, token, timeout_s)
     try:
         return RemoteModel(calls, calls.newest() if version is None else version)
     except BaseException:
         channel.close()
         raise
+
+
+def _check_speaks_grpc(address: str, certificate: str | Path | None) -> None:
+    """Refuse an address where another protocol is spoken: gRPC would ask on and on.
+
+    What does not answer, or not soon, may be a server that begins.
+    """
+    host, _, port = address.rpartition(":")
+    answer = b""
+    with suppress(OSError, ValueError):
+        connection = socket.create_connection((host.strip("[]"), int(port)), 1.0)
+        if certificate is not None:
+            trust = ssl.create_default_context(cafile=certificate)
+            trust.set_alpn_protocols(["h2"])
+            connection = trust.wrap_socket(connection, server_hostname=host.strip("[]"))
+        with connection:
+            connection.sendall(_BEGINNING)
+            answer = connection.recv(9)
+    if len(answer) > 3 and answer[3] != _SETTINGS:
+        raise ConnectionError(
+            f"{address}: expected gRPC; received an answer in another protocol. Name "
+            "the port of gRPC, not that of REST (`clusterkeras serve` says both; they "
+            "are 8500 and 8501 by default), and the certificate of a server with TLS"
+        )
 
 
 def _for_all(policy: Mapping[str, Any]) -> dict[str, Any]:

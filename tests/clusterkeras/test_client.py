@@ -1,7 +1,9 @@
 import shutil
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import grpc
 import numpy as np
@@ -169,6 +171,58 @@ def test_nobody_there_is_said_after_some_tries(monkeypatch):
     monkeypatch.setitem(client._RETRY, "maxBackoff", "0.05s")
     with pytest.raises(ConnectionError, match="Is a server running there"):
         client.connect("127.0.0.1:1", "m83")
+
+
+@pytest.fixture
+def answering():
+    """Return what starts a server that gives one answer, and returns its address."""
+    listeners = []
+
+    def start(answer):
+        listener = socket.create_server(("127.0.0.1", 0))
+        listeners.append(listener)
+
+        def run():
+            with suppress(OSError):
+                while True:
+                    connection = listener.accept()[0]
+                    connection.recv(100)
+                    connection.sendall(answer)
+                    connection.close()
+
+        threading.Thread(target=run, daemon=True).start()
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+    yield start
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x03\x00\x02\x02\x46"],
+    ids=["REST", "TLS"],
+)
+def test_another_protocol_is_told_and_not_asked_again(answering, monkeypatch, answer):
+    monkeypatch.setattr(client, "_Calls", None)  # nothing is asked
+    with pytest.raises(ConnectionError, match=r"expected gRPC.*the port of gRPC, not"):
+        client.connect(answering(answer), "m83")
+
+
+def test_the_server_s_own_rest_port_is_told(server):
+    client._check_speaks_grpc(server.grpc, None)
+    with pytest.raises(ConnectionError, match="expected gRPC"):
+        client.connect(server.rest, "m83")
+
+
+@pytest.mark.parametrize("answer", [b"\0\0\0\4\0\0\0\0\0", b""], ids=["HTTP/2", "none"])
+def test_what_speaks_http_2_or_nothing_is_asked(answering, answer):
+    client._check_speaks_grpc(answering(answer), None)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "dns:///x:y"])
+def test_what_does_not_listen_may_be_a_server_that_begins(address):
+    client._check_speaks_grpc(address, None)
 
 
 def test_a_model_that_is_not_there_is_said(server):
