@@ -81,13 +81,7 @@ def _add_infer(parser: ArgumentParser) -> None:
     add_runner(parser)
     add_output(parser)
     # no default, so that one beside --server is seen
-    parser.add_argument(
-        "--model",
-        default=None,
-        metavar="NAME_OR_PATH",
-        help="Trained model: the name of one that ships, a .keras file, the directory "
-        f"of a run or of a SavedModel; {DEFAULT_PRESET} if none is named.",
-    )
+    parser.add_argument("--model", default=None, metavar="NAME_OR_PATH")
     parser.add_argument(
         "--server",
         default=None,
