@@ -88,7 +88,7 @@ class ShardMaker:
         shard : Shard
             One of the plan's.
         directory : Path
-            Where the file belongs.
+            Where the file belongs; made if it is not there.
         entry : ShardEntry, optional
             What the manifest says of the file.
         mocks : iterator, optional
@@ -110,6 +110,7 @@ class ShardMaker:
         there = _whole(path, shard)
         if there is not None and entry in (None, there):
             return there
+        directory.mkdir(parents=True, exist_ok=True)
         # matrix products on several threads differ in the last bits
         with threadpool_limits(1):
             made = write_shard(path, mocks or self.mocks(shard))

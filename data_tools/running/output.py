@@ -173,10 +173,11 @@ def _moved_when_whole(partial: Path, path: Path) -> Iterator[None]:
     except BaseException as error:
         _remove(partial)
         if (number := _of_writing(error, partial)) is not None:
+            mend = "its directory" if number == errno.ENOENT else "room"
             raise OSError(
                 number,
-                f"{os.strerror(number)} while writing it. Make room, then run the same "
-                "again: files that are finished are kept",
+                f"{os.strerror(number)} while writing it. Make {mend}, then run the "
+                "same again: files that are finished are kept",
                 str(path),
             ) from error
         raise

@@ -49,10 +49,11 @@ def test_any_shard_made_alone_has_the_bytes_of_the_set(
 
 def test_a_shard_that_is_there_and_whole_is_not_made_again(plan, maker, tmp_path):
     shard = plan.shards[-1]
-    entry = maker.make(shard, tmp_path)
-    made = (tmp_path / shard.name).stat().st_mtime_ns
-    assert maker.make(shard, tmp_path) == maker.make(shard, tmp_path, entry) == entry
-    assert (tmp_path / shard.name).stat().st_mtime_ns == made
+    directory = tmp_path / "made" / "for it"
+    entry = maker.make(shard, directory)
+    made = (directory / shard.name).stat().st_mtime_ns
+    assert maker.make(shard, directory) == maker.make(shard, directory, entry) == entry
+    assert (directory / shard.name).stat().st_mtime_ns == made
 
 
 def test_a_shard_that_is_not_what_the_manifest_says_is_refused(plan, maker, tmp_path):

@@ -91,6 +91,14 @@ def test_a_file_that_cannot_be_written_whole_is_named_and_leaves_nothing(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_a_directory_that_is_not_there_is_no_lack_of_room(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match=r"writing it\. Make its directory"),
+        whole_file(tmp_path / "none" / "file"),
+    ):
+        pass
+
+
 def test_an_error_of_something_else_stays_as_it_is(tmp_path):
     with (
         pytest.raises(FileNotFoundError, match=r"none\.fits"),
