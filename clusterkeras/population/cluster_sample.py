@@ -99,8 +99,11 @@ def sample_of_clusters(catalogue: Catalogue, completeness: str | Path) -> Cluste
     rows = np.flatnonzero(likely & ~np.any(list(flagged.values()), axis=0))
     if not len(rows):
         raise ValueError(
-            f"population: expected rows with p_cluster of {threshold} or more; the "
-            f"catalogue has none among {len(catalogue)}"
+            f"population: expected rows that count, with p_cluster of {threshold} or "
+            f"more and neither flag {' nor '.join(LEFT_OUT)}; received none among "
+            f"{len(catalogue)}, of which the highest is {np.nanmax(p, initial=0):.2g}. "
+            "There are none to fit, or the model does not tell clusters apart: see "
+            "what `clusterkeras evaluate` says of it"
         )
     flags = np.asarray(table["flags"]).astype(int)
     others = np.nansum(1 - p[~catalogue.flagged("overlap")])

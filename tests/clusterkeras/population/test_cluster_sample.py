@@ -72,6 +72,12 @@ def test_a_catalogue_without_draws_or_completeness_says_what_to_do(files):
         sample_of_clusters(catalogue, files / "nothing")
 
 
+def test_a_catalogue_in_which_no_row_counts_says_how_far_it_is_from_it(files):
+    catalogue = Catalogue.read(files / "catalogue.ecsv", draws_file=files / "draws.h5")
+    with pytest.raises(ValueError, match=r"none among 2, of which the highest is 0\.4"):
+        sample_of_clusters(catalogue[4:], files / "completeness")
+
+
 def test_draws_beside_a_catalogue_that_has_its_own_are_refused(files):
     catalogue = Catalogue.read(files / "catalogue.ecsv")
     draws = files / "draws.h5"
