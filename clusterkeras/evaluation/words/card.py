@@ -120,6 +120,12 @@ def sharpness(found: Mapping[str, Any]) -> str:
             f"{taken:.1%} of them reach p_cluster 0.5"
         )
         said.append(f"Cluster or not: AUC {found['auc']:.3f} (guessing: 0.5){told}.")
+    gain, error = found["gain_over_prior"], found["gain_error"]
+    if gain is not None and gain < -2 * (error or 0.0):
+        said.append(
+            "**Worse than the prior**: it is sure of what is not so. Far too few mocks "
+            "or epochs, or a set of another kind than it was trained on."
+        )
     unknown = [p.label for p in PARAMETERS if p.name in found["unknown"]]
     if unknown:
         said.append(

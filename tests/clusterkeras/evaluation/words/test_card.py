@@ -48,6 +48,7 @@ def test_parameter_table_holds_each_parameter_s_scores(metrics):
     [
         ({"unknown": ["log_age", "a_v"]}, "prior does not say: log age, A_V.**"),
         ({"knows_presence": False}, "hardly tells clusters from look-alikes"),
+        ({"gain_over_prior": -1.0, "gain_error": 0.4}, "**Worse than the prior**"),
     ],
 )
 def test_what_a_model_knows_comes_first_and_a_plain_word_where_it_is_nothing(
