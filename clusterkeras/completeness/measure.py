@@ -270,13 +270,15 @@ def _make_rounds(
     directory.mkdir(exist_ok=True)
     remove_partial(directory)
     with tqdm(
-        total=n, desc="completeness", unit="cluster", disable=not progress
+        total=n, desc="completeness", unit=" clusters", disable=not progress
     ) as bar:
         while sum(map(len, tables)) < n:
             path = directory / f"{len(tables):04d}.ecsv"
             if not path.is_file():
                 write_table(rounds.make(len(tables)), path)
             tables.append(QTable.read(path))
+            # the last round is finished, and may have more
+            bar.total = max(n, bar.n + len(tables[-1]))
             bar.update(len(tables[-1]))
     return vstack(tables, metadata_conflicts="silent")
 

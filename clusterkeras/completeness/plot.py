@@ -80,15 +80,18 @@ def _draw_plane(figure: Figure, axes: Any, table: Table) -> None:
     )
     every, *_ = np.histogram2d(age, mass, (edges_x, edges_y))
     share = np.divide(found, every, out=np.full_like(found, np.nan), where=every > 0)
-    image = axes.pcolormesh(edges_x, edges_y, share.T, vmin=0, vmax=1, cmap="cividis")
+    percent = 100 * share
+    image = axes.pcolormesh(
+        edges_x, edges_y, percent.T, vmin=0, vmax=100, cmap="cividis"
+    )
     for i, x in enumerate((edges_x[1:] + edges_x[:-1]) / 2):
         for j, y in enumerate((edges_y[1:] + edges_y[:-1]) / 2):
             if every[i, j]:
-                colour = "white" if share[i, j] < 0.5 else "black"
-                text = f"{100 * share[i, j]:.0f}"
+                colour = "white" if percent[i, j] < 50 else "black"
+                text = f"{percent[i, j]:.0f}"
                 axes.text(x, y, text, color=colour, ha="center", va="center", size=8)
-    axes.set_title("taken for a cluster [%], all sizes and $A_V$", fontsize="medium")
-    figure.colorbar(image, ax=axes)
+    axes.set_title("all sizes and $A_V$; white: none injected", fontsize="medium")
+    figure.colorbar(image, ax=axes, label="taken for a cluster [%]")
 
 
 def _draw_against(

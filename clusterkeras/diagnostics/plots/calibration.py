@@ -203,7 +203,8 @@ def strata_coverage(
         ax.axvline(0.68, color="black", linewidth=0.8)
         _points(ax, np.array(covered), y, 0.68 - noise, 0.68 + noise)
         ax.set(xlabel="share of truths in\nthe 68 % interval")
-        ax.set_xlim(0.68 - reach, 0.68 + reach)
+        # a share, whatever the normal errors of few clusters reach to
+        ax.set_xlim(max(0.68 - reach, -0.03), min(0.68 + reach, 1.03))
         ax.set_title(axis_label(parameter))
     joint.set_yticks(y, [f"{row['label']}  (N {row['n']})" for row in rows])
     joint.set_ylim(-0.6, len(rows) - 0.4)

@@ -7,6 +7,7 @@ from scipy import stats
 from clusterkeras.diagnostics.metrics import bands, coverage
 from clusterkeras.diagnostics.plots import calibration as calibration_plots
 from clusterkeras.evaluation.numbers.posterior import posterior_report, score_clusters
+from data_tools.schema import PARAMETERS
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +100,11 @@ def test_strata_picture_leaves_out_empty_strata(calibrated, box, scored):
     assert len(ticks) == len(rows)
     assert figure.axes[0].get_title() == "joint (TARP)"
     assert len(figure.axes) == 5
+
+
+def test_strata_of_few_clusters_are_drawn_within_the_shares_that_there_are():
+    score = {"coverage_68": 1.0, "coverage_68_error": 0.4}
+    row = {"label": "few", "n": 3, "parameters": {p.name: score for p in PARAMETERS}}
+    row["tarp"] = {"max_deviation": 0.5, "max_deviation_noise": 0.8}
+    figure = drawn(calibration_plots.strata_coverage([row]))
+    assert all(-0.1 < end < 1.1 for ax in figure.axes[1:] for end in ax.get_xlim())
