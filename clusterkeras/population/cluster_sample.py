@@ -146,10 +146,16 @@ def _injections(completeness: str | Path) -> tuple[QTable, Path]:
 def _check_same(meta: Any, injected: Any, path: Path) -> None:
     """Refuse a completeness of other images, another model or share of clusters."""
     share = meta.get("cluster_share")
+    if not share:
+        raise ValueError(
+            "population: expected a catalogue of one field, whose metadata state "
+            "cluster_share; received one without, as a survey's and .csv are. Fit one "
+            "field, from the catalogue that `clusterkeras infer --images` wrote of it"
+        )
     here = {
         "images": list(meta.get("images", [])),
         "model": Path(str(meta.get("model"))).name,
-        "cluster_share": round(float(share["here"]), 6) if share else None,
+        "cluster_share": round(float(share["here"]), 6),
     }
     there = {
         "images": list(injected.get("images", [])),

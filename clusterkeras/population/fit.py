@@ -183,7 +183,8 @@ def _check_enough(found: NDArray[np.float64], clusters: ClusterSample) -> None:
             f"population: expected more injected clusters for the {rows} rows that "
             f"count; {clusters.recovered.sum()} of {len(clusters.injected)} came to "
             f"count, which tell as much as {effective:.0f} of equal weight. Run "
-            f"`clusterkeras completeness` with --completeness.n {_round_up(more)}"
+            "the same `clusterkeras completeness` with --completeness.n "
+            f"{_round_up(more)}: what is there is kept"
         )
 
 

@@ -57,8 +57,11 @@ def draw_distributions(
         density *= likelihood.number(chosen)[:, None]
         for low, high, alpha in ((2.5, 97.5, 0.2), (16, 84, 0.35)):
             edges = np.percentile(density, [low, high], axis=0)
-            axes.fill_between(x, *edges, color=_COLOUR, alpha=alpha, lw=0)
-        axes.plot(x, np.median(density, axis=0), color=_COLOUR, label="population")
+            label = f"{high - low:.0f} % of the populations"
+            axes.fill_between(x, *edges, color=_COLOUR, alpha=alpha, lw=0, label=label)
+        axes.plot(
+            x, np.median(density, axis=0), color=_COLOUR, label="median population"
+        )
         _draw_counts(axes, name, likelihood, clusters, middle)
         # a cutoff falls without end
         top = 3 * density.max()

@@ -64,6 +64,13 @@ def test_the_completeness_of_something_else_is_refused(files, name, value):
         the_sample(files)
 
 
+def test_a_survey_s_catalogue_is_refused_as_one_of_many_fields(files):
+    catalogue = Catalogue.read(files / "catalogue.ecsv", draws_file=files / "draws.h5")
+    del catalogue.meta["cluster_share"]
+    with pytest.raises(ValueError, match="of one field, whose metadata state"):
+        sample_of_clusters(catalogue, files / "completeness")
+
+
 def test_a_catalogue_without_draws_or_completeness_says_what_to_do(files):
     catalogue = Catalogue.read(files / "catalogue.ecsv")
     with pytest.raises(ValueError, match="give --draws_file"):
