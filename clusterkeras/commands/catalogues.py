@@ -111,6 +111,7 @@ def _infer(args: Namespace) -> str:
     from clusterkeras.catalogue.infer import infer
     from clusterkeras.catalogue.survey.fields import read_fields
     from clusterkeras.catalogue.survey.infer_fields import infer_fields
+    from clusterkeras.catalogue.table import P_CLUSTER
     from clusterkeras.report.provenance import in_words
 
     one = args.images is not None and args.positions is not None
@@ -152,7 +153,11 @@ def _infer(args: Namespace) -> str:
         draws_file=args.draws_file,
         overwrite=args.overwrite,
     )
-    lines = [f"wrote {len(table)} rows: {args.output}"]
+    clusters = int(table.are_clusters().sum())
+    lines = [
+        f"wrote {len(table)} rows, {clusters} of them with p_cluster of {P_CLUSTER} or "
+        f"more and no overlap: {args.output}"
+    ]
     width = dict(in_words(table.meta).get("Data", [])).get("FWHM of the PSF")
     if width is not None:
         lines.append(f"FWHM of the PSF: {width}")

@@ -415,10 +415,11 @@ def test_the_commands_follow_from_mocks_to_a_served_catalogue(capsys, tmp_path):
     images = [mosaic / f"{b}.fits" for b in Target.load("m83-wfc3-uvis").band_names]
     candidates, catalogue = tmp_path / "candidates.ecsv", tmp_path / "catalogue.ecsv"
     run("detect", "--images", *images, "-o", candidates, "--model", run_directory)
-    run(
+    out = run(
         *("infer", "--images", *images, "--positions", candidates, "-o", catalogue),
         *("--model", run_directory, "--preview", tmp_path / "preview.png"),
     )
+    assert "of them with p_cluster of 0.5 or more and no overlap" in out
     assert len(Table.read(catalogue)) == len(Table.read(candidates)) > 0
     out = run(
         *("compare", "--catalogue", catalogue, "--truth", mosaic / "truth.ecsv"),
