@@ -197,6 +197,7 @@ def counts(
         *(model, clusters.draws, clusters.p_cluster),
         *(clusters.injected[clusters.recovered], len(clusters.injected)),
         clusters.flat_number,
+        clusters.trust,
     )
     sampled = as_sampled(model, truth)
     count = catalogue.are_clusters(clusters.threshold)

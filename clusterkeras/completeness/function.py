@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -246,6 +246,34 @@ def fit_completeness(
     return checks
 
 
+def smooth_share(
+    features: NDArray[np.float64], found: NDArray[np.bool_]
+) -> Callable[[NDArray[np.floating]], NDArray[np.float64]]:
+    """Return the share that is found as a smooth function of any features.
+
+    Parameters
+    ----------
+    features : (n, F) ndarray
+        Of each injected cluster.
+    found : (n,) ndarray of bool
+        Whether it was.
+
+    Returns
+    -------
+    callable
+        Takes features (..., F), gives shares (...) in (0, 1); see `fit_completeness`.
+    """
+    low, high = features.min(axis=0), features.max(axis=0)
+    fit = _fit(features, np.asarray(found, bool), low, high)
+    powers = np.array(fit["powers"], int).reshape(-1, features.shape[1])
+    coefficients, intercept = np.array(fit["coefficients"]), fit["intercept"]
+
+    def share(at: NDArray[np.floating]) -> NDArray[np.float64]:
+        return _logistic(intercept + _terms(at, low, high, powers) @ coefficients)
+
+    return share
+
+
 def _fit(
     features: NDArray, found: NDArray[np.bool_], low: NDArray, high: NDArray
 ) -> dict[str, Any]:
@@ -257,7 +285,7 @@ def _fit(
         return {"powers": [], "intercept": intercept, "coefficients": []}
     best = None
     for degree in _DEGREES:
-        powers = _all_powers(degree)
+        powers = _all_powers(degree, features.shape[1])
         search = GridSearchCV(
             LogisticRegression(max_iter=5000),
             {"C": list(_C)},
@@ -274,9 +302,9 @@ def _fit(
     }
 
 
-def _all_powers(degree: int) -> NDArray[np.int64]:
+def _all_powers(degree: int, features: int) -> NDArray[np.int64]:
     """Return the powers of all terms up to a degree, (terms, features), no constant."""
-    powers = itertools.product(range(degree + 1), repeat=len(FEATURES))
+    powers = itertools.product(range(degree + 1), repeat=features)
     return np.array([p for p in powers if 0 < sum(p) <= degree])
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clusterkeras.catalogue.read import Catalogue
 from clusterkeras.catalogue.table import numbers, read_table
+from clusterkeras.completeness.function import smooth_share
 from clusterkeras.completeness.measure import TABLE_FILE
 from data_tools.schema import FLAGS, PARAMETER_NAMES
 
@@ -19,6 +20,9 @@ from data_tools.schema import FLAGS, PARAMETER_NAMES
 #: in the catalogue and among the injected clusters alike.
 LEFT_OUT = ("overlap", "unlike_mocks")
 _BITS = sum(FLAGS[name][0] for name in LEFT_OUT)
+#: Of the posterior of a row that is like the mocks so much is the flat prior, at most:
+#: `clusterkeras.network.posteriors.flat.flat_logit` of the score that gets a flag.
+FLAT_SHARE = 0.01
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class ClusterSample:
         Rows that would count but for a flag.
     threshold : float
         Least ``p_cluster`` of a row that counts.
+    trust : ndarray, shape (n, S), optional
+        How much each draw counts; see `trust_in`. Without, all alike.
     """
 
     box: dict[str, tuple[float, float]]
@@ -53,6 +59,7 @@ class ClusterSample:
     flat_number: float
     left_out: dict[str, int]
     threshold: float
+    trust: NDArray[np.float64] | None = None
 
 
 def sample_of_clusters(catalogue: Catalogue, completeness: str | Path) -> ClusterSample:
@@ -113,16 +120,58 @@ def sample_of_clusters(catalogue: Catalogue, completeness: str | Path) -> Cluste
             f"{path}: none of {len(table)} injected clusters came to count, so nothing "
             "is known of the completeness; inject more (--completeness.n)"
         )
+    draws = _draws(catalogue, rows)
+    injected = np.column_stack([numbers(table, name) for name in PARAMETER_NAMES])
     return ClusterSample(
         box=box,
-        draws=_draws(catalogue, rows),
+        draws=draws,
         p_cluster=p[rows],
-        injected=np.column_stack([numbers(table, name) for name in PARAMETER_NAMES]),
+        injected=injected,
         recovered=recovered,
         flat_number=float(share / (1 - share) * others),
         left_out={name: int(which.sum()) for name, which in flagged.items()},
         threshold=threshold,
+        trust=trust_in(draws, injected, recovered),
     )
+
+
+def trust_in(
+    draws: NDArray[np.floating],
+    injected: NDArray[np.float64],
+    recovered: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Return how far draws are of clusters that can come to count.
+
+    Each posterior holds a little of the flat prior, so that none is sure of nonsense.
+    But of a row that counts a cluster that never would is no explanation: among flat
+    clusters that count, those of parameters with completeness c are c / mean(c) as
+    common as others. A draw is of the posterior proper, and not of the flat share e,
+    with the odds of c / mean(c) to e, and what is flat is to be as common as c makes
+    it: together
+
+        c (1 + e) / (c + e mean(c)),
+
+    which is 1 where clusters are seen, and c / (e mean(c)) where they hardly are.
+    Without it a population of a million clusters too light to be seen is as good an
+    explanation of every row as what is there.
+
+    Parameters
+    ----------
+    draws : ndarray, shape (n, S, P)
+        Of the rows that count.
+    injected : ndarray, shape (m, P)
+        True parameters of injected clusters, even over the box.
+    recovered : ndarray of bool, shape (m,)
+        Which of them came to count.
+
+    Returns
+    -------
+    ndarray, shape (n, S)
+        In (0, 1 + e).
+    """
+    share = smooth_share(injected, recovered)
+    c, mean = share(np.asarray(draws, float)), float(np.mean(recovered))
+    return c * (1 + FLAT_SHARE) / (c + FLAT_SHARE * mean)
 
 
 def _injections(completeness: str | Path) -> tuple[QTable, Path]:

@@ -157,6 +157,7 @@ def fit_clusters(
         clusters.injected[clusters.recovered],
         len(clusters.injected),
         clusters.flat_number,
+        clusters.trust,
     )
     found = sample(likelihood, model.bounds, config.steps, config.seed, progress)
     covariance = np.cov(found.draws.T)

@@ -53,6 +53,8 @@ class Likelihood:
         How many were injected, evenly over the box.
     flat_number : float
         N_0.
+    trust : ndarray, shape (n, S), optional
+        By what each draw's density ratio is multiplied.
     """
 
     def __init__(
@@ -63,11 +65,13 @@ class Likelihood:
         recovered: NDArray[np.float64],
         injected: int,
         flat_number: float,
+        trust: NDArray[np.floating] | None = None,
     ) -> None:
         self.model, self.p_cluster = model, np.asarray(p_cluster, float)
         # single precision halves the time, of which this is all
         self._draws = model.statistics(draws).astype(np.float32)
         self._recovered = model.statistics(recovered)
+        self._trust = None if trust is None else trust.astype(np.float32)[..., None]
         self.injected, self.flat_number = injected, flat_number
 
     def __call__(self, sampled: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -96,7 +100,8 @@ class Likelihood:
 
     def ratio_of_draws(self, sampled: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return the population over the flat one at all draws, (n, S, k)."""
-        return self.model.ratio(self._draws, sampled)
+        ratio = self.model.ratio(self._draws, sampled)
+        return ratio if self._trust is None else ratio * self._trust
 
     def ratio_of_injected(self, sampled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the same at the injected clusters that count, (m, k)."""

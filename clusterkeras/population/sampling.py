@@ -138,7 +138,10 @@ def sample(
         progress_kwargs={"desc": "population"},
     )
     chains = sampler.get_chain(discard=int(_BURN_IN * steps))
-    time = emcee.autocorr.integrated_time(chains, tol=0)
+    with np.errstate(invalid="ignore"):
+        time = emcee.autocorr.integrated_time(chains, tol=0)
+    # a point that never moved has none: all its steps are one draw
+    time = np.nan_to_num(time, nan=float(len(chains)))
     draws = chains.reshape(-1, len(best))
     return Samples(draws, len(draws) / np.maximum(time, 1), _split_r_hat(chains))
 

@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 from astropy.table import QTable
+from scipy import stats
 
 from clusterkeras.catalogue.read import Catalogue
 from clusterkeras.config import PopulationConfig
-from clusterkeras.population.cluster_sample import sample_of_clusters
+from clusterkeras.population.cluster_sample import (
+    FLAT_SHARE,
+    sample_of_clusters,
+    trust_in,
+)
 from clusterkeras.population.fit import fit_population
 from data_tools.schema import FLAGS, PARAMETERS
 
@@ -49,6 +54,23 @@ def test_injected_clusters_with_such_flags_are_missed(files):
 def test_the_flat_number_is_that_of_the_share_among_all_candidates(files):
     # of the 4 with a probability and no overlap, 1.4 are no clusters
     assert the_sample(files).flat_number == pytest.approx(0.25 / 0.75 * 1.4)
+
+
+def test_draws_count_as_far_as_such_clusters_come_to_count():
+    rng = np.random.default_rng(0)
+    low, high = np.transpose([(p.low, p.high) for p in PARAMETERS])
+    injected = rng.uniform(low, high, (4000, 4))
+    # by mass alone
+    share = stats.logistic.cdf(4 * (injected[:, 2] - 4.3))
+    recovered = rng.random(4000) < share
+    draws = np.tile((low + high) / 2, (2, 2, 1))
+    draws[..., 2] = [[2.6, 3.2], [4.3, 5.9]]
+    light, lightish, middle, heavy = trust_in(draws, injected, recovered).ravel()
+    assert heavy == pytest.approx(1, abs=0.02) and middle == pytest.approx(1, abs=0.02)
+    flat = FLAT_SHARE * share.mean()
+    for found, mass in ((light, 2.6), (lightish, 3.2)):
+        c = stats.logistic.cdf(4 * (mass - 4.3))
+        assert found == pytest.approx(c / (c + flat), rel=0.4)
 
 
 @pytest.mark.parametrize(

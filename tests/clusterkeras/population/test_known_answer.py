@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from clusterkeras.population.cluster_sample import FLAT_SHARE, trust_in
 from clusterkeras.population.likelihood import Likelihood
 from clusterkeras.population.model import PopulationModel
 from clusterkeras.population.monte_carlo import monte_carlo_error
@@ -24,6 +25,7 @@ def pulls(sample, truth, finite_sums=True):
         sample.injected[sample.recovered],
         len(sample.injected),
         sample.flat_number,
+        sample.trust,
     )
     best, covariance = best_fit(likelihood, model.bounds)
     if finite_sums:
@@ -63,6 +65,25 @@ def test_contaminants_taken_for_clusters_make_the_mass_function_flat(
     sure = dataclasses.replace(sample, p_cluster=np.full(len(sample.p_cluster), 0.9999))
     as_it_is, fooled = pulls(sample, truth)[0], pulls(sure, truth)[0]
     assert abs(as_it_is) < 3 and fooled > as_it_is + 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_little_of_the_flat_prior_is_not_taken_for_clusters_that_none_sees(
+    make_sample, truth, seed
+):
+    sample = make_sample(seed)
+    rng = np.random.default_rng(seed)
+    low, high = np.transpose(list(sample.box.values()))
+    flat = rng.random(sample.draws.shape[:2]) < FLAT_SHARE
+    anywhere = rng.uniform(low, high, sample.draws.shape)
+    draws = np.where(flat[..., None], anywhere, sample.draws).astype(np.float32)
+    mixed = dataclasses.replace(sample, draws=draws)
+    trust = trust_in(draws, sample.injected, sample.recovered)
+    trusted = dataclasses.replace(mixed, trust=trust)
+    bare = pulls(sample, truth)
+    assert (np.abs(pulls(trusted, truth) - bare) < 0.7).all()
+    # many light clusters would explain each row a little
+    assert pulls(mixed, truth)[0] - bare[0] < -0.7
 
 
 def test_no_population_is_likely_where_no_injected_cluster_tells(make_sample):
