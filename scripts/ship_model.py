@@ -35,7 +35,9 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="directory of fit or recalibrate")
     parser.add_argument("metrics", type=Path, help="metrics.json of evaluate")
     parser.add_argument("name", help="the preset's name")
-    parser.add_argument("--description", default="", help="one line of it")
+    parser.add_argument(
+        "--description", default="", help="one line of it; the old one if none"
+    )
     parser.add_argument(
         "--data", type=Path, help="mock set of a new preset's stored example"
     )
@@ -47,7 +49,7 @@ def main() -> None:
     preset = save_preset(
         args.model,
         ROOT / "saved_models" / args.name,
-        description=args.description,
+        description=args.description or described(ROOT / "saved_models" / args.name),
         metrics=args.metrics,
         overwrite=True,
     )
@@ -61,6 +63,12 @@ def main() -> None:
     if args.data:
         take_example(args.data, example)
     ask_again(ClusterModel.from_preset(args.name), example)
+
+
+def described(preset: Path) -> str:
+    """Return the description that a preset has, if it is there."""
+    path = preset / "preset.json"
+    return json.loads(path.read_text())["description"] if path.is_file() else ""
 
 
 def write_configuration(model: Path, output: Path) -> None:
