@@ -25,17 +25,17 @@ _PANEL_INCHES = 4.0
 
 #: What the picture shows, in words.
 _LEGEND = """Points and bars: median, 16 and 84 % of the
-posterior of each cluster that is taken;
+posterior of each cluster that is {shown};
 line: the truth.
 
 bias: median of posterior median - truth
 scatter: 1.48 median absolute deviation
-inside: share of truths between 16 and 84 %,
+in 68 %: share of truths between 16 and 84 %,
 which should be 68 %
 
 Bars at the left: of all true clusters,
-grey those with a row on them,
-blue those whose row is taken for a cluster.
+grey those that are found: a row is on them;
+blue those found and taken for a cluster.
 What is missed is in no other panel."""
 
 
@@ -66,10 +66,10 @@ def draw(
         f"Of {found['clusters']} true clusters the {n} that are found and taken "
         f"for a cluster (p_cluster ≥ {found['p_cluster']}, no overlap)"
     )
-    (drawn, true), grey = taken, {}
+    (drawn, true), grey, shown = taken, {}, "found and taken"
     if not n:
         # what was found instead: bars as long as the axes are a model that knows little
-        (drawn, true), grey = not_taken, {"color": "0.5"}
+        (drawn, true), grey, shown = not_taken, {"color": "0.5"}, "only found"
         title += (
             f"\nInstead, in grey, the {len(next(iter(true.values())))} that are only "
             f"found{why_none(found)}"
@@ -91,7 +91,7 @@ def draw(
         if score["n"]:
             axes.set_title(
                 f"bias {score['bias']:+.2f}, scatter {score['scatter']:.2f}, "
-                f"{percent(score['coverage'])} inside",
+                f"in 68 %: {percent(score['coverage'])}",
                 fontsize="medium",
             )
         axes.set(
@@ -101,7 +101,8 @@ def draw(
     _draw_completeness(last, found)
     words.set_axis_off()
     like = fill(f"Like M83's: {like_m83_in_words(found)}", 46)
-    words.text(0, 1, f"{_LEGEND}\n\n{like}", va="top", wrap=True, linespacing=1.45)
+    legend = _LEGEND.format(shown=shown)
+    words.text(0, 1, f"{legend}\n\n{like}", va="top", wrap=True, linespacing=1.45)
     return figure
 
 
@@ -110,7 +111,7 @@ def _draw_completeness(axes: Any, found: Mapping[str, Any]) -> None:
     bins = [b for b in found["completeness"][f"by_{column}"] if b["n"]]
     place = np.arange(len(bins))
     axes.bar(place, [b["found"] for b in bins], color="0.8", label="found")
-    axes.bar(place, [b["taken"] for b in bins], width=0.5, label="taken for a cluster")
+    axes.bar(place, [b["taken"] for b in bins], width=0.5, label="found and taken")
     labels = [f"{range_of(b)} ({b['n']})" for b in bins]
     axes.set_xticks(place, labels, rotation=90)
     axes.tick_params(axis="x", labelsize="small")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,18 +94,42 @@ class Comparison(Mapping[str, Any]):
         )
         yield f"false rows: {self._rate()}"
         yield f"like M83's: {like_m83_in_words(self)}"
-        yield f"{'parameter':<24}{'n':>5}{'bias':>9}{'scatter':>9}{'in 68 %':>9}"
-        for name, score in self["parameters"].items():
-            if score["n"]:
-                numbers = f"{score['bias']:>9.3f}{score['scatter']:>9.3f}"
-                inside = f"{percent(score['coverage']):>9}"
-                yield f"{name:<24}{score['n']:>5}{numbers}{inside}"
+        yield from self._table(
+            "parameter",
+            ("bias", "scatter", "in 68 %"),
+            {
+                name: (
+                    score["n"],
+                    *(f"{score[key]:.3f}" for key in ("bias", "scatter")),
+                    percent(score["coverage"]),
+                )
+                for name, score in self["parameters"].items()
+                if score["n"]
+            },
+        )
         for column in binned_by(self["completeness"]):
-            yield f"{axis_of(column):<24}{'n':>5}{'found':>9}{'taken':>9}"
-            for one in self["completeness"][f"by_{column}"]:
-                if one["n"]:
-                    shares = f"{percent(one['found']):>9}{percent(one['taken']):>9}"
-                    yield f"{range_of(one):<24}{one['n']:>5}{shares}"
+            yield from self._table(
+                axis_of(column),
+                ("found", "taken"),
+                {
+                    range_of(one): (
+                        one["n"],
+                        *(percent(one[key]) for key in ("found", "taken")),
+                    )
+                    for one in self["completeness"][f"by_{column}"]
+                    if one["n"]
+                },
+            )
+
+    @staticmethod
+    def _table(
+        what: str, columns: Sequence[str], rows: Mapping[str, Sequence[Any]]
+    ) -> Iterator[str]:
+        """Write rows of n and more below a header; nothing where there are none."""
+        for name, (n, *cells) in (
+            {what: ("n", *columns), **rows}.items() if rows else ()
+        ):
+            yield f"{name:<24}{n:>5}" + "".join(f"{cell:>9}" for cell in cells)
 
     def _of_how_many(self) -> str:
         """Count the rows that purity is of, or say why there are none."""

@@ -83,6 +83,28 @@ def test_clusters_not_taken_for_clusters_are_found_but_not_scored(tmp_path):
     assert result["highest_p_cluster"] == 0.2
 
 
+def test_a_table_that_would_be_empty_has_no_header(tmp_path):
+    catalogue, truth = tables(tmp_path, n=40, p_cluster=0.2)
+    result = compare(catalogue, truth)
+    assert "parameter" not in repr(result)
+    assert "log mass [Msun]" in repr(result)
+    unknown = Table.read(truth)
+    unknown["log_mass"], unknown["log_snr"] = np.nan, np.nan
+    assert "log mass [Msun]" not in repr(compare(catalogue, unknown))
+
+
+def test_print_and_picture_use_the_same_words(tmp_path):
+    result = compare(*tables(tmp_path, n=40))
+    assert re.search(
+        r"\nparameter +n +bias +scatter +in 68 %\nlog_age +40 ", repr(result)
+    )
+    figure = result.plot()
+    assert re.search(r"bias .*, scatter .*, in 68 %: \d+ %", figure.axes[0].get_title())
+    legend = figure.axes[5].texts[0].get_text()
+    assert "in 68 %: share of truths" in legend
+    assert "each cluster that is found and taken" in legend
+
+
 def test_completeness_in_bins_of_visibility_counts_every_cluster(tmp_path):
     result = compare(*tables(tmp_path))
     bins = result["completeness"]["by_log_snr"]
@@ -193,6 +215,7 @@ def test_where_none_is_taken_the_picture_shows_what_is_found_and_the_highest_p(
     figure = compare(*tables(tmp_path, p_cluster=0.2)).plot()
     assert "in grey, the 400 that are only found" in figure.get_suptitle()
     assert "(the highest p_cluster is 0.2)" in figure.get_suptitle()
+    assert "cluster that is only found" in figure.axes[5].texts[0].get_text()
     assert figure.axes[4].get_title() == "no row is taken for a cluster"
     assert len(figure.axes[0].containers[0].lines[0].get_xdata()) == 400
     (tmp_path / "likely").mkdir()
