@@ -17,7 +17,7 @@ from clusterkeras.population.likelihood import Likelihood
 from clusterkeras.population.model import PopulationModel
 from clusterkeras.population.monte_carlo import MonteCarloError, monte_carlo_error
 from clusterkeras.population.result import FILES, PopulationFit
-from clusterkeras.population.sampling import Samples, sample
+from clusterkeras.population.sampling import Samples, best_fit, sample
 from data_tools.running.replaced import check_replaced_in
 
 logger = logging.getLogger(__name__)
@@ -27,10 +27,10 @@ logger = logging.getLogger(__name__)
 _HEAVY, _HEAVY_NAME = 4.0, "number_above_10000"
 #: Draws that are kept.
 _KEPT = 4000
-#: Farr (2019): effective injected clusters for each row.
+#: Farr (2019): N_eff of the injected clusters, for each row.
 _FARR = 4.0
-#: A posterior leans on where injections are too few if this share of its draws has less
-#: than so many for each row.
+#: A posterior leans on where injections are too few if this share of its draws has an
+#: N_eff of less than so many for each row.
 _LEANING, _LEANS = 0.1, 1.1
 _THINNED = 20
 #: R-hat above which chains do not agree, and fewest effective draws of an unknown.
@@ -147,7 +147,8 @@ def fit_clusters(
     Raises
     ------
     ValueError
-        If fewer injected clusters tell of the completeness than there are rows.
+        If injected clusters are too few for the rows, at the best fit or in a tenth of
+        the posterior.
     """
     model = PopulationModel(clusters.box, config.cutoff)
     likelihood = Likelihood(
@@ -159,16 +160,24 @@ def fit_clusters(
         clusters.flat_number,
         clusters.trust,
     )
-    found = sample(likelihood, model.bounds, config.steps, config.seed, progress)
+    best, covariance = best_fit(likelihood, model.bounds)
+    # seconds before the posterior, which would lean there too
+    _check_enough(likelihood.effective_injected(best[None]), clusters)
+    found = sample(
+        *(likelihood, model.bounds, config.steps, config.seed, progress),
+        start=(best, covariance),
+    )
+    injected = likelihood.effective_injected(found.draws[::_THINNED])
+    _check_enough(injected, clusters)
+    effective = float(np.median(injected))
     covariance = np.cov(found.draws.T)
     error = monte_carlo_error(likelihood, found.draws.mean(axis=0), covariance)
-    _check_enough(likelihood.effective_injected(found.draws[::_THINNED]), clusters)
-    _warn(found, error, model, len(clusters.p_cluster))
+    _warn(found, error, effective, model, len(clusters.p_cluster))
     draws = _widened(found.draws, error, model.bounds, config.seed)
     table = _table(model, draws, config)
     return PopulationFit(
         draws=table,
-        summary=_summary(table, model, found, error, clusters),
+        summary=_summary(table, model, found, error, effective, clusters),
         sampled=draws,
         likelihood=likelihood,
         clusters=clusters,
@@ -181,27 +190,32 @@ def _check_enough(found: NDArray[np.float64], clusters: ClusterSample) -> None:
     if (found < _LEANS * rows).mean() > _LEANING:
         more = _FARR * rows / effective * len(clusters.injected)
         raise ValueError(
-            f"population: expected more injected clusters for the {rows} rows that "
-            f"count; {clusters.recovered.sum()} of {len(clusters.injected)} came to "
-            f"count, which tell as much as {effective:.0f} of equal weight. Run "
-            "the same `clusterkeras completeness` with --completeness.n "
-            f"{_round_up(more)}: what is there is kept"
+            f"population: expected an N_eff of {rows} or more, as many as rows count, "
+            f"and better {_FARR:.0f} a row; received {effective:.0f}, of "
+            f"{clusters.recovered.sum()} injected clusters that count among "
+            f"{len(clusters.injected)}. Run the same `clusterkeras completeness` with "
+            f"--completeness.n {_round_up(more)}: what is there is kept"
         )
 
 
 def _warn(
-    found: Samples, error: MonteCarloError, model: PopulationModel, rows: int
+    found: Samples,
+    error: MonteCarloError,
+    effective: float,
+    model: PopulationModel,
+    rows: int,
 ) -> None:
     """Say what is not as good as it should be."""
     variance = found.draws.var(axis=0)
     wide = np.sqrt(np.diag(error.covariance) / variance)
-    if wide.max() > 0.5 or error.effective_injected < _FARR * rows:
+    if wide.max() > 0.5 or effective < _FARR * rows:
         by_draws = np.diag(error.of_draws).sum() > np.diag(error.of_injected).sum()
         logger.warning(
-            "population: %d rows, and injected clusters that tell as much as %.0f of "
-            "equal weight (4 a row are enough); finite sums widen %s by %.0f %%. %s",
+            "population: %d rows, and injected clusters with an N_eff of %.0f (%.0f a "
+            "row are enough); finite sums widen %s by %.0f %%. %s",
             rows,
-            error.effective_injected,
+            effective,
+            _FARR,
             model.names[wide.argmax()],
             100 * (np.hypot(1, wide.max()) - 1),
             "Make more draws (--inference.draws)"
@@ -255,6 +269,7 @@ def _summary(
     model: PopulationModel,
     found: Samples,
     error: MonteCarloError,
+    effective: float,
     clusters: ClusterSample,
 ) -> dict:
     """Return the numbers of ``population.json``."""
@@ -277,10 +292,8 @@ def _summary(
         "left_out": clusters.left_out,
         "injected": len(clusters.injected),
         "injected_that_count": int(clusters.recovered.sum()),
-        "effective_injected": error.effective_injected,
-        "enough_injected": bool(
-            error.effective_injected >= _FARR * len(clusters.p_cluster)
-        ),
+        "effective_injected": effective,
+        "enough_injected": effective >= _FARR * len(clusters.p_cluster),
         "draws_a_row": clusters.draws.shape[1],
         "effective_draws_a_row": {
             "least": float(error.effective_draws.min()),

@@ -12,12 +12,18 @@ from clusterkeras.population.model import PopulationModel
 _WALL = 10.0
 
 
-def effective(weights: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return as how many of equal weight weights (m, k) tell, (k,)."""
+def effective(weights: NDArray[np.floating], n: int) -> NDArray[np.float64]:
+    """Return N_eff (k,) of the means of n weights, of which all but (m, k) are zero.
+
+    The square of the mean over its variance (Farr 2019, RNAAS 3, 66): a count of so
+    many is as uncertain. Where m weigh the same it is m n / (n - m), more than m, for
+    of most of n it is certain that they are none.
+    """
     largest = np.maximum(weights.max(axis=0), np.finfo(np.float32).tiny)
     relative = weights / largest
-    squares = (relative**2).sum(axis=0)
-    return np.maximum(relative.sum(axis=0) ** 2 / np.maximum(squares, 1e-30), 1e-3)
+    square = relative.sum(axis=0) ** 2
+    spread = (relative**2).sum(axis=0) - square / n
+    return np.maximum(square / np.maximum(spread, 1e-9), 1e-3)
 
 
 class Likelihood:
@@ -35,9 +41,9 @@ class Likelihood:
     that come to count, the mean of the same ratio over injected clusters, zero for
     those that do not.
 
-    Where fewer injected clusters than rows tell of C (in equal weights), C is chance,
-    and the likelihood may be far too high: populations of clusters that none was
-    injected of would explain all rows. It is let fall steeply there.
+    Where the N_eff of C (`effective`) is below the number of rows, C is chance, and
+    the likelihood may be far too high: populations of clusters that none was injected
+    of would explain all rows. It is let fall steeply there.
 
     Parameters
     ----------
@@ -80,12 +86,12 @@ class Likelihood:
         rows = self.log_rows(self.ratio_of_draws(sampled).mean(axis=1), sampled)
         found = rows.sum(axis=0) - self.number(sampled) * ratio.sum(0) / self.injected
         n = len(self.p_cluster)
-        short = np.log(np.minimum(effective(ratio) / n, 1))
+        short = np.log(np.minimum(effective(ratio, self.injected) / n, 1))
         return found + _WALL * n * short
 
     def effective_injected(self, sampled: NDArray) -> NDArray[np.float64]:
-        """Return how many injected clusters of equal weight tell as much, (k,)."""
-        return effective(self.ratio_of_injected(sampled))
+        """Return N_eff (k,) of the injected clusters; see `effective`."""
+        return effective(self.ratio_of_injected(sampled), self.injected)
 
     def number(self, sampled: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the number of clusters (k,)."""

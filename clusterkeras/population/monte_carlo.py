@@ -21,16 +21,12 @@ class MonteCarloError:
     ----------
     of_injected, of_draws : ndarray, shape (U, U)
         Covariance of the posterior's middle by either.
-    effective_injected : float
-        As many injected clusters that count, each of the same weight, tell as much of
-        the completeness (Farr 2019, RNAAS 3, 66).
     effective_draws : ndarray, shape (n,)
-        The same of the draws of each row.
+        As many draws of each row, each of the same weight, tell as much.
     """
 
     of_injected: NDArray[np.float64]
     of_draws: NDArray[np.float64]
-    effective_injected: float
     effective_draws: NDArray[np.float64]
 
     @property
@@ -93,8 +89,4 @@ def monte_carlo_error(
     draws = slope.shape[1]
     scatter = np.einsum("isu,isv->uv", slope, slope, optimize=True) / draws**2
     of_draws = covariance @ scatter @ covariance
-
-    mean = found[:, -1].sum() / m
-    variance = (found[:, -1] ** 2).sum() / m**2 - mean**2 / m
-    effective_injected = mean**2 / variance if variance > 0 else np.inf
-    return MonteCarloError(of_injected, of_draws, float(effective_injected), effective)
+    return MonteCarloError(of_injected, of_draws, effective)

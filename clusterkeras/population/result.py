@@ -40,8 +40,8 @@ class PopulationFit:
         move it, in sigmas (``monte_carlo_error``); effective draws and R-hat of the
         sampler. ``rows`` that count, ``expected_contaminants`` among them,
         ``left_out`` by flags; ``injected`` clusters, those ``injected_that_count``,
-        and as many ``effective_injected`` of equal weight (``enough_injected``: four a
-        row); ``effective_draws_a_row``.
+        and ``effective_injected``, N_eff of Farr (2019), in the median over the draws
+        (``enough_injected``: four a row); ``effective_draws_a_row``.
     sampled : ndarray, shape (k, U)
         The draws as they were sampled.
     likelihood : Likelihood
@@ -62,8 +62,8 @@ class PopulationFit:
         lines = [
             f"{about['rows']} rows, {about['expected_contaminants']:.1f} of them no "
             f"clusters; {about['injected_that_count']} of {about['injected']} injected "
-            f"clusters count, as many as {about['effective_injected']:.0f} of equal "
-            "weight" + ("" if about["enough_injected"] else " (fewer than four a row)"),
+            f"clusters count, N_eff {about['effective_injected']:.0f}"
+            + ("" if about["enough_injected"] else " (fewer than four a row)"),
             f"{'':<28}{'median':>10}{'16 %':>10}{'84 %':>10}{'R-hat':>7}",
         ]
         for name, found in about["unknowns"].items():

@@ -96,6 +96,7 @@ def sample(
     steps: int,
     seed: int,
     progress: bool = False,
+    start: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> Samples:
     """Draw from the posterior in a flat prior, with emcee.
 
@@ -112,6 +113,8 @@ def sample(
         The same seed gives the same.
     progress : bool
         Whether to show a progress bar.
+    start : pair of ndarray, optional
+        What `best_fit` gives, where that has been asked already.
     """
     low, high = bounds.T
 
@@ -122,17 +125,17 @@ def sample(
             found[inside] = log_likelihood(points[inside])
         return found
 
-    best, covariance = best_fit(log_likelihood, bounds)
+    best, covariance = start or best_fit(log_likelihood, bounds)
     rng = np.random.default_rng(seed)
     edge = 1e-3 * (high - low)
-    start = rng.multivariate_normal(best, covariance, _WALKERS)
+    first = rng.multivariate_normal(best, covariance, _WALKERS)
     moves = [(emcee.moves.DEMove(), 0.8), (emcee.moves.DESnookerMove(), 0.2)]
     sampler = emcee.EnsembleSampler(
         *(_WALKERS, len(best), log_posterior), moves=moves, vectorize=True
     )
     sampler.random_state = np.random.RandomState(seed % 2**32).get_state()
     sampler.run_mcmc(
-        np.clip(start, low + edge, high - edge),
+        np.clip(first, low + edge, high - edge),
         steps,
         progress=progress,
         progress_kwargs={"desc": "population"},

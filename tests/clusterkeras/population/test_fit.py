@@ -9,6 +9,7 @@ import pytest
 from astropy.table import QTable
 
 from clusterkeras.config import PopulationConfig
+from clusterkeras.population import fit as fitting
 from clusterkeras.population.fit import fit_clusters, fit_population
 from clusterkeras.population.result import FILES
 
@@ -27,6 +28,24 @@ def test_a_fit_holds_the_truth_and_says_how_good_it_is(fit, truth):
         assert found["p16"] < found["median"] < found["p84"]
         assert found["r_hat"] < 1.2 and found["effective_draws"] > 100
     assert str(fit).count("\n") == 1 + len(fit.draws.colnames)
+
+
+def test_the_summary_s_n_eff_is_what_a_refusal_is_by(fit, make_sample):
+    found = fit.summary["effective_injected"]
+    at_draws = fit.likelihood.effective_injected(fit.sampled[::20])
+    assert found == pytest.approx(np.median(at_draws), rel=0.1)
+    assert f"clusters count, N_eff {found:.0f}" in str(fit)
+    # of these none may be said to be too few
+    fitting._check_enough(np.array([found]), make_sample(1))
+
+
+def test_where_the_best_fit_has_too_few_injected_clusters_nothing_is_sampled(
+    make_sample, monkeypatch
+):
+    monkeypatch.setattr(fitting, "sample", lambda *_, **__: pytest.fail("sampled"))
+    words = r"expected an N_eff of \d+ or more.*received \d+, of \d+ .* among 150\."
+    with pytest.raises(ValueError, match=rf"{words}.*--completeness\.n \d+: what is"):
+        fit_clusters(make_sample(1, injected=150), PopulationConfig())
 
 
 def test_a_fit_is_written_whole_and_the_same_again(fit, tmp_path):
