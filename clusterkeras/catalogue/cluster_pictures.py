@@ -15,14 +15,21 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from clusterkeras.catalogue.measurement import look_again
+from clusterkeras.catalogue.overlap import SMALLEST_PX
 from clusterkeras.catalogue.table import (
+    P_CLUSTER,
     are_clusters,
     asked_again,
     best_first,
     flag_names,
     numbers,
 )
-from clusterkeras.diagnostics.plots.recovery import axis_label, corner_plot
+from clusterkeras.diagnostics.plots.recovery import (
+    axis_label,
+    corner_plot,
+    probability_label,
+)
+from data_tools.imaging.peaks import strongest_apart
 from data_tools.mosaics.mosaic import ROUNDING_PX, Mosaics
 from data_tools.pictures.colours import say_colours
 from data_tools.pictures.cutout_picture import draw_cutout
@@ -133,7 +140,7 @@ def numbers_in_words(catalogue: Table, row: int, target: Target) -> str:
 
     name = catalogue["id"][row] if "id" in catalogue.colnames else row
     lines = [
-        f"{name}:  p = {number('p_cluster'):.2f}",
+        f"{name}:  p {probability_label(number('p_cluster'))}",
         f"log S/N = {number('log_snr'):.2f}",
     ]
     for parameter in PARAMETERS:
@@ -163,7 +170,7 @@ COLUMNS = 10
 SIDE_INCH = 2.0
 #: Height of a cutout's caption, and of the page's head, in inches.
 CAPTION_INCH = 0.66
-HEAD_INCH = 0.5
+HEAD_INCH = 0.7
 #: Cutouts that the head's words need the width of.
 _FEWEST = 5
 
@@ -176,8 +183,8 @@ def best_rows(catalogue: Table, n: int) -> NDArray[np.intp]:
     catalogue : Table
         As `clusterkeras.catalogue.infer` makes it.
     n : int
-        Rows at most; those without a posterior, and overlaps with a likelier cluster,
-        are left out.
+        Rows at most; those without a posterior, overlaps with a likelier cluster, and
+        those within `SMALLEST_PX` of a likelier row are left out: they show the same.
 
     Returns
     -------
@@ -185,7 +192,10 @@ def best_rows(catalogue: Table, n: int) -> NDArray[np.intp]:
         Row numbers.
     """
     order = best_first(catalogue)
-    return order[are_clusters(catalogue, 0.0)[order]][:n]
+    order = order[are_clusters(catalogue, 0.0)[order]]
+    x, y, p = (numbers(catalogue, name)[order] for name in ("x", "y", "p_cluster"))
+    peaks = np.column_stack([x, y, p, np.zeros(len(order)), order])
+    return strongest_apart(peaks, SMALLEST_PX)[:n, -1].astype(np.intp)
 
 
 def draw_preview(
@@ -238,10 +248,14 @@ def draw_preview(
     width, height = columns * SIDE_INCH, HEAD_INCH + lines * line_inch
     figure = Figure(figsize=(width, height), facecolor="black")
     FigureCanvasAgg(figure)
-    what = f"{len(rows)} {'likeliest clusters ' if likeliest else ''}of"
-    colours = say_colours(mosaics.bands, pivots)
+    what = f"{len(rows)} {'likeliest ' if likeliest else ''}of {len(catalogue):,} rows"
+    if likeliest:
+        what += f" (of those within {SMALLEST_PX:g} px the likeliest)"
+    clusters = are_clusters(catalogue, P_CLUSTER)[rows].sum()
     head = (
-        f"{what} {len(catalogue):,} rows; {colours}: a star of type A0 is white.",
+        f"{what}. Counting as clusters (p ≥ {P_CLUSTER}, no overlap): {clusters} of "
+        f"these {len(rows)}.",
+        f"Colours: {say_colours(mosaics.bands, pivots)}; a star of type A0 is white.",
         "Circle: median half-light radius. The number is white's surface brightness, "
         "Vega mag/arcsec²; each cutout has its own.",
     )
@@ -293,7 +307,7 @@ def caption(catalogue: Table, row: int) -> str:
     flags = " ".join(flag_names(bits))
     return "\n".join(
         [
-            f"{identity}   p {number('p_cluster'):.2f}   "
+            f"{identity}   p {probability_label(number('p_cluster'))}   "
             f"log S/N {number('log_snr'):.1f}",
             f"log age {interval('log_age')}  $A_V$ {interval('a_v')}",
             f"log M {interval('log_mass')}  log $r_h$ "

@@ -137,8 +137,8 @@ def infer(
     config : InferenceConfig, optional
         Batch, seed and limits of the flags.
     preview : str or Path, optional
-        Also draw the cutouts that are most likely clusters, with their numbers; see
-        `clusterkeras.catalogue.cluster_pictures`.
+        Also draw the cutouts that are most likely clusters, with their numbers and how
+        many of them count as clusters; see `clusterkeras.catalogue.cluster_pictures`.
     draws_file : str or Path, optional
         Also write draws of each posterior to this file, ``.h5`` or ``.hdf5``, as many
         as ``inference.draws`` says; see `clusterkeras.catalogue.draws_file`.

@@ -48,6 +48,11 @@ def axis_label(parameter: Parameter) -> str:
     return f"{label} [{_UNITS.get(parameter.unit, parameter.unit)}]"
 
 
+def probability_label(p: float) -> str:
+    """Return a probability with its sign, as ``= 0.93``; what is small is no zero."""
+    return "< 0.01" if p < 0.01 else f"= {p:.2f}"
+
+
 def predicted_against_true(
     truth: ArrayLike,
     median: ArrayLike,

@@ -17,6 +17,7 @@ from clusterkeras.catalogue.cluster_pictures import (
     caption,
     draw_preview,
 )
+from clusterkeras.catalogue.overlap import SMALLEST_PX
 from clusterkeras.catalogue.read import Catalogue
 from data_tools.mosaics.mosaic import open_mosaics
 from data_tools.schema import FLAGS, PARAMETERS
@@ -69,11 +70,20 @@ def test_overlaps_with_a_likelier_cluster_are_not_shown(catalogue):
     assert best_rows(catalogue, 3).tolist() == [4, 3, 6]
 
 
+def test_one_object_is_shown_once_by_its_likeliest_row(catalogue):
+    catalogue["p_cluster"] *= 0.01
+    catalogue["x"][1] = catalogue["x"][4] + SMALLEST_PX * u.pix
+    catalogue["x"][3] = catalogue["x"][6] + (SMALLEST_PX + 0.1) * u.pix
+    assert best_rows(catalogue, 100).tolist() == [4, 3, 6, 5, 0]
+
+
 def test_a_caption_gives_the_numbers_and_flags(catalogue):
     words = caption(catalogue, 4)
-    assert words.split("\n")[0] == "15   p 0.95   log S/N 1.3"
+    assert words.split("\n")[0] == "15   p = 0.95   log S/N 1.3"
     assert "log age 7.20 $_{-0.11}^{+0.23}$  $A_V$ 0.40 $_{-0.11}^{+0.23}$" in words
     assert words.endswith("edge outside_training")
+    catalogue["p_cluster"][4] = 0.0032
+    assert caption(catalogue, 4).startswith("15   p < 0.01   log S/N 1.3")
 
 
 @pytest.mark.parametrize("mosaics", [1, -1], indirect=True)
@@ -128,12 +138,27 @@ def test_a_page_names_bands_scale_and_what_is_white(
     draw_preview(catalogue, mosaics, tmp_path / "page.png", px=PX, n=2)
     (figure,) = drawn
     (head,) = (text.get_text() for text in figure.texts)
-    assert head.startswith("2 likeliest clusters of 7 rows; red F814W, green F438W")
+    assert head.startswith("2 likeliest of 7 rows (of those within 8 px the likeliest)")
+    assert (
+        "clusters (p ≥ 0.5, no overlap): 2 of these 2.\nColours: red F814W, green F438W"
+        in head
+    )
     for axes in figure.axes:
         words = [text.get_text() for text in axes.texts]
         assert words[0] == "0.2″"
         assert words[1].startswith("white ")
         assert all(text.get_fontsize() >= 8 for text in axes.texts)
+
+
+def test_a_page_says_how_many_of_its_rows_count_as_clusters(
+    catalogue, mosaics, tmp_path, drawn
+):
+    catalogue["flags"][1] |= FLAGS["overlap"][0]
+    draw_preview(catalogue, mosaics, tmp_path / "page.png", np.arange(N), px=PX)
+    (head,) = (text.get_text() for text in drawn[0].texts)
+    assert head.startswith(
+        "7 of 7 rows. Counting as clusters (p ≥ 0.5, no overlap): 2 of"
+    )
 
 
 def test_a_pdf_is_written(catalogue, mosaics, tmp_path):
