@@ -2,13 +2,16 @@
 
 TensorFlow is imported when a name below is first used, not with the package, so that
 a command line answers at once. Keras knows the package's classes as soon as both are
-imported, in either order.
+imported, in either order. Where TF_CPP_MIN_LOG_LEVEL is 2 or 3, what TensorFlow writes
+before it reads that is left out too.
 """
 
 import importlib
 import warnings
 
 import wrapt
+
+from clusterkeras.quiet_tensorflow import hear_no_tensorflow
 
 __version__ = "0.2.0"
 
@@ -120,3 +123,4 @@ def _stand_in(module: str, name: str) -> type:
 
 
 wrapt.register_post_import_hook(_let_keras_load, "keras")
+hear_no_tensorflow()

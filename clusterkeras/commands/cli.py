@@ -10,16 +10,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import gc
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import nullcontext, suppress
 from importlib import resources
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
-from types import ModuleType
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
@@ -30,6 +25,7 @@ from clusterkeras.commands.errors import is_told, one_line
 from clusterkeras.commands.parsing.old_words import RenamingParser
 from clusterkeras.commands.parsing.words import add_words, for_terminal
 from clusterkeras.commands.versions import full_versions
+from clusterkeras.quiet_tensorflow import tensorflow_is_quiet
 from data_tools.foreign.limits import check
 
 DEFAULT_TARGET = "m83-wfc3-uvis"
@@ -152,62 +148,6 @@ def _with_target_file(argv: Sequence[str]) -> list[str]:
     return out if given else ["--target", target_file(DEFAULT_TARGET), *out]
 
 
-class _QuietTensorFlow(MetaPathFinder, Loader):
-    """Import TensorFlow, whenever it is, without the dozen lines it writes.
-
-    Its native code writes them to the file descriptor, before any setting of a log
-    level is read; they would hide the one line that says what is wrong.
-    """
-
-    def find_spec(
-        self, name: str, path: object = None, target: object = None
-    ) -> ModuleSpec | None:
-        """Find TensorFlow, to be loaded by this."""
-        if name != "tensorflow":
-            return None
-        sys.meta_path.remove(self)
-        spec = find_spec(name)
-        if spec is not None:
-            self._loader, spec.loader = spec.loader, self
-        return spec
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Make it as its own loader does."""
-        return self._loader.create_module(spec)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Run it."""
-        module.__spec__.loader = module.__loader__ = self._loader
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        sys.stderr.flush()
-        stderr = os.dup(2)
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        # of what modules are made of nothing is garbage: to look for it takes a fifth
-        # of the time
-        gc.disable()
-        try:
-            self._loader.exec_module(module)
-            module.config.list_physical_devices()
-        finally:
-            gc.freeze()
-            gc.enable()
-            os.dup2(stderr, 2)
-            os.close(stderr)
-
-
-@contextmanager
-def _tensorflow_is_quiet() -> Iterator[None]:
-    """Let nothing hear TensorFlow come in."""
-    finder = _QuietTensorFlow()
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # it has come
-            sys.meta_path.remove(finder)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the console command.
 
@@ -278,7 +218,7 @@ def _run(argv: Sequence[str], prog: str, traceback: bool) -> int:
             raise
         print(f"{prog}: error: {one_line(error)}", file=sys.stderr)
         return 2
-    with nullcontext() if traceback else _tensorflow_is_quiet():
+    with nullcontext() if traceback else tensorflow_is_quiet():
         _print(COMMANDS[name].run(args))
     return 0
 
