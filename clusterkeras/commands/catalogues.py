@@ -243,6 +243,15 @@ def _report(args: Namespace) -> str:
     )
 
 
+#: Beside those of synthetic fields, what injected clusters take from no priors: which
+#: objects a training set has, and what its fields are like.
+_OF_TRAINING = {
+    *("cluster_fraction", "negatives", "neighbour_fraction", "young_stars_fraction"),
+    *("centre_offset_px", "cosmic_ray_fraction", "gap_fraction"),
+    *("sky_residual", "sky_pedestal", "mocks_per_field"),
+}
+
+
 def _add_completeness(parser: ArgumentParser) -> None:
     from clusterkeras.config import (
         CompletenessConfig,
@@ -251,6 +260,7 @@ def _add_completeness(parser: ArgumentParser) -> None:
     )
     from data_tools.priors import Priors
 
+    of_training = {name for name in vars(Priors()) if name.startswith("field_")}
     add_images(parser)
     add_output(parser)
     add_model(parser)
@@ -258,7 +268,7 @@ def _add_completeness(parser: ArgumentParser) -> None:
     parser.add_class_arguments(CompletenessConfig, "completeness")
     parser.add_class_arguments(DetectionConfig, "detection")
     parser.add_class_arguments(InferenceConfig, "inference")
-    parser.add_class_arguments(Priors, "priors")
+    parser.add_class_arguments(Priors, "priors", skip=of_training | _OF_TRAINING)
 
 
 def _completeness(args: Namespace) -> str:

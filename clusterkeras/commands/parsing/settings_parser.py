@@ -36,6 +36,7 @@ class SettingsParser(ArgumentParser):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"parser_mode": _MODE, **options})
         self._classes: dict[str, type] = {}
+        self._left_out: set[str] = set()
 
     def add_class_arguments(
         self, theclass: type, nested_key: str | None = None, *rest: Any, **options: Any
@@ -43,6 +44,7 @@ class SettingsParser(ArgumentParser):
         """Add the attributes of a data class as options of a group."""
         if nested_key is not None:
             self._classes[nested_key] = theclass
+        self._left_out |= set(options.get("skip", ()))
         return super().add_class_arguments(theclass, nested_key, *rest, **options)
 
     def parse_args(
@@ -144,9 +146,8 @@ class SettingsParser(ArgumentParser):
                 raise ValueError(f"{value}: {error}") from error
 
     def _in_words(self, error: Exception, dashes: str = "") -> str:
-        known = {action.dest for action in self._actions}
-        for kind in self._classes.values():
-            known |= attribute_names(kind)
+        names = set().union(*map(attribute_names, self._classes.values()))
+        known = {action.dest for action in self._actions} | names - self._left_out
         return with_nearest(in_words(error, dashes), known)
 
 
