@@ -242,8 +242,10 @@ def presets(directory: str | Path | None = None) -> QTable:
     """
     root = saved_models_directory() if directory is None else Path(directory)
     if not root.is_dir():
+        there = "this is a file" if root.exists() else "there is nothing of that name"
         raise NotADirectoryError(
-            f"{root}: expected a directory with presets; there is none"
+            f"{root}: expected a directory that holds presets, each in a directory of "
+            f"its own; {there}"
         )
     directories = [file.parent for file in sorted(root.glob(f"*/{PRESET_FILE}"))]
     found = [read_preset(one) for one in directories]

@@ -46,7 +46,8 @@ def save_preset(
     Parameters
     ----------
     model : PosteriorModel, str or Path
-        A model, or where one is, as for `load_model`; its file is copied then.
+        Trained model: the name of one that ships, a ``.keras`` file, or the directory
+        of a run or preset, whose file is copied; in Python also a model itself.
     output : str or Path
         Directory to write; its name is the preset's. ``model.keras``, ``README.md``,
         ``preset.json`` with the SHA-256 of the model and, if they are given,

@@ -96,8 +96,11 @@ def test_a_preset_of_another_model_or_none_is_not_listed(preset):
 
 def test_a_directory_without_presets_is_an_empty_table(tmp_path):
     assert len(presets(tmp_path)) == 0
-    with pytest.raises(NotADirectoryError, match="expected a directory with presets"):
+    with pytest.raises(NotADirectoryError, match=r"none: .*; there is nothing of that"):
         presets(tmp_path / "none")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=r"file: expected .*; this is a file"):
+        presets(tmp_path / "file")
 
 
 def test_a_preset_is_loaded_by_its_path(preset):

@@ -1,3 +1,4 @@
+import re
 import sys
 
 import pytest
@@ -101,3 +102,9 @@ def test_markup_is_stripped_for_a_terminal(text, plain):
 
 def test_the_runners_are_those_of_the_work():
     assert command.RUNNERS == simulate.RUNNERS == infer_fields.RUNNERS
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_no_help_sends_its_reader_to_a_function(name):
+    for option in options(name):
+        assert not re.search(r"[Aa]s (for|of) `|load_model", option.help or "")
