@@ -300,11 +300,12 @@ def _draw_pictures(
             predictions.field_id,
         )
     for name, row in chosen.items():
+        p = recovery.probability_label(clusters.p_cluster[row])
+        what = examples.describe(name, clusters.visibility_mean[row])
         title = (
-            f"{name}: mock {clusters.mock_id[row]}\n"
-            f"true S/N {10 ** clusters.log_snr[row]:.0f}, p_cluster "
-            f"{clusters.p_cluster[row]:.3f}\n-log p of the truth "
-            f"{-clusters.log_prob[row]:.2f} nats"
+            f"{what}: mock {clusters.mock_id[row]}\n"
+            f"true S/N {10 ** clusters.log_snr[row]:.0f}, p_cluster {p}\n"
+            f"-log p of the truth {-clusters.log_prob[row]:.2f} nats"
         )
         pictures[f"corner_{name}"] = recovery.corner_plot(
             clusters.draws[row], clusters.truth[row], title

@@ -8,6 +8,9 @@ from scipy import stats
 
 from clusterkeras.diagnostics.metrics.arrays import as_finite
 
+#: S/N of each example, from and to.
+SNR = {"degenerate": (10, np.inf), "typical": (10, np.inf), "faint": (3, 10)}
+
 
 def degeneracy(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
     """Return how strongly two parameters trade against each other in each posterior.
@@ -52,7 +55,7 @@ def choose(
     dict of str to int
         ``degenerate``: the highest degeneracy with S/N > 10. ``typical`` and
         ``faint``: the median log-probability with S/N > 10, and with S/N of 3 to 10.
-        Where a set has no such cluster, the rule is applied to all that are left.
+        Where no such cluster is left, those of the nearest S/N take their place.
 
     Raises
     ------
@@ -64,21 +67,36 @@ def choose(
         raise ValueError(f"three examples need three clusters; received {len(log_snr)}")
     left = np.ones(len(log_snr), dtype=bool)
 
-    def among(wanted: NDArray[np.bool_]) -> NDArray[np.int64]:
-        rows = np.flatnonzero(left & wanted)
-        return rows if len(rows) else np.flatnonzero(left)
+    def among(name: str) -> NDArray[np.int64]:
+        off = _off(name, log_snr)
+        return np.flatnonzero(left & (off == off[left].min()))
 
     def middle(rows: NDArray[np.int64]) -> int:
         return int(rows[np.argsort(log_prob[rows], kind="stable")[len(rows) // 2]])
 
     chosen: dict[str, int] = {}
-    rows = among(log_snr > 1)
+    rows = among("degenerate")
     chosen["degenerate"] = int(rows[np.argmax(np.asarray(degenerate)[rows])])
     left[chosen["degenerate"]] = False
-    chosen["typical"] = middle(among(log_snr > 1))
+    chosen["typical"] = middle(among("typical"))
     left[chosen["typical"]] = False
-    chosen["faint"] = middle(among((log_snr > np.log10(3)) & (log_snr <= 1)))
+    chosen["faint"] = middle(among("faint"))
     return chosen
+
+
+def describe(name: str, log_snr: float) -> str:
+    """Return an example's name and, if its S/N is another, that there was none."""
+    low, high = SNR[name]
+    if _off(name, np.array(log_snr)) == 0:
+        return name
+    wanted = f"above {low}" if np.isinf(high) else f"{low} to {high}"
+    return f"{name} (none left of S/N {wanted})"
+
+
+def _off(name: str, log_snr: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return how far visibilities are from those of an example, in dex."""
+    low, high = np.log10(SNR[name])
+    return np.maximum(np.maximum(low - log_snr, log_snr - high), 0)
 
 
 def spread(values: ArrayLike, n: int) -> NDArray[np.int64]:

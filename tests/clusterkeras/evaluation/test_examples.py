@@ -43,6 +43,17 @@ def test_typical_example_has_the_median_log_probability():
     assert len(set(chosen.values())) == 3
 
 
+def test_where_none_is_faint_the_faintest_is_taken_and_said_to_be_no_such():
+    log_snr = np.array([2.0, 2.2, 1.8, 1.2, 2.1])
+    chosen = examples.choose(log_snr, [1.0, 2.0, 3.0, 0.0, 5.0], [0, 1, 0, 0, 0])
+    assert chosen["faint"] == 3
+    said = examples.describe("faint", log_snr[chosen["faint"]])
+    assert said == "faint (none left of S/N 3 to 10)"
+    assert examples.describe("faint", 0.9) == "faint"
+    assert examples.describe("typical", 2.0) == "typical"
+    assert examples.describe("typical", 0.9).endswith("S/N above 10)")
+
+
 def test_fewer_than_three_clusters_are_refused():
     with pytest.raises(ValueError, match="received 2"):
         examples.choose([1.0, 2.0], [0.0, 0.0], [0.0, 0.0])
