@@ -250,7 +250,7 @@ def draw_preview(
     FigureCanvasAgg(figure)
     what = f"{len(rows)} {'likeliest ' if likeliest else ''}of {len(catalogue):,} rows"
     if likeliest:
-        what += f" (of those within {SMALLEST_PX:g} px the likeliest)"
+        what += f" (none within {SMALLEST_PX:g} px of a likelier one)"
     clusters = are_clusters(catalogue, P_CLUSTER)[rows].sum()
     head = (
         f"{what}. Counting as clusters (p ≥ {P_CLUSTER}, no overlap): {clusters} of "

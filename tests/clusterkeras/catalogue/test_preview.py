@@ -138,7 +138,7 @@ def test_a_page_names_bands_scale_and_what_is_white(
     draw_preview(catalogue, mosaics, tmp_path / "page.png", px=PX, n=2)
     (figure,) = drawn
     (head,) = (text.get_text() for text in figure.texts)
-    assert head.startswith("2 likeliest of 7 rows (of those within 8 px the likeliest)")
+    assert head.startswith("2 likeliest of 7 rows (none within 8 px of a likelier one)")
     assert (
         "clusters (p ≥ 0.5, no overlap): 2 of these 2.\nColours: red F814W, green F438W"
         in head
