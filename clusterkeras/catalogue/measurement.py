@@ -131,6 +131,8 @@ def measure_places(
         initial=len(y) - sum(map(len, batches)),
         desc="infer",
         unit="pos",
+        # below a bar of fields it goes when it is full
+        leave=None,
         disable=not progress,
     )
 

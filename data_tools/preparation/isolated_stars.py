@@ -116,7 +116,12 @@ def find_stars(
     chosen = np.linspace(0, len(tiles) - 1, min(most_tiles or len(tiles), len(tiles)))
     tiles = [tiles[i] for i in chosen.round().astype(int)]
     for rows, columns, core in tqdm(
-        tiles, "stars", unit=" tiles", disable=not progress
+        tiles,
+        "stars that show the PSF",
+        unit=" tiles",
+        # below a bar of fields it goes when it is full
+        leave=None,
+        disable=not progress,
     ):
         tile = mosaics.window(rows, columns)
         for band, limit in enumerate(limits):

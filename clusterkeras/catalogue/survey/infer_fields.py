@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tqdm import tqdm
+
 from clusterkeras.catalogue.asking.settings import InferenceSettings, check_asked
 from clusterkeras.catalogue.finished_batches import forget_batches
 from clusterkeras.catalogue.infer import infer
@@ -67,7 +69,7 @@ def infer_fields(
     workers : int
         Processes of Beam's local runner; 0 for one a core.
     progress : bool
-        Whether to show progress bars.
+        Whether to show progress bars: of the fields, and of the one that is worked on.
     overwrite : bool
         Whether to write also into a directory that holds other things.
 
@@ -112,12 +114,20 @@ def infer_fields(
     if runner == "beam":
         _run_beam(todo, output, loaded, settings, runner_options, workers)
     else:
-        for field in todo:
-            part = part_of(output, field)
-            infer(
-                *(field.images, field.positions, part, loaded, config),
-                progress=progress,
-            )
+        with tqdm(
+            total=len(fields),
+            initial=len(fields) - len(todo),
+            unit="field",
+            disable=not progress,
+        ) as bar:
+            for field in todo:
+                bar.set_description(f"field {field.name}")
+                infer(
+                    *(field.images, field.positions, part_of(output, field)),
+                    *(loaded, config),
+                    progress=progress,
+                )
+                bar.update()
     return parts
 
 

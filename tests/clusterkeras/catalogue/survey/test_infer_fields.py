@@ -8,6 +8,7 @@ import pytest
 from astropy.table import Table
 from pyarrow import dataset
 
+from clusterkeras.catalogue.survey import infer_fields as surveying
 from clusterkeras.catalogue.survey.fields import part_of, read_fields
 from clusterkeras.catalogue.survey.infer_fields import infer_fields
 from clusterkeras.catalogue.table import metadata_of, numbers
@@ -73,6 +74,18 @@ def test_each_field_is_a_part_that_a_data_set_reads(fields, local):
     assert set(table["field"].to_pylist()) == {"north"}
     assert {"p_cluster", "log_age_median", "flags"} <= set(table.column_names)
     assert len(read_positions(part_of(local, fields[1]))) == 0
+
+
+def test_a_bar_names_the_field_and_how_many_there_are(
+    fields, model, tmp_path, monkeypatch, capsys
+):
+    def part(images, positions, path, *_, **__):
+        assert f"{path.parent.name}".removeprefix("field=") in capsys.readouterr().err
+
+    monkeypatch.setattr(surveying, "infer", part)
+    infer_fields(fields, tmp_path, model, CONFIG)
+    said = capsys.readouterr().err
+    assert "field south:" in said and "2/2" in said and "field/s" in said
 
 
 @pytest.mark.slow
