@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from clusterkeras.population.likelihood import Likelihood
 from clusterkeras.population.model import PopulationModel
 from clusterkeras.population.monte_carlo import MonteCarloError, monte_carlo_error
 from clusterkeras.population.result import FILES, PopulationFit
-from clusterkeras.population.sampling import Samples, best_fit, sample
+from clusterkeras.population.sampling import Samples, sample
+from clusterkeras.population.shared_error import shared_error
 from data_tools.running.replaced import check_replaced_in
 
 logger = logging.getLogger(__name__)
@@ -147,11 +149,35 @@ def fit_clusters(
     Raises
     ------
     ValueError
-        If injected clusters are too few for the rows, at the best fit or in a tenth of
-        the posterior.
+        If injected clusters are too few for the rows in a tenth of the posterior.
     """
     model = PopulationModel(clusters.box, config.cutoff)
-    likelihood = Likelihood(
+    likelihood = _likelihood(model, clusters)
+    found = sample(likelihood, model.bounds, config.steps, config.seed, progress)
+    injected = likelihood.effective_injected(found.draws[::_THINNED])
+    _check_enough(injected, clusters)
+    effective = float(np.median(injected))
+    middle, covariance = found.draws.mean(axis=0), np.cov(found.draws.T)
+    error = monte_carlo_error(likelihood, middle, covariance)
+    _warn(found, error, effective, model, len(clusters.p_cluster))
+
+    def shifted(draws: NDArray[np.floating]) -> Likelihood:
+        return _likelihood(model, dataclasses.replace(clusters, draws=draws))
+
+    shared = shared_error(shifted, clusters.draws, middle, covariance)
+    draws = _widened(found.draws, error.covariance + shared, model.bounds, config.seed)
+    table = _table(model, draws, config)
+    return PopulationFit(
+        draws=table,
+        summary=_summary(table, model, found, (error, shared), effective, clusters),
+        sampled=draws,
+        likelihood=likelihood,
+        clusters=clusters,
+    )
+
+
+def _likelihood(model: PopulationModel, clusters: ClusterSample) -> Likelihood:
+    return Likelihood(
         model,
         clusters.draws,
         clusters.p_cluster,
@@ -159,28 +185,6 @@ def fit_clusters(
         len(clusters.injected),
         clusters.flat_number,
         clusters.trust,
-    )
-    best, covariance = best_fit(likelihood, model.bounds)
-    # seconds before the posterior, which would lean there too
-    _check_enough(likelihood.effective_injected(best[None]), clusters)
-    found = sample(
-        *(likelihood, model.bounds, config.steps, config.seed, progress),
-        start=(best, covariance),
-    )
-    injected = likelihood.effective_injected(found.draws[::_THINNED])
-    _check_enough(injected, clusters)
-    effective = float(np.median(injected))
-    covariance = np.cov(found.draws.T)
-    error = monte_carlo_error(likelihood, found.draws.mean(axis=0), covariance)
-    _warn(found, error, effective, model, len(clusters.p_cluster))
-    draws = _widened(found.draws, error, model.bounds, config.seed)
-    table = _table(model, draws, config)
-    return PopulationFit(
-        draws=table,
-        summary=_summary(table, model, found, error, effective, clusters),
-        sampled=draws,
-        likelihood=likelihood,
-        clusters=clusters,
     )
 
 
@@ -238,12 +242,12 @@ def _round_up(n: float) -> int:
 
 
 def _widened(
-    draws: NDArray[np.float64], error: MonteCarloError, bounds: NDArray, seed: int
+    draws: NDArray[np.float64], covariance: NDArray, bounds: NDArray, seed: int
 ) -> NDArray[np.float64]:
-    """Return some of the draws, moved by what finite sums leave uncertain."""
+    """Return some of the draws, moved by what they know nothing of."""
     rng = np.random.default_rng([seed, 1])
     kept = rng.choice(draws, min(_KEPT, len(draws)), replace=False)
-    moved = rng.multivariate_normal(np.zeros(len(bounds)), error.covariance, len(kept))
+    moved = rng.multivariate_normal(np.zeros(len(bounds)), covariance, len(kept))
     return np.clip(kept + moved, *bounds.T)
 
 
@@ -268,18 +272,22 @@ def _summary(
     table: QTable,
     model: PopulationModel,
     found: Samples,
-    error: MonteCarloError,
+    errors: tuple[MonteCarloError, NDArray],
     effective: float,
     clusters: ClusterSample,
 ) -> dict:
     """Return the numbers of ``population.json``."""
-    share = np.sqrt(np.diag(error.covariance) / found.draws.var(axis=0))
+    error, shared = errors
+    variance = found.draws.var(axis=0)
+    share = np.sqrt(np.diag(error.covariance) / variance)
+    in_common = np.sqrt(np.diag(shared) / variance)
     unknowns = {}
     for i, unknown in enumerate(model.unknowns):
         unknowns[unknown.name] = {
             **_quantiles(table, unknown.name),
             "unit": unknown.unit,
             "monte_carlo_error": float(share[i]),
+            "shared_error": float(in_common[i]),
             "effective_draws": float(found.effective[i]),
             "r_hat": float(found.r_hat[i]),
         }

@@ -37,7 +37,8 @@ class PopulationFit:
         ``_sigma``, ``number``, and of it ``number_above_10000`` solar masses.
     summary : dict
         ``unknowns``: of each of these median, ``p16`` and ``p84``; how far finite sums
-        move it, in sigmas (``monte_carlo_error``); effective draws and R-hat of the
+        move it, in sigmas (``monte_carlo_error``), and how far what clusters of a field
+        have in common does (``shared_error``); effective draws and R-hat of the
         sampler. ``rows`` that count, ``expected_contaminants`` among them,
         ``left_out`` by flags; ``injected`` clusters, those ``injected_that_count``,
         and ``effective_injected``, N_eff of Farr (2019), in the median over the draws

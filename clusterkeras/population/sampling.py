@@ -96,7 +96,6 @@ def sample(
     steps: int,
     seed: int,
     progress: bool = False,
-    start: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None,
 ) -> Samples:
     """Draw from the posterior in a flat prior, with emcee.
 
@@ -113,8 +112,6 @@ def sample(
         The same seed gives the same.
     progress : bool
         Whether to show a progress bar.
-    start : pair of ndarray, optional
-        What `best_fit` gives, where that has been asked already.
     """
     low, high = bounds.T
 
@@ -125,7 +122,7 @@ def sample(
             found[inside] = log_likelihood(points[inside])
         return found
 
-    best, covariance = start or best_fit(log_likelihood, bounds)
+    best, covariance = best_fit(log_likelihood, bounds)
     rng = np.random.default_rng(seed)
     edge = 1e-3 * (high - low)
     first = rng.multivariate_normal(best, covariance, _WALKERS)
