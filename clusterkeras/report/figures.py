@@ -62,10 +62,10 @@ COMPLETENESS_LINES = {0.5: "dashed", 0.9: "solid"}
 _COLUMNS = (
     ("id", "id", 64, None),
     ("p_cluster", "p", 46, "0.00"),
-    ("log_age", "log age [yr]", 82, "0.00"),
-    ("a_v", "A_V [mag]", 74, "0.00"),
-    ("log_mass", "log M [M☉]", 84, "0.00"),
-    ("size", "r_h [pc]", 66, "0.00"),
+    ("log_age", "log age [yr]", 88, "0.00"),
+    ("a_v", "A_V [mag]", 78, "0.00"),
+    ("log_mass", "log M [M☉]", 92, "0.00"),
+    ("size", "r_h [pc]", 70, "0.00"),
     ("log_snr", "log S/N", 60, "0.00"),
 )
 
@@ -103,7 +103,7 @@ def make_cluster_table(source: ColumnDataSource, view: CDSView, band: str) -> Da
 
     columns = [column(*given) for given in _COLUMNS]
     columns.append(column("magnitude", band, 60, "0.00"))
-    columns.append(column("words", "flags", 178, None))
+    columns.append(column("words", "flags", 156, None))
     return DataTable(
         source=source,
         view=view,
