@@ -39,13 +39,17 @@ def test_the_summary_s_n_eff_is_what_a_refusal_is_by(fit, make_sample):
     fitting._check_enough(np.array([found]), make_sample(1))
 
 
-def test_where_the_best_fit_has_too_few_injected_clusters_nothing_is_sampled(
-    make_sample, monkeypatch
-):
-    monkeypatch.setattr(fitting, "sample", lambda *_, **__: pytest.fail("sampled"))
+def test_too_few_injected_clusters_are_refused_with_how_many_would_do(make_sample):
     words = r"expected an N_eff of \d+ or more.*received \d+, of \d+ .* among 150\."
     with pytest.raises(ValueError, match=rf"{words}.*--completeness\.n \d+: what is"):
-        fit_clusters(make_sample(1, injected=150), PopulationConfig())
+        fit_clusters(make_sample(1, injected=150), PopulationConfig(steps=300))
+
+
+def test_what_a_field_has_in_common_is_in_the_draws(fit):
+    found = fit.summary["unknowns"]["mass_slope"]
+    sampled = fit.sampled[:, 0].std()
+    assert found["shared_error"] > 0.2
+    assert sampled == pytest.approx(fit.draws["mass_slope"].std(), rel=0.05)
 
 
 def test_a_fit_is_written_whole_and_the_same_again(fit, tmp_path):
