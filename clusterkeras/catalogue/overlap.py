@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 #: A row is an overlap within so many half-light radii of a likelier cluster ...
 RADII = 2.0
-#: ... or within so many pixels, if that is more: in training nothing else is closer, so
-#: that what the network sees there is that cluster, beside its place.
+#: ... or within so many pixels, if that is more: in training no second cluster is
+#: closer, so that what the network sees there is that one, beside its place.
 SMALLEST_PX = NEIGHBOUR_PX[0]
 #: Rows below this probability are no clusters that others could be pieces of.
 P_CLUSTER = 0.5
