@@ -32,14 +32,14 @@ class FixesPriors(Protocol):
 
 def _default_negatives() -> dict[str, float]:
     return {
-        "empty": 0.10,
-        "field_peak": 0.30,
-        "bright_star": 0.15,
-        "blend": 0.15,
-        "association": 0.15,
-        "background_galaxy": 0.08,
-        "dust_edge": 0.04,
-        "artefact": 0.03,
+        "empty": 0.08,
+        "field_peak": 0.40,
+        "bright_star": 0.13,
+        "blend": 0.13,
+        "association": 0.13,
+        "background_galaxy": 0.07,
+        "dust_edge": 0.035,
+        "artefact": 0.025,
     }
 
 
@@ -61,6 +61,10 @@ class Priors:
         on backgrounds from real mosaics it is one that the table of known clusters
         does not name; without a table it becomes ``empty``, since a peak may be a
         cluster.
+    complex_peak_fraction : float
+        Share of those peaks that lie in a young complex: beside a cluster below 50 Myr,
+        in the association it was born in. None on backgrounds from real mosaics, which
+        have their own.
     centre_offset_px : float
         Largest offset of the object from the middle of the cutout, in x and in y.
     neighbour_fraction : float
@@ -223,6 +227,7 @@ class Priors:
 
     cluster_fraction: float = 0.7
     negatives: dict[str, float] = field(default_factory=_default_negatives)
+    complex_peak_fraction: float = 0.3
     centre_offset_px: float = 3.0
     neighbour_fraction: float = 0.15
     eff_eta: Range = (1.2, 3.0)
@@ -295,6 +300,7 @@ class Priors:
                     f"shares >= 0 of {list(KINDS[1:])}",
                     by_name(KINDS[1:], number(0, 1e9)).holds,
                 ),
+                "complex_peak_fraction": number(0, 1),
                 "centre_offset_px": number(0, 8),
                 "neighbour_fraction": number(0, 1),
                 "eff_eta": ordered(1.05, 10),

@@ -18,6 +18,7 @@ from data_tools.imaging.psf import fwhm_px
 from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import visibility
 from data_tools.mocks.blemishes import blemished
+from data_tools.mocks.complexes import with_complexes
 from data_tools.mocks.negatives import NegativeMaker
 from data_tools.mocks.surroundings import Surroundings
 from data_tools.priors import NEIGHBOUR_PX, Priors
@@ -177,7 +178,8 @@ class MockMaker:
         priors = self.priors
         if field.corners is not None:
             # a real mosaic has its own
-            priors = replace(priors, cosmic_ray_fraction=0.0)
+            priors = replace(priors, cosmic_ray_fraction=0.0, complex_peak_fraction=0.0)
+        of_complexes, complexes = streams(rng, 1)[0], None
         # nothing shines in from beyond
         reach = px / 2 + _MARGIN_PX
         for i in range(n):
@@ -185,14 +187,22 @@ class MockMaker:
             kind = self._kind(drawn)
             centre = drawn.uniform(-1, 1, 2) * self.priors.centre_offset_px
             row, column = self._corner(field, drawn)
+            place, stored_place = field, stored_field
             if kind == "field_peak":
-                peak = self._corner_at_peak(field, centre, drawn)
+                if of_complexes.random() < priors.complex_peak_fraction:
+                    if complexes is None:
+                        complexes = with_complexes(
+                            field, self.surroundings, of_complexes
+                        )
+                        stored_complexes = _stored(complexes.image)
+                    place, stored_place = complexes, stored_complexes
+                peak = self._corner_at_peak(place, centre, drawn)
                 if peak is None:
-                    kind = "empty"
+                    kind, place, stored_place = "empty", field, stored_field
                 else:
                     row, column = peak
             window = (slice(row, row + px), slice(column, column + px))
-            background, stored_background = field.image[window], stored_field[window]
+            background, stored_background = place.image[window], stored_place[window]
             others = []
             if drawn.random() < self.priors.neighbour_fraction:
                 others.append(self._neighbour(psf, seen, beside))

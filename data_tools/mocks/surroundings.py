@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_tools.schema import PARAMETER_NAMES
 from data_tools.stars.cluster import LEAST_ELECTRONS, Cluster, ClusterMaker, Points
 from data_tools.stars.draw import DrawnStars, sample
 from data_tools.stars.nebula import draw_gas
@@ -141,7 +142,7 @@ class Surroundings:
 
     def __init__(self, clusters: ClusterMaker) -> None:
         self._clusters = clusters
-        target = clusters.target
+        self.target = target = clusters.target
         self._px_per_pc = 1 / (target.pc_per_arcsec * target.pixel_scale_arcsec)
         self._half_px = target.cutout_px / 2
 
@@ -185,6 +186,32 @@ class Surroundings:
             found.append(self._group(of_group, reach_px))
         points = (np.concatenate(parts) for parts in zip(*found, strict=True))
         return Around(*points, float(log_mass))
+
+    def complex(self, rng: np.random.Generator, reach_px: float) -> Points:
+        """Draw a young cluster in its association.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of randomness.
+        reach_px : float
+            As for `draw`.
+
+        Returns
+        -------
+        Points
+            About the cluster.
+        """
+        of_parameters, of_cluster, of_host = streams(rng, 3)
+        box = dict(self.target.box)
+        first, last = box["log_age"]
+        box["log_age"] = first, max(first, min(last, LAST_HOST_AGE))
+        parameters = np.array([of_parameters.uniform(*box[p]) for p in PARAMETER_NAMES])
+        log_mass = parameters[2] + of_parameters.uniform(*_HOST_LOG_MASS)
+        cluster = self._clusters.draw(parameters, of_cluster)
+        return cluster + Points(
+            *self._host(cluster, parameters, log_mass, of_host, reach_px)
+        )
 
     def _host(
         self,

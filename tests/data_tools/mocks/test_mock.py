@@ -25,7 +25,11 @@ from data_tools.schema import (
 from data_tools.target import Target
 
 PRIORS = Priors(field_px=128, cosmic_ray_fraction=0.0, gap_fraction=0.0)
-ALONE = {"host_fraction": 0.0, "young_stars_fraction": 0.0}
+ALONE = {
+    "host_fraction": 0.0,
+    "young_stars_fraction": 0.0,
+    "complex_peak_fraction": 0.0,
+}
 
 
 MAKE_RECORDS = """
@@ -195,7 +199,7 @@ def test_a_young_cluster_s_host_is_in_its_background_and_named(target, field):
     def made(fraction):
         priors = dataclasses.replace(PRIORS, **ALONE | {"host_fraction": fraction})
         return list(
-            MockMaker(target, priors).mocks(field, 80, np.random.default_rng(5), 0, 0)
+            MockMaker(target, priors).mocks(field, 160, np.random.default_rng(5), 0, 0)
         )
 
     place = TRAIT_NAMES.index("host_log_mass")
@@ -251,11 +255,13 @@ def test_cutouts_start_only_where_the_field_allows(maker, field):
     assert {r["background"][32].tobytes() for r in records} == allowed
 
 
-def test_a_field_peak_is_a_peak_of_the_field_where_the_record_says(target, field):
+@pytest.mark.parametrize("in_complex", [0.0, 1.0])
+def test_a_field_peak_is_a_peak_where_the_record_says(target, field, in_complex):
     only = dataclasses.replace(
         PRIORS,
         cluster_fraction=0.0,
         negatives={"field_peak": 1.0},
+        complex_peak_fraction=in_complex,
         neighbour_fraction=0,
     )
     records = list(
@@ -276,9 +282,36 @@ def test_a_field_peak_is_a_peak_of_the_field_where_the_record_says(target, field
     assert np.hypot(row - 9.5, column - 9.5) < 1.5
 
 
+def test_complexes_bring_their_light_to_some_peaks_and_leave_the_others(target, field):
+    drawn = {}
+    for share in (0.0, 0.5):
+        only = dataclasses.replace(
+            PRIORS,
+            cluster_fraction=0.0,
+            negatives={"field_peak": 1.0},
+            complex_peak_fraction=share,
+            neighbour_fraction=0,
+        )
+        maker = MockMaker(target, only)
+        drawn[share] = list(maker.mocks(field, 40, np.random.default_rng(7), 0, 0))
+    same = [
+        (a["background"] == b["background"]).all()
+        for a, b in zip(drawn[0.0], drawn[0.5], strict=True)
+    ]
+    assert 10 <= sum(same) <= 30
+    light = [
+        b["background"].astype(float).mean() - a["background"].astype(float).mean()
+        for a, b in zip(drawn[0.0], drawn[0.5], strict=True)
+    ]
+    assert np.mean(light) > 0
+
+
 def test_a_field_without_known_peaks_has_empty_records_instead(target, field):
     only = dataclasses.replace(
-        PRIORS, cluster_fraction=0.0, negatives={"field_peak": 1.0}
+        PRIORS,
+        cluster_fraction=0.0,
+        negatives={"field_peak": 1.0},
+        complex_peak_fraction=0.0,
     )
     bare = dataclasses.replace(field, peaks=np.empty((0, 2)))
     records = MockMaker(target, only).mocks(bare, 3, np.random.default_rng(7), 0, 0)
