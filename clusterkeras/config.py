@@ -302,7 +302,8 @@ class InferenceConfig:
         for one that is not known: a model that takes it is told. Without, it is
         measured on the mosaics' stars.
     stellar_model : {"any", "MIST", "PARSEC", "SSE"}
-        Stellar model under which the posterior is; any: all that the model knows.
+        Stellar model under which the posterior is; any: all that the model knows. SSE
+        has no mocks above 1 Gyr, and takes an older cluster for a younger one.
     by_stellar_model : bool
         Whether the catalogue has age and extinction under each stellar model too. The
         network looks at the pixels once, and is asked four times what it makes of them.

@@ -89,6 +89,12 @@ PARAMETER_NAMES: tuple[str, ...] = tuple(p.name for p in PARAMETERS)
 #: Stellar models that ship: evolution of stars alone, with the same light at equal
 #: temperature and gravity. The index is the trait ``stellar_model``.
 STELLAR_MODELS: tuple[str, ...] = ("MIST", "PARSEC", "SSE")
+#: Age (log10 yr) from which on a model's clusters are not drawn where another's may be:
+#: who is told that model takes an older cluster for a younger one. SSE's giants are so
+#: cool at [Fe/H] 0 that at 10 Gyr 0.5 % of the light in F814W is of stars brighter than
+#: M = -2, a fifth in the others; the red giants of a disc reach M_I = -3.7 (Bellazzini,
+#: Ferraro & Pancino 2001, ApJ 556, 635).
+DRAWN_UP_TO = {"SSE": 9.0}
 
 #: Extinction laws that the tables hold. The index is the trait ``extinction_law``.
 EXTINCTION_LAWS: tuple[str, ...] = ("CCM89", "F99", "G23")
@@ -459,13 +465,21 @@ def stellar_model_columns() -> tuple[Column, ...]:
             f"{p.name}_{key}_{model.lower()}",
             p.unit,
             ucd.format(p.ucd),
-            f"{words.format(p.description)}, if {model} is the stellar model",
+            f"{words.format(p.description)}, if {model} is the stellar model"
+            + _as_far_as(model),
         )
         for model in STELLAR_MODELS
         for p in PARAMETERS
         if p.name in BY_STELLAR_MODEL
         for key, ucd, words in _SUMMARIES[:3]
     )
+
+
+def _as_far_as(stellar_model: str) -> str:
+    """Return words for the ages that clusters of a stellar model end at, if they do."""
+    if stellar_model not in DRAWN_UP_TO:
+        return ""
+    return f", of which mocks end at log age {DRAWN_UP_TO[stellar_model]:g}"
 
 
 def spread_unit(unit: str) -> str:

@@ -37,7 +37,7 @@ from data_tools.positions.read_positions import read_positions
 from data_tools.running.output import check_file
 from data_tools.running.replaced import check_replaced
 from data_tools.running.table_file import FORMATS, check_table, write_table
-from data_tools.schema import FLAGS, KINDS
+from data_tools.schema import DRAWN_UP_TO, FLAGS, KINDS
 
 if TYPE_CHECKING:
     from clusterkeras.network.posterior_model import PosteriorModel
@@ -212,6 +212,7 @@ def infer(
     if outputs.table is not None:
         check_table(positions, outputs.table)
     config = config or InferenceConfig()
+    _say_where_stars_end(config.stellar_model)
     drawn = max(draws, config.draws if draws_file is not None else 0)
     with ExitStack() as stack:
         mosaics = stack.enter_context(opened(images, _target_of(model, config)))
@@ -376,6 +377,17 @@ class _Run:
             places = np.stack([self.x, self.y], axis=1)
             origin = Origin(images, self.model, places, drawn)
         return Catalogue(table, origin=origin, copy=False)
+
+
+def _say_where_stars_end(stellar_model: str) -> None:
+    if stellar_model in DRAWN_UP_TO:
+        logger.warning(
+            "stellar_model %s: mocks have no clusters of it above log age %g, so that "
+            "an older cluster is taken for a younger one, without a flag; `any` knows "
+            "all ages",
+            stellar_model,
+            DRAWN_UP_TO[stellar_model],
+        )
 
 
 def _say_how_many_are_inside(

@@ -9,7 +9,7 @@ from itertools import accumulate
 import numpy as np
 
 from data_tools.priors import Priors
-from data_tools.schema import EXTINCTION_LAWS, STELLAR_MODELS
+from data_tools.schema import DRAWN_UP_TO, EXTINCTION_LAWS, STELLAR_MODELS
 from data_tools.stars.population import Population, isochrones_of, population_of
 from data_tools.target import Target
 
@@ -57,13 +57,6 @@ class Traits:
     nebular_radius_pc: float
 
 
-#: Models whose old stars are not drawn where another's may be, and from which age (log
-#: yr) on. SSE's giants are so cool at [Fe/H] 0 that at 10 Gyr 0.5 % of the light in
-#: F814W is of stars brighter than M = -2, a fifth in the others; the red giants of a
-#: disc reach M_I = -3.7 (Bellazzini, Ferraro & Pancino 2001, ApJ 556, 635).
-_WITHOUT_GIANTS, _GIANTS_FROM = ("SSE",), 9.0
-
-
 def draw_traits(
     target: Target, priors: Priors, rng: np.random.Generator, log_age: float
 ) -> Traits:
@@ -95,9 +88,8 @@ def draw_traits(
         return list(shares)[min(place, len(edges) - 1)]
 
     models = {m: share for m, share in priors.stellar_models.items() if share}
-    if log_age >= _GIANTS_FROM:
-        giants = {m: s for m, s in models.items() if m not in _WITHOUT_GIANTS}
-        models = giants or models
+    drawn = {m: s for m, s in models.items() if log_age < DRAWN_UP_TO.get(m, np.inf)}
+    models = drawn or models
     model = among(models)
     uneven = float(last < priors.uneven_fraction)
     laws = priors.extinction_laws or (target.extinction_law,)

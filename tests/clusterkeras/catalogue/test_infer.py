@@ -411,6 +411,14 @@ def test_batches_of_other_widths_are_of_another_run(model, images):
     assert differ == ["psf_fwhm_px"]
 
 
+@pytest.mark.parametrize(("told", "warned"), [("SSE", True), ("MIST", False)])
+def test_who_names_a_model_without_old_clusters_is_warned(
+    run, positions, caplog, told, warned
+):
+    run(positions, f"told_{told}.ecsv", stellar_model=told)
+    assert ("above log age 9" in caplog.text) == warned
+
+
 @pytest.mark.parametrize("suffix", [".ecsv", ".fits", ".vot", ".parquet", ".csv"])
 def test_ages_by_stellar_model_are_in_every_format(run, positions, suffix):
     from clusterkeras.catalogue.read import Catalogue

@@ -194,6 +194,9 @@ def test_ages_by_stellar_model_have_columns_of_their_own(m83):
     np.testing.assert_array_equal(table["a_v_p16_parsec"].value, found[:, 1, 1, 1])
     np.testing.assert_array_equal(table["log_age_p84_sse"].value, found[:, 2, 0, 2])
     assert table["log_age_p84_sse"].unit == u.Unit("dex(yr)")
+    assert [c.name for c in more if "mocks end at log age 9" in c.description] == [
+        c.name for c in more if c.name.endswith("_sse")
+    ]
     for column in more:
         assert check_ucd(column.ucd, check_controlled_vocabulary=True)
 
