@@ -62,9 +62,9 @@ class Priors:
         does not name; without a table it becomes ``empty``, since a peak may be a
         cluster.
     complex_peak_fraction : float
-        Share of those peaks that lie in a young complex: beside a cluster below 50 Myr,
-        in the association it was born in. None on backgrounds from real mosaics, which
-        have their own.
+        Share of the records of kind ``field_peak`` in a young complex: beside a cluster
+        below 50 Myr, in the association it was born in. None on backgrounds from real
+        mosaics, which have their own.
     centre_offset_px : float
         Largest offset of the object from the middle of the cutout, in x and in y.
     neighbour_fraction : float
