@@ -18,6 +18,41 @@ _SIDE = 4
 _COMPLEXES = 6
 
 
+class PeakGrounds:
+    """Where the peaks of a field are looked for: on it, or where complexes are.
+
+    Parameters
+    ----------
+    field : GalaxyField
+        A field.
+    surroundings : Surroundings
+        Draws the complexes.
+    share : float
+        Share of the peaks that are looked for where complexes are.
+    rng : numpy.random.Generator
+        Source of randomness.
+    """
+
+    def __init__(
+        self,
+        field: GalaxyField,
+        surroundings: Surroundings,
+        share: float,
+        rng: np.random.Generator,
+    ) -> None:
+        self._field, self._surroundings = field, surroundings
+        self._share, self._rng = share, rng
+        self._busy: GalaxyField | None = None
+
+    def draw(self) -> GalaxyField:
+        """Return the field, or its part with complexes, which is made when needed."""
+        if self._rng.random() >= self._share:
+            return self._field
+        if self._busy is None:
+            self._busy = with_complexes(self._field, self._surroundings, self._rng)
+        return self._busy
+
+
 def with_complexes(
     field: GalaxyField, surroundings: Surroundings, rng: np.random.Generator
 ) -> GalaxyField:

@@ -18,7 +18,7 @@ from data_tools.imaging.psf import fwhm_px
 from data_tools.imaging.render import Filters, Renderer
 from data_tools.imaging.visibility import visibility
 from data_tools.mocks.blemishes import blemished
-from data_tools.mocks.complexes import with_complexes
+from data_tools.mocks.complexes import PeakGrounds
 from data_tools.mocks.negatives import NegativeMaker
 from data_tools.mocks.surroundings import Surroundings
 from data_tools.priors import NEIGHBOUR_PX, Priors
@@ -179,7 +179,9 @@ class MockMaker:
         if field.corners is not None:
             # a real mosaic has its own
             priors = replace(priors, cosmic_ray_fraction=0.0, complex_peak_fraction=0.0)
-        of_complexes, complexes = streams(rng, 1)[0], None
+        grounds = PeakGrounds(
+            field, self.surroundings, priors.complex_peak_fraction, *streams(rng, 1)
+        )
         # nothing shines in from beyond
         reach = px / 2 + _MARGIN_PX
         for i in range(n):
@@ -187,22 +189,19 @@ class MockMaker:
             kind = self._kind(drawn)
             centre = drawn.uniform(-1, 1, 2) * self.priors.centre_offset_px
             row, column = self._corner(field, drawn)
-            place, stored_place = field, stored_field
+            ground = field
             if kind == "field_peak":
-                if of_complexes.random() < priors.complex_peak_fraction:
-                    if complexes is None:
-                        complexes = with_complexes(
-                            field, self.surroundings, of_complexes
-                        )
-                        stored_complexes = _stored(complexes.image)
-                    place, stored_place = complexes, stored_complexes
-                peak = self._corner_at_peak(place, centre, drawn)
+                ground = grounds.draw()
+                peak = self._corner_at_peak(ground, centre, drawn)
                 if peak is None:
-                    kind, place, stored_place = "empty", field, stored_field
+                    kind, ground = "empty", field
                 else:
                     row, column = peak
             window = (slice(row, row + px), slice(column, column + px))
-            background, stored_background = place.image[window], stored_place[window]
+            background = ground.image[window]
+            stored_background = (
+                stored_field[window] if ground is field else _stored(background)
+            )
             others = []
             if drawn.random() < self.priors.neighbour_fraction:
                 others.append(self._neighbour(psf, seen, beside))
