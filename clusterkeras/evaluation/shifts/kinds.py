@@ -123,6 +123,7 @@ RANGES: tuple[tuple[str, str, float, float | None, float | None], ...] = (
     ("axis_ratio", "axis ratio {}", 1.0, 0.6, 0.4),
     ("host_fraction", "{} of the young in an association of their age", 0, 1, None),
     ("young_stars_fraction", "{} beside young stars of another age", 0, 1, None),
+    ("complex_peak_fraction", "{} of the peaks in young complexes", 0, 1, None),
     ("nebular_covering", "gas takes up {} of the ionising light", 0.0, 1.0, None),
     ("nebular_compact", "{} of the gas's light on the stars", 0.0, 1.0, None),
     ("nebular_radius_pc", "shells of gas of {} pc", 1.0, 30.0, 60.0),
