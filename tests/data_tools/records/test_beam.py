@@ -112,7 +112,8 @@ def test_a_failing_pipeline_says_why_and_keeps_what_is_finished(copy_set):
 
 def test_workers_beside_the_runner_s_own_options_are_refused(tmp_path, capsys):
     options = ["-o", str(tmp_path / "set"), "--runner=beam", "--workers=2", *IN_MEMORY]
-    assert cli.main(["simulate", *options]) == 1
+    # a full disk is told first: so that one that has room for a few mocks will do
+    assert cli.main(["simulate", "--mocks.n_train=16", *options]) == 1
     assert "workers are for Beam's local runner" in capsys.readouterr().err
 
 
