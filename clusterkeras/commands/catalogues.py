@@ -246,7 +246,8 @@ def _report(args: Namespace) -> str:
 #: Beside those of synthetic fields, what injected clusters take from no priors: which
 #: objects a training set has, and what its fields are like.
 _OF_TRAINING = {
-    *("cluster_fraction", "negatives", "neighbour_fraction", "young_stars_fraction"),
+    *("cluster_fraction", "negatives", "complex_peak_fraction", "neighbour_fraction"),
+    "young_stars_fraction",
     *("centre_offset_px", "cosmic_ray_fraction", "gap_fraction"),
     *("sky_residual", "sky_pedestal", "mocks_per_field"),
 }

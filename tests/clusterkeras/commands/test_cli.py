@@ -210,7 +210,8 @@ def test_simulate_takes_mosaics_and_the_options_of_a_runner():
 def test_simulate_refuses_options_that_do_not_go_together(
     capsys, tmp_path, argv, message
 ):
-    line, code = refused(capsys, "simulate", "-o", str(tmp_path / "set"), *argv)
+    few = "--mocks.n_train=16"  # a disk without room is told first
+    line, code = refused(capsys, "simulate", "-o", str(tmp_path / "set"), few, *argv)
     assert code == 1
     assert message in line
     assert not (tmp_path / "set").exists()
