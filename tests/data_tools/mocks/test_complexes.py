@@ -31,7 +31,6 @@ def test_complexes_add_light_and_peaks_to_a_piece_of_the_field(field, surroundin
     assert made.image.dtype == np.float32
     assert made.observation is field.observation
     assert made.properties is field.properties
-    # as many mag as six clusters of the middle of the box and their associations
     assert made.image.sum() > 2 * field.image.sum() * (256 / 384) ** 2
     assert len(made.peaks) > 2 * len(field.peaks)
 
